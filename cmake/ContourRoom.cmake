@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# A room is a folder of src/ with one static library. It links the rooms and libraries that docs/architecture.md
+# allows it, nothing else; tools/check_rooms.py holds the includes against the same table.
+#
+#   contour_room(graph
+#     SOURCES engine.cc engine.h …
+#     TESTS   engine_test.cc …          # one test program per room, found by ctest
+#     BENCHES engine_bench.cc …         # one benchmark program per room
+#     ROOMS   base api                  # other rooms
+#     LIBS    absl::status …            # public: named in our headers
+#     PRIVATE_LIBS …                    # only in our .cc files
+#     TEST_LIBS …)
+
+option(CONTOUR_WERROR "warnings are errors" ON)
+set(CONTOUR_SANITIZE "" CACHE STRING "sanitizers over our own code: address,undefined or thread")
+
+add_library(contour_options INTERFACE)
+target_compile_options(contour_options INTERFACE
+  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough -Wcast-align
+  -Wunused -Wnull-dereference -Wformat=2 -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(contour_options INTERFACE -Wthread-safety)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ 12 reports these inside its own library at -O1 and above (gcc bugs 105329, 107852); clang has no such warning.
+  target_compile_options(contour_options INTERFACE -Wno-restrict -Wno-null-dereference -Wno-maybe-uninitialized)
+endif()
+if(CONTOUR_WERROR)
+  target_compile_options(contour_options INTERFACE -Werror)
+endif()
+if(CONTOUR_SANITIZE)
+  target_compile_options(contour_options INTERFACE
+    -fsanitize=${CONTOUR_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(contour_options INTERFACE -fsanitize=${CONTOUR_SANITIZE})
+endif()
+
+function(contour_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;TESTS;BENCHES;ROOMS;LIBS;PRIVATE_LIBS;TEST_LIBS" ${ARGN})
+  set(library contour_${name})
+  list(TRANSFORM ROOM_ROOMS PREPEND contour_)
+  if(ROOM_SOURCES)
+    add_library(${library} STATIC ${ROOM_SOURCES})
+    target_link_libraries(${library} PUBLIC ${ROOM_ROOMS} ${ROOM_LIBS} PRIVATE contour_options ${ROOM_PRIVATE_LIBS})
+    target_include_directories(${library} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    set(linked ${library})
+  else()
+    set(linked ${ROOM_ROOMS} ${ROOM_LIBS} ${ROOM_PRIVATE_LIBS})
+  endif()
+  if(ROOM_TESTS)
+    add_executable(${name}_test ${ROOM_TESTS})
+    target_link_libraries(${name}_test PRIVATE ${linked} ${ROOM_PRIVATE_LIBS} ${ROOM_TEST_LIBS} contour_options
+                                               GTest::gmock GTest::gtest_main)
+    target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR})
+    include(GoogleTest)
+    gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
+                         PROPERTIES TIMEOUT 600)
+  endif()
+  if(ROOM_BENCHES AND benchmark_FOUND)
+    add_executable(${name}_bench ${ROOM_BENCHES})
+    target_link_libraries(${name}_bench PRIVATE ${linked} ${ROOM_PRIVATE_LIBS} ${ROOM_TEST_LIBS} contour_options
+                                                benchmark::benchmark benchmark::benchmark_main)
+    target_include_directories(${name}_bench PRIVATE ${CMAKE_SOURCE_DIR})
+  endif()
+endfunction()

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// What all kinds share: identity, metadata, and the base of their structs.
+//
+// Objects are immutable once parsed and are shared by pointer (`ObjectPtr`). Each kind has a file of its own with a
+// plain struct derived from Object; `As<T>` goes from the base to the kind:
+//
+//   if (const Service* service = As<Service>(*object)) …
+//
+// Only the fields that the project reads are kept; the rest is dropped while parsing.
+
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace contour::api {
+
+enum class Kind : std::uint8_t {
+  kService,
+  kEndpoints,
+  kEndpointSlice,
+  kSecret,
+  kIngress,
+  kIngressClass,
+  kIngressRoute,
+  kTLSCertificateDelegation,
+};
+inline constexpr int kKindCount = 8;
+
+// "Service", "EndpointSlice", … as in an object's `kind`.
+std::string_view KindName(Kind kind);
+
+// Identity of an object. `ns` is empty for cluster-wide kinds (IngressClass).
+struct ObjectRef {
+  Kind kind = Kind::kService;
+  std::string ns;
+  std::string name;
+
+  auto operator<=>(const ObjectRef&) const = default;
+  std::string String() const;  // "Service default/kuard"
+};
+
+struct Meta {
+  std::string ns;
+  std::string name;
+  std::string uid;               // empty in manifests
+  std::string resource_version;  // opaque; empty in manifests
+  std::int64_t generation = 0;   // 0: not given
+  // Seconds since 1970 (the API server's resolution); 0: not given. Ties between objects go to the smaller one.
+  std::int64_t creation_time = 0;
+  // Only those that IsReadAnnotation() names, sorted by key.
+  std::vector<std::pair<std::string, std::string>> annotations;
+
+  // nullptr: absent.
+  const std::string* FindAnnotation(std::string_view key) const;
+};
+
+struct Object {
+  Kind kind;
+  Meta meta;
+
+  ObjectRef Ref() const { return {kind, meta.ns, meta.name}; }
+
+ protected:
+  explicit Object(Kind k) : kind(k) {}
+  ~Object() = default;
+  Object(const Object&) = default;
+  Object(Object&&) = default;
+  Object& operator=(const Object&) = default;
+  Object& operator=(Object&&) = default;
+};
+using ObjectPtr = std::shared_ptr<const Object>;
+
+template <typename T>
+const T* As(const Object& object) {
+  return object.kind == T::kKind ? static_cast<const T*>(&object) : nullptr;
+}
+template <typename T>
+const T* As(const Object* object) {
+  return object != nullptr ? As<T>(*object) : nullptr;
+}
+
+// True if the two mean the same to us: equal but for resourceVersion, generation and status. An update between two
+// such objects causes no work.
+bool SameMeaning(const Object& a, const Object& b);
+
+// The annotations that any kind reads; all others are dropped while parsing.
+bool IsReadAnnotation(std::string_view key);
+
+}  // namespace contour::api

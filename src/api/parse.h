@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the JSON of an object to its struct.
+//
+//   Parser parser;  // keeps buffers; one per thread
+//   absl::StatusOr<ParsedObject> parsed = parser.Parse(json);
+//
+// Errors are kInvalidArgument and begin with the object and the field's path:
+// `IngressRoute default/root: spec.routes[1].services[0].port: expected an integer, got string`.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "api/object.h"
+
+namespace contour::api {
+
+// What the object is, and the object where it is of a kind and version that we read.
+struct ParsedObject {
+  std::string api_version;
+  std::string kind;
+  ObjectPtr object;  // nullptr: a kind that we don't read, which is no error
+};
+
+// A field that could not be used. `path` is like `spec.routes[1].match`; empty: the object as a whole.
+struct FieldError {
+  std::string object;  // "IngressRoute default/root"; what is known of it
+  std::string path;
+  std::string problem;
+
+  std::string String() const;
+};
+
+class Parser {
+ public:
+  Parser();
+  ~Parser();
+  Parser(const Parser&) = delete;
+  Parser& operator=(const Parser&) = delete;
+
+  // One object. An empty metadata.namespace of a namespaced kind becomes `default_namespace`.
+  // If `error` is given, a failure is also described there in parts.
+  absl::StatusOr<ParsedObject> Parse(std::string_view json, std::string_view default_namespace = "default",
+                                     FieldError* error = nullptr);
+
+ private:
+  struct State;  // simdjson's parser and its buffers
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace contour::api
