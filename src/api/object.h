@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What all kinds share: identity, metadata, and the base of their structs.
 //
-// Objects are immutable once parsed and are shared by pointer (`ObjectPtr`). Each kind has a file of its own with a
-// plain struct derived from Object; `As<T>` goes from the base to the kind:
+// Objects are immutable once parsed and are shared by pointer (`ObjectPtr`). Each kind has a file
+// of its own with a plain struct derived from Object; `As<T>` goes from the base to the kind:
 //
 //   if (const Service* service = As<Service>(*object)) …
 //
@@ -35,6 +35,9 @@ inline constexpr int kKindCount = 8;
 
 // "Service", "EndpointSlice", … as in an object's `kind`.
 std::string_view KindName(Kind kind);
+// "v1", "discovery.k8s.io/v1", …: the one version that we read.
+std::string_view ApiVersion(Kind kind);
+bool IsNamespaced(Kind kind);
 
 // Identity of an object. `ns` is empty for cluster-wide kinds (IngressClass).
 struct ObjectRef {
@@ -52,7 +55,8 @@ struct Meta {
   std::string uid;               // empty in manifests
   std::string resource_version;  // opaque; empty in manifests
   std::int64_t generation = 0;   // 0: not given
-  // Seconds since 1970 (the API server's resolution); 0: not given. Ties between objects go to the smaller one.
+  // Seconds since 1970 (the API server's resolution); 0: not given. Ties between objects go to the
+  // smaller one.
   std::int64_t creation_time = 0;
   // Only those that IsReadAnnotation() names, sorted by key.
   std::vector<std::pair<std::string, std::string>> annotations;
@@ -86,9 +90,12 @@ const T* As(const Object* object) {
   return object != nullptr ? As<T>(*object) : nullptr;
 }
 
-// True if the two mean the same to us: equal but for resourceVersion, generation and status. An update between two
-// such objects causes no work.
+// True if the two mean the same to us: equal but for resourceVersion, generation and status. An
+// update between two such objects causes no work.
 bool SameMeaning(const Object& a, const Object& b);
+
+// True if what we read of their `status` is equal.
+bool SameStatus(const Object& a, const Object& b);
 
 // The annotations that any kind reads; all others are dropped while parsing.
 bool IsReadAnnotation(std::string_view key);
