@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Holds the tree against the table of rooms below, the one place that says which folder of src/ may know what.
+
+Checked: includes of our own headers, includes of libraries, the link lines of src/*/CMakeLists.txt, the licence line of
+every source file, and that no text names a path of the machine on which it was written.
+
+usage: check_rooms.py [--table] [ROOT]
+Prints `file:line: rule` for each breach and exits 1. With --table it prints the table as Markdown (docs/architecture.md
+shows it; a test compares the two).
+"""
+import dataclasses
+import fnmatch
+import pathlib
+import re
+import subprocess
+import sys
+
+# ---- The table ------------------------------------------------------------------------------------------------------
+
+# Libraries by the word in their include path, and by the words in a CMake link line.
+LIBRARIES = {
+    "protobuf": (r"^google/protobuf/|\.pb\.h$", r"protobuf|envoy_protos"),
+    "gRPC": (r"^grpc(pp)?/|\.grpc\.pb\.h$", r"grpc"),
+    "curl": (r"^curl/", r"curl|CURL"),
+    "OpenSSL": (r"^openssl/", r"OpenSSL|ssl|crypto"),
+    "simdjson": (r"^simdjson", r"simdjson"),
+    "nlohmann": (r"^nlohmann/", r"nlohmann"),
+    "yaml-cpp": (r"^yaml-cpp/", r"yaml"),
+    "CLI11": (r"^CLI/", r"CLI11"),
+    "httplib": (r"^httplib\.h$", r"httplib"),
+    "prometheus": (r"^prometheus/", r"prometheus"),
+    "RE2": (r"^re2/", r"re2"),
+    "spdlog": (r"^spdlog/", r"spdlog"),
+}
+# What makes code hard to test. Rooms marked `pure` have none of it: they are functions of their arguments.
+IMPURE_HEADERS = (
+    r"^(thread|mutex|shared_mutex|condition_variable|future|atomic|semaphore|latch|barrier|stop_token|random|fstream|"
+    r"filesystem|iostream|ctime|time\.h|unistd\.h|poll\.h|netdb\.h|fcntl\.h|signal\.h|pthread\.h)$"
+    r"|^(sys|netinet|arpa|net)/|^absl/synchronization/|^absl/time/clock\.h$"
+)
+IMPURE_WORDS = r"\b(system_clock|steady_clock|high_resolution_clock|absl::Now|std::getenv|std::this_thread)\b"
+
+
+@dataclasses.dataclass(frozen=True)
+class Room:
+    purpose: str
+    rooms: tuple  # other rooms whose headers it may include and whose library it may link
+    libraries: tuple  # of LIBRARIES
+    pure: bool = False
+
+
+EVERY_ROOM = ("base", "api", "kube", "file", "graph", "envoy", "xds", "status", "leader", "admin", "config")
+ROOMS = {
+    "base": Room("status helpers, strings, hashes, log: what every room needs", (), ("spdlog",)),
+    "api": Room("the Kubernetes kinds that we read: structs and their parsing", ("base",), ("simdjson",)),
+    "kube": Room("the API server's client", ("api", "base"), ("curl", "simdjson", "nlohmann", "yaml-cpp", "OpenSSL")),
+    "file": Room("the same objects from a folder of manifests", ("api", "base"), ("yaml-cpp", "nlohmann", "simdjson")),
+    "graph": Room("store, tracked derivation, the meaning of the objects", ("api", "base"), ("OpenSSL", "RE2"), True),
+    "envoy": Room("graph → Envoy's v3 messages, and the bootstrap", ("graph", "base"), ("protobuf", "OpenSSL"), True),
+    "xds": Room("snapshot, streams, ordering, ACK and NACK", ("base",), ("protobuf", "gRPC", "OpenSSL")),
+    "status": Room("wanted statuses → compare → write", ("kube", "api", "graph", "base"), ("nlohmann", "simdjson")),
+    "leader": Room("the lock: ConfigMap or Lease", ("kube", "base"), ("nlohmann", "simdjson")),
+    "admin": Room("HTTP: metrics, health, debug, graph", ("xds", "graph", "base"), ("httplib", "prometheus", "nlohmann")),
+    "config": Room("file + environment + flags → one immutable Config", ("base",), ("yaml-cpp", "CLI11")),
+    "cmd": Room("one file per subcommand; serve.cc wires the rooms", EVERY_ROOM, tuple(LIBRARIES)),
+}
+# Of a room listed above, only these headers: the values that pass between the rooms, not how they are made.
+ONLY_HEADERS = {
+    ("envoy", "graph"): ("graph/model.h", "graph/policy/*.h"),
+    ("status", "graph"): ("graph/model.h",),
+    ("admin", "graph"): ("graph/model.h", "graph/view.h"),
+    ("admin", "xds"): ("xds/view.h", "xds/snapshot.h", "xds/ledger.h"),
+}
+# Generated protobuf headers are slow to compile: in .cc files of these rooms only.
+PROTOBUF_ROOMS = ("envoy", "xds", "cmd")
+# A test of a room may use what helps to build its input.
+TEST_ONLY_LIBRARIES = ("protobuf", "nlohmann", "yaml-cpp", "OpenSSL", "simdjson")
+
+# ---- The checks -----------------------------------------------------------------------------------------------------
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+LICENCE = "SPDX-License-Identifier: Apache-2.0"
+NEEDS_LICENCE = (".cc", ".h", ".py", ".cmake", ".go", ".sh", ".proto", ".clang-format", ".clang-tidy")
+NEEDS_LICENCE_NAMES = ("CMakeLists.txt", "dev", "run")
+# Spelt so that this file passes its own check.
+MACHINE_PATHS = re.compile(r"(?<![\w.])/(?:wor[k]|roo[t])/|/tmp/[w]/")
+BINARY = (".png", ".jpg", ".pem", ".sum", ".bin", ".ico")
+
+
+def files_of(root):
+    """The files of the checkout, tracked or about to be, as paths relative to root."""
+    listed = subprocess.run(
+        ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True, check=False,
+    )
+    if listed.returncode == 0 and listed.stdout:
+        names = [name for name in listed.stdout.decode().split("\0") if name]
+    else:  # not a git checkout: the test of this script
+        names = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
+    return sorted(pathlib.PurePosixPath(name) for name in names if (root / name).is_file())
+
+
+def is_test(path):
+    return path.stem.endswith(("_test", "_bench", "_fuzz")) or "testing" in path.stem
+
+
+def check_include(path, room_name, include):
+    """The rules that one include line breaks, in words."""
+    room = ROOMS[room_name]
+    test = is_test(path)
+    owner = include.split("/")[0]
+    if owner in ROOMS and "/" in include and not include.endswith(".pb.h"):
+        if owner == room_name:
+            return
+        if owner == "cmd":
+            yield "nothing may include cmd/"
+        elif owner not in room.rooms and not (test and owner in ("api", "base")):
+            yield f"{room_name}/ may not include {owner}/ (it may: {', '.join(room.rooms) or 'nothing'})"
+        elif not test:
+            allowed = ONLY_HEADERS.get((room_name, owner))
+            if allowed and not any(fnmatch.fnmatch(include, pattern) for pattern in allowed):
+                yield f"of {owner}/, {room_name}/ may include only {', '.join(allowed)}"
+        return
+    for library, (pattern, _) in LIBRARIES.items():
+        if not re.search(pattern, include):
+            continue
+        if library == "protobuf" and re.search(LIBRARIES["gRPC"][0], include):
+            continue  # named once, as gRPC
+        if library not in room.libraries and not (test and library in TEST_ONLY_LIBRARIES):
+            yield f"{room_name}/ may not include {library} (<{include}>)"
+        elif include.endswith(".pb.h"):
+            if room_name not in PROTOBUF_ROOMS and not test:
+                yield f"generated protobuf headers belong in .cc files of {', '.join(PROTOBUF_ROOMS)}"
+            elif path.suffix == ".h" and not path.stem.endswith("_internal"):
+                yield "a generated protobuf header in a header: forward-declare the messages instead"
+    if room.pure and not test and re.search(IMPURE_HEADERS, include):
+        yield f"{room_name}/ is pure: no threads, clocks, sockets or files (<{include}>)"
+
+
+def check_source(root, path):
+    room_name = path.parts[1]
+    if room_name not in ROOMS:
+        yield 1, f"src/{room_name}/ is not in the table of rooms (tools/check_rooms.py)"
+        return
+    for number, line in enumerate((root / path).read_text(errors="replace").splitlines(), 1):
+        match = INCLUDE.match(line)
+        if match:
+            for rule in check_include(path, room_name, match.group(2)):
+                yield number, rule
+        elif ROOMS[room_name].pure and not is_test(path):
+            word = re.search(IMPURE_WORDS, line.split("//")[0])
+            if word:
+                yield number, f"{room_name}/ is pure: no {word.group(1)}"
+
+
+def check_links(root, path):
+    """Words of a room's CMakeLists.txt that name a room or library outside its row."""
+    room_name = path.parts[1]
+    room = ROOMS.get(room_name)
+    if room is None:
+        return
+    section = None
+    for number, line in enumerate((root / path).read_text().splitlines(), 1):
+        for word in line.split("#")[0].replace("(", " ").replace(")", " ").split():
+            if word.isupper() or word in ("TEST_LIBS", "PRIVATE_LIBS"):
+                section = word
+                continue
+            if section == "ROOMS" or (section in ("LIBS", "PRIVATE_LIBS") and word.startswith("contour_")):
+                other = word.removeprefix("contour_")
+                if other in ROOMS and other not in room.rooms:
+                    yield number, f"{room_name}/ may not link {other}/"
+            elif section in ("LIBS", "PRIVATE_LIBS"):
+                for library, (_, pattern) in LIBRARIES.items():
+                    if library == "protobuf" and room_name in PROTOBUF_ROOMS:
+                        continue
+                    if re.search(pattern, word) and library not in room.libraries:
+                        yield number, f"{room_name}/ may not link {library} ({word})"
+
+
+def check_text(root, path):
+    try:
+        text = (root / path).read_text()
+    except UnicodeDecodeError:
+        return
+    named = path.suffix in NEEDS_LICENCE or path.name in NEEDS_LICENCE_NAMES or path.name in NEEDS_LICENCE
+    if named and text.strip() and LICENCE not in "\n".join(text.splitlines()[:5]):
+        yield 1, f"no line `{LICENCE}` at the top"
+    for number, line in enumerate(text.splitlines(), 1):
+        if MACHINE_PATHS.search(line):
+            yield number, "names a path of the machine on which it was written"
+
+
+def breaches(root):
+    for path in files_of(root):
+        if path.suffix in BINARY or path.name == "LICENSE":
+            continue
+        yield from ((path, number, rule) for number, rule in check_text(root, path))
+        if path.parts[0] == "src" and len(path.parts) > 2:
+            if path.suffix in (".cc", ".h"):
+                yield from ((path, number, rule) for number, rule in check_source(root, path))
+            elif path.name == "CMakeLists.txt":
+                yield from ((path, number, rule) for number, rule in check_links(root, path))
+
+
+def table():
+    """The table of rooms as Markdown."""
+    lines = ["| Room | Purpose | May know | Libraries | Pure |", "|---|---|---|---|---|"]
+    for name, room in ROOMS.items():
+        rooms = "all" if name == "cmd" else ", ".join(room.rooms) or "nothing"
+        libraries = "all" if name == "cmd" else ", ".join(room.libraries)
+        lines.append(f"| `src/{name}/` | {room.purpose} | {rooms} | {libraries} | {'yes' if room.pure else ''} |")
+    return "\n".join(lines)
+
+
+def main(arguments):
+    if arguments[:1] == ["--table"]:
+        print(table())
+        return 0
+    root = pathlib.Path(arguments[0] if arguments else __file__).resolve()
+    if not arguments:
+        root = root.parent.parent
+    found = 0
+    for path, number, rule in breaches(root):
+        print(f"{path}:{number}: {rule}")
+        found += 1
+    if found:
+        print(f"check_rooms: {found} breaches; the table is in tools/check_rooms.py", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
