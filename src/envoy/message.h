@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Helpers of this room for writing protobuf messages. Not for other rooms.
+
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace google::protobuf {
+class Any;
+class Duration;
+class Message;
+class MessageLite;
+}  // namespace google::protobuf
+namespace envoy::config::core::v3 {
+class Address;
+}  // namespace envoy::config::core::v3
+
+namespace contour::envoy {
+
+// The bytes of a message; maps in the order of their keys, so that equal messages give equal bytes.
+std::string Serialize(const google::protobuf::MessageLite& message);
+
+// As Any::PackFrom, but deterministic.
+void Pack(const google::protobuf::Message& message, google::protobuf::Any* any);
+
+// Text that every Envoy takes in a `string` field: bytes that aren't UTF-8 and control characters
+// other than tab become `\xff`, `\x00` and so on, the rest stays. Without this, one such byte in
+// one object would make Envoy refuse the whole response that carries it.
+//
+//   Text("/a\nb") == "/a\\x0ab"
+std::string Text(std::string_view text);
+
+// Envoy refuses negative durations and those above 292 years; they are cut to 0 and 100 years.
+void SetDuration(std::chrono::nanoseconds value, google::protobuf::Duration* duration);
+void SetDuration(std::chrono::seconds value, google::protobuf::Duration* duration);
+
+// TCP address and port.
+void SetAddress(std::string_view host, std::uint32_t port,
+                ::envoy::config::core::v3::Address* address);
+
+// Whether `host` is a literal IPv4 or IPv6 address.
+bool IsIP(const std::string& host);
+
+}  // namespace contour::envoy
