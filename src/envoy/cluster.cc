@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "envoy/cluster.h"
+
+#include <google/protobuf/arena.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/config/endpoint/v3/endpoint.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+#include "envoy/message.h"
+#include "envoy/names.h"
+
+namespace contour::envoy {
+namespace {
+
+namespace tls = ::envoy::extensions::transport_sockets::tls::v3;
+using EnvoyCluster = ::envoy::config::cluster::v3::Cluster;
+
+EnvoyCluster::LbPolicy Policy(std::string_view strategy) {
+  if (strategy == "WeightedLeastRequest") return EnvoyCluster::LEAST_REQUEST;
+  if (strategy == "Random") return EnvoyCluster::RANDOM;
+  if (strategy == "Cookie") return EnvoyCluster::RING_HASH;
+  return EnvoyCluster::ROUND_ROBIN;
+}
+
+void SetHealthCheck(const graph::HealthCheck& check, EnvoyCluster* message) {
+  using std::chrono::seconds;
+  auto* health_check = message->add_health_checks();
+  // Envoy takes nothing below one unit for these.
+  SetDuration(std::max(check.timeout, seconds(1)), health_check->mutable_timeout());
+  SetDuration(std::max(check.interval, seconds(1)), health_check->mutable_interval());
+  health_check->mutable_unhealthy_threshold()->set_value(check.unhealthy_threshold);
+  health_check->mutable_healthy_threshold()->set_value(check.healthy_threshold);
+  auto* http = health_check->mutable_http_health_check();
+  http->set_path(check.path.empty() ? "/" : Text(check.path));
+  if (!check.host.empty()) http->set_host(Text(check.host));
+  // An endpoint that Kubernetes took away gets no more traffic, however healthy it looks.
+  message->set_ignore_health_on_host_removal(true);
+}
+
+void SetCircuitBreakers(const graph::CircuitBreakers& limits, EnvoyCluster* message) {
+  const auto positive = [](const std::optional<std::uint32_t>& limit) {
+    return limit.value_or(0) > 0;
+  };
+  if (!positive(limits.max_connections) && !positive(limits.max_pending_requests) &&
+      !positive(limits.max_requests) && !positive(limits.max_retries)) {
+    return;
+  }
+  auto* thresholds = message->mutable_circuit_breakers()->add_thresholds();
+  if (positive(limits.max_connections))
+    thresholds->mutable_max_connections()->set_value(*limits.max_connections);
+  if (positive(limits.max_pending_requests))
+    thresholds->mutable_max_pending_requests()->set_value(*limits.max_pending_requests);
+  if (positive(limits.max_requests))
+    thresholds->mutable_max_requests()->set_value(*limits.max_requests);
+  if (positive(limits.max_retries))
+    thresholds->mutable_max_retries()->set_value(*limits.max_retries);
+}
+
+void SetTLS(const graph::Cluster& cluster, EnvoyCluster* message) {
+  tls::UpstreamTlsContext context;
+  auto* common = context.mutable_common_tls_context();
+  if (cluster.protocol == graph::Protocol::kH2) common->add_alpn_protocols("h2");
+  if (cluster.validation) {
+    // Both parts, also if one were empty: Envoy then refuses the cluster, and nothing reaches an
+    // upstream that isn't verified.
+    auto* validation = common->mutable_validation_context();
+    validation->mutable_trusted_ca()->set_inline_bytes(cluster.validation->ca_certificate);
+    auto* san = validation->add_match_typed_subject_alt_names();
+    san->set_san_type(tls::SubjectAltNameMatcher::DNS);
+    san->mutable_matcher()->set_exact(Text(cluster.validation->subject_name));
+  }
+  auto* socket = message->mutable_transport_socket();
+  socket->set_name("envoy.transport_sockets.tls");
+  Pack(context, socket->mutable_typed_config());
+}
+
+void SetHTTP2(EnvoyCluster* message) {
+  ::envoy::extensions::upstreams::http::v3::HttpProtocolOptions options;
+  options.mutable_explicit_http_config()->mutable_http2_protocol_options();
+  Pack(options, &(*message->mutable_typed_extension_protocol_options())
+                    ["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]);
+}
+
+}  // namespace
+
+ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource config_source) {
+  ClusterResource result;
+  google::protobuf::Arena arena;
+  auto& message = *google::protobuf::Arena::CreateMessage<EnvoyCluster>(&arena);
+  result.resource.name = ClusterName(cluster);
+  message.set_name(result.resource.name);
+  message.set_alt_stat_name(AltStatName(cluster));
+  SetDuration(std::chrono::seconds(2), message.mutable_connect_timeout());
+  message.set_lb_policy(Policy(cluster.strategy));
+  message.mutable_common_lb_config()->mutable_healthy_panic_threshold();  // present and 0: off
+
+  if (cluster.external_name.empty()) {
+    result.assignment = ServiceName(cluster.ns, cluster.service, cluster.port_name);
+    message.set_type(EnvoyCluster::EDS);
+    auto* eds = message.mutable_eds_cluster_config();
+    eds->set_service_name(*result.assignment);
+    SetConfigSource(config_source, eds->mutable_eds_config());
+  } else {
+    message.set_type(EnvoyCluster::STRICT_DNS);
+    auto* assignment = message.mutable_load_assignment();
+    assignment->set_cluster_name(ExternalServiceName(cluster));
+    SetAddress(
+        cluster.external_name, cluster.port,
+        assignment->add_endpoints()->add_lb_endpoints()->mutable_endpoint()->mutable_address());
+  }
+  if (!result.assignment || cluster.health_check) result.warm_by = WarmBy::kAck;
+
+  if (cluster.health_check) SetHealthCheck(*cluster.health_check, &message);
+  SetCircuitBreakers(cluster.circuit_breakers, &message);
+  switch (cluster.protocol) {
+    case graph::Protocol::kHTTP1:
+      break;
+    case graph::Protocol::kTLS:
+      SetTLS(cluster, &message);
+      break;
+    case graph::Protocol::kH2:
+      SetTLS(cluster, &message);
+      SetHTTP2(&message);
+      break;
+    case graph::Protocol::kH2C:
+      SetHTTP2(&message);
+      break;
+  }
+  result.resource.bytes = Serialize(message);
+  return result;
+}
+
+}  // namespace contour::envoy

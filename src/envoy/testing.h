@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Helpers of this room's tests: compare serialised messages with protobuf's text format.
+//
+//   EXPECT_EQ(Difference<Cluster>(resource.bytes, R"(name: "x" …)"), "");
+
+#pragma once
+
+#include <google/protobuf/text_format.h>
+#include <google/protobuf/util/message_differencer.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "graph/model.h"
+
+namespace contour::envoy {
+
+// Empty if `bytes` is the message that `text` describes; else what differs.
+template <typename T>
+std::string Difference(const std::string& bytes, const std::string& text) {
+  T got;
+  T want;
+  if (!got.ParseFromString(bytes)) return "the bytes don't parse";
+  if (!google::protobuf::TextFormat::ParseFromString(text, &want))
+    return "the expectation doesn't parse";
+  google::protobuf::util::MessageDifferencer differencer;
+  std::string report;
+  differencer.ReportDifferencesToString(&report);
+  if (differencer.Compare(want, got)) return "";
+  return report + "\ngot:\n" + got.DebugString();
+}
+
+// Cluster `default/<service>/80/da39a3ee5e`.
+inline graph::Cluster TestCluster(std::string service = "kuard") {
+  graph::Cluster cluster;
+  cluster.ns = "default";
+  cluster.service = std::move(service);
+  cluster.port = 80;
+  return cluster;
+}
+
+inline graph::WeightedCluster Weighted(const std::string& service, std::uint32_t weight = 0,
+                                       const std::string& strategy = "") {
+  graph::Cluster cluster = TestCluster(service);
+  cluster.strategy = strategy;
+  return {std::make_shared<const graph::Cluster>(std::move(cluster)), weight};
+}
+
+}  // namespace contour::envoy
