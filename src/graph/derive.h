@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// derive: from the objects to what is served under one host. A plain function, written as if everything were rebuilt
+// from scratch each time; that only changed hosts are derived again is the engine's business.
+//
+//   Reader reader(store);
+//   HostResult result = Derive("foo.com", reader, options);   // and reader.TakeDependencies() says what it looked at
+//
+// ingress.cc and ingress_route.cc hold the meaning of their kinds; a new kind of root is a file and a line in Derive.
+
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/host_builder.h"
+#include "graph/model.h"
+#include "graph/options.h"
+#include "graph/reader.h"
+
+namespace contour::graph {
+
+// The root on whose behalf a status was found; statuses of an object are folded in this order.
+struct RootOrder {
+  std::int64_t creation_time = 0;
+  std::string ns;
+  std::string name;
+
+  auto operator<=>(const RootOrder&) const = default;
+};
+
+struct StatusContribution {
+  api::ObjectRef object;
+  RootOrder root;
+  Status status;
+
+  bool operator==(const StatusContribution&) const = default;
+};
+
+// Something that an object asks for and doesn't get, where its kind has no status to say so.
+struct Problem {
+  api::ObjectRef object;
+  std::string text;  // begins with the field's path where there is one
+
+  auto operator<=>(const Problem&) const = default;
+};
+
+struct HostResult {
+  VirtualHostPtr virtual_host;               // nullptr: nothing is served
+  std::vector<StatusContribution> statuses;  // at most one per object; in the order of the walk
+  std::vector<Problem> problems;
+};
+
+HostResult Derive(const std::string& host, Reader& reader, const Options& options);
+
+// What one derivation is about; passed to the kinds.
+struct Derivation {
+  Reader& reader;
+  const Options& options;
+  HostBuilder& builder;
+  HostResult& result;
+};
+
+// The Ingresses that claim the host, the oldest first.
+void DeriveIngresses(const std::vector<const api::Ingress*>& ingresses, Derivation& derivation);
+
+// The root IngressRoutes that claim the host, the oldest first.
+void DeriveIngressRoutes(const std::vector<const api::IngressRoute*>& roots, Derivation& derivation);
+
+// A Secret as objects name it: "name" in `default_ns`, or "ns/name" ("/name" has an empty ns, which counts as none).
+struct SecretName {
+  std::string ns;
+  std::string name;
+};
+SecretName SplitSecretName(std::string_view text, std::string_view default_ns);
+
+// Can Envoy take this text as a header value (or as part of one): no NUL, CR or LF.
+bool IsHeaderValue(std::string_view text);
+
+}  // namespace contour::graph

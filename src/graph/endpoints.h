@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// From EndpointSlices (and Endpoints of manifest folders) to the addresses behind a Service's port. Endpoints never
+// enter a derivation: their changes touch only the assignments of their own Service.
+//
+//   EndpointIndex index;
+//   std::optional<ServiceKey> service = index.Apply(change);   // whose addresses may differ now
+//   Assignment assignment = index.Build(*service, "http");
+//
+// The slices of a Service are merged and duplicates removed. An endpoint counts if `ready` is not false; if none of the
+// Service does, those count that are serving while they terminate (as kube-proxy does it). Ports are taken by name; a
+// name that one side lacks matches any. Only TCP and IP addresses: Envoy refuses an assignment that holds a host name.
+// One thread.
+
+#pragma once
+
+#include <compare>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "api/endpoint_slice.h"
+#include "api/endpoints.h"
+#include "api/source.h"
+#include "graph/model.h"
+
+namespace contour::graph {
+
+struct ServiceKey {
+  std::string ns;
+  std::string name;
+
+  auto operator<=>(const ServiceKey&) const = default;
+};
+
+class EndpointIndex {
+ public:
+  // Takes changes of EndpointSlice and Endpoints, leaves others alone. Gives the Services whose addresses may differ
+  // now (two if a slice moves from one to another), none if the meaning is the same.
+  std::vector<ServiceKey> Apply(const api::Change& change);
+
+  Assignment Build(const ServiceKey& service, const std::string& port_name) const;
+
+  std::size_t size() const { return services_by_ref_.size(); }
+
+ private:
+  using Slices = std::map<api::ObjectRef, api::ObjectPtr>;
+
+  std::map<ServiceKey, Slices> slices_;
+  std::map<api::ObjectRef, ServiceKey> services_by_ref_;
+};
+
+}  // namespace contour::graph

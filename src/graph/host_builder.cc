@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "graph/host_builder.h"
+
+#include <memory>
+
+namespace contour::graph {
+
+void HostBuilder::SetSecure(ServingSecretPtr secret, TLSVersion minimum_version) {
+  secret_ = std::move(secret);
+  minimum_version_ = minimum_version;
+}
+
+HostBuilder::Key HostBuilder::KeyOf(const PathMatch& match) {
+  switch (match.type) {
+    case PathMatch::Type::kExact: return {Space::kExact, match.value};
+    case PathMatch::Type::kRegex: return {Space::kRegex, match.value};
+    case PathMatch::Type::kPrefix:
+    case PathMatch::Type::kSegmentPrefix: break;
+  }
+  return {Space::kPrefix, match.value};
+}
+
+std::vector<Route> HostBuilder::Sorted(Routes routes) {
+  std::vector<Route> sorted;
+  sorted.reserve(routes.size());
+  for (const Space space : {Space::kExact, Space::kRegex, Space::kPrefix}) {
+    for (auto it = routes.rbegin(); it != routes.rend(); ++it) {
+      if (it->first.first == space) sorted.push_back(std::move(it->second));
+    }
+  }
+  return sorted;
+}
+
+VirtualHostPtr HostBuilder::Build() && {
+  VirtualHost host;
+  host.host = std::move(host_);
+  host.http_routes = Sorted(std::move(http_));
+  if (secret_ != nullptr || tcp_proxy_) {
+    host.secure = VirtualHost::Secure{.secret = std::move(secret_),
+                                      .minimum_version = minimum_version_,
+                                      .routes = Sorted(std::move(https_)),
+                                      .tcp_proxy = std::move(tcp_proxy_)};
+  }
+  if (host.http_routes.empty() && !host.secure) return nullptr;
+  return std::make_shared<const VirtualHost>(std::move(host));
+}
+
+}  // namespace contour::graph

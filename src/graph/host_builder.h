@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Collects what the roots of one host ask for, and makes the virtual host of it.
+
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "graph/model.h"
+
+namespace contour::graph {
+
+class HostBuilder {
+ public:
+  explicit HostBuilder(std::string host) : host_(std::move(host)) {}
+
+  const std::string& host() const { return host_; }
+
+  // A route with the same match (prefixes by string and by segment share one space) is replaced.
+  void SetHTTPRoute(Route route) { Set(http_, std::move(route)); }
+  void SetHTTPSRoute(Route route) { Set(https_, std::move(route)); }
+  // Only if there is none with the same match.
+  void AddHTTPRoute(Route route) { Add(http_, std::move(route)); }
+  void AddHTTPSRoute(Route route) { Add(https_, std::move(route)); }
+
+  // The serving certificate; nullptr: passthrough.
+  void SetSecure(ServingSecretPtr secret, TLSVersion minimum_version);
+  bool has_secret() const { return secret_ != nullptr; }
+  void SetTCPProxy(TCPProxy proxy) { tcp_proxy_ = std::move(proxy); }
+
+  // nullptr: nothing is served under this host. HTTPS needs a secret or a TCP proxy, HTTP a route.
+  VirtualHostPtr Build() &&;
+
+ private:
+  enum class Space : std::uint8_t { kExact, kRegex, kPrefix };
+  using Key = std::pair<Space, std::string>;
+  using Routes = std::map<Key, Route>;
+
+  static Key KeyOf(const PathMatch& match);
+  static void Set(Routes& routes, Route route) { routes.insert_or_assign(KeyOf(route.match), std::move(route)); }
+  static void Add(Routes& routes, Route route) { routes.emplace(KeyOf(route.match), std::move(route)); }
+  // The order in which Envoy must try them: exact paths, then regexes, then prefixes; each descending by text, so that
+  // of two prefixes the longer comes first.
+  static std::vector<Route> Sorted(Routes routes);
+
+  std::string host_;
+  Routes http_;
+  Routes https_;
+  ServingSecretPtr secret_;
+  TLSVersion minimum_version_ = TLSVersion::k1_2;
+  std::optional<TCPProxy> tcp_proxy_;
+};
+
+}  // namespace contour::graph

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "graph/reader.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace contour::graph {
+
+const api::Service* Reader::FindService(const std::string& ns, const std::string& name) {
+  return Find<api::Service>(ns, name);
+}
+
+const api::IngressRoute* Reader::FindIngressRoute(const std::string& ns, const std::string& name) {
+  return Find<api::IngressRoute>(ns, name);
+}
+
+const api::IngressClass* Reader::FindIngressClass(const std::string& name) {
+  return Find<api::IngressClass>("", name);
+}
+
+const CheckedSecret* Reader::FindSecret(const std::string& ns, const std::string& name) {
+  dependencies_.push_back(Dependency::Object({api::Kind::kSecret, ns, name}));
+  return store_.Checked(ns, name);
+}
+
+std::vector<const api::Object*> Reader::Claimants(const std::string& host) {
+  dependencies_.push_back(Dependency::Claims(host));
+  return store_.Claimants(host);
+}
+
+bool Reader::DelegationPermits(const std::string& ns, const std::string& name, const std::string& target) {
+  if (ns == target) return true;
+  dependencies_.push_back(Dependency::Delegations(ns));
+  for (const api::TLSCertificateDelegation* delegation : store_.Delegations(ns)) {
+    for (const api::CertificateDelegation& entry : delegation->delegations) {
+      if (entry.secret_name != name) continue;
+      const std::vector<std::string>& targets = entry.target_namespaces;
+      if (targets.size() == 1 && targets[0] == "*") return true;
+      if (std::find(targets.begin(), targets.end(), target) != targets.end()) return true;
+    }
+  }
+  return false;
+}
+
+std::vector<Dependency> Reader::TakeDependencies() {
+  std::sort(dependencies_.begin(), dependencies_.end());
+  dependencies_.erase(std::unique(dependencies_.begin(), dependencies_.end()), dependencies_.end());
+  return std::exchange(dependencies_, {});
+}
+
+}  // namespace contour::graph

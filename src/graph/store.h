@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The objects that exist, and the indexes over them. Owned by the engine; read through Reader only.
+
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "api/ingress.h"
+#include "api/ingress_class.h"
+#include "api/ingress_route.h"
+#include "api/object.h"
+#include "api/secret.h"
+#include "api/service.h"
+#include "api/source.h"
+#include "api/tls_certificate_delegation.h"
+#include "graph/dependency.h"
+#include "graph/model.h"
+#include "graph/options.h"
+
+namespace contour::graph {
+
+// What a Secret is good for, judged once per content.
+struct CheckedSecret {
+  absl::StatusOr<ServingSecretPtr> serving;      // as a serving certificate
+  absl::StatusOr<std::string> ca_certificate;  // as trusted certificates (its ca.crt)
+};
+
+class Store {
+ public:
+  explicit Store(const Options& options) : options_(&options) {}
+
+  // Puts the object in place of what `change.ref` named, or takes that away. Gives the keys whose readers must be
+  // derived again: none if the meaning is the same. Objects of a foreign class (by annotation) count as absent.
+  std::vector<Dependency> Apply(const api::Change& change);
+
+  // nullptr: absent. The pointer lives until the next Apply.
+  const api::Object* Find(const api::ObjectRef& ref) const;
+
+  // The roots that claim a host: Ingresses and root IngressRoutes, the oldest first, then by namespace, name and kind.
+  std::vector<const api::Object*> Claimants(std::string_view host) const;
+
+  // The delegations that live in a namespace, by name.
+  std::vector<const api::TLSCertificateDelegation*> Delegations(std::string_view ns) const;
+
+  // The checks of a Secret; memoised. nullptr: absent.
+  const CheckedSecret* Checked(const std::string& ns, const std::string& name);
+
+  std::size_t size() const { return objects_.size(); }
+
+ private:
+  struct Entry {
+    api::ObjectPtr object;
+    std::optional<CheckedSecret> checked;  // of a Secret, once asked for
+  };
+  struct RefHash {
+    std::size_t operator()(const api::ObjectRef& ref) const {
+      const std::hash<std::string> hash;
+      return (hash(ref.ns) * 31 + hash(ref.name)) * 31 + static_cast<std::size_t>(ref.kind);
+    }
+  };
+
+  const Options* options_;
+  std::unordered_map<api::ObjectRef, Entry, RefHash> objects_;
+  std::map<std::string, std::set<api::ObjectRef>, std::less<>> claims_;       // host → claimants
+  std::map<std::string, std::set<std::string>, std::less<>> delegations_;  // namespace → names
+};
+
+// The hosts that an object claims, sorted, no duplicates: lower case, "*" for an empty host of an Ingress, "" for a root
+// IngressRoute with a blank fqdn. Empty for what is no root.
+std::vector<std::string> ClaimedHosts(const api::Object& object);
+
+// Would deriving `host` read the same of both Ingresses.
+bool SameForHost(const api::Ingress& a, const api::Ingress& b, std::string_view host);
+
+}  // namespace contour::graph
