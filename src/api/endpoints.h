@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Endpoints, v1: deprecated on clusters, still read from manifest folders. Its name is that of its Service.
+// Endpoints, v1: deprecated on clusters, still read from manifest folders. Its name is that of its
+// Service.
 
 #pragma once
 

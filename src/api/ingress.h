@@ -15,8 +15,8 @@ namespace contour::api {
 
 // `backend.service`. From a cluster exactly one of number and name is given.
 struct IngressBackend {
-  std::string service;            // empty: a `resource` backend, which we don't support
-  std::int32_t port_number = 0;   // 0: given by name
+  std::string service;           // empty: a `resource` backend, which we don't support
+  std::int32_t port_number = 0;  // 0: given by name
   std::string port_name;
 
   bool operator==(const IngressBackend&) const = default;
@@ -33,7 +33,7 @@ struct IngressPath {
 };
 
 struct IngressRule {
-  std::string host;                            // empty: all hosts
+  std::string host;                              // empty: all hosts
   std::optional<std::vector<IngressPath>> http;  // nullopt: the rule has no `http`
 
   bool operator==(const IngressRule&) const = default;

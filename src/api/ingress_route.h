@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// IngressRoute, contour.heptio.com/v1beta1. With `virtualhost` it is a root, else it must be delegated to.
+// IngressRoute, contour.heptio.com/v1beta1. With `virtualhost` it is a root, else it must be
+// delegated to.
 
 #pragma once
 
@@ -27,7 +28,8 @@ struct IngressRouteVirtualHost {
   bool operator==(const IngressRouteVirtualHost&) const = default;
 };
 
-// Active HTTP check. Numbers as written; 0 or absent means the default (interval 10 s, timeout 2 s, 3, 2).
+// Active HTTP check. Numbers as written; 0 or absent means the default (interval 10 s, timeout 2 s,
+// 3, 2).
 struct IngressRouteHealthCheck {
   std::string path;
   std::string host;
@@ -78,7 +80,8 @@ struct IngressRouteRoute {
   bool enable_websockets = false;
   bool permit_insecure = false;
   std::string prefix_rewrite;
-  std::optional<std::string> timeout_request;  // timeoutPolicy.request as written; nullopt: no timeoutPolicy
+  std::optional<std::string>
+      timeout_request;  // timeoutPolicy.request as written; nullopt: no timeoutPolicy
   std::optional<IngressRouteRetryPolicy> retry_policy;
 
   bool operator==(const IngressRouteRoute&) const = default;
@@ -93,7 +96,8 @@ struct IngressRouteTCPProxy {
 
 struct IngressRouteSpec {
   std::optional<IngressRouteVirtualHost> virtualhost;
-  std::optional<std::vector<IngressRouteRoute>> routes;  // nullopt: absent or null, which differs from []
+  std::optional<std::vector<IngressRouteRoute>>
+      routes;  // nullopt: absent or null, which differs from []
   std::optional<IngressRouteTCPProxy> tcpproxy;
 
   bool operator==(const IngressRouteSpec&) const = default;

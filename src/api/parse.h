@@ -26,7 +26,8 @@ struct ParsedObject {
   ObjectPtr object;  // nullptr: a kind that we don't read, which is no error
 };
 
-// A field that could not be used. `path` is like `spec.routes[1].match`; empty: the object as a whole.
+// A field that could not be used. `path` is like `spec.routes[1].match`; empty: the object as a
+// whole.
 struct FieldError {
   std::string object;  // "IngressRoute default/root"; what is known of it
   std::string path;
@@ -44,7 +45,8 @@ class Parser {
 
   // One object. An empty metadata.namespace of a namespaced kind becomes `default_namespace`.
   // If `error` is given, a failure is also described there in parts.
-  absl::StatusOr<ParsedObject> Parse(std::string_view json, std::string_view default_namespace = "default",
+  absl::StatusOr<ParsedObject> Parse(std::string_view json,
+                                     std::string_view default_namespace = "default",
                                      FieldError* error = nullptr);
 
  private:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Secret, v1. Of its data only the four keys below are kept, decoded from base64 (stringData is accepted from manifests).
+// Secret, v1. Of its data only the four keys below are kept, decoded from base64 (stringData is
+// accepted from manifests).
 
 #pragma once
 
@@ -20,8 +21,8 @@ struct Secret : Object {
   std::string crl_pem;  // PEM; revocation lists
 };
 
-// Could any object refer to it: type kubernetes.io/tls, or data with ca.crt or crl.pem. Of the others a source keeps
-// nothing in memory.
+// Could any object refer to it: type kubernetes.io/tls, or data with ca.crt or crl.pem. Of the
+// others a source keeps nothing in memory.
 bool IsUsable(const Secret& secret);
 
 }  // namespace contour::api

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The door through which objects come in: a source of objects (manifest folder, API server) calls a Sink.
+// The door through which objects come in: a source of objects (manifest folder, API server) calls a
+// Sink.
 
 #pragma once
 
@@ -15,13 +16,14 @@ struct Change {
   ObjectPtr object;
 };
 
-// Receives changes in the order in which they happened; each call is one batch that is applied together. Called from
-// the source's thread; returns at once (it queues).
+// Receives changes in the order in which they happened; each call is one batch that is applied
+// together. Called from the source's thread; returns at once (it queues).
 class Sink {
  public:
   virtual ~Sink() = default;
   virtual void Apply(std::vector<Change> changes) = 0;
-  // All objects that exist have been given to Apply once. Called once per source; before it nothing is served.
+  // All objects that exist have been given to Apply once. Called once per source; before it nothing
+  // is served.
   virtual void Synced() = 0;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TLSCertificateDelegation, contour.heptio.com/v1beta1: lets other namespaces use Secrets of this one.
+// TLSCertificateDelegation, contour.heptio.com/v1beta1: lets other namespaces use Secrets of this
+// one.
 
 #pragma once
 
