@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the end-to-end tests.
+
+The whole pytest process moves into a network namespace of its own as it starts (harness/netns.py), so the tests talk
+to Envoy, contour and the API server as if all were on this machine, and several runs at once don't meet. Ports are
+taken as they are free; pod addresses are 10.244.x.y, one `pod_address` per use.
+
+Logs of everything that ran lie in build/log/e2e/<test>/; those of the cluster in build/log/e2e/cluster/.
+"""
+import itertools
+import os
+import pathlib
+import re
+import shutil
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from harness import netns  # noqa: E402
+from harness.backend import Backend  # noqa: E402
+from harness.cluster import Cluster, service_account  # noqa: E402
+from harness.contour import Contour  # noqa: E402
+from harness.envoy import Envoy  # noqa: E402
+from harness.process import free_port  # noqa: E402
+
+LOGS = pathlib.Path(os.environ.get("CONTOUR_E2E_LOGS", ROOT / "build/log/e2e"))
+_figures = []
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes more than some seconds (faults, load); not part of ./dev test")
+    if not config.option.collectonly:
+        netns.enter()
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _figures:
+        terminalreporter.section("figures")
+        for line in _figures:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def figure():
+    """figure("name", value, "unit"): a measured number, printed at the end of the run."""
+    def note(name, value, unit=""):
+        _figures.append(f"figure {name} = {value:.1f} {unit}".rstrip())
+    return note
+
+
+@pytest.fixture
+def work_dir(request):
+    """A folder of this test's own, with the logs of what it starts."""
+    name = re.sub(r"[^\w.-]+", "-", request.node.nodeid.split("/")[-1]).strip("-")
+    path = LOGS / name
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
+
+
+_pod_numbers = itertools.count(1)
+
+
+def next_pod_address():
+    number = next(_pod_numbers)
+    return f"10.244.{number // 250}.{number % 250 + 1}"
+
+
+@pytest.fixture
+def pod_address():
+    """pod_address() → an address 10.244.x.y that nobody else uses."""
+    return next_pod_address
+
+
+@pytest.fixture
+def backends(work_dir):
+    """backends("blue", "green") → running echo backends by these names, each with an address of its own, port 8080."""
+    started = []
+
+    def start(*names):
+        new = [Backend(name, work_dir, next_pod_address(), 8080).start() for name in names]
+        started.extend(new)
+        return new[0] if len(new) == 1 else new
+    yield start
+    for backend in started:
+        backend.kill()
+
+
+@pytest.fixture
+def contour(work_dir):
+    """contour("--manifests", folder) → a running contour that is ready."""
+    started = []
+
+    def start(*flags, ready=True, **keywords):
+        process = Contour(work_dir, *flags, **keywords)
+        started.append(process)
+        process.start()
+        return process.wait_ready() if ready else process
+    yield start
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def envoy(work_dir):
+    """envoy(contour, xds_mode="delta-ads") → a running Envoy that has its configuration from that contour."""
+    started = []
+
+    def start(source, xds_mode=None, live=True, **keywords):
+        admin_port = free_port()
+        process = Envoy(source.bootstrap(admin_port, xds_mode), work_dir, admin_port, **keywords)
+        started.append(process)
+        process.start()
+        return process.wait_live() if live else process
+    yield start
+    for process in started:
+        process.kill()
+
+
+CONTOUR_USER = service_account("projectcontour", "contour")
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A Kubernetes API, the same for the whole run. Tests make namespaces of their own in it."""
+    path = LOGS / "cluster"
+    shutil.rmtree(path, ignore_errors=True)
+    value = Cluster(path, users=[CONTOUR_USER])
+    try:
+        yield value.start()
+    finally:
+        value.stop()

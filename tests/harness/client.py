@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP clients that measure: single requests over one kept connection, polling until an answer is right, and a steady
+load that counts whatever goes wrong."""
+import collections
+import dataclasses
+import http.client
+import json
+import socket
+import threading
+import time
+
+
+@dataclasses.dataclass
+class Answer:
+    status: int
+    headers: dict
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def backend(self):
+        """The name of the echo backend that answered, or None."""
+        return self.headers.get("x-backend")
+
+
+class Client:
+    """One kept HTTP/1.1 connection; a broken one is an error of the request, and the next request connects anew."""
+
+    def __init__(self, address, port, timeout=5.0):
+        self.address, self.port, self.timeout = address, port, timeout
+        self._connection = None
+
+    def request(self, host, path="/", method="GET", headers=None, body=None):
+        """Raises OSError or http.client.HTTPException if the connection breaks."""
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection(self.address, self.port, timeout=self.timeout)
+            self._connection.connect()
+            self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self._connection.request(method, path, body=body, headers={"host": host, **(headers or {})})
+            response = self._connection.getresponse()
+            answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        except (OSError, http.client.HTTPException):
+            self.close()
+            raise
+        if response.will_close:
+            self.close()
+        return answer
+
+    def get(self, host, path="/", **keywords):
+        return self.request(host, path, **keywords)
+
+    def close(self):
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def poll(self, host, path, wanted, timeout=10.0, interval=0.001):
+        """Asks until wanted(answer) is true. Returns (seconds that it took, the other statuses seen on the way).
+
+        While nobody listens yet (the listener itself is new), a refused connection counts as status 0.
+        """
+        started = time.monotonic()
+        seen = collections.Counter()
+        while True:
+            try:
+                answer = self.get(host, path)
+                if wanted(answer):
+                    return time.monotonic() - started, seen
+                seen[answer.status] += 1
+            except (OSError, http.client.HTTPException):
+                seen[0] += 1
+            if time.monotonic() - started > timeout:
+                raise AssertionError(f"{host}{path}: wrong answers for {timeout:g} s, statuses {dict(seen)}")
+            time.sleep(interval)
+
+
+class SteadyLoad:
+    """Requests at a steady pace over several connections in the background.
+
+    with SteadyLoad(address, port, "www.example.com", "/", per_second=200) as load:
+        ...                       # whatever must disturb nobody
+    load.assert_clean()           # every answer was 200, no connection broke
+    """
+
+    def __init__(self, address, port, host, path="/", per_second=200, connections=4, expect=200):
+        self.address, self.port, self.host, self.path = address, port, host, path
+        self.expect = expect
+        self.statuses = collections.Counter()
+        self.backends = collections.Counter()
+        self.errors = []
+        self._pause = connections / per_second
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(connections)]
+
+    def _run(self):
+        client = Client(self.address, self.port)
+        due = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                answer = client.get(self.host, self.path)
+                with self._lock:
+                    self.statuses[answer.status] += 1
+                    self.backends[answer.backend] += 1
+            except (OSError, http.client.HTTPException) as error:
+                with self._lock:
+                    self.errors.append(repr(error))
+            due = max(due + self._pause, time.monotonic() - 1.0)
+            self._stop.wait(max(0.0, due - time.monotonic()))
+        client.close()
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def total(self):
+        return sum(self.statuses.values()) + len(self.errors)
+
+    def assert_clean(self, at_least=20):
+        assert not self.errors, f"{len(self.errors)} broken connections, first: {self.errors[0]}"
+        assert set(self.statuses) == {self.expect}, f"statuses {dict(self.statuses)}"
+        assert self.total >= at_least, f"only {self.total} requests: the load proves nothing"
