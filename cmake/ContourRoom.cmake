@@ -17,6 +17,7 @@ set(CONTOUR_SANITIZE "" CACHE STRING "sanitizers over our own code: address,unde
 add_library(contour_options INTERFACE)
 target_compile_options(contour_options INTERFACE
   -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough -Wcast-align
+  -Wno-missing-field-initializers  # designated initialisers leave defaults out on purpose
   -Wunused -Wnull-dereference -Wformat=2 -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(contour_options INTERFACE -Wthread-safety)

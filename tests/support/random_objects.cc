@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tests/support/random_objects.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "api/endpoint_slice.h"
+#include "api/ingress.h"
+#include "api/ingress_class.h"
+#include "api/ingress_route.h"
+#include "api/secret.h"
+#include "api/service.h"
+#include "api/tls_certificate_delegation.h"
+
+namespace contour::testing {
+namespace {
+
+using Names = std::vector<std::string>;
+
+const Names kNamespaces = {"default", "marketing", "roots"};
+const Names kServices = {"kuard", "blog", "shop", "outside"};
+const Names kSecrets = {"tls", "wildcard", "ca"};
+const Names kRoutes = {"root", "child", "grandchild", "other", "loop"};
+const Names kHosts = {"foo.com", "Foo.com", "bar.com", "*.bar.com", "", "example.*.com"};
+const Names kPaths = {"/", "/foo", "/foo/", "/foo/bar", "/foobar", "/blog.*", "/a?b"};
+
+// Making keys is slow, and which ones they are doesn't matter.
+const std::vector<Pair>& Pairs() {
+  static const std::vector<Pair> pairs = {MakePair("one.example"), MakePair("two.example")};
+  return pairs;
+}
+
+}  // namespace
+
+RandomWorld::RandomWorld(std::uint64_t seed) : random_(seed) {}
+
+int RandomWorld::Pick(int count) {
+  // Not uniform_int_distribution, whose results differ between libraries: a seed must mean the same everywhere.
+  return static_cast<int>(random_() % static_cast<std::uint64_t>(count));
+}
+
+std::string RandomWorld::Namespace() { return PickOf(kNamespaces); }
+std::string RandomWorld::Host() { return PickOf(kHosts); }
+
+std::string RandomWorld::SecretReference() {
+  const std::string& name = PickOf(kSecrets);
+  return Chance(30) ? Namespace() + "/" + name : name;
+}
+
+std::shared_ptr<api::Object> RandomWorld::MakeService() {
+  auto service = std::make_shared<api::Service>();
+  service->meta.name = PickOf(kServices);
+  service->spec.ports.push_back({Chance(50) ? "http" : "", 80, "TCP"});
+  if (Chance(40)) service->spec.ports.push_back({"admin", 8080, Chance(20) ? "UDP" : "TCP"});
+  if (Chance(15)) {
+    service->spec.type = "ExternalName";
+    service->spec.external_name = Chance(30) ? "localhost" : "example.com";
+  }
+  if (Chance(20)) service->meta.annotations.emplace_back("contour.heptio.com/max-requests", Chance(50) ? "7" : "-7");
+  if (Chance(20)) service->meta.annotations.emplace_back("contour.heptio.com/upstream-protocol.tls", "80");
+  return service;
+}
+
+std::shared_ptr<api::Object> RandomWorld::MakeSecret() {
+  auto secret = std::make_shared<api::Secret>();
+  secret->meta.name = PickOf(kSecrets);
+  const Pair& pair = PickOf(Pairs());
+  if (Chance(70)) {
+    secret->type = "kubernetes.io/tls";
+    secret->tls_crt = pair.certificate;
+    secret->tls_key = Chance(20) ? PickOf(Pairs()).key : pair.key;  // sometimes of the other one
+    if (Chance(10)) secret->tls_key = "garbage";
+  } else {
+    secret->type = "Opaque";
+    secret->ca_crt = Chance(80) ? pair.certificate : "garbage";
+  }
+  return secret;
+}
+
+std::shared_ptr<api::Object> RandomWorld::MakeIngress() {
+  auto ingress = std::make_shared<api::Ingress>();
+  ingress->meta.name = Chance(50) ? "one" : "two";
+  const auto backend = [&] {
+    api::IngressBackend made;
+    made.service = PickOf(kServices);
+    if (Chance(30)) {
+      made.port_name = Chance(50) ? "http" : "80";
+    } else {
+      made.port_number = Chance(80) ? 80 : 8080;
+    }
+    return made;
+  };
+  if (Chance(30)) ingress->spec.default_backend = backend();
+  for (int rules = Pick(3); rules > 0; --rules) {
+    api::IngressRule rule{Host(), std::nullopt};
+    if (Chance(90)) {
+      rule.http.emplace();
+      for (int paths = 1 + Pick(2); paths > 0; --paths) {
+        rule.http->push_back({PickOf(kPaths), static_cast<api::PathType>(Pick(3)), backend()});
+      }
+    }
+    ingress->spec.rules.push_back(std::move(rule));
+  }
+  if (Chance(40)) ingress->spec.tls.push_back({{Host(), Host()}, SecretReference()});
+  if (Chance(30)) ingress->spec.ingress_class_name = Chance(60) ? "contour" : "public";
+  if (Chance(15)) ingress->meta.annotations.emplace_back("ingress.kubernetes.io/force-ssl-redirect", "true");
+  if (Chance(15)) ingress->meta.annotations.emplace_back("kubernetes.io/ingress.allow-http", "false");
+  if (Chance(15)) {
+    ingress->meta.annotations.emplace_back("kubernetes.io/ingress.class", Chance(50) ? "contour" : "linkerd");
+  }
+  std::sort(ingress->meta.annotations.begin(), ingress->meta.annotations.end());
+  return ingress;
+}
+
+std::shared_ptr<api::Object> RandomWorld::MakeIngressClass() {
+  auto made = std::make_shared<api::IngressClass>();
+  made->meta.name = Chance(50) ? "contour" : "public";
+  made->controller = Chance(70) ? "projectcontour.io/ingress-controller" : "example.com/other";
+  return made;
+}
+
+std::shared_ptr<api::Object> RandomWorld::MakeIngressRoute() {
+  auto route = std::make_shared<api::IngressRoute>();
+  route->meta.name = PickOf(kRoutes);
+  api::IngressRouteSpec& spec = route->spec;
+  const auto service = [&] {
+    api::IngressRouteService made;
+    made.name = PickOf(kServices);
+    made.port = Chance(90) ? 80 : PickOf(std::vector<int>{8080, 0, 70000});
+    made.weight = Chance(95) ? Pick(3) : -1;
+    if (Chance(20)) made.strategy = Chance(50) ? "Cookie" : "lulz";
+    if (Chance(10)) made.validation = api::IngressRouteUpstreamValidation{"ca", Chance(80) ? "example.com" : ""};
+    if (Chance(10)) made.health_check = api::IngressRouteHealthCheck{.path = "/healthz"};
+    return made;
+  };
+  const auto delegate = [&] {
+    return api::IngressRouteDelegate{PickOf(kRoutes), Chance(50) ? Namespace() : ""};
+  };
+  if (Chance(45)) {
+    spec.virtualhost = api::IngressRouteVirtualHost{Host(), std::nullopt};
+    if (Chance(35)) {
+      spec.virtualhost->tls = api::IngressRouteTLS{Chance(80) ? SecretReference() : "", Chance(30) ? "1.3" : "",
+                                                   Chance(30)};
+    }
+  }
+  if (Chance(90)) {
+    spec.routes.emplace();
+    for (int routes = Pick(4); routes > 0; --routes) {
+      api::IngressRouteRoute made;
+      made.match = PickOf(kPaths);
+      if (Chance(60)) {
+        for (int services = 1 + Pick(2); services > 0; --services) made.services.push_back(service());
+      }
+      if (made.services.empty() || Chance(5)) made.delegate = delegate();
+      made.enable_websockets = Chance(10);
+      made.permit_insecure = Chance(20);
+      if (Chance(10)) made.timeout_request = Chance(50) ? "infinity" : "5s";
+      spec.routes->push_back(std::move(made));
+    }
+  }
+  if (Chance(20)) {
+    spec.tcpproxy.emplace();
+    if (Chance(60)) {
+      spec.tcpproxy->services.push_back(service());
+    } else {
+      spec.tcpproxy->delegate = delegate();
+    }
+  }
+  if (Chance(8)) route->meta.annotations.emplace_back("contour.heptio.com/ingress.class", "linkerd");
+  return route;
+}
+
+std::shared_ptr<api::Object> RandomWorld::MakeDelegation() {
+  auto made = std::make_shared<api::TLSCertificateDelegation>();
+  made->meta.name = Chance(50) ? "one" : "two";
+  for (int entries = 1 + Pick(2); entries > 0; --entries) {
+    api::CertificateDelegation entry{PickOf(kSecrets), {}};
+    if (Chance(30)) {
+      entry.target_namespaces = {"*"};
+    } else {
+      for (int targets = Pick(3); targets > 0; --targets) entry.target_namespaces.push_back(Namespace());
+    }
+    made->delegations.push_back(std::move(entry));
+  }
+  return made;
+}
+
+std::shared_ptr<api::Object> RandomWorld::MakeEndpointSlice() {
+  auto slice = std::make_shared<api::EndpointSlice>();
+  slice->meta.name = Chance(50) ? "one" : "two";
+  slice->service_name = PickOf(kServices);
+  slice->address_type = "IPv4";
+  slice->ports.push_back({Chance(50) ? "http" : "", 8080, "TCP"});
+  for (int endpoints = Pick(4); endpoints > 0; --endpoints) {
+    api::Endpoint endpoint;
+    endpoint.addresses.push_back("10.0.0." + std::to_string(1 + Pick(5)));
+    if (Chance(40)) endpoint.ready = Chance(50);
+    if (Chance(20)) endpoint.serving = true;
+    if (Chance(20)) endpoint.terminating = true;
+    slice->endpoints.push_back(std::move(endpoint));
+  }
+  return slice;
+}
+
+api::Change RandomWorld::Step() {
+  if (!objects_.empty() && Chance(20)) {
+    auto victim = objects_.begin();
+    std::advance(victim, Pick(static_cast<int>(objects_.size())));
+    const api::ObjectRef ref = victim->first;
+    objects_.erase(victim);
+    return {ref, nullptr};
+  }
+  std::shared_ptr<api::Object> made;
+  const int kind = Pick(100);
+  if (kind < 20) {
+    made = MakeService();
+  } else if (kind < 35) {
+    made = MakeSecret();
+  } else if (kind < 50) {
+    made = MakeIngress();
+  } else if (kind < 55) {
+    made = MakeIngressClass();
+  } else if (kind < 80) {
+    made = MakeIngressRoute();
+  } else if (kind < 88) {
+    made = MakeDelegation();
+  } else {
+    made = MakeEndpointSlice();
+  }
+  if (made->kind != api::Kind::kIngressClass) made->meta.ns = Namespace();
+  made->meta.resource_version = std::to_string(++version_);
+  made->meta.creation_time = 1 + Pick(3);
+  // An edit doesn't change when an object was made; a recreation may.
+  if (const auto known = objects_.find(made->Ref()); known != objects_.end()) {
+    made->meta.creation_time = known->second->meta.creation_time;
+    if (Chance(20)) {
+      // A status-only update, or one of a field that we don't read.
+      if (const auto* route = api::As<api::IngressRoute>(*known->second)) {
+        auto clone = std::make_shared<api::IngressRoute>(*route);
+        clone->status = {"valid", "valid IngressRoute"};
+        clone->meta.resource_version = std::to_string(version_);
+        made = clone;
+      }
+    }
+  }
+  objects_[made->Ref()] = made;
+  return {made->Ref(), made};
+}
+
+std::vector<api::Change> RandomWorld::Shuffled() {
+  std::vector<api::Change> changes;
+  for (const auto& [ref, object] : objects_) changes.push_back({ref, object});
+  for (std::size_t i = changes.size(); i > 1; --i) {
+    std::swap(changes[i - 1], changes[static_cast<std::size_t>(Pick(static_cast<int>(i)))]);
+  }
+  return changes;
+}
+
+}  // namespace contour::testing

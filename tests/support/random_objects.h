@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// A small random world: few names and hosts, so that objects collide, refer to one another, and to what isn't there.
+
+#pragma once
+
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "api/source.h"
+#include "tests/support/certificates.h"
+
+namespace contour::testing {
+
+class RandomWorld {
+ public:
+  explicit RandomWorld(std::uint64_t seed);
+
+  // One random step: an object is added, edited (also without a change of meaning) or deleted.
+  api::Change Step();
+
+  // The objects after all steps so far.
+  const std::map<api::ObjectRef, api::ObjectPtr>& objects() const { return objects_; }
+
+  // A sequence of changes that brings an empty process to the same objects, in random order.
+  std::vector<api::Change> Shuffled();
+
+ private:
+  int Pick(int count);  // 0 … count-1
+  bool Chance(int percent) { return Pick(100) < percent; }
+  template <typename T>
+  const T& PickOf(const std::vector<T>& values) {
+    return values[static_cast<std::size_t>(Pick(static_cast<int>(values.size())))];
+  }
+
+  std::string Namespace();
+  std::string Host();
+  std::string SecretReference();
+  std::shared_ptr<api::Object> MakeService();
+  std::shared_ptr<api::Object> MakeSecret();
+  std::shared_ptr<api::Object> MakeIngress();
+  std::shared_ptr<api::Object> MakeIngressClass();
+  std::shared_ptr<api::Object> MakeIngressRoute();
+  std::shared_ptr<api::Object> MakeDelegation();
+  std::shared_ptr<api::Object> MakeEndpointSlice();
+
+  std::mt19937_64 random_;
+  std::map<api::ObjectRef, api::ObjectPtr> objects_;
+  std::uint64_t version_ = 0;
+};
+
+}  // namespace contour::testing
