@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "envoy/message.h"
 
-#include <arpa/inet.h>
 #include <fmt/core.h>
 #include <google/protobuf/any.pb.h>
 #include <google/protobuf/duration.pb.h>
@@ -11,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "envoy/config/core/v3/address.pb.h"
 
@@ -39,6 +39,56 @@ std::size_t SequenceLength(std::string_view text) {
   if (first == 0xF0 && second < 0x90) return 0;
   if (first == 0xF4 && second > 0x8F) return 0;
   return tail(1) && tail(2) && tail(3) ? 4 : 0;
+}
+
+// Takes the text up to `separator` (or all) from the front of `text`.
+std::string_view TakePiece(char separator, std::string_view* text) {
+  const std::size_t end = std::min(text->find(separator), text->size());
+  const std::string_view piece = text->substr(0, end);
+  text->remove_prefix(std::min(end + 1, text->size()));
+  return piece;
+}
+
+// Four decimal numbers up to 255 without leading zeros.
+bool IsIPv4(std::string_view host) {
+  if (std::count(host.begin(), host.end(), '.') != 3) return false;
+  for (int i = 0; i < 4; ++i) {
+    const std::string_view piece = TakePiece('.', &host);
+    if (piece.empty() || piece.size() > 3 || (piece.size() > 1 && piece.front() == '0'))
+      return false;
+    int value = 0;
+    for (const char c : piece) {
+      if (c < '0' || c > '9') return false;
+      value = value * 10 + (c - '0');
+    }
+    if (value > 255) return false;
+  }
+  return true;
+}
+
+// How many of the eight groups a part of an IPv6 address gives, on one side of "::"; nullopt if it
+// is malformed. An IPv4 address counts two and may stand only at the end of the whole.
+std::optional<int> CountGroups(std::string_view part, bool is_end) {
+  if (part.empty()) return 0;
+  int groups = 0;
+  while (true) {
+    const bool is_last = part.find(':') == std::string_view::npos;
+    const std::string_view piece = TakePiece(':', &part);
+    if (is_last && is_end && IsIPv4(piece)) return groups + 2;
+    if (piece.empty() || piece.size() > 4) return std::nullopt;
+    if (piece.find_first_not_of("0123456789abcdefABCDEF") != std::string_view::npos)
+      return std::nullopt;
+    ++groups;
+    if (is_last) return groups;
+  }
+}
+
+bool IsIPv6(std::string_view host) {
+  const std::size_t gap = host.find("::");
+  if (gap == std::string_view::npos) return CountGroups(host, true) == 8;
+  const std::optional<int> before = CountGroups(host.substr(0, gap), false);
+  const std::optional<int> after = CountGroups(host.substr(gap + 2), true);
+  return before && after && *before + *after < 8;
 }
 
 bool IsPlain(char c) {
@@ -102,11 +152,6 @@ void SetAddress(std::string_view host, std::uint32_t port,
   socket->set_port_value(port);
 }
 
-bool IsIP(const std::string& host) {
-  in6_addr unused{};
-  if (host.find('\0') != std::string::npos) return false;
-  return inet_pton(AF_INET, host.c_str(), &unused) == 1 ||
-         inet_pton(AF_INET6, host.c_str(), &unused) == 1;
-}
+bool IsIP(std::string_view host) { return IsIPv4(host) || IsIPv6(host); }
 
 }  // namespace contour::envoy

@@ -40,7 +40,7 @@ void SetDuration(std::chrono::seconds value, google::protobuf::Duration* duratio
 void SetAddress(std::string_view host, std::uint32_t port,
                 ::envoy::config::core::v3::Address* address);
 
-// Whether `host` is a literal IPv4 or IPv6 address.
-bool IsIP(const std::string& host);
+// Whether `host` is a literal IPv4 or IPv6 address (RFC 4291 text, without brackets or a zone).
+bool IsIP(std::string_view host);
 
 }  // namespace contour::envoy

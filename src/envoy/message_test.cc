@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "envoy/message.h"
 
+#include <arpa/inet.h>
 #include <google/protobuf/duration.pb.h>
 #include <gtest/gtest.h>
 
-#include <limits>
+#include <random>
 #include <string>
+#include <vector>
 
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/resource.h"
@@ -50,12 +52,36 @@ TEST(SetDurationTest, StaysWithinWhatEnvoyTakes) {
   EXPECT_EQ(duration.ShortDebugString(), "seconds: 3153600000");
 }
 
+TEST(IsIPTest, AgreesWithTheSystem) {
+  const auto system_says = [](const std::string& host) {
+    in6_addr unused{};
+    return inet_pton(AF_INET, host.c_str(), &unused) == 1 ||
+           inet_pton(AF_INET6, host.c_str(), &unused) == 1;
+  };
+  int good = 0;
+  std::mt19937 random(1);  // NOLINT: the same texts in every run
+  const std::vector<std::string> pieces = {
+      ":", ":",        "::",      "0",         "1",        "ff", "12ab",        "12345", "g",
+      ".", "10.0.0.1", "1.2.3.4", "256.1.1.1", "01.2.3.4", "%1", "1:2:3:4:5:6", "."};
+  for (int i = 0; i < 200000; ++i) {
+    std::string host;
+    const unsigned count = random() % 9;
+    for (unsigned j = 0; j < count; ++j) host += pieces[random() % pieces.size()];
+    const bool want = system_says(host);
+    ASSERT_EQ(IsIP(host), want) << host;
+    good += want ? 1 : 0;
+  }
+  EXPECT_GT(good, 1000);
+}
+
 TEST(IsIPTest, Literals) {
-  for (const std::string good : {"10.0.0.1", "::1", "fd00::1", "0.0.0.0", "::ffff:10.0.0.1"}) {
+  for (const char* good : {"10.0.0.1", "0.0.0.0", "255.255.255.255", "::", "::1", "fd00::1",
+                           "::ffff:10.0.0.1", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:1.2.3.4"}) {
     EXPECT_TRUE(IsIP(good)) << good;
   }
-  for (const std::string& bad : {std::string(), std::string("contour"), std::string("10.0.0"),
-                                 std::string("[::1]"), std::string("10.0.0.1\0x", 10)}) {
+  for (const std::string& bad :
+       {std::string(), std::string("contour"), std::string("10.0.0"), std::string("[::1]"),
+        std::string("fe80::1%eth0"), std::string("10.0.0.1\0x", 10), std::string("1::2::3")}) {
     EXPECT_FALSE(IsIP(bad)) << bad;
   }
 }

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "envoy/route.h"
+
+#include <google/protobuf/arena.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "envoy/config/route/v3/route.pb.h"
+#include "envoy/message.h"
+#include "envoy/names.h"
+#include "envoy/weights.h"
+
+namespace contour::envoy {
+namespace {
+
+namespace core = ::envoy::config::core::v3;
+namespace route = ::envoy::config::route::v3;
+
+// The regex of `:authority` for a host of one label below `*.suffix`; empty for other hosts. Case
+// is ignored, as Envoy ignores it in domains.
+std::string WildcardGuard(std::string_view host) {
+  if (!host.starts_with("*.")) return "";
+  std::string regex = "(?i)[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+  for (const char c : host.substr(1)) {
+    if (std::string_view(R"(\.+*?()|[]{}^$)").find(c) != std::string_view::npos) regex += '\\';
+    regex += c;
+  }
+  return regex + "(:[0-9]+)?";
+}
+
+// Envoy's rule for `path_separated_prefix`; it refuses the whole route configuration otherwise.
+bool IsSegmentPrefix(std::string_view path) {
+  return path.size() >= 2 && path.back() != '/' &&
+         path.find_first_of("?#") == std::string_view::npos;
+}
+
+void SetMatch(const graph::PathMatch& match, const std::string& guard, route::RouteMatch* message) {
+  using Type = graph::PathMatch::Type;
+  std::string value = Text(match.value);
+  switch (match.type) {
+    case Type::kPrefix:
+      message->set_prefix(std::move(value));
+      break;
+    case Type::kSegmentPrefix:
+      // Below "/" lies every path. A prefix with a query takes no path in either form.
+      if (IsSegmentPrefix(value)) {
+        message->set_path_separated_prefix(std::move(value));
+      } else {
+        message->set_prefix(std::move(value));
+      }
+      break;
+    case Type::kExact:
+      message->set_path(std::move(value));
+      break;
+    case Type::kRegex:
+      if (value.empty()) {
+        message->set_path("");  // the same, and Envoy refuses an empty regex
+      } else {
+        message->mutable_safe_regex()->set_regex(std::move(value));
+      }
+      break;
+  }
+  if (!guard.empty()) {
+    auto* header = message->add_headers();
+    header->set_name(":authority");
+    header->mutable_string_match()->mutable_safe_regex()->set_regex(guard);
+  }
+}
+
+void SetClusters(const std::vector<graph::WeightedCluster>& clusters, route::RouteAction* action,
+                 std::vector<std::string>* used) {
+  std::vector<Share> shares = Shares(clusters);
+  for (const Share& share : shares) used->push_back(share.cluster);
+  if (shares.size() == 1) {
+    action->set_cluster(std::move(shares.front().cluster));
+    return;
+  }
+  auto* weighted = action->mutable_weighted_clusters();
+  for (Share& share : shares) {
+    auto* cluster = weighted->add_clusters();
+    cluster->set_name(std::move(share.cluster));
+    cluster->mutable_weight()->set_value(share.weight);
+  }
+}
+
+void SetRetry(const graph::Retry& retry, route::RouteAction* action) {
+  if (retry.retry_on.empty()) return;
+  auto* policy = action->mutable_retry_policy();
+  policy->set_retry_on(Text(retry.retry_on));
+  if (retry.count.value_or(0) > 0) policy->mutable_num_retries()->set_value(*retry.count);
+  if (retry.per_try_timeout && retry.per_try_timeout->count() > 0)
+    SetDuration(*retry.per_try_timeout, policy->mutable_per_try_timeout());
+}
+
+void SetAction(const graph::RouteAction& source, route::Route* message,
+               std::vector<std::string>* used) {
+  route::RouteAction* action = message->mutable_route();
+  SetClusters(source.clusters, action, used);
+  if (source.timeout) {
+    // 0 is none. A negative time, which Envoy refuses, is one that can't be kept: none as well.
+    SetDuration(source.timeout->infinite ? std::chrono::nanoseconds(0) : source.timeout->duration,
+                action->mutable_timeout());
+  }
+  if (source.retry) SetRetry(*source.retry, action);
+  if (!source.prefix_rewrite.empty()) action->set_prefix_rewrite(Text(source.prefix_rewrite));
+  if (source.websocket) action->add_upgrade_configs()->set_upgrade_type("websocket");
+  if (std::any_of(source.clusters.begin(), source.clusters.end(),
+                  [](const auto& weighted) { return weighted.cluster->strategy == "Cookie"; })) {
+    auto* cookie = action->add_hash_policy()->mutable_cookie();
+    cookie->set_name("X-Contour-Session-Affinity");
+    cookie->mutable_ttl();  // present and 0: as long as the browser's session
+    cookie->set_path("/");
+  }
+  auto* header = message->add_request_headers_to_add();
+  header->mutable_header()->set_key("x-request-start");
+  header->mutable_header()->set_value("t=%START_TIME(%s.%3f)%");
+  header->set_append_action(core::HeaderValueOption::APPEND_IF_EXISTS_OR_ADD);
+}
+
+void SetDirectResponse(const graph::DirectResponse& response, route::Route* message) {
+  const bool possible = response.status >= 200 && response.status < 600;  // Envoy's limits
+  message->mutable_direct_response()->set_status(possible ? response.status : 503);
+}
+
+void SetRoute(const graph::Route& source, const std::string& guard, route::Route* message,
+              std::vector<std::string>* used) {
+  SetMatch(source.match, guard, message->mutable_match());
+  if (source.https_redirect) {
+    message->mutable_redirect()->set_https_redirect(true);
+    return;
+  }
+  const auto* action = std::get_if<graph::RouteAction>(&source.action);
+  if (action == nullptr) {
+    SetDirectResponse(std::get<graph::DirectResponse>(source.action), message);
+  } else if (action->clusters.empty()) {
+    SetDirectResponse({}, message);
+  } else {
+    SetAction(*action, message, used);
+  }
+}
+
+std::optional<Resource> Translate(const std::string& host,
+                                  const std::vector<graph::Route>& routes) {
+  if (host.empty() || routes.empty()) return std::nullopt;
+  Resource result;
+  google::protobuf::Arena arena;
+  auto& message = *google::protobuf::Arena::CreateMessage<route::VirtualHost>(&arena);
+  result.name = VirtualHostName(host);
+  message.set_name(result.name);
+  const std::string domain = Text(host);
+  message.add_domains(domain);
+  if (domain != "*") message.add_domains(domain + ":*");
+  const std::string guard = WildcardGuard(domain);
+  for (const graph::Route& source : routes) {
+    SetRoute(source, guard, message.add_routes(), &result.clusters);
+  }
+  std::sort(result.clusters.begin(), result.clusters.end());
+  result.clusters.erase(std::unique(result.clusters.begin(), result.clusters.end()),
+                        result.clusters.end());
+  result.bytes = Serialize(message);
+  return result;
+}
+
+}  // namespace
+
+VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host) {
+  VirtualHostResources result;
+  result.http = Translate(host.host, host.http_routes);
+  // A TCP proxy takes the whole connection, and without a certificate nothing can be read of it.
+  if (host.secure && !host.secure->tcp_proxy && host.secure->secret != nullptr)
+    result.https = Translate(host.host, host.secure->routes);
+  return result;
+}
+
+Resource RouteConfigurationHead(std::string_view name) {
+  Resource result;
+  result.name = name;
+  route::RouteConfiguration message;
+  message.set_name(result.name);
+  message.set_ignore_port_in_host_matching(true);
+  result.bytes = Serialize(message);
+  return result;
+}
+
+}  // namespace contour::envoy

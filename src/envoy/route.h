@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// graph::VirtualHost → Envoy's VirtualHost (envoy.config.route.v3), one for each of the two route
+// configurations, and the heads of these.
+//
+//   std::string bytes = RouteConfigurationHead(kIngressHTTP).bytes;
+//   for (const auto& host : hosts) {
+//     const VirtualHostResources parts = TranslateVirtualHost(*host);
+//     if (parts.http) AppendPart(kVirtualHostsField, parts.http->bytes, &bytes);
+//   }
+//
+// Routes keep the order of the graph, in which Envoy tries them. A wildcard host (`*.example.com`)
+// takes one label only, as Ingress has it: its routes carry a match of `:authority`, since Envoy's
+// own wildcards take any number of labels.
+//
+// Every host may also be asked for with a port (`Host: example.com:8080`). Domains say so by `:*`,
+// which Envoy understands for plain hosts but not behind a wildcard; so both configurations ignore
+// the port when they look for the host.
+//
+// Pure, any thread. There are no errors: what Envoy would refuse is written in a form that it takes
+// and that matches no more than before.
+
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "envoy/resource.h"
+#include "graph/model.h"
+
+namespace contour::envoy {
+
+// Parts of the two route configurations; nullopt where the host has no routes. `name` is
+// VirtualHostName(host), `clusters` what its routes send traffic to (not those behind a redirect).
+struct VirtualHostResources {
+  std::optional<Resource> http;   // of kIngressHTTP
+  std::optional<Resource> https;  // of kIngressHTTPS
+};
+
+VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host);
+
+// The RouteConfiguration `name` without virtual hosts: to be completed with parts in the order of
+// their names.
+Resource RouteConfigurationHead(std::string_view name);
+
+}  // namespace contour::envoy

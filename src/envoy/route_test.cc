@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "envoy/route.h"
+
+#include <fmt/core.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "envoy/config/route/v3/route.pb.h"
+#include "envoy/message.h"
+#include "envoy/names.h"
+#include "envoy/testing.h"
+
+namespace contour::envoy {
+namespace {
+
+using ::envoy::config::route::v3::RouteConfiguration;
+using EnvoyVirtualHost = ::envoy::config::route::v3::VirtualHost;
+using graph::PathMatch;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+graph::Route To(std::vector<graph::WeightedCluster> clusters, PathMatch match = {}) {
+  graph::Route route;
+  route.match = std::move(match);
+  route.action = graph::RouteAction{.clusters = std::move(clusters),
+                                    .timeout = {},
+                                    .retry = {},
+                                    .prefix_rewrite = "",
+                                    .websocket = false};
+  return route;
+}
+
+graph::VirtualHost Host(std::vector<graph::Route> routes, std::string name = "www.example.com") {
+  graph::VirtualHost host;
+  host.host = std::move(name);
+  host.http_routes = std::move(routes);
+  return host;
+}
+
+// The HTTP part, which must be there.
+Resource HTTP(const graph::VirtualHost& host) {
+  return TranslateVirtualHost(host).http.value_or(Resource{"missing", "", {}});
+}
+
+constexpr const char* kStart = R"(
+  request_headers_to_add {
+    header { key: "x-request-start" value: "t=%START_TIME(%s.%3f)%" }
+    append_action: APPEND_IF_EXISTS_OR_ADD
+  })";
+
+// ---- What a route does ----
+
+struct ActionCase {
+  const char* name;
+  graph::RouteAction action;
+  std::string want;  // of `route`
+};
+
+class RouteActionTest : public testing::TestWithParam<ActionCase> {};
+
+TEST_P(RouteActionTest, Table) {
+  graph::Route route;
+  route.action = GetParam().action;
+  EXPECT_EQ(
+      Difference<EnvoyVirtualHost>(HTTP(Host({route})).bytes, fmt::format(R"(
+      name: "www.example.com"
+      domains: "www.example.com" domains: "www.example.com:*"
+      routes {{ match {{ prefix: "/" }} route {{ {} }} {} }})",
+                                                                          GetParam().want, kStart)),
+      "");
+}
+
+constexpr const char* kOne = R"(cluster: "default/kuard/80/da39a3ee5e" )";
+
+graph::RouteAction Action(std::vector<graph::WeightedCluster> clusters) {
+  return {.clusters = std::move(clusters),
+          .timeout = {},
+          .retry = {},
+          .prefix_rewrite = "",
+          .websocket = false};
+}
+graph::RouteAction WithTimeout(graph::Timeout timeout) {
+  graph::RouteAction action = Action({Weighted("kuard")});
+  action.timeout = timeout;
+  return action;
+}
+graph::RouteAction WithRetry(graph::Retry retry) {
+  graph::RouteAction action = Action({Weighted("kuard")});
+  action.retry = std::move(retry);
+  return action;
+}
+graph::RouteAction WebSocket(std::vector<graph::WeightedCluster> clusters) {
+  graph::RouteAction action = Action(std::move(clusters));
+  action.websocket = true;
+  return action;
+}
+
+std::string Split(std::vector<std::pair<std::string, std::uint32_t>> shares) {
+  std::string text = "weighted_clusters {";
+  for (const auto& [cluster, weight] : shares) {
+    text +=
+        fmt::format(" clusters {{ name: 'default/{}' weight {{ value: {} }} }}", cluster, weight);
+  }
+  return text + "}";
+}
+
+constexpr const char* kCookie =
+    "hash_policy { cookie { name: 'X-Contour-Session-Affinity' ttl {} path: '/' } }";
+
+INSTANTIATE_TEST_SUITE_P(
+    Spec, RouteActionTest,
+    testing::Values(
+        ActionCase{"single", Action({Weighted("kuard")}), kOne},
+        ActionCase{"weight_of_one_is_ignored", Action({Weighted("kuard", 90)}), kOne},
+        ActionCase{"websocket", WebSocket({Weighted("kuard")}),
+                   std::string(kOne) + "upgrade_configs { upgrade_type: 'websocket' }"},
+        ActionCase{"even_split", Action({Weighted("b"), Weighted("a")}),
+                   Split({{"a/80/da39a3ee5e", 1}, {"b/80/da39a3ee5e", 1}})},
+        ActionCase{"even_split_websocket", WebSocket({Weighted("b"), Weighted("a")}),
+                   Split({{"a/80/da39a3ee5e", 1}, {"b/80/da39a3ee5e", 1}}) +
+                       "upgrade_configs { upgrade_type: 'websocket' }"},
+        ActionCase{"weights", Action({Weighted("a", 80), Weighted("b", 20)}),
+                   Split({{"a/80/da39a3ee5e", 80}, {"b/80/da39a3ee5e", 20}})},
+        ActionCase{
+            "weights_with_zero", Action({Weighted("a", 80), Weighted("b", 20), Weighted("c", 0)}),
+            Split({{"a/80/da39a3ee5e", 80}, {"b/80/da39a3ee5e", 20}, {"c/80/da39a3ee5e", 0}})},
+        ActionCase{"same_cluster_twice", Action({Weighted("a", 90), Weighted("a", 60)}),
+                   Split({{"a/80/da39a3ee5e", 60}, {"a/80/da39a3ee5e", 90}})},
+        ActionCase{"huge_weights_are_scaled",
+                   Action({Weighted("a", 4294967295), Weighted("b", 4294967295), Weighted("c", 1)}),
+                   Split({{"a/80/da39a3ee5e", 1431655765},
+                          {"b/80/da39a3ee5e", 1431655765},
+                          {"c/80/da39a3ee5e", 1}})},
+        ActionCase{"empty_retry_on", WithRetry({"", 3, seconds(1)}), kOne},
+        ActionCase{"retry", WithRetry({"503", 6, milliseconds(100)}),
+                   std::string(kOne) + R"(retry_policy { retry_on: "503" num_retries { value: 6 }
+                                          per_try_timeout { nanos: 100000000 } })"},
+        ActionCase{"retry_defaults", WithRetry({"5xx,gateway-error", {}, {}}),
+                   std::string(kOne) + "retry_policy { retry_on: '5xx,gateway-error' }"},
+        ActionCase{"retry_zeros", WithRetry({"5xx", 0, nanoseconds(-1)}),
+                   std::string(kOne) + "retry_policy { retry_on: '5xx' }"},
+        ActionCase{"timeout", WithTimeout({false, seconds(90)}),
+                   std::string(kOne) + "timeout { seconds: 90 }"},
+        ActionCase{"timeout_infinite", WithTimeout({true, seconds(5)}),
+                   std::string(kOne) + "timeout {}"},
+        ActionCase{"timeout_negative", WithTimeout({false, seconds(-5)}),
+                   std::string(kOne) + "timeout {}"},
+        ActionCase{"timeout_huge", WithTimeout({false, nanoseconds::max()}),
+                   std::string(kOne) + "timeout { seconds: 3153600000 }"},
+        ActionCase{"prefix_rewrite",
+                   [] {
+                     graph::RouteAction action = Action({Weighted("kuard")});
+                     action.prefix_rewrite = "/api/v1";
+                     return action;
+                   }(),
+                   std::string(kOne) + "prefix_rewrite: '/api/v1'"},
+        ActionCase{"affinity", Action({Weighted("kuard", 0, "Cookie")}),
+                   std::string("cluster: 'default/kuard/80/e4f81994fe'") + kCookie},
+        ActionCase{"affinity_of_all",
+                   Action({Weighted("a", 0, "Cookie"), Weighted("b", 0, "Cookie")}),
+                   Split({{"a/80/e4f81994fe", 1}, {"b/80/e4f81994fe", 1}}) + kCookie},
+        ActionCase{"affinity_of_some", Action({Weighted("a"), Weighted("b", 0, "Cookie")}),
+                   Split({{"a/80/da39a3ee5e", 1}, {"b/80/e4f81994fe", 1}}) + kCookie}),
+    [](const auto& c) { return std::string(c.param.name); });
+
+TEST(RouteTest, DirectResponses) {
+  std::vector<graph::Route> routes(4);
+  routes[0].action = graph::DirectResponse{503};
+  routes[1].action = graph::DirectResponse{0};
+  routes[2].action = graph::DirectResponse{4294967295};
+  routes[3].action = graph::RouteAction{};  // no cluster: can't be served
+  const Resource got = HTTP(Host(routes, "*"));
+  EXPECT_EQ(Difference<EnvoyVirtualHost>(got.bytes, R"(
+      name: "*" domains: "*"
+      routes { match { prefix: "/" } direct_response { status: 503 } }
+      routes { match { prefix: "/" } direct_response { status: 503 } }
+      routes { match { prefix: "/" } direct_response { status: 503 } }
+      routes { match { prefix: "/" } direct_response { status: 503 } })"),
+            "");
+  EXPECT_THAT(got.clusters, IsEmpty());
+}
+
+TEST(RouteTest, RedirectsNeedNoCluster) {
+  graph::Route route = To({Weighted("kuard")});
+  route.https_redirect = true;
+  const Resource got = HTTP(Host({route}));
+  EXPECT_EQ(Difference<EnvoyVirtualHost>(got.bytes, R"(
+      name: "www.example.com" domains: "www.example.com" domains: "www.example.com:*"
+      routes { match { prefix: "/" } redirect { https_redirect: true } })"),
+            "");
+  EXPECT_THAT(got.clusters, IsEmpty());
+}
+
+// ---- What a route takes ----
+
+struct MatchCase {
+  const char* name;
+  PathMatch match;
+  std::string want;
+};
+
+class RouteMatchTest : public testing::TestWithParam<MatchCase> {};
+
+TEST_P(RouteMatchTest, Table) {
+  EnvoyVirtualHost message;
+  ASSERT_TRUE(
+      message.ParseFromString(HTTP(Host({To({Weighted("kuard")}, GetParam().match)})).bytes));
+  EXPECT_EQ(message.routes(0).match().ShortDebugString(), GetParam().want);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Spec, RouteMatchTest,
+    testing::Values(
+        MatchCase{"prefix", {PathMatch::Type::kPrefix, "/foo/"}, R"(prefix: "/foo/")"},
+        MatchCase{"empty_prefix", {PathMatch::Type::kPrefix, ""}, R"(prefix: "")"},
+        MatchCase{"segments",
+                  {PathMatch::Type::kSegmentPrefix, "/foo"},
+                  R"(path_separated_prefix: "/foo")"},
+        MatchCase{"all_segments", {PathMatch::Type::kSegmentPrefix, "/"}, R"(prefix: "/")"},
+        MatchCase{"segments_with_slash",
+                  {PathMatch::Type::kSegmentPrefix, "/foo/"},
+                  R"(prefix: "/foo/")"},
+        MatchCase{"segments_with_query",
+                  {PathMatch::Type::kSegmentPrefix, "/foo?a"},
+                  R"(prefix: "/foo?a")"},
+        MatchCase{"exact", {PathMatch::Type::kExact, "/foo"}, R"(path: "/foo")"},
+        MatchCase{"regex",
+                  {PathMatch::Type::kRegex, "/foo/[0-9]+"},
+                  R"(safe_regex { regex: "/foo/[0-9]+" })"},
+        MatchCase{"empty_regex", {PathMatch::Type::kRegex, ""}, R"(path: "")"},
+        MatchCase{"not_text", {PathMatch::Type::kExact, "/\xff\n"}, R"(path: "/\\xff\\x0a")"}),
+    [](const auto& c) { return std::string(c.param.name); });
+
+TEST(RouteTest, KeepsTheOrder) {
+  const graph::VirtualHost host = Host({To({Weighted("c")}, {PathMatch::Type::kRegex, "/b.*"}),
+                                        To({Weighted("a")}, {PathMatch::Type::kPrefix, "/z"}),
+                                        To({Weighted("c")}, {PathMatch::Type::kPrefix, "/"})});
+  const Resource got = HTTP(host);
+  EnvoyVirtualHost message;
+  ASSERT_TRUE(message.ParseFromString(got.bytes));
+  ASSERT_EQ(message.routes_size(), 3);
+  EXPECT_EQ(message.routes(0).match().safe_regex().regex(), "/b.*");
+  EXPECT_EQ(message.routes(1).match().prefix(), "/z");
+  EXPECT_EQ(message.routes(2).match().prefix(), "/");
+  EXPECT_THAT(got.clusters, ElementsAre("default/a/80/da39a3ee5e", "default/c/80/da39a3ee5e"));
+  EXPECT_EQ(got.bytes, HTTP(host).bytes);
+}
+
+// ---- Which hosts ----
+
+TEST(VirtualHostTest, WildcardsTakeOneLabel) {
+  graph::Route redirect = To({Weighted("kuard")});
+  redirect.https_redirect = true;
+  EXPECT_EQ(Difference<EnvoyVirtualHost>(
+                HTTP(Host({To({Weighted("kuard")}), redirect}, "*.Example.com")).bytes,
+                fmt::format(R"(
+      name: "*.Example.com" domains: "*.Example.com" domains: "*.Example.com:*"
+      routes {{
+        match {{ prefix: "/" {0} }} route {{ cluster: "default/kuard/80/da39a3ee5e" }} {1}
+      }}
+      routes {{ match {{ prefix: "/" {0} }} redirect {{ https_redirect: true }} }})",
+                            R"(headers { name: ":authority" string_match { safe_regex {
+             regex: "(?i)[a-z0-9]([-a-z0-9]*[a-z0-9])?\\.Example\\.com(:[0-9]+)?" } } })",
+                            kStart)),
+            "");
+}
+
+TEST(VirtualHostTest, HashesLongNames) {
+  const std::string host = "my-very-very-long-service-host-name.subdomain.boring-dept.my.company";
+  const Resource got = HTTP(Host({To({Weighted("kuard")})}, host));
+  EXPECT_EQ(got.name, VirtualHostName(host));
+  EnvoyVirtualHost message;
+  ASSERT_TRUE(message.ParseFromString(got.bytes));
+  EXPECT_EQ(message.name(), got.name);
+  EXPECT_EQ(message.domains(0), host);
+}
+
+TEST(VirtualHostTest, IsAbsentWithoutRoutes) {
+  graph::VirtualHost host = Host({});
+  EXPECT_FALSE(TranslateVirtualHost(host).http);
+  EXPECT_FALSE(TranslateVirtualHost(host).https);
+  EXPECT_FALSE(TranslateVirtualHost(Host({To({Weighted("kuard")})}, "")).http);
+
+  graph::VirtualHost::Secure& secure = host.secure.emplace();
+  secure.secret = std::make_shared<const graph::ServingSecret>();
+  EXPECT_FALSE(TranslateVirtualHost(host).https);  // no routes
+  secure.routes = {To({Weighted("kuard")})};
+  EXPECT_FALSE(TranslateVirtualHost(host).http);
+  ASSERT_TRUE(TranslateVirtualHost(host).https);
+  EXPECT_THAT(TranslateVirtualHost(host).https->clusters,
+              ElementsAre("default/kuard/80/da39a3ee5e"));
+  secure.tcp_proxy = graph::TCPProxy{{Weighted("kuard")}};
+  EXPECT_FALSE(TranslateVirtualHost(host).https);  // taken by the proxy
+  secure.tcp_proxy.reset();
+  secure.secret = nullptr;
+  EXPECT_FALSE(TranslateVirtualHost(host).https);  // can't be read
+}
+
+TEST(VirtualHostTest, BothSidesMayDiffer) {
+  graph::VirtualHost host = Host({To({Weighted("a")})});
+  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
+  host.secure->routes = {To({Weighted("b")})};
+  const VirtualHostResources got = TranslateVirtualHost(host);
+  ASSERT_TRUE(got.http && got.https);
+  EXPECT_THAT(got.http->clusters, ElementsAre("default/a/80/da39a3ee5e"));
+  EXPECT_THAT(got.https->clusters, ElementsAre("default/b/80/da39a3ee5e"));
+  EXPECT_EQ(got.http->name, got.https->name);
+}
+
+TEST(RouteConfigurationTest, IsHeadAndParts) {
+  const Resource head = RouteConfigurationHead(kIngressHTTP);
+  EXPECT_EQ(head.name, "ingress_http");
+  std::string bytes = head.bytes;
+  EXPECT_EQ(Difference<RouteConfiguration>(
+                bytes, R"(name: "ingress_http" ignore_port_in_host_matching: true)"),
+            "");
+  AppendPart(kVirtualHostsField, HTTP(Host({To({Weighted("a")})}, "a.example.com")).bytes, &bytes);
+  AppendPart(kVirtualHostsField, HTTP(Host({To({Weighted("b")})}, "b.example.com")).bytes, &bytes);
+  RouteConfiguration message;
+  ASSERT_TRUE(message.ParseFromString(bytes));
+  ASSERT_EQ(message.virtual_hosts_size(), 2);
+  EXPECT_EQ(message.virtual_hosts(1).name(), "b.example.com");
+}
+
+TEST(VirtualHostTest, OddTextIsNotLost) {
+  graph::Route route = To({Weighted("k\xff")}, {PathMatch::Type::kRegex, "\xc3("});
+  std::get<graph::RouteAction>(route.action).prefix_rewrite = "/\r\n";
+  std::get<graph::RouteAction>(route.action).retry = graph::Retry{"\x80", {}, {}};
+  for (const char* name : {"*.\xff", "\xff", "*", "*.", ":", "*.a.*"}) {
+    const Resource got = HTTP(Host({route}, name));
+    EnvoyVirtualHost message;
+    ASSERT_TRUE(message.ParseFromString(got.bytes)) << name;  // checks UTF-8
+    EXPECT_EQ(message.routes(0).route().prefix_rewrite(), "/\\x0d\\x0a");
+    EXPECT_THAT(got.clusters, ElementsAre(message.routes(0).route().cluster()));
+  }
+}
+
+}  // namespace
+}  // namespace contour::envoy
