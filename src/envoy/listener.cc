@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "envoy/listener.h"
+
+#include <google/protobuf/arena.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "envoy/config/accesslog/v3/accesslog.pb.h"
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/compression/gzip/compressor/v3/gzip.pb.h"
+#include "envoy/extensions/filters/http/compressor/v3/compressor.pb.h"
+#include "envoy/extensions/filters/http/grpc_web/v3/grpc_web.pb.h"
+#include "envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
+#include "envoy/extensions/filters/http/router/v3/router.pb.h"
+#include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb.h"
+#include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "envoy/message.h"
+#include "envoy/names.h"
+#include "envoy/weights.h"
+
+namespace contour::envoy {
+namespace {
+
+namespace http = ::envoy::extensions::filters::http;
+namespace hcm = ::envoy::extensions::filters::network::http_connection_manager::v3;
+namespace listener = ::envoy::config::listener::v3;
+namespace tcp = ::envoy::extensions::filters::network::tcp_proxy::v3;
+namespace tls = ::envoy::extensions::transport_sockets::tls::v3;
+
+// In the order of preference; no CBC, no SHA-1.
+constexpr std::string_view kCipherSuites[] = {
+    "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]",
+    "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+};
+
+void SetListenAddress(const std::string& host, std::uint16_t port, listener::Listener* message) {
+  SetAddress(host, port, message->mutable_address());
+  if (host == "::") message->mutable_address()->mutable_socket_address()->set_ipv4_compat(true);
+}
+
+// Adds an element with a name and a typed configuration: filters of all kinds, access logs.
+template <typename Element>
+void Add(std::string name, const google::protobuf::Message& config, Element* element) {
+  element->set_name(std::move(name));
+  Pack(config, element->mutable_typed_config());
+}
+
+void AddProxyProtocol(listener::Listener* message) {
+  Add("envoy.filters.listener.proxy_protocol",
+      ::envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol(),
+      message->add_listener_filters());
+}
+
+void AddFileLog(const std::string& path, ::envoy::config::accesslog::v3::AccessLog* log) {
+  ::envoy::extensions::access_loggers::file::v3::FileAccessLog file;
+  file.set_path(Text(path));
+  Add("envoy.access_loggers.file", file, log);
+}
+
+void AddRouter(hcm::HttpConnectionManager* manager) {
+  Add("envoy.filters.http.router", http::router::v3::Router(), manager->add_http_filters());
+}
+
+// HTTP by the route configuration that is called like the listener.
+void AddIngressManager(std::string_view name, const std::string& access_log,
+                       ConfigSource config_source, listener::FilterChain* chain) {
+  hcm::HttpConnectionManager manager;
+  manager.set_stat_prefix(std::string(name));
+  auto* rds = manager.mutable_rds();
+  rds->set_route_config_name(std::string(name));
+  SetConfigSource(config_source, rds->mutable_config_source());
+
+  http::compressor::v3::Compressor compressor;
+  Add("envoy.compression.gzip.compressor",
+      ::envoy::extensions::compression::gzip::compressor::v3::Gzip(),
+      compressor.mutable_compressor_library());
+  Add("envoy.filters.http.compressor", compressor, manager.add_http_filters());
+  Add("envoy.filters.http.grpc_web", http::grpc_web::v3::GrpcWeb(), manager.add_http_filters());
+  AddRouter(&manager);
+
+  manager.mutable_http_protocol_options()->set_accept_http_10(true);
+  AddFileLog(access_log, manager.add_access_log());
+  manager.mutable_use_remote_address()->set_value(true);
+  manager.mutable_normalize_path()->set_value(true);
+  SetDuration(std::chrono::seconds(60),
+              manager.mutable_common_http_protocol_options()->mutable_idle_timeout());
+  manager.set_preserve_external_request_id(true);
+  Add("envoy.filters.network.http_connection_manager", manager, chain->add_filters());
+}
+
+void AddTCPProxy(const graph::TCPProxy& source, const std::string& access_log,
+                 listener::FilterChain* chain, std::vector<std::string>* used) {
+  tcp::TcpProxy proxy;
+  proxy.set_stat_prefix(std::string(kIngressHTTPS));
+  std::vector<Share> shares = Shares(source.clusters);
+  // Envoy takes no weight 0 here. (All 0 is an even split, so some are left.)
+  std::erase_if(shares, [](const Share& share) { return share.weight == 0; });
+  for (const Share& share : shares) used->push_back(share.cluster);
+  if (shares.size() == 1) {
+    proxy.set_cluster(std::move(shares.front().cluster));
+  } else {
+    for (Share& share : shares) {
+      auto* cluster = proxy.mutable_weighted_clusters()->add_clusters();
+      cluster->set_name(std::move(share.cluster));
+      cluster->set_weight(share.weight);
+    }
+  }
+  AddFileLog(access_log, proxy.add_access_log());
+  SetDuration(std::chrono::seconds(9001), proxy.mutable_idle_timeout());
+  Add("envoy.filters.network.tcp_proxy", proxy, chain->add_filters());
+}
+
+tls::TlsParameters::TlsProtocol Protocol(graph::TLSVersion version) {
+  switch (version) {
+    case graph::TLSVersion::k1_1:
+      return tls::TlsParameters::TLSv1_1;
+    case graph::TLSVersion::k1_2:
+      return tls::TlsParameters::TLSv1_2;
+    case graph::TLSVersion::k1_3:
+      return tls::TlsParameters::TLSv1_3;
+  }
+  return tls::TlsParameters::TLSv1_3;  // no such version: the strictest
+}
+
+void SetTLS(const graph::VirtualHost::Secure& secure, const ListenerOptions& options,
+            listener::FilterChain* chain) {
+  tls::DownstreamTlsContext context;
+  auto* common = context.mutable_common_tls_context();
+  auto* parameters = common->mutable_tls_params();
+  parameters->set_tls_minimum_protocol_version(
+      Protocol(std::max(options.minimum_tls_version, secure.minimum_version)));
+  parameters->set_tls_maximum_protocol_version(tls::TlsParameters::TLSv1_3);
+  for (const std::string_view suite : kCipherSuites) {
+    parameters->add_cipher_suites(std::string(suite));
+  }
+  auto* secret = common->add_tls_certificate_sds_secret_configs();
+  secret->set_name(SecretName(*secure.secret));
+  SetConfigSource(options.config_source, secret->mutable_sds_config());
+  if (!secure.tcp_proxy) {
+    common->add_alpn_protocols("h2");
+    common->add_alpn_protocols("http/1.1");
+  }
+  Add("envoy.transport_sockets.tls", context, chain->mutable_transport_socket());
+}
+
+// Whether Envoy takes the host in `server_names`: it refuses the whole listener for a wildcard that
+// isn't the first label.
+bool IsServerName(std::string_view host) {
+  if (host.starts_with("*.")) host.remove_prefix(2);
+  return !host.empty() && host.find('*') == std::string_view::npos;
+}
+
+// Envoy compares with the client's SNI in lower case.
+std::string ToLower(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
+}  // namespace
+
+Resource HTTPListener(const ListenerOptions& options) {
+  Resource result;
+  result.name = kIngressHTTP;
+  listener::Listener message;
+  message.set_name(result.name);
+  SetListenAddress(options.http_address, options.http_port, &message);
+  if (options.use_proxy_protocol) AddProxyProtocol(&message);
+  AddIngressManager(kIngressHTTP, options.http_access_log, options.config_source,
+                    message.add_filter_chains());
+  result.bytes = Serialize(message);
+  return result;
+}
+
+Resource HTTPSListenerHead(const ListenerOptions& options) {
+  Resource result;
+  result.name = kIngressHTTPS;
+  listener::Listener message;
+  message.set_name(result.name);
+  SetListenAddress(options.https_address, options.https_port, &message);
+  if (options.use_proxy_protocol) AddProxyProtocol(&message);
+  Add("envoy.filters.listener.tls_inspector",
+      ::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector(),
+      message.add_listener_filters());
+  result.bytes = Serialize(message);
+  return result;
+}
+
+std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
+                                             const ListenerOptions& options) {
+  if (!host.secure || !IsServerName(host.host)) return std::nullopt;
+  const graph::VirtualHost::Secure& secure = *host.secure;
+  if (secure.secret == nullptr && !secure.tcp_proxy) return std::nullopt;
+  if (secure.tcp_proxy && secure.tcp_proxy->clusters.empty()) return std::nullopt;
+
+  Resource result;
+  google::protobuf::Arena arena;
+  auto& message = *google::protobuf::Arena::CreateMessage<listener::FilterChain>(&arena);
+  result.name = Text(host.host);
+  message.set_name(result.name);
+  message.mutable_filter_chain_match()->add_server_names(ToLower(result.name));
+  if (secure.secret != nullptr) SetTLS(secure, options, &message);
+  if (secure.tcp_proxy) {
+    AddTCPProxy(*secure.tcp_proxy, options.https_access_log, &message, &result.clusters);
+    result.clusters.erase(std::unique(result.clusters.begin(), result.clusters.end()),
+                          result.clusters.end());
+  } else {
+    AddIngressManager(kIngressHTTPS, options.https_access_log, options.config_source, &message);
+  }
+  result.bytes = Serialize(message);
+  return result;
+}
+
+Resource StatsListener(const ListenerOptions& options) {
+  Resource result;
+  result.name = kStatsHealth;
+  listener::Listener message;
+  message.set_name(result.name);
+  SetListenAddress(options.stats_address, options.stats_port, &message);
+
+  hcm::HttpConnectionManager manager;
+  manager.set_stat_prefix("stats");
+  auto* backend = manager.mutable_route_config()->add_virtual_hosts();
+  backend->set_name("backend");
+  backend->add_domains("*");
+  auto* stats = backend->add_routes();
+  stats->mutable_match()->set_prefix("/stats");
+  stats->mutable_route()->set_cluster(std::string(kServiceStatsCluster));
+
+  http::health_check::v3::HealthCheck health;
+  health.mutable_pass_through_mode()->set_value(false);
+  auto* path = health.add_headers();
+  path->set_name(":path");
+  path->mutable_string_match()->set_exact("/healthz");
+  Add("envoy.filters.http.health_check", health, manager.add_http_filters());
+  AddRouter(&manager);
+  manager.mutable_normalize_path()->set_value(true);
+  Add("envoy.filters.network.http_connection_manager", manager,
+      message.add_filter_chains()->add_filters());
+  result.bytes = Serialize(message);
+  return result;
+}
+
+}  // namespace contour::envoy

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "envoy/listener.h"
+
+#include <fmt/core.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/compression/gzip/compressor/v3/gzip.pb.h"
+#include "envoy/extensions/filters/http/compressor/v3/compressor.pb.h"
+#include "envoy/extensions/filters/http/grpc_web/v3/grpc_web.pb.h"
+#include "envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
+#include "envoy/extensions/filters/http/router/v3/router.pb.h"
+#include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb.h"
+#include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "envoy/testing.h"
+
+namespace contour::envoy {
+namespace {
+
+using ::envoy::config::listener::v3::FilterChain;
+using ::envoy::config::listener::v3::Listener;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr const char* kAds = "ads {} resource_api_version: V3";
+
+std::string FileLog(const std::string& path) {
+  return fmt::format(R"(access_log {{
+    name: "envoy.access_loggers.file"
+    typed_config {{ [type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog] {{
+      path: "{}" }} }}
+  }})",
+                     path);
+}
+
+std::string Manager(const std::string& name, const std::string& access_log = "/dev/stdout",
+                    const std::string& config_source = kAds) {
+  return fmt::format(R"(filters {{
+    name: "envoy.filters.network.http_connection_manager"
+    typed_config {{ [type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager] {{
+      stat_prefix: "{0}"
+      rds {{ route_config_name: "{0}" config_source {{ {2} }} }}
+      http_filters {{
+        name: "envoy.filters.http.compressor"
+        typed_config {{ [type.googleapis.com/envoy.extensions.filters.http.compressor.v3.Compressor] {{
+          compressor_library {{
+            name: "envoy.compression.gzip.compressor"
+            typed_config {{ [type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip] {{}} }}
+          }} }} }}
+      }}
+      http_filters {{
+        name: "envoy.filters.http.grpc_web"
+        typed_config {{ [type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.GrpcWeb] {{}} }}
+      }}
+      http_filters {{
+        name: "envoy.filters.http.router"
+        typed_config {{ [type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] {{}} }}
+      }}
+      http_protocol_options {{ accept_http_10: true }}
+      common_http_protocol_options {{ idle_timeout {{ seconds: 60 }} }}
+      use_remote_address {{ value: true }}
+      normalize_path {{ value: true }}
+      preserve_external_request_id: true
+      {1}
+    }} }}
+  }})",
+                     name, FileLog(access_log), config_source);
+}
+
+std::string TLS(const std::string& minimum, const std::string& alpn) {
+  return fmt::format(R"(transport_socket {{
+    name: "envoy.transport_sockets.tls"
+    typed_config {{ [type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext] {{
+      common_tls_context {{
+        tls_params {{
+          tls_minimum_protocol_version: {}
+          tls_maximum_protocol_version: TLSv1_3
+          cipher_suites: "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]"
+          cipher_suites: "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]"
+          cipher_suites: "ECDHE-ECDSA-AES256-GCM-SHA384"
+          cipher_suites: "ECDHE-RSA-AES256-GCM-SHA384"
+        }}
+        tls_certificate_sds_secret_configs {{ name: "default/secret" sds_config {{ {} }} }}
+        {}
+      }}
+    }} }}
+  }})",
+                     minimum, kAds, alpn);
+}
+constexpr const char* kHTTPAlpn = R"(alpn_protocols: "h2" alpn_protocols: "http/1.1")";
+
+std::string TCPProxy(const std::string& clusters) {
+  return fmt::format(R"(filters {{
+    name: "envoy.filters.network.tcp_proxy"
+    typed_config {{ [type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy] {{
+      stat_prefix: "ingress_https"
+      {}
+      idle_timeout {{ seconds: 9001 }}
+      {}
+    }} }}
+  }})",
+                     clusters, FileLog("/dev/stdout"));
+}
+
+std::string Address(const std::string& address, int port, const std::string& more = "") {
+  return fmt::format("address {{ socket_address {{ address: '{}' port_value: {} {} }} }}", address,
+                     port, more);
+}
+
+constexpr const char* kProxyProtocol = R"(listener_filters {
+    name: "envoy.filters.listener.proxy_protocol"
+    typed_config { [type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol] {} }
+  })";
+constexpr const char* kTLSInspector = R"(listener_filters {
+    name: "envoy.filters.listener.tls_inspector"
+    typed_config { [type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector] {} }
+  })";
+
+// ---- Listeners ----
+
+TEST(HTTPListenerTest, Default) {
+  const Resource got = HTTPListener({});
+  EXPECT_EQ(got.name, "ingress_http");
+  EXPECT_THAT(got.clusters, IsEmpty());
+  EXPECT_EQ(Difference<Listener>(got.bytes,
+                                 fmt::format("name: 'ingress_http' {} filter_chains {{ {} }}",
+                                             Address("0.0.0.0", 8080), Manager("ingress_http"))),
+            "");
+}
+
+TEST(HTTPListenerTest, Options) {
+  ListenerOptions options;
+  options.http_address = "::";
+  options.http_port = 9000;
+  options.http_access_log = "/tmp/http.log";
+  options.use_proxy_protocol = true;
+  options.config_source = ConfigSource::kGrpc;
+  EXPECT_EQ(
+      Difference<Listener>(HTTPListener(options).bytes,
+                           fmt::format("name: 'ingress_http' {} {} filter_chains {{ {} }}",
+                                       Address("::", 9000, "ipv4_compat: true"), kProxyProtocol,
+                                       Manager("ingress_http", "/tmp/http.log",
+                                               R"(resource_api_version: V3 api_config_source {
+                                         api_type: GRPC transport_api_version: V3
+                                         grpc_services { envoy_grpc { cluster_name: "contour" } } })"))),
+      "");
+}
+
+TEST(HTTPSListenerTest, Head) {
+  EXPECT_EQ(HTTPSListenerHead({}).name, "ingress_https");
+  EXPECT_EQ(Difference<Listener>(HTTPSListenerHead({}).bytes,
+                                 fmt::format("name: 'ingress_https' {} {}",
+                                             Address("0.0.0.0", 8443), kTLSInspector)),
+            "");
+  ListenerOptions options;
+  options.https_address = "fd00::1";
+  options.https_port = 9443;
+  options.use_proxy_protocol = true;
+  EXPECT_EQ(
+      Difference<Listener>(HTTPSListenerHead(options).bytes,
+                           fmt::format("name: 'ingress_https' {} {} {}", Address("fd00::1", 9443),
+                                       kProxyProtocol, kTLSInspector)),
+      "");
+}
+
+TEST(StatsListenerTest, Default) {
+  ListenerOptions options;
+  options.use_proxy_protocol = true;  // not here
+  const Resource got = StatsListener(options);
+  EXPECT_EQ(got.name, "stats-health");
+  EXPECT_EQ(Difference<Listener>(got.bytes, fmt::format(R"(
+      name: "stats-health" {}
+      filter_chains {{ filters {{
+        name: "envoy.filters.network.http_connection_manager"
+        typed_config {{ [type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager] {{
+          stat_prefix: "stats"
+          route_config {{ virtual_hosts {{
+            name: "backend" domains: "*"
+            routes {{ match {{ prefix: "/stats" }} route {{ cluster: "service-stats" }} }}
+          }} }}
+          http_filters {{
+            name: "envoy.filters.http.health_check"
+            typed_config {{ [type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck] {{
+              pass_through_mode {{ value: false }}
+              headers {{ name: ":path" string_match {{ exact: "/healthz" }} }}
+            }} }}
+          }}
+          http_filters {{
+            name: "envoy.filters.http.router"
+            typed_config {{ [type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] {{}} }}
+          }}
+          normalize_path {{ value: true }}
+        }} }}
+      }} }})",
+                                                        Address("0.0.0.0", 8002))),
+            "");
+}
+
+// ---- Filter chains ----
+
+graph::VirtualHost Host(bool with_secret = true) {
+  graph::VirtualHost host;
+  host.host = "www.example.com";
+  host.secure.emplace();
+  if (with_secret)
+    host.secure->secret = std::make_shared<const graph::ServingSecret>(
+        graph::ServingSecret{"default", "secret", "CERTIFICATE", "KEY"});
+  return host;
+}
+
+Resource Chain(const graph::VirtualHost& host, const ListenerOptions& options = {}) {
+  return TranslateFilterChain(host, options).value_or(Resource{"missing", "", {}});
+}
+
+std::string ChainText(const std::string& rest) {
+  return "name: 'www.example.com' filter_chain_match { server_names: 'www.example.com' } " + rest;
+}
+
+TEST(FilterChainTest, HTTP) {
+  const Resource got = Chain(Host());
+  EXPECT_EQ(got.name, "www.example.com");
+  EXPECT_THAT(got.clusters, IsEmpty());
+  EXPECT_EQ(Difference<FilterChain>(
+                got.bytes, ChainText(TLS("TLSv1_2", kHTTPAlpn) + Manager("ingress_https"))),
+            "");
+  EXPECT_EQ(got.bytes.find("KEY"), std::string::npos);
+}
+
+TEST(FilterChainTest, TheHigherMinimumVersionWins) {
+  using graph::TLSVersion;
+  const struct {
+    TLSVersion all, host;
+    const char* want;
+  } cases[] = {
+      {TLSVersion::k1_1, TLSVersion::k1_1, "TLSv1_1"},
+      {TLSVersion::k1_1, TLSVersion::k1_2, "TLSv1_2"},
+      {TLSVersion::k1_2, TLSVersion::k1_1, "TLSv1_2"},
+      {TLSVersion::k1_3, TLSVersion::k1_2, "TLSv1_3"},
+      {TLSVersion::k1_2, TLSVersion::k1_3, "TLSv1_3"},
+  };
+  for (const auto& c : cases) {
+    graph::VirtualHost host = Host();
+    host.secure->minimum_version = c.host;
+    ListenerOptions options;
+    options.minimum_tls_version = c.all;
+    EXPECT_EQ(Difference<FilterChain>(Chain(host, options).bytes,
+                                      ChainText(TLS(c.want, kHTTPAlpn) + Manager("ingress_https"))),
+              "");
+  }
+}
+
+TEST(FilterChainTest, TCPProxyBehindTLSHasNoAlpn) {
+  graph::VirtualHost host = Host();
+  host.secure->tcp_proxy = graph::TCPProxy{{Weighted("kuard", 7)}};
+  const Resource got = Chain(host);
+  EXPECT_EQ(Difference<FilterChain>(
+                got.bytes,
+                ChainText(TLS("TLSv1_2", "") + TCPProxy("cluster: 'default/kuard/80/da39a3ee5e'"))),
+            "");
+  EXPECT_THAT(got.clusters, ElementsAre("default/kuard/80/da39a3ee5e"));
+}
+
+TEST(FilterChainTest, PassthroughHasNoTLS) {
+  graph::VirtualHost host = Host(false);
+  host.secure->tcp_proxy = graph::TCPProxy{{Weighted("b"), Weighted("a"), Weighted("a")}};
+  const Resource got = Chain(host);
+  EXPECT_EQ(Difference<FilterChain>(got.bytes, ChainText(TCPProxy(R"(weighted_clusters {
+      clusters { name: "default/a/80/da39a3ee5e" weight: 1 }
+      clusters { name: "default/a/80/da39a3ee5e" weight: 1 }
+      clusters { name: "default/b/80/da39a3ee5e" weight: 1 } })"))),
+            "");
+  EXPECT_THAT(got.clusters, ElementsAre("default/a/80/da39a3ee5e", "default/b/80/da39a3ee5e"));
+}
+
+TEST(FilterChainTest, TCPProxyWithoutShareGetsNothing) {
+  graph::VirtualHost host = Host(false);
+  host.secure->tcp_proxy = graph::TCPProxy{{Weighted("b", 50), Weighted("a", 0)}};
+  const Resource got = Chain(host);
+  EXPECT_EQ(
+      Difference<FilterChain>(got.bytes, ChainText(TCPProxy("cluster: 'default/b/80/da39a3ee5e'"))),
+      "");
+  EXPECT_THAT(got.clusters, ElementsAre("default/b/80/da39a3ee5e"));
+  host.secure->tcp_proxy = graph::TCPProxy{{Weighted("b", 50), Weighted("a", 10)}};
+  EXPECT_EQ(Difference<FilterChain>(Chain(host).bytes, ChainText(TCPProxy(R"(weighted_clusters {
+      clusters { name: "default/a/80/da39a3ee5e" weight: 10 }
+      clusters { name: "default/b/80/da39a3ee5e" weight: 50 } })"))),
+            "");
+}
+
+TEST(FilterChainTest, ServerNamesAreLowerCase) {
+  graph::VirtualHost host = Host();
+  host.host = "*.Example.COM";
+  const Resource got = Chain(host);
+  EXPECT_EQ(got.name, "*.Example.COM");
+  FilterChain message;
+  ASSERT_TRUE(message.ParseFromString(got.bytes));
+  EXPECT_THAT(message.filter_chain_match().server_names(), ElementsAre("*.example.com"));
+}
+
+TEST(FilterChainTest, IsAbsentWhereNothingCanBeServed) {
+  EXPECT_FALSE(TranslateFilterChain(Host(false), {}));
+  graph::VirtualHost host = Host();
+  for (const char* name : {"", "*", "*.", "*foo.com", "foo.*", "*.foo.*"}) {
+    host.host = name;
+    EXPECT_FALSE(TranslateFilterChain(host, {})) << name;
+  }
+  host.host = "www.example.com";
+  EXPECT_TRUE(TranslateFilterChain(host, {}));
+  host.secure->tcp_proxy.emplace();
+  EXPECT_FALSE(TranslateFilterChain(host, {}));
+  host.secure.reset();
+  EXPECT_FALSE(TranslateFilterChain(host, {}));
+}
+
+TEST(FilterChainTest, AssemblesWithTheHead) {
+  std::string bytes = HTTPSListenerHead({}).bytes;
+  AppendPart(kFilterChainsField, Chain(Host()).bytes, &bytes);
+  EXPECT_EQ(
+      Difference<Listener>(
+          bytes, fmt::format("name: 'ingress_https' {} {} filter_chains {{ {} }}",
+                             Address("0.0.0.0", 8443), kTLSInspector,
+                             ChainText(TLS("TLSv1_2", kHTTPAlpn) + Manager("ingress_https")))),
+      "");
+  EXPECT_EQ(Chain(Host()).bytes, Chain(Host()).bytes);
+}
+
+TEST(FilterChainTest, OddTextIsNotLost) {
+  graph::VirtualHost host = Host();
+  host.host = "a\xff\n.example.com";
+  ListenerOptions options;
+  options.https_access_log = "/tmp/\xff";
+  FilterChain message;
+  ASSERT_TRUE(message.ParseFromString(Chain(host, options).bytes));
+  EXPECT_THAT(message.filter_chain_match().server_names(), ElementsAre("a\\xff\\x0a.example.com"));
+}
+
+}  // namespace
+}  // namespace contour::envoy

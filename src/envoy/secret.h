@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// graph::ServingSecret → Envoy's Secret (envoy.extensions.transport_sockets.tls.v3), served by SDS.
+//
+// The result holds a private key: it goes to Envoy and nowhere else, not into a log or a debug
+// page.
+//
+// Pure, any thread, no errors.
+
+#pragma once
+
+#include "envoy/resource.h"
+#include "graph/model.h"
+
+namespace contour::envoy {
+
+Resource TranslateSecret(const graph::ServingSecret& secret);
+
+}  // namespace contour::envoy
