@@ -51,7 +51,7 @@ class Room:
     pure: bool = False
 
 
-EVERY_ROOM = ("base", "api", "kube", "file", "graph", "envoy", "xds", "status", "leader", "admin", "config")
+EVERY_ROOM = ("base", "api", "kube", "file", "graph", "envoy", "xds", "core", "status", "leader", "admin", "config")
 ROOMS = {
     "base": Room("status helpers, strings, hashes, log: what every room needs", (), ("spdlog",)),
     "api": Room("the Kubernetes kinds that we read: structs and their parsing", ("base",), ("simdjson",)),
@@ -60,6 +60,8 @@ ROOMS = {
     "graph": Room("store, tracked derivation, the meaning of the objects", ("api", "base"), ("OpenSSL", "RE2"), True),
     "envoy": Room("graph → Envoy's v3 messages, and the bootstrap", ("graph", "base"), ("protobuf", "OpenSSL"), True),
     "xds": Room("snapshot, streams, ordering, ACK and NACK", ("base",), ("protobuf", "gRPC", "OpenSSL")),
+    "core": Room("the core thread: what the sources deliver → graph → envoy → the next snapshot and the wanted statuses",
+                 ("api", "graph", "envoy", "xds", "base"), ()),
     "status": Room("wanted statuses → compare → write", ("kube", "api", "graph", "base"), ("nlohmann", "simdjson")),
     "leader": Room("the lock: ConfigMap or Lease", ("kube", "base"), ("nlohmann", "simdjson")),
     "admin": Room("HTTP: metrics, health, debug, graph", ("xds", "graph", "base"), ("httplib", "prometheus", "nlohmann")),
