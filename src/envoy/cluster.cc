@@ -9,7 +9,6 @@
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
-#include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "envoy/message.h"
 #include "envoy/names.h"
 
@@ -76,13 +75,6 @@ void SetTLS(const graph::Cluster& cluster, EnvoyCluster* message) {
   auto* socket = message->mutable_transport_socket();
   socket->set_name("envoy.transport_sockets.tls");
   Pack(context, socket->mutable_typed_config());
-}
-
-void SetHTTP2(EnvoyCluster* message) {
-  ::envoy::extensions::upstreams::http::v3::HttpProtocolOptions options;
-  options.mutable_explicit_http_config()->mutable_http2_protocol_options();
-  Pack(options, &(*message->mutable_typed_extension_protocol_options())
-                    ["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]);
 }
 
 }  // namespace

@@ -12,7 +12,9 @@
 #include <cstdint>
 #include <optional>
 
+#include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/core/v3/address.pb.h"
+#include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
 namespace contour::envoy {
 namespace {
@@ -150,6 +152,13 @@ void SetAddress(std::string_view host, std::uint32_t port,
   auto* socket = address->mutable_socket_address();
   socket->set_address(Text(host));
   socket->set_port_value(port);
+}
+
+void SetHTTP2(::envoy::config::cluster::v3::Cluster* cluster) {
+  ::envoy::extensions::upstreams::http::v3::HttpProtocolOptions options;
+  options.mutable_explicit_http_config()->mutable_http2_protocol_options();
+  Pack(options, &(*cluster->mutable_typed_extension_protocol_options())
+                    ["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]);
 }
 
 bool IsIP(std::string_view host) { return IsIPv4(host) || IsIPv6(host); }

@@ -16,6 +16,9 @@ class MessageLite;
 namespace envoy::config::core::v3 {
 class Address;
 }  // namespace envoy::config::core::v3
+namespace envoy::config::cluster::v3 {
+class Cluster;
+}  // namespace envoy::config::cluster::v3
 
 namespace contour::envoy {
 
@@ -39,6 +42,9 @@ void SetDuration(std::chrono::seconds value, google::protobuf::Duration* duratio
 // TCP address and port.
 void SetAddress(std::string_view host, std::uint32_t port,
                 ::envoy::config::core::v3::Address* address);
+
+// HTTP/2 instead of HTTP/1.1 to the upstream.
+void SetHTTP2(::envoy::config::cluster::v3::Cluster* cluster);
 
 // Whether `host` is a literal IPv4 or IPv6 address (RFC 4291 text, without brackets or a zone).
 bool IsIP(std::string_view host);

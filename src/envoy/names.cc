@@ -23,9 +23,13 @@ std::string HexDigest(const EVP_MD* algorithm, std::string_view data) {
   unsigned int size = 0;
   // Fails only without memory; the digits are then those of no bytes.
   if (EVP_Digest(data.data(), data.size(), digest.data(), &size, algorithm, nullptr) != 1) size = 0;
+  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string hex;
   hex.reserve(std::size_t{size} * 2);
-  for (unsigned int i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest.at(i));
+  for (unsigned int i = 0; i < size; ++i) {
+    hex += kDigits[digest[i] >> 4];
+    hex += kDigits[digest[i] & 15];
+  }
   return hex;
 }
 

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bootstrap file of an Envoy that takes its configuration from contour
+// (envoy.config.bootstrap.v3.Bootstrap, as JSON with the names of the protobuf fields).
+//
+//   BootstrapOptions options;
+//   options.xds_address = "contour.projectcontour.svc";
+//   CONTOUR_ASSIGN_OR_RETURN(const std::string json, BootstrapJSON(options));
+//
+// The file has no node: it comes from Envoy's flags --service-node and --service-cluster, which
+// every mode needs. The listener of metrics and health isn't here either: it comes by LDS.
+//
+// Pure: nothing is read or written, paths are only named in the result.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "envoy/config_source.h"
+
+namespace contour::envoy {
+
+// How Envoy asks: by one aggregated stream or one per type, for changes or for the state of the
+// world.
+enum class BootstrapMode : std::uint8_t { kDeltaAds, kSotwAds, kDelta, kSotw };
+
+// "delta-ads", "sotw-ads", "delta", "sotw".
+std::string_view BootstrapModeName(BootstrapMode mode);
+// The inverse. kInvalidArgument names the four.
+absl::StatusOr<BootstrapMode> ParseBootstrapMode(std::string_view name);
+
+// What the resources served to such an Envoy must use in their references.
+ConfigSource ConfigSourceOf(BootstrapMode mode);
+
+struct BootstrapOptions {
+  BootstrapMode mode = BootstrapMode::kDeltaAds;
+  // Where contour serves xDS. A host name is resolved by Envoy, again and again.
+  std::string xds_address = "127.0.0.1";
+  std::uint16_t xds_port = 8001;
+  std::string admin_address = "127.0.0.1";
+  std::uint16_t admin_port = 9001;
+  // Paths in Envoy's container, all three or none: the CA that signed contour's certificate (for
+  // the name `contour`), and the certificate and key that Envoy shows. None: no TLS.
+  std::string ca_file;
+  std::string cert_file;
+  std::string key_file;
+  // Contour's namespace: part of the statistics' names.
+  std::string ns = "heptio-contour";
+};
+
+// One line without a line end. kInvalidArgument: some of the three TLS files are missing.
+absl::StatusOr<std::string> BootstrapJSON(const BootstrapOptions& options);
+
+}  // namespace contour::envoy
