@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// How long to wait before trying again: doubling from `first` to `most`, each time up to a quarter
+// more or less, so that many clients don't come in step. (The API server's clients use 0.8 s to 30
+// s.)
+//
+//   Backoff backoff({800ms, 30s});
+//   timer.Set(backoff.Next(loop.Random()), …);   // and backoff.Reset() once it works
+
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+namespace contour::kube {
+
+class Backoff {
+ public:
+  struct Limits {
+    std::chrono::milliseconds first{800};
+    std::chrono::milliseconds most{30'000};
+  };
+
+  explicit Backoff(Limits limits) : limits_(limits), next_(limits.first) {}
+
+  // `random` is uniform in [0, 1). Never more than `most`.
+  std::chrono::milliseconds Next(double random) {
+    const std::chrono::milliseconds step = next_;
+    next_ = std::min(limits_.most, next_ * 2);
+    const auto jittered = std::chrono::duration<double, std::milli>(step) * (0.75 + 0.5 * random);
+    return std::min(limits_.most, std::chrono::duration_cast<std::chrono::milliseconds>(jittered));
+  }
+  void Reset() { next_ = limits_.first; }
+
+ private:
+  Limits limits_;
+  std::chrono::milliseconds next_;
+};
+
+}  // namespace contour::kube

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time, chance and order as the room sees them: an event loop on one thread. The real one is CurlIo
+// (curl_io.h); tests have one whose clock they move by hand.
+//
+//   Timer retry(loop);
+//   retry.Set(800ms, [this] { Connect(); });
+//
+// All members are for the loop's own thread, except Post, Run and Now (any thread). Tasks never run
+// inside the call that hands them in (Run is the exception). The loop outlives everything that uses
+// it.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <utility>
+
+namespace contour::kube {
+
+using Clock = std::chrono::steady_clock;
+using TimePoint = Clock::time_point;
+
+class Loop {
+ public:
+  enum class TimerId : std::uint64_t {};
+
+  virtual ~Loop() = default;
+
+  virtual TimePoint Now() const = 0;
+  // Uniform in [0, 1).
+  virtual double Random() = 0;
+  virtual TimerId RunAfter(Clock::duration delay, std::function<void()> task) = 0;
+  // A timer that has fired already may be cancelled again, which does nothing.
+  virtual void CancelTimer(TimerId timer) = 0;
+  // Queues `task`; once the loop has stopped, tasks are dropped without having run.
+  virtual void Post(std::function<void()> task) = 0;
+  // Runs `task` on the loop's thread and returns when it has run; directly if called there or if
+  // the loop has stopped.
+  virtual void Run(const std::function<void()>& task) = 0;
+};
+
+// One pending task that dies with its owner.
+class Timer {
+ public:
+  explicit Timer(Loop& loop) : loop_(loop) {}
+  ~Timer() { Clear(); }
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  // Replaces what was set before.
+  void Set(Clock::duration delay, std::function<void()> task) {
+    Clear();
+    pending_ = loop_.RunAfter(delay, [this, run = std::move(task)] {
+      pending_.reset();
+      run();
+    });
+  }
+  void Clear() {
+    if (pending_) loop_.CancelTimer(*std::exchange(pending_, std::nullopt));
+  }
+  bool pending() const { return pending_.has_value(); }
+
+ private:
+  Loop& loop_;
+  std::optional<Loop::TimerId> pending_;
+};
+
+}  // namespace contour::kube

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "kube/resources.h"
+
+#include <fmt/core.h>
+
+#include "kube/url.h"
+
+namespace contour::kube {
+namespace {
+
+std::string_view ResourceName(api::Kind kind) {
+  switch (kind) {
+    case api::Kind::kService:
+      return "services";
+    case api::Kind::kEndpoints:
+      return "endpoints";
+    case api::Kind::kEndpointSlice:
+      return "endpointslices";
+    case api::Kind::kSecret:
+      return "secrets";
+    case api::Kind::kIngress:
+      return "ingresses";
+    case api::Kind::kIngressClass:
+      return "ingressclasses";
+    case api::Kind::kIngressRoute:
+      return "ingressroutes";
+    case api::Kind::kTLSCertificateDelegation:
+      return "tlscertificatedelegations";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string CollectionPath(std::string_view api_version, std::string_view resource,
+                           std::string_view ns) {
+  const bool core = api_version.find('/') == std::string_view::npos;
+  std::string path = fmt::format("/{}/{}", core ? "api" : "apis", api_version);
+  if (!ns.empty()) path += fmt::format("/namespaces/{}", UrlEncode(ns));
+  return fmt::format("{}/{}", path, resource);
+}
+
+std::string CollectionPath(api::Kind kind, std::string_view ns) {
+  return CollectionPath(api::ApiVersion(kind), ResourceName(kind), ns);
+}
+
+std::string ObjectPath(const api::ObjectRef& ref) {
+  return fmt::format("{}/{}", CollectionPath(ref.kind, ref.ns), UrlEncode(ref.name));
+}
+
+bool IsOptional(api::Kind kind) {
+  return kind == api::Kind::kIngressRoute || kind == api::Kind::kTLSCertificateDelegation;
+}
+
+}  // namespace contour::kube

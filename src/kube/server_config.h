@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which API server, and who we are to it: the result of reading a kubeconfig (kubeconfig.h) or of
+// running in a pod (in_cluster.h). Only describes; files named here are read, again and again, by
+// Credentials (credentials.h).
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace contour::kube {
+
+// Something secret or PEM: as text, or in a file (absolute path) that may change under us.
+struct Material {
+  std::string file;  // empty: `text` counts
+  std::string text;
+
+  bool empty() const { return file.empty() && text.empty(); }
+  bool operator==(const Material&) const = default;
+};
+
+// A credential plugin (client.authentication.k8s.io/v1): a program that prints an ExecCredential.
+struct ExecPlugin {
+  std::string command;  // absolute, or a name to be found in PATH
+  std::vector<std::string> args;
+  std::vector<std::pair<std::string, std::string>> env;  // besides our own environment
+  std::string api_version;
+  std::string install_hint;  // for the message when the command isn't there
+  bool provide_cluster_info = false;
+
+  bool operator==(const ExecPlugin&) const = default;
+};
+
+struct ServerConfig {
+  std::string origin;  // where this comes from, for messages: `context "prod" of /etc/kube/config`
+  std::string server;  // "https://10.0.0.1:6443", perhaps with a path; no slash at the end
+  std::string proxy_url;
+  std::string tls_server_name;
+  bool insecure_skip_tls_verify = false;
+  Material ca;  // empty: the system's authorities
+  Material client_cert;
+  Material client_key;
+  Material token;
+  std::optional<ExecPlugin> exec;
+  std::string default_namespace;  // of the context or of the pod; may be empty
+
+  bool operator==(const ServerConfig&) const = default;
+};
+
+}  // namespace contour::kube

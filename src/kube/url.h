@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The little that the room needs to know of URLs.
+//
+//   SplitUrl("https://[fd00::1]:6443/base")  →  {"https", "[fd00::1]:6443", "[fd00::1]", "6443",
+//   "/base"}
+
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace contour::kube {
+
+struct Url {
+  std::string scheme;     // lower case; empty: there is no "://"
+  std::string authority;  // as written: host, or host and port
+  std::string host;       // an IPv6 literal keeps its brackets
+  std::string port;       // as written, or the scheme's: 443, 80
+  std::string path;       // with the query; may be empty
+};
+
+Url SplitUrl(std::string_view url);
+
+// Percent-encodes all but letters, digits and - . _ ~ (RFC 3986 §2.3), for a piece of a path or
+// query.
+std::string UrlEncode(std::string_view text);
+
+}  // namespace contour::kube
