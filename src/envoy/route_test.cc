@@ -105,7 +105,7 @@ graph::RouteAction WebSocket(std::vector<graph::WeightedCluster> clusters) {
   return action;
 }
 
-std::string Split(std::vector<std::pair<std::string, std::uint32_t>> shares) {
+std::string Split(const std::vector<std::pair<std::string, std::uint32_t>>& shares) {
   std::string text = "weighted_clusters {";
   for (const auto& [cluster, weight] : shares) {
     text +=
