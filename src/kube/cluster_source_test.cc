@@ -1,0 +1,646 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rules of list and watch, with a transport and a clock in the test's hand.
+
+#include "kube/cluster_source.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <regex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kube/testing_io.h"
+#include "kube/testing_objects.h"
+
+namespace contour::kube {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr char kServices[] = "/api/v1/services";
+constexpr char kRoutes[] = "/apis/contour.heptio.com/v1beta1/ingressroutes";
+constexpr char kSecrets[] = "/api/v1/secrets";
+constexpr const char* kOthers[] = {
+    "/apis/discovery.k8s.io/v1/endpointslices",
+    kSecrets,
+    "/apis/networking.k8s.io/v1/ingresses",
+    "/apis/networking.k8s.io/v1/ingressclasses",
+    kRoutes,
+    "/apis/contour.heptio.com/v1beta1/tlscertificatedelegations",
+};
+
+class ClusterSourceTest : public testing::Test {
+ protected:
+  void StartSource(ClusterSourceOptions options = {}) {
+    ServerConfig config;
+    config.server = "http://server";
+    config.token.text = "secret";
+    credentials_ = *Credentials::Create(config);
+    source_ = std::make_unique<ClusterSource>(credentials_, std::move(options), io_, io_);
+    source_->Start(sink_);
+  }
+  // Answers the first lists of all kinds but Service: empty. Their watches stay open.
+  void ListOthers() {
+    for (const char* path : kOthers) io_.Next(path).Head(200).Body(Bookmark(1, true));
+  }
+  KindStats Stats(api::Kind kind) {
+    for (const KindStats& stats : source_->GetStats().kinds) {
+      if (stats.kind == kind) return stats;
+    }
+    ADD_FAILURE();
+    return {};
+  }
+  // The only request that is open for services, listed up to `version` with the given objects.
+  FakeIo::Exchange& ListServices(const std::vector<std::string>& objects, int version) {
+    FakeIo::Exchange& watch = io_.Next(kServices).Head(200);
+    for (const std::string& object : objects) watch.Body(Event("ADDED", object));
+    return watch.Body(Bookmark(version, true));
+  }
+
+  FakeIo io_;
+  RecordingSink sink_;
+  std::shared_ptr<Credentials> credentials_;
+  std::unique_ptr<ClusterSource> source_;
+};
+
+TEST_F(ClusterSourceTest, AsksForStreamingListsOfAllKinds) {
+  StartSource();
+  const FakeIo::Exchange& list = io_.Next(kServices);
+  EXPECT_EQ(list.path(),
+            "/api/v1/services?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&"
+            "allowWatchBookmarks=true&timeoutSeconds=450");
+  EXPECT_EQ(list.header("Authorization"), "Bearer secret");
+  EXPECT_EQ(list.header("Accept"), "application/json");
+  EXPECT_FALSE(list.request.accept_gzip);
+  EXPECT_FALSE(list.request.timeout.has_value());
+  for (const char* path : kOthers) EXPECT_EQ(io_.Count(path), 1) << path;
+  EXPECT_EQ(io_.Count("/api/v1/endpoints"), 0);
+  EXPECT_THAT(io_.Next(kSecrets).path(),
+              HasSubstr("&fieldSelector=type%21%3Dhelm.sh%2Frelease.v1%2C"
+                        "type%21%3Dkubernetes.io%2Fservice-account-token"));
+}
+
+TEST_F(ClusterSourceTest, CommitsAtTheAnnotatedBookmarkNotBefore) {
+  StartSource();
+  ListOthers();
+  FakeIo::Exchange& list = io_.Next(kServices).Head(200);
+  list.Body(Event("ADDED", ServiceJson("a", 5)) + Event("ADDED", ServiceJson("b", 6)));
+  EXPECT_EQ(sink_.Take(), "");
+  list.Body(Bookmark(9, true));
+  EXPECT_EQ(sink_.Take(), "+Service default/a@5 +Service default/b@6 | synced");
+  // The same request goes on as the watch.
+  list.Body(Event("MODIFIED", ServiceJson("a", 10)) + Event("DELETED", ServiceJson("b", 11)) +
+            Event("ADDED", ServiceJson("c", 12)));
+  EXPECT_EQ(sink_.Take(), "+Service default/a@10 -Service default/b +Service default/c@12 |");
+  EXPECT_EQ(io_.Count(kServices), 1);
+}
+
+TEST_F(ClusterSourceTest, EventsSplitAnywhere) {
+  StartSource();
+  ListOthers();
+  FakeIo::Exchange& list = io_.Next(kServices).Head(200);
+  const std::string text = Event("ADDED", ServiceJson("a", 5)) + Bookmark(9, true) +
+                           Event("MODIFIED", ServiceJson("a", 10));
+  for (const char c : text) list.Body(std::string(1, c));
+  EXPECT_EQ(sink_.Take(), "+Service default/a@5 | synced +Service default/a@10 |");
+}
+
+TEST_F(ClusterSourceTest, ListBrokenOffChangesNothing) {
+  StartSource();
+  ListOthers();
+  FakeIo::Exchange& list = io_.Next(kServices).Head(200);
+  list.Body(Event("ADDED", ServiceJson("a", 5)));
+  list.End(absl::UnavailableError("connection reset"));
+  EXPECT_EQ(sink_.Take(), "");
+  io_.Advance(1s);
+  ListServices({ServiceJson("b", 7)}, 9);
+  EXPECT_EQ(sink_.Take(), "+Service default/b@7 | synced");
+}
+
+TEST_F(ClusterSourceTest, FallsBackToPagesIfTheServerKnowsNoStreamingLists) {
+  StartSource();
+  ListOthers();
+  io_.Next(kServices).Answer(422, StatusJson(422, "Invalid"));
+  FakeIo::Exchange& first = io_.Next(kServices);
+  EXPECT_EQ(first.path(), "/api/v1/services?limit=500");
+  EXPECT_TRUE(first.request.accept_gzip);
+  first.Answer(200, ListJson(20, "a+b/c", {ServiceJson("a", 5)}));
+  EXPECT_EQ(sink_.Take(), "") << "half a list was committed";
+  FakeIo::Exchange& second = io_.Next(kServices);
+  EXPECT_EQ(second.path(), "/api/v1/services?limit=500&continue=a%2Bb%2Fc");
+  second.Answer(200, ListJson(20, "", {ServiceJson("b", 6)}));
+  EXPECT_EQ(sink_.Take(), "+Service default/a@5 +Service default/b@6 | synced");
+  FakeIo::Exchange& watch = io_.Next(kServices);
+  EXPECT_THAT(watch.path(),
+              AllOf(HasSubstr("watch=true&resourceVersion=20&allowWatchBookmarks=true"),
+                    Not(HasSubstr("sendInitialEvents"))));
+  watch.Head(200).Body(Event("DELETED", ServiceJson("a", 21)));
+  EXPECT_EQ(sink_.Take(), "-Service default/a |");
+  // Known now: the next list is made of pages at once.
+  watch.Body(Event("ERROR", StatusJson(410, "Expired")));
+  EXPECT_EQ(io_.Next(kServices).path(), "/api/v1/services?limit=500");
+}
+
+TEST_F(ClusterSourceTest, ItemsOfAListMayOmitTheirKindAndTheListItsItems) {
+  ClusterSourceOptions options;
+  options.watch.streaming_lists = false;
+  StartSource(options);
+  io_.Next(kServices).Answer(
+      200,
+      R"({"metadata":{"resourceVersion":"9"},"items":[{"metadata":{"namespace":"x","name":"y","resourceVersion":"3"}}]})");
+  EXPECT_EQ(sink_.Take(), "+Service x/y@3 |");
+  io_.Next(kRoutes).Answer(200, R"({"metadata":{"resourceVersion":"9"},"items":null})");
+  EXPECT_THAT(io_.Next(kRoutes).path(), HasSubstr("resourceVersion=9"));
+}
+
+TEST_F(ClusterSourceTest, PlainBookmarkInAStreamingListIsNoCommit) {
+  StartSource();
+  ListOthers();
+  io_.Next(kServices).Head(200).Body(Event("ADDED", ServiceJson("a", 5)) + Bookmark(9, false));
+  EXPECT_EQ(sink_.Take(), "");
+  EXPECT_EQ(io_.Next(kServices).path(), "/api/v1/services?limit=500");
+}
+
+TEST_F(ClusterSourceTest, StreamingListsThatEndWithoutTheirBookmarkBecomePages) {
+  StartSource();
+  io_.Next(kServices).Head(200).End();
+  io_.Advance(2s);
+  io_.Next(kServices).Head(200).End();
+  EXPECT_EQ(io_.Next(kServices).path(), "/api/v1/services?limit=500");
+}
+
+TEST_F(ClusterSourceTest, ExpiredContinueTokenStartsTheListOver) {
+  ClusterSourceOptions options;
+  options.watch.streaming_lists = false;
+  StartSource(options);
+  ASSERT_EQ(io_.Count(kServices), 1);
+  io_.Next(kServices).Answer(200, ListJson(20, "token", {ServiceJson("old", 5)}));
+  io_.Next(kServices).Answer(410, StatusJson(410, "Expired"));
+  FakeIo::Exchange& again = io_.Next(kServices);
+  EXPECT_EQ(again.path(), "/api/v1/services?limit=500");
+  again.Answer(200, ListJson(30, "", {ServiceJson("new", 6)}));
+  EXPECT_EQ(sink_.Take(), "+Service default/new@6 |");
+}
+
+TEST_F(ClusterSourceTest, PageAboveTheLimitIsAskedForInSmallerOnes) {
+  ClusterSourceOptions options;
+  options.watch.streaming_lists = false;
+  options.watch.max_page_bytes = 1000;
+  StartSource(options);
+  io_.Next(kServices).Head(200).Body(std::string(1001, ' '));
+  FakeIo::Exchange& smaller = io_.Next(kServices);
+  EXPECT_EQ(smaller.path(), "/api/v1/services?limit=125");
+  smaller.Answer(200, ListJson(9, "", {ServiceJson("a", 5)}));
+  EXPECT_EQ(sink_.Take(), "+Service default/a@5 |");
+}
+
+TEST_F(ClusterSourceTest, WatchGoesOnFromTheLastResourceVersion) {
+  StartSource();
+  FakeIo::Exchange& list = ListServices({ServiceJson("a", 5)}, 9);
+  struct Row {
+    std::string event;
+    std::string want;
+  };
+  FakeIo::Exchange* watch = &list;
+  for (const Row& row : {Row{"", "resourceVersion=9&"},
+                         Row{Event("MODIFIED", ServiceJson("a", 12)), "resourceVersion=12&"},
+                         Row{Bookmark(30), "resourceVersion=30&"},
+                         Row{Event("DELETED", ServiceJson("a", 31)), "resourceVersion=31&"}}) {
+    watch->Body(row.event);
+    io_.Advance(1min);
+    watch->End();
+    watch = &io_.Next(kServices);
+    EXPECT_THAT(watch->path(), HasSubstr(row.want));
+    watch->Head(200);
+  }
+}
+
+TEST_F(ClusterSourceTest, WatchTimesAreBetweenFiveAndTenMinutes) {
+  StartSource();
+  FakeIo::Exchange* watch = &ListServices({}, 9);
+  for (const auto& [random, want] :
+       {std::pair{0.0, 300}, std::pair{0.25, 375}, std::pair{0.999, 599}}) {
+    io_.set_random(random);
+    io_.Advance(1min);
+    watch->End();
+    watch = &io_.Next(kServices);
+    EXPECT_THAT(watch->path(), HasSubstr(fmt::format("timeoutSeconds={}", want)));
+    watch->Head(200);
+  }
+}
+
+TEST_F(ClusterSourceTest, GoneInsideAWatchListsAgainAndTellsOnlyDifferences) {
+  StartSource();
+  ListOthers();
+  FakeIo::Exchange& list =
+      ListServices({ServiceJson("same", 1), ServiceJson("changed", 2), ServiceJson("gone", 3)}, 9);
+  EXPECT_THAT(sink_.Take(), HasSubstr("synced"));
+  list.Body(Event("ERROR", StatusJson(410, "Expired")));
+  EXPECT_TRUE(list.gone());
+  FakeIo::Exchange& again = ListServices(
+      {ServiceJson("same", 1), ServiceJson("changed", 22), ServiceJson("new", 21)}, 29);
+  EXPECT_EQ(sink_.Take(),
+            "+Service default/changed@22 +Service default/new@21 -Service default/gone |");
+  again.Body(Event("MODIFIED", ServiceJson("same", 30)));
+  EXPECT_EQ(sink_.Take(), "+Service default/same@30 |");
+  EXPECT_EQ(Stats(api::Kind::kService).lists, 2u);
+  EXPECT_EQ(Stats(api::Kind::kService).objects, 3u);
+}
+
+TEST_F(ClusterSourceTest, ARelistThatFindsNothingNewTellsNothing) {
+  StartSource();
+  ListOthers();
+  FakeIo::Exchange& list = ListServices({ServiceJson("a", 1)}, 9);
+  sink_.Take();
+  list.Body(Event("ERROR", StatusJson(410, "Expired")));
+  ListServices({ServiceJson("a", 1)}, 20);
+  EXPECT_EQ(sink_.Take(), "");
+}
+
+TEST_F(ClusterSourceTest, GoneAsStatusListsAgainAtOnceThenWithBackoff) {
+  StartSource();
+  FakeIo::Exchange& list = ListServices({}, 9);
+  io_.Advance(1min);
+  list.End();
+  io_.Next(kServices).Answer(410, StatusJson(410, "Expired"));
+  EXPECT_THAT(io_.Next(kServices).path(), HasSubstr("sendInitialEvents"));
+  ListServices({}, 20).Body(Event("ERROR", StatusJson(410, "Expired")));
+  EXPECT_EQ(io_.Find(kServices), nullptr) << "lists in a loop without pause";
+  io_.Advance(1s);
+  EXPECT_THAT(io_.Next(kServices).path(), HasSubstr("sendInitialEvents"));
+}
+
+TEST_F(ClusterSourceTest, ARestoredServerIsListedAgain) {
+  StartSource();
+  FakeIo::Exchange& list = ListServices({ServiceJson("a", 50)}, 100);
+  io_.Advance(1min);
+  list.End();
+  io_.Next(kServices).Answer(
+      504, StatusJson(504, "Timeout",
+                      R"(,"details":{"causes":[{"reason":"ResourceVersionTooLarge"}]})"));
+  FakeIo::Exchange& second = ListServices({ServiceJson("a", 40)}, 60);
+  EXPECT_THAT(sink_.Take(), HasSubstr("+Service default/a@40"));
+  // Or it accepts the watch and then tells an older bookmark.
+  second.Body(Bookmark(70)).Body(Bookmark(65));
+  EXPECT_THAT(io_.Next(kServices).path(), HasSubstr("sendInitialEvents"));
+}
+
+TEST_F(ClusterSourceTest, BackoffGrowsFromLessThanOneSecondToThirty) {
+  StartSource();
+  io_.set_random(0.5);  // no jitter
+  std::vector<std::chrono::milliseconds> waits;
+  for (int i = 0; i < 8; ++i) {
+    io_.Next(kServices).Answer(500, StatusJson(500, "InternalError"));
+    const TimePoint begin = io_.Now();
+    while (io_.Find(kServices) == nullptr) io_.Advance(10ms);
+    waits.push_back(std::chrono::duration_cast<std::chrono::milliseconds>(io_.Now() - begin));
+  }
+  EXPECT_THAT(waits, testing::ElementsAre(800ms, 1600ms, 3200ms, 6400ms, 12800ms, 25600ms, 30000ms,
+                                          30000ms));
+  // Once it works it is as if nothing had been.
+  ListServices({}, 9).End(absl::UnavailableError("reset"));
+  io_.Advance(800ms);
+  EXPECT_NE(io_.Find(kServices), nullptr);
+}
+
+TEST_F(ClusterSourceTest, BackoffIsJittered) {
+  StartSource();
+  for (const auto& [random, want] : {std::pair{0.0, 600ms}, std::pair{0.999, 2000ms}}) {
+    io_.set_random(random);
+    io_.Next(kServices).Answer(500, "");
+    io_.Advance(want - 20ms);
+    EXPECT_EQ(io_.Find(kServices), nullptr);
+    io_.Advance(20ms);
+    EXPECT_NE(io_.Find(kServices), nullptr);
+  }
+}
+
+TEST_F(ClusterSourceTest, RetryAfterIsKept) {
+  for (const bool in_body : {false, true}) {
+    SCOPED_TRACE(in_body);
+    StartSource();
+    if (in_body) {
+      io_.Next(kServices).Answer(
+          429, StatusJson(429, "TooManyRequests", R"(,"details":{"retryAfterSeconds":7})"));
+    } else {
+      io_.Next(kServices).Answer(503, "upstream not ready", 7s);
+    }
+    io_.Advance(6900ms);
+    EXPECT_EQ(io_.Find(kServices), nullptr);
+    io_.Advance(200ms);
+    EXPECT_NE(io_.Find(kServices), nullptr);
+    source_->Stop();
+  }
+}
+
+TEST_F(ClusterSourceTest, WhoWaitsForTheServerIsWokenWhenAnotherGetsThrough) {
+  StartSource();
+  for (int i = 0; i < 5; ++i) {  // the backoff of services is at 12.8 s now
+    io_.Next(kServices).End(absl::UnavailableError("connection refused"));
+    io_.Advance(i < 4 ? 800ms * (1 << i) : 0ms);
+  }
+  ASSERT_EQ(io_.Find(kServices), nullptr);
+  io_.Next(kRoutes).Head(200);
+  io_.Advance(200ms);
+  ASSERT_NE(io_.Find(kServices), nullptr);
+  // Only once: a server that answers just to hang up isn't asked more often.
+  io_.Next(kServices).End(absl::UnavailableError("connection reset"));
+  io_.Next(kSecrets).Head(200);
+  io_.Advance(200ms);
+  EXPECT_EQ(io_.Find(kServices), nullptr);
+}
+
+TEST_F(ClusterSourceTest, AWatchThatEndsAtOnceIsNotOpenedInALoop) {
+  StartSource();
+  ListServices({}, 9).End();
+  EXPECT_EQ(io_.Find(kServices), nullptr);
+  io_.Advance(900ms);
+  EXPECT_NE(io_.Find(kServices), nullptr);
+}
+
+TEST_F(ClusterSourceTest, SilenceOnAllWatchesGivesUpTheConnection) {
+  StartSource();
+  ListOthers();
+  FakeIo::Exchange& watch = ListServices({}, 9);
+  io_.Advance(140s);
+  watch.Body(Bookmark(10));
+  io_.Advance(20s);  // the others are silent for 160 s now, but the connection lives
+  EXPECT_EQ(io_.resets(), 0);
+  EXPECT_FALSE(watch.gone());
+  for (const char* path : kOthers) EXPECT_EQ(io_.Count(path), 2) << path;
+  for (const char* path : kOthers) io_.Next(path).Head(200).Body(Bookmark(11));
+  io_.Advance(151s);
+  EXPECT_GE(io_.resets(), 1);
+  EXPECT_TRUE(watch.gone());
+  io_.Advance(2s);
+  EXPECT_THAT(io_.Next(kServices).path(), HasSubstr("resourceVersion=10&"));
+  EXPECT_EQ(sink_.synced(), 1);
+}
+
+TEST_F(ClusterSourceTest, BookmarksKeepAWatchOpen) {
+  StartSource();
+  FakeIo::Exchange& watch = ListServices({}, 9);
+  for (int i = 0; i < 20; ++i) {
+    io_.Advance(1min);
+    watch.Body(Bookmark(10 + i));
+  }
+  EXPECT_FALSE(watch.gone());
+}
+
+TEST_F(ClusterSourceTest, AnAnswerThatDoesNotComeIsNotWaitedForForEver) {
+  StartSource();
+  FakeIo::Exchange& list = io_.Next(kServices);
+  io_.Advance(71s);
+  EXPECT_TRUE(list.gone());
+}
+
+TEST_F(ClusterSourceTest, OptionalKindsCountAsListedWhenAbsentAndAreNoticedWhenTheyAppear) {
+  StartSource();
+  ListServices({}, 9);
+  for (const char* path : kOthers) {
+    if (path != kRoutes) io_.Next(path).Head(200).Body(Bookmark(1, true));
+  }
+  EXPECT_EQ(sink_.synced(), 0);
+  io_.Next(kRoutes).Answer(404, "404 page not found\n");
+  EXPECT_EQ(sink_.synced(), 1);
+  EXPECT_TRUE(Stats(api::Kind::kIngressRoute).absent);
+  EXPECT_EQ(Stats(api::Kind::kIngressRoute).last_error, "");
+  io_.Advance(13s);
+  io_.Next(kRoutes).Head(200).Body(
+      Event("ADDED", ObjectJson(api::Kind::kIngressRoute, "default", "r", 5)) + Bookmark(9, true));
+  EXPECT_THAT(sink_.Take(), HasSubstr("+IngressRoute default/r@5 |"));
+  EXPECT_FALSE(Stats(api::Kind::kIngressRoute).absent);
+}
+
+TEST_F(ClusterSourceTest, ObjectsOfARemovedKindGoAtTheThirdAnswer) {
+  StartSource();
+  FakeIo::Exchange& watch = io_.Next(kRoutes).Head(200).Body(
+      Event("ADDED", ObjectJson(api::Kind::kIngressRoute, "default", "r", 5)) + Bookmark(9, true));
+  sink_.Take();
+  io_.Advance(1min);
+  watch.End();
+  for (int answer = 1; answer <= 3; ++answer) {
+    EXPECT_EQ(sink_.Take(), "") << answer;
+    io_.Next(kRoutes).Answer(404, "404 page not found\n");
+    io_.Advance(4s);
+  }
+  EXPECT_EQ(sink_.Take(), "-IngressRoute default/r |");
+  io_.Advance(13s);
+  EXPECT_THAT(io_.Next(kRoutes).path(), HasSubstr("sendInitialEvents"));
+}
+
+TEST_F(ClusterSourceTest, NotFoundForAKindThatAlwaysExistsIsAnError) {
+  StartSource();
+  ListOthers();
+  io_.Next(kServices).Answer(404, "404 page not found\n");
+  EXPECT_EQ(sink_.synced(), 0);
+  EXPECT_FALSE(Stats(api::Kind::kService).absent);
+  EXPECT_THAT(Stats(api::Kind::kService).last_error, HasSubstr("404"));
+}
+
+TEST_F(ClusterSourceTest, ForbiddenCountsAsListedAfterTheGraceAndKeepsTheLastGood) {
+  StartSource();
+  ListServices({ServiceJson("a", 5)}, 9);
+  for (const char* path : kOthers) {
+    if (path != kSecrets) io_.Next(path).Head(200).Body(Bookmark(1, true));
+  }
+  const std::string no = StatusJson(403, "Forbidden");
+  io_.Next(kSecrets).Answer(403, no);
+  EXPECT_EQ(sink_.synced(), 0) << "an API server on its way up also says 403";
+  EXPECT_TRUE(Stats(api::Kind::kSecret).forbidden);
+  EXPECT_THAT(Stats(api::Kind::kSecret).last_error, HasSubstr("403 Forbidden"));
+  for (int i = 0; i < 3; ++i) {
+    io_.Advance(800ms * (1 << i));
+    io_.Next(kSecrets).Answer(403, no);
+  }
+  EXPECT_EQ(sink_.synced(), 1);
+  io_.Advance(30s);
+  const std::string secret =
+      ObjectJson(api::Kind::kSecret, "default", "s", 7, R"(,"type":"kubernetes.io/tls")");
+  FakeIo::Exchange& watch =
+      io_.Next(kSecrets).Head(200).Body(Event("ADDED", secret) + Bookmark(9, true));
+  EXPECT_FALSE(Stats(api::Kind::kSecret).forbidden);
+  sink_.Take();
+  // The right is taken away again: nothing is forgotten.
+  io_.Advance(1min);
+  watch.End();
+  for (int i = 0; i < 6; ++i) {
+    io_.Next(kSecrets).Answer(403, no);
+    io_.Advance(31s);
+  }
+  EXPECT_EQ(sink_.Take(), "");
+  EXPECT_EQ(sink_.state().count("Secret default/s"), 1u);
+  EXPECT_THAT(io_.Next(kSecrets).path(), HasSubstr("resourceVersion=9&"));
+}
+
+TEST_F(ClusterSourceTest, UnusableSecretsAreNotDelivered) {
+  StartSource();
+  const auto secret = [](std::string_view name, int version, std::string_view more) {
+    return ObjectJson(api::Kind::kSecret, "default", name, version, more);
+  };
+  FakeIo::Exchange& watch = io_.Next(kSecrets).Head(200).Body(
+      Event("ADDED", secret("tls", 1, R"(,"type":"kubernetes.io/tls")")) +
+      Event("ADDED", secret("ca", 2, R"(,"type":"Opaque","data":{"ca.crt":"eA=="})")) +
+      Event("ADDED", secret("password", 3, R"(,"type":"Opaque","data":{"password":"eA=="})")) +
+      Bookmark(9, true));
+  EXPECT_EQ(sink_.Take(), "+Secret default/tls@1 +Secret default/ca@2 |");
+  watch.Body(Event("MODIFIED", secret("ca", 10, R"(,"type":"Opaque","data":{"other":"eA=="})")));
+  EXPECT_EQ(sink_.Take(), "-Secret default/ca |");
+  watch.Body(
+      Event("MODIFIED", secret("password", 11, R"(,"type":"Opaque","data":{"password":"eQ=="})")) +
+      Event("DELETED", secret("password", 12, R"(,"type":"Opaque")")));
+  EXPECT_EQ(sink_.Take(), "");
+  EXPECT_EQ(Stats(api::Kind::kSecret).objects, 1u);
+}
+
+TEST_F(ClusterSourceTest, ABadObjectHurtsOnlyItself) {
+  StartSource();
+  ListOthers();
+  const auto bad = [](std::string_view name, int version) {
+    return ObjectJson(api::Kind::kService, "default", name, version,
+                      R"(,"spec":{"ports":[{"port":"http"}]})");
+  };
+  FakeIo::Exchange& watch =
+      ListServices({ServiceJson("a", 1), bad("b", 2), ServiceJson("c", 3)}, 9);
+  EXPECT_EQ(sink_.Take(), "+Service default/a@1 +Service default/c@3 | synced");
+  watch.Body(Event("MODIFIED", bad("a", 10)) + Event("MODIFIED", ServiceJson("c", 11)));
+  EXPECT_EQ(sink_.Take(), "+Service default/c@11 |") << "the last good a stays";
+  EXPECT_EQ(Stats(api::Kind::kService).bad_objects, 2u);
+  watch.Body(Event("ERROR", StatusJson(410, "Expired")));
+  ListServices({bad("a", 10), ServiceJson("c", 11)}, 20);
+  EXPECT_EQ(sink_.Take(), "") << "also through a new list";
+  io_.Advance(1min);
+  EXPECT_EQ(sink_.state().count("Service default/a"), 1u);
+}
+
+TEST_F(ClusterSourceTest, AnEventAboveTheLimitIsLeftOut) {
+  ClusterSourceOptions options;
+  options.watch.max_event_bytes = 400;
+  StartSource(options);
+  FakeIo::Exchange& watch = ListServices({}, 9);
+  const std::string large = ObjectJson(api::Kind::kService, "default", "large", 10,
+                                       fmt::format(R"(,"x":"{}")", std::string(500, 'x')));
+  watch.Body(Event("ADDED", large) + Event("ADDED", ServiceJson("a", 11)));
+  EXPECT_EQ(sink_.Take(), "+Service default/a@11 |");
+  EXPECT_EQ(Stats(api::Kind::kService).bad_objects, 1u);
+}
+
+TEST_F(ClusterSourceTest, GarbageInAWatchIsARestartFromTheLastGoodEvent) {
+  StartSource();
+  ListServices({ServiceJson("a", 1)}, 9)
+      .Body(Event("MODIFIED", ServiceJson("a", 10)) + "{\"type\":\"ADDED\"\n" +
+            Event("MODIFIED", ServiceJson("a", 11)));
+  EXPECT_EQ(sink_.Take(), "+Service default/a@1 | +Service default/a@10 |");
+  for (int i = 0; i < 2; ++i) {
+    io_.Advance(10s);
+    FakeIo::Exchange& watch = io_.Next(kServices);
+    EXPECT_THAT(watch.path(), HasSubstr("resourceVersion=10&"));
+    watch.Head(200).Body("garbage\n");
+  }
+  io_.Advance(10s);  // not from there, then
+  EXPECT_THAT(io_.Next(kServices).path(), HasSubstr("sendInitialEvents"));
+}
+
+TEST_F(ClusterSourceTest, OtherErrorEventsResumeWithTheirRetryAfter) {
+  StartSource();
+  ListServices({}, 9).Body(
+      Event("ERROR", StatusJson(500, "InternalError", R"(,"details":{"retryAfterSeconds":5})")));
+  io_.Advance(4900ms);
+  EXPECT_EQ(io_.Find(kServices), nullptr);
+  io_.Advance(200ms);
+  EXPECT_THAT(io_.Next(kServices).path(), HasSubstr("resourceVersion=9&"));
+}
+
+TEST_F(ClusterSourceTest, NamespacesHaveAWatchEach) {
+  ClusterSourceOptions options;
+  options.watch_namespaces = {"b", "a", "b"};
+  options.secret_namespaces = {"certs"};
+  StartSource(options);
+  EXPECT_EQ(io_.Count("/api/v1/namespaces/a/services"), 1);
+  EXPECT_EQ(io_.Count("/api/v1/namespaces/b/services"), 1);
+  EXPECT_EQ(io_.Count("/api/v1/services"), 0);
+  EXPECT_EQ(io_.Count("/api/v1/namespaces/certs/secrets"), 1);
+  EXPECT_EQ(io_.Count("/api/v1/namespaces/a/secrets"), 0);
+  EXPECT_EQ(io_.Count("/apis/networking.k8s.io/v1/ingressclasses"), 1) << "cluster-wide";
+  EXPECT_EQ(io_.Count("/apis/networking.k8s.io/v1/namespaces/a/ingresses"), 1);
+  // A relist of one namespace doesn't touch the objects of another.
+  const auto service = [](std::string_view ns) {
+    return ObjectJson(api::Kind::kService, ns, "web", 5);
+  };
+  FakeIo::Exchange& a = io_.Next("/api/v1/namespaces/a/services").Head(200);
+  a.Body(Event("ADDED", service("a")) + Bookmark(9, true));
+  io_.Next("/api/v1/namespaces/b/services")
+      .Head(200)
+      .Body(Event("ADDED", service("b")) + Bookmark(9, true));
+  a.Body(Event("ERROR", StatusJson(410, "Expired")));
+  sink_.Take();
+  io_.Next("/api/v1/namespaces/a/services").Head(200).Body(Bookmark(20, true));
+  EXPECT_EQ(sink_.Take(), "-Service a/web |");
+  EXPECT_EQ(Stats(api::Kind::kService).objects, 1u);
+}
+
+TEST_F(ClusterSourceTest, SyncedOnceWhenEveryKindIsListed) {
+  StartSource();
+  ListServices({}, 9);
+  for (const char* path : kOthers) {
+    EXPECT_EQ(sink_.synced(), 0);
+    io_.Next(path).Head(200).Body(Bookmark(1, true));
+  }
+  EXPECT_EQ(sink_.synced(), 1);
+  EXPECT_TRUE(source_->GetStats().synced);
+  io_.Advance(1min);
+  EXPECT_EQ(sink_.synced(), 1);
+}
+
+TEST_F(ClusterSourceTest, AnOutageLosesNothing) {
+  StartSource();
+  ListOthers();
+  ListServices({ServiceJson("a", 5)}, 9).End(absl::UnavailableError("connection reset"));
+  sink_.Take();
+  for (int i = 0; i < 10; ++i) {
+    io_.Advance(31s);
+    if (auto* const request = io_.Find(kServices))
+      request->End(absl::UnavailableError("connection refused"));
+  }
+  EXPECT_EQ(sink_.Take(), "");
+  EXPECT_THAT(Stats(api::Kind::kService).last_error, HasSubstr("connection refused"));
+  io_.Advance(31s);
+  FakeIo::Exchange& watch = io_.Next(kServices);
+  EXPECT_THAT(watch.path(), HasSubstr("resourceVersion=9&"));
+  watch.Head(200).Body(Event("MODIFIED", ServiceJson("a", 12)));
+  EXPECT_EQ(sink_.Take(), "+Service default/a@12 |");
+  EXPECT_EQ(Stats(api::Kind::kService).last_error, "");
+}
+
+TEST_F(ClusterSourceTest, AfterStopNothingIsDelivered) {
+  StartSource();
+  FakeIo::Exchange& watch = ListServices({}, 9);
+  source_->Stop();
+  EXPECT_TRUE(watch.gone());
+  EXPECT_EQ(io_.Open(), "");
+  io_.Advance(1h);
+  EXPECT_EQ(io_.Open(), "");
+  source_->Stop();
+}
+
+TEST_F(ClusterSourceTest, StatsTellTheAgeOfTheLastBytes) {
+  StartSource();
+  EXPECT_EQ(Stats(api::Kind::kService).since_last_received, std::nullopt);
+  ListServices({ServiceJson("a", 5)}, 9)
+      .Body(Event("MODIFIED", ServiceJson("a", 10)) + Bookmark(11));
+  io_.Advance(42s);
+  const KindStats stats = Stats(api::Kind::kService);
+  EXPECT_EQ(stats.since_last_received, 42s);
+  EXPECT_EQ(stats.events, 1u);
+  EXPECT_EQ(stats.watches, 1u);
+  EXPECT_EQ(source_->GetStats().kinds.size(), 7u);
+}
+
+}  // namespace
+}  // namespace contour::kube

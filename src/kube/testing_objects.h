@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// For tests: the JSON of objects, events and lists as an API server sends them, and a sink that
+// keeps what it is told.
+
+#pragma once
+
+#include <fmt/core.h>
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "api/object.h"
+#include "api/source.h"
+
+namespace contour::kube {
+
+inline std::string ObjectJson(api::Kind kind, std::string_view ns, std::string_view name,
+                              int version, std::string_view more = "") {
+  return fmt::format(
+      R"({{"apiVersion":"{}","kind":"{}","metadata":{{"namespace":"{}","name":"{}","resourceVersion":"{}"}}{}}})",
+      api::ApiVersion(kind), api::KindName(kind), ns, name, version, more);
+}
+inline std::string ServiceJson(std::string_view name, int version) {
+  return ObjectJson(api::Kind::kService, "default", name, version,
+                    R"(,"spec":{"ports":[{"port":80}]})");
+}
+// An event with its line feed.
+inline std::string Event(std::string_view type, std::string_view object) {
+  return fmt::format("{{\"type\":\"{}\",\"object\":{}}}\n", type, object);
+}
+inline std::string Bookmark(int version, bool ends_initial_events = false) {
+  return Event(
+      "BOOKMARK",
+      fmt::format(
+          R"({{"kind":"X","apiVersion":"v1","metadata":{{"resourceVersion":"{}"{}}}}})", version,
+          ends_initial_events ? R"(,"annotations":{"k8s.io/initial-events-end":"true"})" : ""));
+}
+inline std::string StatusJson(int code, std::string_view reason, std::string_view more = "") {
+  return fmt::format(
+      R"({{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"{}","message":"words","code":{}{}}})",
+      reason, code, more);
+}
+inline std::string ListJson(int version, std::string_view continue_token,
+                            const std::vector<std::string>& items) {
+  std::string joined;
+  for (const std::string& item : items) joined += (joined.empty() ? "" : ",") + item;
+  return fmt::format(
+      R"({{"kind":"List","metadata":{{"resourceVersion":"{}","continue":"{}"}},"items":[{}]}})",
+      version, continue_token, joined);
+}
+
+// Keeps the state and the history: "+Service default/web@5", "-Service default/web", "|" at each
+// batch's end, "synced".
+class RecordingSink final : public api::Sink {
+ public:
+  void Apply(std::vector<api::Change> changes) override {
+    const std::lock_guard lock(mutex_);
+    for (const api::Change& change : changes) {
+      const std::string name = change.ref.String();
+      if (change.object == nullptr) {
+        history_ += "-" + name + " ";
+        state_.erase(name);
+      } else {
+        history_ += fmt::format("+{}@{} ", name, change.object->meta.resource_version);
+        state_[name] = change.object->meta.resource_version;
+      }
+    }
+    history_ += "| ";
+    changed_.notify_all();
+  }
+  void Synced() override {
+    const std::lock_guard lock(mutex_);
+    ++synced_;
+    history_ += "synced ";
+    changed_.notify_all();
+  }
+
+  // The history since the last call.
+  std::string Take() {
+    const std::lock_guard lock(mutex_);
+    if (!history_.empty()) history_.pop_back();
+    return std::exchange(history_, "");
+  }
+  std::map<std::string, std::string> state() const {
+    const std::lock_guard lock(mutex_);
+    return state_;
+  }
+  int synced() const {
+    const std::lock_guard lock(mutex_);
+    return synced_;
+  }
+  // Name → resourceVersion of all that exists is this, within the time.
+  bool WaitFor(const std::map<std::string, std::string>& state,
+               std::chrono::milliseconds time = std::chrono::seconds(10)) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, time, [&] { return state_ == state; });
+  }
+  bool WaitSynced(std::chrono::milliseconds time = std::chrono::seconds(10)) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, time, [&] { return synced_ > 0; });
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, std::string> state_;
+  std::string history_;
+  int synced_ = 0;
+};
+
+}  // namespace contour::kube
