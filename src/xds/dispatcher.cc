@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "xds/dispatcher.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+#include <thread>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "base/hash.h"
+#include "base/status.h"
+
+namespace contour::xds {
+
+class Dispatcher::Connection {
+ public:
+  Connection(Sink* to, StreamMode stream_mode, std::optional<ResourceType> default_type,
+             std::string address)
+      : mode(stream_mode), type(default_type), peer(std::move(address)), sink(to) {}
+
+  // Calls f(sink) unless the stream is closed.
+  template <typename Function>
+  void WithSink(Function&& f) ABSL_LOCKS_EXCLUDED(mutex) {
+    const absl::MutexLock lock(&mutex);
+    if (sink != nullptr) f(*sink);
+  }
+
+  const StreamMode mode;
+  const std::optional<ResourceType> type;
+  const std::string peer;
+  Worker* worker = nullptr;  // set before anyone else sees the connection
+
+  absl::Mutex mutex;
+  Sink* sink ABSL_GUARDED_BY(mutex);
+
+  // The worker's.
+  Session* session = nullptr;
+  Stream* stream = nullptr;
+  bool writing = false;
+  bool finished = false;
+};
+
+// One thread and the sessions that are its own.
+class Dispatcher::Worker {
+ public:
+  Worker(const Options& options, Encoder& encoder) : options_(options), encoder_(encoder) {
+    thread_ = std::thread([this] { Run(); });
+  }
+  ~Worker() {
+    {
+      const absl::MutexLock lock(&queue_mutex_);
+      quit_ = true;
+      wake_ = true;
+    }
+    thread_.join();
+  }
+
+  bool Open(const ConnectionPtr& connection) {
+    return Post({Event::Kind::kOpen, connection, {}}, /*unless_stopped=*/true);
+  }
+  void Requested(const ConnectionPtr& connection, std::string bytes) {
+    Post({Event::Kind::kRequest, connection, std::move(bytes)}, false);
+  }
+  void Written(const ConnectionPtr& connection) {
+    Post({Event::Kind::kWritten, connection, {}}, false);
+  }
+  void Closed(const ConnectionPtr& connection) {
+    Post({Event::Kind::kClosed, connection, {}}, false);
+  }
+
+  void Publish(SnapshotPtr snapshot) ABSL_LOCKS_EXCLUDED(queue_mutex_) {
+    const absl::MutexLock lock(&queue_mutex_);
+    published_ = std::move(snapshot);
+    wake_ = true;
+  }
+
+  void Stop() ABSL_LOCKS_EXCLUDED(queue_mutex_) {
+    const absl::MutexLock lock(&queue_mutex_);
+    stop_ = true;
+    wake_ = true;
+    queue_mutex_.Await(absl::Condition(&stopped_));
+  }
+
+  void AddMetrics(Metrics& metrics) const ABSL_LOCKS_EXCLUDED(core_mutex_) {
+    const absl::MutexLock lock(&core_mutex_);
+    metrics.counters += counters_;
+    for (const auto& [session, slot] : sessions_) {
+      metrics.counters += session->counters();
+      metrics.held += session->Held();
+    }
+    metrics.bytes += bytes_;
+    metrics.streams_opened += streams_opened_;
+    metrics.streams += connections_.size();
+    metrics.sessions += sessions_.size();
+  }
+
+  void AddViews(std::vector<SessionView>& views) const ABSL_LOCKS_EXCLUDED(core_mutex_) {
+    const absl::MutexLock lock(&core_mutex_);
+    for (const auto& [session, slot] : sessions_) views.push_back(session->View());
+  }
+
+ private:
+  struct Event {
+    enum class Kind { kOpen, kRequest, kWritten, kClosed };
+    Kind kind;
+    ConnectionPtr connection;
+    std::string bytes;
+  };
+  struct Slot {
+    std::unique_ptr<Session> session;
+    std::optional<std::pair<std::string, std::string>> key;  // of `shared_`
+    std::unordered_map<Stream*, ConnectionPtr> connections;
+    std::optional<Time> deadline;  // its entry in `deadlines_`
+  };
+
+  bool Post(Event event, bool unless_stopped) ABSL_LOCKS_EXCLUDED(queue_mutex_) {
+    const absl::MutexLock lock(&queue_mutex_);
+    if (unless_stopped && stop_) return false;
+    events_.push_back(std::move(event));
+    wake_ = true;
+    return true;
+  }
+
+  void Run() ABSL_LOCKS_EXCLUDED(queue_mutex_, core_mutex_) {
+    std::optional<Time> deadline;
+    bool ended = false;
+    for (;;) {
+      std::deque<Event> events;
+      SnapshotPtr published;
+      bool stop = false;
+      {
+        const absl::MutexLock lock(&queue_mutex_);
+        const absl::Condition woken(&wake_);
+        if (deadline.has_value()) {
+          const auto wait = std::chrono::ceil<std::chrono::milliseconds>(
+              *deadline - std::chrono::steady_clock::now());
+          queue_mutex_.AwaitWithTimeout(
+              woken, absl::Milliseconds(std::max<std::int64_t>(wait.count(), 0)));
+        } else {
+          queue_mutex_.Await(woken);
+        }
+        wake_ = false;
+        if (quit_) return;
+        events.swap(events_);
+        published = published_;
+        stop = stop_;
+      }
+      {
+        const absl::MutexLock lock(&core_mutex_);
+        now_ = std::chrono::steady_clock::now();
+        Work(std::move(events), published);
+        if (stop && !ended) EndAll();
+        deadline =
+            deadlines_.empty() ? std::nullopt : std::optional<Time>(deadlines_.begin()->first);
+      }
+      if (stop && !ended) {
+        ended = true;
+        const absl::MutexLock lock(&queue_mutex_);
+        stopped_ = true;
+      }
+    }
+  }
+
+  void Work(std::deque<Event> events, const SnapshotPtr& published)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    const bool fresh = published != snapshot_;
+    snapshot_ = published;
+    if (fresh) {
+      for (auto& [session, slot] : sessions_) {
+        session->Offer(snapshot_);
+        touched_.insert(session);
+      }
+      std::move(events.begin(), events.end(), std::back_inserter(early_));
+      events.swap(early_);
+      early_.clear();
+    }
+    for (Event& event : events) Handle(std::move(event));
+    for (auto at = deadlines_.begin(); at != deadlines_.end() && at->first <= now_; ++at)
+      touched_.insert(at->second);
+    for (Session* session : std::exchange(touched_, {})) Pump(*session);
+  }
+
+  void Handle(Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    Connection& connection = *event.connection;
+    switch (event.kind) {
+      case Event::Kind::kOpen:
+        connections_.insert(event.connection);
+        ++streams_opened_;
+        connection.WithSink([](Sink& sink) { sink.Read(); });
+        return;
+      case Event::Kind::kRequest:
+        if (connection.finished || !connections_.contains(event.connection)) return;
+        if (snapshot_ == nullptr) {
+          early_.push_back(std::move(event));
+          return;
+        }
+        HandleRequest(event.connection, event.bytes);
+        return;
+      case Event::Kind::kWritten:
+        connection.writing = false;
+        if (connection.stream == nullptr) return;
+        Write(connection);
+        touched_.insert(connection.session);
+        return;
+      case Event::Kind::kClosed:
+        connections_.erase(event.connection);
+        std::erase_if(early_,
+                      [&](const Event& early) { return early.connection == event.connection; });
+        if (connection.stream != nullptr) Leave(connection);
+        return;
+    }
+  }
+
+  void HandleRequest(const ConnectionPtr& connection, const std::string& bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    absl::StatusOr<ParsedRequest> parsed = ParseRequest(bytes, ProtocolOf(connection->mode));
+    if (!parsed.ok()) {
+      End(*connection, parsed.status());
+      return;
+    }
+    Request request = std::move(parsed->request);
+    if (request.type_url.empty() && connection->type.has_value())
+      request.type_url = Info(*connection->type).url;
+    if (connection->stream == nullptr) Join(connection, std::move(parsed->node_id));
+    if (const absl::Status status = connection->stream->OnRequest(request, now_); !status.ok()) {
+      End(*connection, status);
+      return;
+    }
+    touched_.insert(connection->session);
+    connection->WithSink([](Sink& sink) { sink.Read(); });
+  }
+
+  // The first request says to which session the stream belongs.
+  void Join(const ConnectionPtr& connection, std::string node_id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    const bool aggregated = IsAggregated(connection->mode);
+    std::optional<std::pair<std::string, std::string>> key;
+    if (!aggregated && !node_id.empty()) key.emplace(node_id, connection->peer);
+    Session* session = nullptr;
+    if (key.has_value()) {
+      if (const auto at = shared_.find(*key); at != shared_.end()) session = at->second;
+    }
+    if (session == nullptr) {
+      Slot slot;
+      slot.session = std::make_unique<Session>(
+          Session::Identity{std::move(node_id), connection->peer, aggregated},
+          Session::Options{options_.warm_timeout, options_.on_rejection}, snapshot_);
+      slot.key = key;
+      session = slot.session.get();
+      if (key.has_value()) shared_.emplace(*key, session);
+      sessions_.emplace(session, std::move(slot));
+    }
+    connection->session = session;
+    connection->stream = &session->Attach(ProtocolOf(connection->mode));
+    sessions_.at(session).connections.emplace(connection->stream, connection);
+  }
+
+  void Leave(Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    Session* session = std::exchange(connection.session, nullptr);
+    Stream* stream = std::exchange(connection.stream, nullptr);
+    Slot& slot = sessions_.at(session);
+    slot.connections.erase(stream);
+    session->Detach(*stream, now_);
+    if (!session->empty()) {
+      touched_.insert(session);
+      return;
+    }
+    counters_ += session->counters();
+    touched_.erase(session);
+    if (slot.deadline.has_value()) deadlines_.erase({*slot.deadline, session});
+    if (slot.key.has_value()) shared_.erase(*slot.key);
+    sessions_.erase(session);
+  }
+
+  // Writes what the session's streams are to be told, as far as they can take it.
+  void Pump(Session& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    Slot& slot = sessions_.at(&session);
+    for (;;) {
+      const std::vector<Stream*> ready = session.TakeReady(now_);
+      if (ready.empty()) break;
+      for (Stream* stream : ready) Write(*slot.connections.at(stream));
+    }
+    const std::optional<Time> deadline = session.NextDeadline();
+    if (deadline == slot.deadline) return;
+    if (slot.deadline.has_value()) deadlines_.erase({*slot.deadline, &session});
+    if (deadline.has_value()) deadlines_.emplace(*deadline, &session);
+    slot.deadline = deadline;
+  }
+
+  void Write(Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    if (connection.writing || connection.finished) return;
+    std::optional<Response> response = connection.stream->Next(now_);
+    if (!response.has_value()) return;
+    Payload payload = encoder_.Encode(*response, connection.mode);
+    bytes_ += payload.size;
+    connection.writing = true;
+    connection.WithSink([&](Sink& sink) { sink.Write(std::move(payload)); });
+  }
+
+  void End(Connection& connection, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    if (std::exchange(connection.finished, true)) return;
+    connection.WithSink([&](Sink& sink) { sink.Finish(status); });
+  }
+
+  void EndAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    for (const ConnectionPtr& connection : connections_)
+      End(*connection, Unavailable("the xDS server is stopping"));
+  }
+
+  const Options& options_;
+  Encoder& encoder_;
+
+  absl::Mutex queue_mutex_ ABSL_ACQUIRED_AFTER(core_mutex_);
+  std::deque<Event> events_ ABSL_GUARDED_BY(queue_mutex_);
+  SnapshotPtr published_ ABSL_GUARDED_BY(queue_mutex_);
+  bool wake_ ABSL_GUARDED_BY(queue_mutex_) = false;
+  bool stop_ ABSL_GUARDED_BY(queue_mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(queue_mutex_) = false;
+  bool quit_ ABSL_GUARDED_BY(queue_mutex_) = false;
+
+  // Held by the thread while it works; others only look.
+  mutable absl::Mutex core_mutex_;
+  Time now_ ABSL_GUARDED_BY(core_mutex_);
+  SnapshotPtr snapshot_ ABSL_GUARDED_BY(core_mutex_);
+  std::set<ConnectionPtr> connections_ ABSL_GUARDED_BY(core_mutex_);
+  std::deque<Event> early_ ABSL_GUARDED_BY(core_mutex_);  // requests before the first snapshot
+  std::unordered_map<Session*, Slot> sessions_ ABSL_GUARDED_BY(core_mutex_);
+  std::map<std::pair<std::string, std::string>, Session*> shared_
+      ABSL_GUARDED_BY(core_mutex_);  // node id, peer
+  std::set<std::pair<Time, Session*>> deadlines_ ABSL_GUARDED_BY(core_mutex_);
+  std::set<Session*> touched_ ABSL_GUARDED_BY(core_mutex_);
+  Counters counters_ ABSL_GUARDED_BY(core_mutex_);  // of sessions that ended
+  std::uint64_t bytes_ ABSL_GUARDED_BY(core_mutex_) = 0;
+  std::uint64_t streams_opened_ ABSL_GUARDED_BY(core_mutex_) = 0;
+
+  std::thread thread_;  // last: it uses the others
+};
+
+Dispatcher::Dispatcher(Options options) : options_(std::move(options)), encoder_(options_.adapt) {
+  for (std::size_t i = 0; i < options_.workers; ++i)
+    workers_.push_back(std::make_unique<Worker>(options_, encoder_));
+}
+
+Dispatcher::~Dispatcher() = default;
+
+Dispatcher::ConnectionPtr Dispatcher::Open(Sink* sink, StreamMode mode,
+                                           std::optional<ResourceType> type, std::string peer) {
+  Worker& worker = *workers_[HashBytes(peer).low % workers_.size()];
+  auto connection = std::make_shared<Connection>(sink, mode, type, std::move(peer));
+  connection->worker = &worker;
+  return connection;
+}
+
+bool Dispatcher::Start(const ConnectionPtr& connection) {
+  return connection->worker->Open(connection);
+}
+
+void Dispatcher::OnRequest(const ConnectionPtr& connection, std::string bytes) {
+  connection->worker->Requested(connection, std::move(bytes));
+}
+
+void Dispatcher::OnWritten(const ConnectionPtr& connection) {
+  connection->worker->Written(connection);
+}
+
+void Dispatcher::Close(const ConnectionPtr& connection) {
+  {
+    const absl::MutexLock lock(&connection->mutex);
+    connection->sink = nullptr;
+  }
+  connection->worker->Closed(connection);
+}
+
+void Dispatcher::Publish(SnapshotPtr snapshot) {
+  for (const auto& worker : workers_) worker->Publish(snapshot);
+}
+
+void Dispatcher::Stop() {
+  for (const auto& worker : workers_) worker->Stop();
+}
+
+Metrics Dispatcher::GetMetrics() const {
+  Metrics metrics;
+  for (const auto& worker : workers_) worker->AddMetrics(metrics);
+  return metrics;
+}
+
+std::vector<SessionView> Dispatcher::Sessions() const {
+  std::vector<SessionView> views;
+  for (const auto& worker : workers_) worker->AddViews(views);
+  std::sort(views.begin(), views.end(), [](const SessionView& a, const SessionView& b) {
+    return std::tie(a.node_id, a.peer) < std::tie(b.node_id, b.peer);
+  });
+  return views;
+}
+
+}  // namespace contour::xds

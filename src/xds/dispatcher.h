@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Drives the sessions of all Envoys on threads of its own, behind a Sink per stream: everything of
+// the server that isn't gRPC. Reactions of gRPC only put events in a queue; parsing, comparing and
+// encoding happen on a worker.
+//
+//   Dispatcher dispatcher(options);
+//   dispatcher.Publish(snapshot);                                        // any thread, any time
+//   auto stream = dispatcher.Open(&sink, StreamMode::kAggregatedDelta, {}, "ipv4:10.0.0.1:40000");
+//   dispatcher.Start(stream);                                            // from here on the sink
+//   is called sink.Read() → the sink's owner reads and calls dispatcher.OnRequest(stream, bytes)
+//   sink.Write(payload) → when it is written, dispatcher.OnWritten(stream)
+//   dispatcher.Close(stream);                                            // from here on the sink
+//   isn't touched
+//
+// A slow Envoy costs nothing but its own last response: one write is under way per stream, requests
+// are read one by one, and a published snapshot overwrites the one before. Requests are answered
+// from the first Publish on; until then they wait, so that no Envoy sees an empty state.
+//
+// Threads: every method from any thread, none blocks on an Envoy. A connection (peer) belongs to
+// one worker; a sink is called by it alone, with no lock of the sink's owner held. Locks: a
+// stream's, then the sink's own; a worker's queue last. A sink's owner must not hold a lock that
+// its methods take while calling Close().
+
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "xds/encoder.h"
+#include "xds/ledger.h"
+#include "xds/subscription.h"
+
+namespace contour::xds {
+
+// Where a stream's responses go and its requests come from.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void Read() = 0;                       // start reading one request; OnRequest() follows
+  virtual void Write(Payload payload) = 0;       // OnWritten() follows; not called again before
+  virtual void Finish(absl::Status status) = 0;  // end the stream; nothing is called after it
+};
+
+class Dispatcher {
+ public:
+  struct Options {
+    std::chrono::milliseconds warm_timeout{5000};
+    std::size_t workers = 1;                             // > 0
+    Encoder::Adapt adapt;                                // empty: messages are sent as they are
+    std::function<void(const Rejection&)> on_rejection;  // on a worker; empty: nobody is told
+  };
+  class Connection;  // one stream, opaque
+  using ConnectionPtr = std::shared_ptr<Connection>;
+
+  explicit Dispatcher(Options options);
+  ~Dispatcher();  // REQUIRES: every stream is closed
+
+  // `type`: what a request without a type URL means (streams per type).
+  ConnectionPtr Open(Sink* sink, StreamMode mode, std::optional<ResourceType> type,
+                     std::string peer);
+  // Starts reading. False after Stop(): the stream is to be refused, the sink isn't touched.
+  bool Start(const ConnectionPtr& connection);
+  void OnRequest(const ConnectionPtr& connection, std::string bytes);
+  void OnWritten(const ConnectionPtr& connection);
+  void Close(const ConnectionPtr& connection);  // also of one that wasn't started
+
+  void Publish(SnapshotPtr snapshot);  // not null
+
+  // Finishes every stream with kUnavailable and refuses new ones. Returns when the sinks have been
+  // told.
+  void Stop();
+
+  Metrics GetMetrics() const;
+  std::vector<SessionView> Sessions() const;  // by node id and peer
+
+ private:
+  class Worker;
+
+  const Options options_;
+  Encoder encoder_;
+  std::vector<std::unique_ptr<Worker>> workers_;  // fixed from construction on
+};
+
+}  // namespace contour::xds

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "xds/encoder.h"
+
+#include <iterator>
+#include <utility>
+
+#include "base/status.h"
+#include "envoy/service/discovery/v3/discovery.pb.h"
+#include "xds/protobuf_wire.h"
+
+namespace contour::xds {
+namespace {
+
+// From this size on a resource is referred to instead of copied: below it the copy is cheaper than
+// the bookkeeping.
+constexpr std::size_t kSharedBytes = 8192;
+
+// Field numbers of envoy/service/discovery/v3/discovery.proto and google/protobuf/any.proto.
+constexpr std::uint32_t kAnyTypeUrl = 1;
+constexpr std::uint32_t kAnyValue = 2;
+constexpr std::uint32_t kVersion = 1;    // version_info, system_version_info
+constexpr std::uint32_t kResources = 2;  // of both responses
+constexpr std::uint32_t kTypeUrl = 4;
+constexpr std::uint32_t kNonce = 5;
+constexpr std::uint32_t kRemovedResources = 6;
+constexpr std::uint32_t kResourceVersion = 1;  // of Resource
+constexpr std::uint32_t kResourceAny = 2;
+constexpr std::uint32_t kResourceName = 3;
+
+template <typename Repeated>
+std::vector<std::string> Strings(const Repeated& repeated) {
+  return {repeated.begin(), repeated.end()};
+}
+
+template <typename Message>
+void ParseCommon(const Message& message, ParsedRequest& parsed) {
+  parsed.node_id = message.node().id();
+  parsed.request.type_url = message.type_url();
+  parsed.request.nonce = message.response_nonce();
+  if (message.has_error_detail()) parsed.request.error = message.error_detail().message();
+}
+
+// Collects small pieces in one text and lets big ones stand.
+class Writer {
+ public:
+  void Field(std::uint32_t field, std::string_view bytes) {
+    wire::AppendField(text_, field, bytes);
+  }
+  void FieldHead(std::uint32_t field, std::size_t length) {
+    wire::AppendFieldHead(text_, field, length);
+  }
+  void Bytes(const Slice& slice) {
+    if (slice.bytes.size() < kSharedBytes) {
+      text_ += slice.bytes;
+      return;
+    }
+    Flush();
+    payload_.slices.push_back(slice);
+    payload_.size += slice.bytes.size();
+  }
+  Payload Finish() {
+    Flush();
+    return std::move(payload_);
+  }
+
+ private:
+  void Flush() {
+    if (text_.empty()) return;
+    auto owned = std::make_shared<const std::string>(std::exchange(text_, {}));
+    payload_.size += owned->size();
+    payload_.slices.push_back({owned, *owned});
+  }
+
+  std::string text_;
+  Payload payload_;
+};
+
+}  // namespace
+
+absl::StatusOr<ParsedRequest> ParseRequest(std::string_view bytes, Protocol protocol) {
+  ParsedRequest parsed;
+  Request& request = parsed.request;
+  if (protocol == Protocol::kDelta) {
+    ::envoy::service::discovery::v3::DeltaDiscoveryRequest message;
+    if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+      return InvalidArgument("request: no DeltaDiscoveryRequest");
+    }
+    ParseCommon(message, parsed);
+    request.subscribe = Strings(message.resource_names_subscribe());
+    request.unsubscribe = Strings(message.resource_names_unsubscribe());
+    for (const auto& [name, version] : message.initial_resource_versions()) {
+      request.initial_versions.emplace_back(name, version);
+    }
+    return parsed;
+  }
+  ::envoy::service::discovery::v3::DiscoveryRequest message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return InvalidArgument("request: no DiscoveryRequest");
+  }
+  ParseCommon(message, parsed);
+  request.version = message.version_info();
+  request.names = Strings(message.resource_names());
+  return parsed;
+}
+
+std::string Payload::Text() const {
+  std::string text;
+  text.reserve(size);
+  for (const Slice& slice : slices) text += slice.bytes;
+  return text;
+}
+
+Encoder::Text Encoder::Assembled(ResourceType type, const Resource& resource) {
+  const auto key = std::make_pair(type, resource.version);
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (const auto at = assembled_.find(key); at != assembled_.end()) {
+      if (Text text = at->second.lock(); text != nullptr) return text;
+    }
+  }
+  auto text = std::make_shared<const std::string>(Assemble(type, resource));
+  const absl::MutexLock lock(&mutex_);
+  std::erase_if(assembled_, [](const auto& entry) { return entry.second.expired(); });
+  assembled_.insert_or_assign(key, text);
+  return text;
+}
+
+Slice Encoder::Body(ResourceType type, const ResourcePtr& resource, StreamMode mode) {
+  const bool adapts = adapt_ != nullptr && !IsAggregated(mode);
+  const Key key{type, resource->version, mode};
+  if (adapts) {
+    const absl::MutexLock lock(&mutex_);
+    if (const auto at = adapted_by_key_.find(key); at != adapted_by_key_.end()) {
+      adapted_.splice(adapted_.begin(), adapted_, at->second);
+      return {at->second->text, *at->second->text};
+    }
+  }
+  Slice body{resource, resource->bytes};
+  if (!resource->parts.empty()) {
+    const Text assembled = Assembled(type, *resource);
+    body = {assembled, *assembled};
+  }
+  if (!adapts) return body;
+
+  auto text = std::make_shared<const std::string>(adapt_(type, body.bytes, mode));
+  const absl::MutexLock lock(&mutex_);
+  if (adapted_by_key_.contains(key)) return {text, *text};  // somebody was faster
+  adapted_.push_front({key, text});
+  adapted_by_key_.emplace(key, adapted_.begin());
+  adapted_bytes_ += text->size();
+  while (adapted_bytes_ > kAdaptedBytes && adapted_.size() > 1) {
+    adapted_bytes_ -= adapted_.back().text->size();
+    adapted_by_key_.erase(adapted_.back().key);
+    adapted_.pop_back();
+  }
+  return {text, *text};
+}
+
+Payload Encoder::Encode(const Response& response, StreamMode mode) {
+  const std::string_view url = Info(response.type).url;
+  const bool delta = response.protocol == Protocol::kDelta;
+  Writer writer;
+  writer.Field(kVersion, response.version);
+  for (const ResourcePtr& resource : response.resources) {
+    const Slice body = Body(response.type, resource, mode);
+    const std::size_t any =
+        wire::FieldSize(kAnyTypeUrl, url.size()) + wire::FieldSize(kAnyValue, body.bytes.size());
+    if (delta) {
+      const std::string version = resource->version.Hex();
+      writer.FieldHead(kResources, wire::FieldSize(kResourceVersion, version.size()) +
+                                       wire::FieldSize(kResourceName, resource->name.size()) +
+                                       wire::FieldSize(kResourceAny, any));
+      writer.Field(kResourceVersion, version);
+      writer.Field(kResourceName, resource->name);
+      writer.FieldHead(kResourceAny, any);
+    } else {
+      writer.FieldHead(kResources, any);
+    }
+    writer.Field(kAnyTypeUrl, url);
+    writer.FieldHead(kAnyValue, body.bytes.size());
+    writer.Bytes(body);
+  }
+  for (const std::string& name : response.removed) writer.Field(kRemovedResources, name);
+  writer.Field(kTypeUrl, url);
+  writer.Field(kNonce, response.nonce);
+  return writer.Finish();
+}
+
+}  // namespace contour::xds

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between the core and the wire: requests out of their bytes, responses into theirs.
+//
+//   CONTOUR_ASSIGN_OR_RETURN(Request request, ParseRequest(bytes, Protocol::kDelta));
+//   Payload payload = encoder.Encode(response, StreamMode::kAggregatedDelta);
+//
+// A response is put together from resources that are serialised already. Big ones aren't copied:
+// the slices refer to them, so a thousand Envoys that are sent the same route configuration share
+// one.
+//
+// Thread: any, an Encoder too.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "xds/subscription.h"
+
+namespace contour::xds {
+
+enum class StreamMode : std::uint8_t {
+  kAggregatedDelta,
+  kAggregatedStateOfTheWorld,
+  kDelta,
+  kStateOfTheWorld
+};
+
+constexpr bool IsAggregated(StreamMode mode) {
+  return mode == StreamMode::kAggregatedDelta || mode == StreamMode::kAggregatedStateOfTheWorld;
+}
+constexpr Protocol ProtocolOf(StreamMode mode) {
+  return mode == StreamMode::kAggregatedDelta || mode == StreamMode::kDelta
+             ? Protocol::kDelta
+             : Protocol::kStateOfTheWorld;
+}
+
+// A request and who sends it. Envoy names itself in the first request of a stream only.
+struct ParsedRequest {
+  Request request;
+  std::string node_id;
+};
+
+// Reads a DiscoveryRequest or DeltaDiscoveryRequest. kInvalidArgument if `bytes` is none.
+absl::StatusOr<ParsedRequest> ParseRequest(std::string_view bytes, Protocol protocol);
+
+// One serialised message, in order. `owner` keeps `bytes` alive.
+struct Slice {
+  std::shared_ptr<const void> owner;
+  std::string_view bytes;
+};
+struct Payload {
+  std::vector<Slice> slices;
+  std::size_t size = 0;  // bytes of all
+
+  std::string Text() const;  // in one piece
+};
+
+class Encoder {
+ public:
+  // Changes a message for streams per type: what ADS delivers says that the rest comes from ADS,
+  // which on such a stream must name a gRPC service instead. Pure, any thread; called once per
+  // content and mode.
+  using Adapt = std::function<std::string(ResourceType, std::string_view bytes, StreamMode)>;
+
+  // Bounds of the adapted messages that are remembered.
+  static constexpr std::size_t kAdaptedBytes = std::size_t{64} << 20;
+
+  explicit Encoder(Adapt adapt) : adapt_(std::move(adapt)) {}
+
+  Payload Encode(const Response& response, StreamMode mode) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  using Text = std::shared_ptr<const std::string>;
+  using Key = std::tuple<ResourceType, Hash128, StreamMode>;
+  struct Adapted {
+    Key key;
+    Text text;
+  };
+
+  Slice Body(ResourceType type, const ResourcePtr& resource, StreamMode mode)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  Text Assembled(ResourceType type, const Resource& resource) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const Adapt adapt_;
+  absl::Mutex mutex_;
+  // Composite resources as long as someone is being sent them.
+  std::map<std::pair<ResourceType, Hash128>, std::weak_ptr<const std::string>> assembled_
+      ABSL_GUARDED_BY(mutex_);
+  std::list<Adapted> adapted_ ABSL_GUARDED_BY(mutex_);  // the last used first
+  std::map<Key, std::list<Adapted>::iterator> adapted_by_key_ ABSL_GUARDED_BY(mutex_);
+  std::size_t adapted_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace contour::xds

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "xds/resource.h"
+
+#include "xds/protobuf_wire.h"
+
+namespace contour::xds {
+
+const TypeInfo* FindType(std::string_view url) {
+  for (const TypeInfo& info : kTypes) {
+    if (info.url == url) return &info;
+  }
+  return nullptr;
+}
+
+std::string Assemble(ResourceType type, const Resource& resource) {
+  if (resource.parts.empty()) return resource.bytes;
+  const std::uint32_t field = Info(type).parts_field;
+  const std::vector<PartPtr> parts = resource.parts.Sorted();
+  std::size_t size = resource.bytes.size();
+  for (const PartPtr& part : parts) size += wire::FieldSize(field, part->bytes.size());
+  std::string bytes;
+  bytes.reserve(size);
+  bytes += resource.bytes;
+  for (const PartPtr& part : parts) wire::AppendField(bytes, field, part->bytes);
+  return bytes;
+}
+
+ResourcePtr MakeBlank(std::string_view name) {
+  auto blank = std::make_shared<Resource>();
+  blank->name = name;
+  wire::AppendField(blank->bytes, 1, name);
+  blank->version = HashPair(blank->name, blank->bytes);
+  return blank;
+}
+
+ResourcePtr MakeUnknown(std::string_view name, const Hash128& version) {
+  auto unknown = std::make_shared<Resource>();
+  unknown->name = name;
+  unknown->version = version;
+  unknown->known = false;
+  return unknown;
+}
+
+}  // namespace contour::xds

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "xds/server.h"
+
+#include <fmt/core.h>
+#include <grpc/grpc.h>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <thread>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "xds/dispatcher.h"
+
+namespace contour::xds {
+namespace {
+
+constexpr int kReceiveBytes = 64 << 20;  // a reconnecting Envoy names every resource that it has
+constexpr int kStreams = 1 << 20;
+constexpr int kShortestPingInterval =
+    1000;  // ms; Envoys ping every 30 s or so, some of them much faster
+
+struct Method {
+  StreamMode mode;
+  std::optional<ResourceType> type;  // of a service per type
+};
+
+// Path of each streaming method → what it serves.
+const std::map<std::string, Method, std::less<>>& Methods() {
+  static const auto* const methods = [] {
+    auto* made = new std::map<std::string, Method, std::less<>>;
+    const std::string ads = "/envoy.service.discovery.v3.AggregatedDiscoveryService/";
+    made->emplace(ads + "StreamAggregatedResources",
+                  Method{StreamMode::kAggregatedStateOfTheWorld, {}});
+    made->emplace(ads + "DeltaAggregatedResources", Method{StreamMode::kAggregatedDelta, {}});
+    for (const TypeInfo& info : kTypes) {
+      made->emplace(fmt::format("/{}/Stream{}", info.service, info.method),
+                    Method{StreamMode::kStateOfTheWorld, info.type});
+      made->emplace(fmt::format("/{}/Delta{}", info.service, info.method),
+                    Method{StreamMode::kDelta, info.type});
+    }
+    return made;
+  }();
+  return *methods;
+}
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  return {static_cast<grpc::StatusCode>(status.code()), std::string(Message(status))};
+}
+
+// The slices of the payload, kept alive by it.
+grpc::ByteBuffer ToByteBuffer(Payload payload) {
+  std::vector<grpc::Slice> slices;
+  slices.reserve(payload.slices.size());
+  for (Slice& slice : payload.slices) {
+    auto* owner = new std::shared_ptr<const void>(std::move(slice.owner));
+    slices.emplace_back(
+        const_cast<char*>(slice.bytes.data()), slice.bytes.size(),
+        [](void* kept) { delete static_cast<std::shared_ptr<const void>*>(kept); }, owner);
+  }
+  return {slices.data(), slices.size()};
+}
+
+std::string ToString(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  std::string bytes;
+  if (!buffer.Dump(&slices).ok()) return bytes;
+  bytes.reserve(buffer.Length());
+  for (const grpc::Slice& slice : slices)
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  return bytes;
+}
+
+// One stream. Reads and writes are started by the dispatcher; its end comes from whoever is first.
+// gRPC aborts on a second Start before the first is done and on anything after Finish, hence the
+// flag.
+class Reactor final : public grpc::ServerGenericBidiReactor, public Sink {
+ public:
+  Reactor(Dispatcher& dispatcher, const Method& method, const std::string& peer)
+      : dispatcher_(dispatcher),
+        connection_(dispatcher.Open(this, method.mode, method.type, peer)) {
+    if (!dispatcher_.Start(connection_)) {
+      End({grpc::StatusCode::UNAVAILABLE, "the xDS server is stopping"});
+    }
+  }
+
+  // Sink.
+  void Read() override ABSL_LOCKS_EXCLUDED(mutex_) {
+    const absl::MutexLock lock(&mutex_);
+    if (!finished_) StartRead(&request_);
+  }
+  void Write(Payload payload) override ABSL_LOCKS_EXCLUDED(mutex_) {
+    const absl::MutexLock lock(&mutex_);
+    if (finished_) return;
+    response_ = ToByteBuffer(std::move(payload));
+    StartWrite(&response_);
+  }
+  void Finish(absl::Status status) override { End(ToGrpc(status)); }
+
+  // gRPC.
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      End(grpc::Status::OK);
+      return;
+    }
+    std::string bytes = ToString(request_);
+    request_.Clear();
+    dispatcher_.OnRequest(connection_, std::move(bytes));
+  }
+  void OnWriteDone(bool ok) override {
+    if (!ok) {
+      End(grpc::Status::OK);
+      return;
+    }
+    response_.Clear();
+    dispatcher_.OnWritten(connection_);
+  }
+  void OnCancel() override { End(grpc::Status::CANCELLED); }
+  void OnDone() override {
+    dispatcher_.Close(connection_);
+    delete this;
+  }
+
+ private:
+  void End(const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const absl::MutexLock lock(&mutex_);
+    if (!std::exchange(finished_, true)) grpc::ServerGenericBidiReactor::Finish(status);
+  }
+
+  Dispatcher& dispatcher_;
+  const Dispatcher::ConnectionPtr connection_;
+  absl::Mutex mutex_;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  grpc::ByteBuffer request_;   // gRPC's between StartRead and OnReadDone
+  grpc::ByteBuffer response_;  // gRPC's between StartWrite and OnWriteDone
+};
+
+// Refuses methods that we don't have (Fetch*).
+class Unimplemented final : public grpc::ServerGenericBidiReactor {
+ public:
+  explicit Unimplemented(const std::string& method) {
+    Finish({grpc::StatusCode::UNIMPLEMENTED, fmt::format("{} unimplemented", method)});
+  }
+  void OnDone() override { delete this; }
+};
+
+class Service final : public grpc::CallbackGenericService {
+ public:
+  explicit Service(Dispatcher& dispatcher) : dispatcher_(dispatcher) {}
+
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override {
+    const auto method = Methods().find(context->method());
+    if (method == Methods().end()) return new Unimplemented(context->method());
+    return new Reactor(dispatcher_, method->second, context->peer());
+  }
+
+ private:
+  Dispatcher& dispatcher_;
+};
+
+absl::Status CheckReadable(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (file == nullptr) return InvalidArgument("open {}: {}", path, std::strerror(errno));
+  char byte = 0;
+  const bool some = std::fread(&byte, 1, 1, file) == 1;
+  std::fclose(file);
+  return some ? absl::OkStatus() : InvalidArgument("{}: is empty or can't be read", path);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(
+    const Server::Options& options) {
+  if (!options.tls.has_value()) return grpc::InsecureServerCredentials();
+  const TLSFiles& files = *options.tls;
+  for (const std::string* path : {&files.certificate, &files.key, &files.client_ca}) {
+    CONTOUR_RETURN_IF_ERROR(CheckReadable(*path));
+  }
+  auto provider = std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+      files.key, files.certificate, files.client_ca,
+      static_cast<unsigned>(options.tls_refresh.count()));
+  grpc::experimental::TlsServerCredentialsOptions tls(std::move(provider));
+  tls.watch_root_certs();
+  tls.watch_identity_key_cert_pairs();
+  tls.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  return grpc::experimental::TlsServerCredentials(tls);
+}
+
+std::string HostPort(const std::string& address, int port) {
+  return address.find(':') == std::string::npos ? fmt::format("{}:{}", address, port)
+                                                : fmt::format("[{}]:{}", address, port);
+}
+
+std::size_t Workers(std::size_t wanted) {
+  return wanted > 0 ? wanted
+                    : std::clamp<std::size_t>(std::thread::hardware_concurrency() / 2, 1, 8);
+}
+
+void LogRejection(const Rejection& rejection) {
+  std::string names;
+  for (const std::string& name : rejection.names) names += (names.empty() ? "" : ",") + name;
+  log::Error("xds", "Envoy rejected a response",
+             {{"type", Info(rejection.type).name},
+              {"node", rejection.node_id},
+              {"peer", rejection.peer},
+              {"error", rejection.words},
+              {"names", names}});
+}
+
+}  // namespace
+
+class Server::Implementation {
+ public:
+  explicit Implementation(Options options) : options_(std::move(options)) {}
+
+  absl::StatusOr<int> Start() {
+    const absl::MutexLock lock(&mutex_);
+    const std::string listen = HostPort(options_.address, options_.port);
+    if (server_ != nullptr) return FailedPrecondition("listen {}: the server is running", listen);
+    CONTOUR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
+                             Credentials(options_));
+    auto dispatcher = std::make_unique<Dispatcher>(
+        Dispatcher::Options{options_.warm_timeout, Workers(options_.workers), options_.adapt,
+                            [told = options_.on_rejection](const Rejection& rejection) {
+                              LogRejection(rejection);
+                              if (told) told(rejection);
+                            }});
+    if (snapshot_ != nullptr) dispatcher->Publish(snapshot_);
+    auto service = std::make_unique<Service>(*dispatcher);
+
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort(listen, credentials, &port);
+    builder.RegisterCallbackGenericService(service.get());
+    builder.SetMaxReceiveMessageSize(kReceiveBytes);
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT,
+                               0);  // a second process must not share the port
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreams);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
+                               static_cast<int>(options_.keepalive_time.count()));
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                               static_cast<int>(options_.keepalive_timeout.count()));
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                               kShortestPingInterval);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+    std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+    if (server == nullptr || port == 0) {
+      return Unavailable("listen {}: the address can't be bound (is the port taken?)", listen);
+    }
+    dispatcher_ = std::move(dispatcher);
+    service_ = std::move(service);
+    server_ = std::move(server);
+    return port;
+  }
+
+  void Publish(SnapshotPtr snapshot) {
+    const absl::MutexLock lock(&mutex_);
+    snapshot_ = std::move(snapshot);
+    if (dispatcher_ != nullptr) dispatcher_->Publish(snapshot_);
+  }
+
+  void Stop(std::chrono::milliseconds deadline) {
+    std::unique_ptr<grpc::Server> server;
+    Dispatcher* dispatcher = nullptr;
+    {
+      const absl::MutexLock lock(&mutex_);
+      if (server_ == nullptr) return;
+      server = std::move(server_);
+      dispatcher = dispatcher_.get();
+    }
+    // Shutdown alone would wait for streams that nobody ends; it returns when every reactor is
+    // done.
+    dispatcher->Stop();
+    server->Shutdown(std::chrono::system_clock::now() + deadline);
+    server.reset();
+    const absl::MutexLock lock(&mutex_);
+    retired_ += dispatcher_->GetMetrics();
+    service_.reset();
+    dispatcher_.reset();
+  }
+
+  Metrics GetMetrics() const {
+    const absl::MutexLock lock(&mutex_);
+    Metrics metrics = retired_;
+    if (dispatcher_ != nullptr) metrics += dispatcher_->GetMetrics();
+    return metrics;
+  }
+
+  std::vector<SessionView> Sessions() const {
+    const absl::MutexLock lock(&mutex_);
+    return dispatcher_ != nullptr ? dispatcher_->Sessions() : std::vector<SessionView>();
+  }
+
+ private:
+  const Options options_;
+  mutable absl::Mutex mutex_;
+  SnapshotPtr snapshot_ ABSL_GUARDED_BY(mutex_);
+  Metrics retired_ ABSL_GUARDED_BY(mutex_);  // of servers before this one
+  // From here on in the order of construction.
+  std::unique_ptr<Dispatcher> dispatcher_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<Service> service_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<grpc::Server> server_ ABSL_GUARDED_BY(mutex_);
+};
+
+Server::Server(Options options)
+    : implementation_(std::make_unique<Implementation>(std::move(options))) {}
+
+Server::~Server() { Stop(std::chrono::milliseconds(0)); }
+
+absl::StatusOr<int> Server::Start() { return implementation_->Start(); }
+
+void Server::Publish(SnapshotPtr snapshot) { implementation_->Publish(std::move(snapshot)); }
+
+void Server::Stop(std::chrono::milliseconds deadline) { implementation_->Stop(deadline); }
+
+Metrics Server::GetMetrics() const { return implementation_->GetMetrics(); }
+
+std::vector<SessionView> Server::Sessions() const { return implementation_->Sessions(); }
+
+}  // namespace contour::xds

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// The xDS v3 server: ADS and the services per type, delta and state of the world, over gRPC.
+//
+//   xds::Server server({.address = "0.0.0.0", .port = 8001, .tls = xds::TLSFiles{cert, key, ca}});
+//   server.Publish(first_snapshot);                             // before Start: no Envoy is to see
+//   an empty state CONTOUR_ASSIGN_OR_RETURN(const int port, server.Start()); server.Publish(next);
+//   // any thread, any time; the newest wins server.Stop(std::chrono::seconds(5)); // Start() may
+//   follow (leadership lost and regained)
+//
+// TLS: with files the server asks for a client certificate that the CA signed and offers ALPN h2;
+// without, plaintext. Files are read again when they change: replace them together (rename the
+// folder, as Kubernetes does for Secrets).
+//
+// Threads: methods from any thread, except that Start and Stop are called by one at a time. gRPC's
+// threads only pass bytes; the work is done on `workers` threads (see dispatcher.h).
+
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "xds/encoder.h"
+#include "xds/ledger.h"
+#include "xds/snapshot.h"
+
+namespace contour::xds {
+
+// PEM files.
+struct TLSFiles {
+  std::string certificate;  // chain
+  std::string key;
+  std::string client_ca;  // who may connect
+};
+
+class Server {
+ public:
+  struct Options {
+    std::string address = "127.0.0.1";    // IPv4, IPv6 (without brackets) or a host name
+    int port = 8001;                      // 0: any free one
+    std::optional<TLSFiles> tls;          // nullopt: plaintext
+    std::chrono::seconds tls_refresh{5};  // how often the files are looked at
+
+    // The server's own pings, also without streams: so a dead Envoy is noticed.
+    std::chrono::milliseconds keepalive_time{60000};
+    std::chrono::milliseconds keepalive_timeout{20000};
+
+    std::chrono::milliseconds warm_timeout{5000};  // see Session::Options
+    std::size_t workers = 0;                       // 0: by the number of processors
+    Encoder::Adapt adapt;  // see Encoder; empty: messages are sent as they are
+    std::function<void(const Rejection&)>
+        on_rejection;  // on a worker, besides a line in the log; may be empty
+  };
+
+  explicit Server(Options options);
+  ~Server();  // stops without waiting for Envoys
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Listens; the port it got. kInvalidArgument: a TLS file can't be read; kUnavailable: the address
+  // can't be bound
+  // ("listen 127.0.0.1:8001: …"); kFailedPrecondition: it listens already.
+  absl::StatusOr<int> Start();
+
+  void Publish(SnapshotPtr snapshot);  // not null
+
+  // Ends every stream, then closes the port; streams that don't end within the deadline are cut.
+  // Nothing if it isn't started.
+  void Stop(std::chrono::milliseconds deadline);
+
+  Metrics GetMetrics() const;
+  std::vector<SessionView> Sessions() const;  // every Envoy's ledger, for a debug page
+
+ private:
+  class Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace contour::xds

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// All resources at one moment, immutable and shared: what the core thread publishes and every
+// stream reads.
+//
+//   SnapshotEditor editor(current);                       // nullptr: from nothing
+//   editor.Set(ResourceType::kCluster, {.name = "a", .bytes = serialized});
+//   editor.SetHead(ResourceType::kRoutes, "ingress_http", head_bytes);
+//   editor.SetPart(ResourceType::kRoutes, "ingress_http", {.name = "kuard.example", .bytes =
+//   virtual_host}); SnapshotPtr next = editor.Commit();                   // == current if the
+//   content is equal
+//
+// Cost: an edit follows what it changes, not what there is; so does the difference of two snapshots
+// (PersistentMap::Diff of their tables). Equal content gives equal versions in every process,
+// whatever the history.
+//
+// Thread: a Snapshot is immutable, any thread. An editor belongs to one thread.
+
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "xds/persistent_map.h"
+#include "xds/resource.h"
+
+namespace contour::xds {
+
+using Table = PersistentMap<Resource>;
+
+class Snapshot {
+ public:
+  const Table& table(ResourceType type) const { return tables_[Index(type)]; }
+  ResourcePtr Find(ResourceType type, std::string_view name) const {
+    return table(type).Find(name);
+  }
+
+  // How many clusters take their endpoints from this assignment.
+  std::size_t ClustersWithAssignment(std::string_view assignment) const;
+  // How many resources and parts name this cluster among the clusters that they need.
+  std::size_t UsersOfCluster(std::string_view cluster) const;
+
+  Hash128 Version() const;  // of everything
+
+ private:
+  friend class SnapshotEditor;
+
+  struct Count {
+    std::string name;
+    std::size_t count = 0;
+    Hash128 version;  // of the count; no part of the snapshot's version
+  };
+  using Counts = PersistentMap<Count>;
+  static std::size_t CountOf(const Counts& counts, std::string_view name);
+  static void Add(Counts& counts, const std::string& name, std::ptrdiff_t difference,
+                  EditToken token);
+
+  std::array<Table, kResourceTypes> tables_;
+  Counts assignment_users_;
+  Counts cluster_users_;
+};
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+class SnapshotEditor {
+ public:
+  explicit SnapshotEditor(SnapshotPtr base);
+
+  // Adds or replaces a whole resource, parts included; `resource.version` and those of parts are
+  // computed here.
+  void Set(ResourceType type, Resource resource);
+  void Remove(ResourceType type, std::string_view name);  // nothing if it isn't there
+
+  // Composite resources. A part may come before its head: until then the head is only the name.
+  // Removing the last part leaves the head; Remove() removes all.
+  void SetHead(ResourceType type, std::string_view name, std::string bytes,
+               std::vector<std::string> clusters = {});
+  void SetPart(ResourceType type, std::string_view resource, Part part);
+  void RemovePart(ResourceType type, std::string_view resource, std::string_view part);
+
+  // What the edits so far amount to; the base itself if that is nothing. The editor goes on from
+  // there. Never null.
+  SnapshotPtr Commit();
+
+ private:
+  Resource Copy(ResourceType type, std::string_view name) const;
+  void Put(ResourceType type, Resource resource);
+  void CountUsers(const std::vector<std::string>& clusters, std::ptrdiff_t difference);
+  void CountAll(ResourceType type, const Resource& resource, std::ptrdiff_t difference);
+
+  SnapshotPtr base_;  // never null
+  Snapshot next_;
+  EditToken token_;
+};
+
+}  // namespace contour::xds

@@ -1,0 +1,1047 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "xds/subscription.h"
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+
+#include "base/status.h"
+
+namespace contour::xds {
+namespace {
+
+constexpr std::string_view kWildcard = "*";
+
+// How long a stream per type that ended still counts as using what it was told: Envoy retries
+// within 30 s.
+constexpr std::chrono::seconds kGhostTime{60};
+
+// In which order the types are written.
+constexpr std::array<ResourceType, kResourceTypes> kOrder = {
+    ResourceType::kCluster, ResourceType::kEndpoints, ResourceType::kSecret,
+    ResourceType::kListener, ResourceType::kRoutes};
+
+std::size_t Rank(ResourceType type) {
+  return static_cast<std::size_t>(std::find(kOrder.begin(), kOrder.end(), type) - kOrder.begin());
+}
+
+// Of these types the parts and resources name clusters.
+constexpr std::array<ResourceType, 2> kUsers = {ResourceType::kListener, ResourceType::kRoutes};
+
+bool IsUser(ResourceType type) {
+  return std::find(kUsers.begin(), kUsers.end(), type) != kUsers.end();
+}
+
+// A version from the wire; one that isn't ours is like nothing of ours.
+Hash128 ParseVersion(std::string_view text) {
+  Hash128 version;
+  const char* begin = text.data();
+  const auto half = [&](const char* from, std::uint64_t& value) {
+    const auto [end, error] = std::from_chars(from, from + 16, value, 16);
+    return error == std::errc() && end == from + 16;
+  };
+  if (text.size() == 32 && half(begin, version.high) && half(begin + 16, version.low))
+    return version;
+  return HashPair("foreign", text);
+}
+
+bool SameVersion(const ResourcePtr& a, const ResourcePtr& b) {
+  if (a == nullptr || b == nullptr) return a == b;
+  return a->known == b->known && a->version == b->version;
+}
+
+std::string VersionOf(const ResourcePtr& resource) {
+  return resource->known ? resource->version.Hex() : "unknown";
+}
+
+}  // namespace
+
+// ---- Stream: requests
+// ---------------------------------------------------------------------------------------------
+
+Stream::Stream(Session& session, std::uint64_t id, Protocol protocol)
+    : session_(session), id_(id), protocol_(protocol) {}
+
+void Stream::Touch(ResourceType type, const std::string& name, bool force) {
+  bool& forced = state(type).dirty.try_emplace(name, false).first->second;
+  forced = forced || force;
+  session_.ready_.emplace(Rank(type), id_);
+}
+
+void Stream::AddName(ResourceType type, const std::string& name) {
+  state(type).names.insert_or_assign(name, session_.sequence_);
+  session_.AddSubscriber(type, name, *this);
+}
+
+// No longer subscribed: the Envoy drops it by itself.
+void Stream::Forget(ResourceType type, const std::string& name) {
+  State& s = state(type);
+  if (type == ResourceType::kCluster && s.told.Contains(name))
+    session_.ClusterWithdrawn(name, s.told.Find(name));
+  s.told.Remove(name);
+  s.irregular.erase(name);
+  s.dirty.erase(name);
+  s.held.erase(name);
+  s.blocked.erase(name);
+}
+
+void Stream::KeepOnlyNames(ResourceType type) {
+  State& s = state(type);
+  s.wildcard = false;
+  s.all = false;
+  session_.SetWildcard(type, *this, false);
+  std::vector<std::string> gone;
+  s.told.ForEach([&](const ResourcePtr& told) {
+    if (!s.names.contains(told->name)) gone.push_back(told->name);
+  });
+  for (const std::string& name : gone) Forget(type, name);
+}
+
+absl::Status Stream::OnRequest(const Request& request, Time now) {
+  const TypeInfo* info = FindType(request.type_url);
+  if (info == nullptr)
+    return InvalidArgument("no resource registered for typeURL {}", Quote(request.type_url));
+  session_.Refresh();
+  if (delta()) {
+    OnDelta(info->type, request, now);
+  } else {
+    OnStateOfTheWorld(info->type, request, now);
+  }
+  session_.ready_.emplace(Rank(info->type), id_);
+  return absl::OkStatus();
+}
+
+void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Time now) {
+  State& s = state(type);
+  s.subscribed = s.answer = s.resend = true;
+  for (const std::string& name : request.names) {
+    if (name != kWildcard) AddName(type, name);
+  }
+  s.wildcard = s.all = s.names.size() < request.names.size() || request.names.empty();
+  if (s.wildcard) session_.SetWildcard(type, *this, true);
+  Table subset = s.wildcard ? session_.snapshot_->table(type) : Table();
+  for (const auto& [name, asked] : s.names) {
+    s.dirty.emplace(name, false);
+    if (ResourcePtr wanted = Wanted(type, name); wanted != nullptr) subset.Set(std::move(wanted));
+  }
+  const bool resuming = !request.version.empty();
+  if (resuming && subset.version().Hex() == request.version) {
+    s.told = std::move(subset);  // it has just this
+  } else if (resuming && IsUser(type)) {
+    // It has something under these names, which matters where clusters are named.
+    const EditToken token = NewEditToken();
+    subset.ForEach(
+        [&](const ResourcePtr& resource) { s.told.Set(MakeUnknown(resource->name, {}), token); });
+  }
+  session_.Subscribed(type, *this, resuming, now);
+}
+
+void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time now) {
+  State& s = state(type);
+  if (!s.subscribed) {
+    FirstStateOfTheWorld(type, request, now);
+    return;
+  }
+  if (!request.nonce.empty()) {
+    s.uses_nonces = true;
+    Resolve(type, request, now);
+    if (request.nonce != s.last_nonce) return;  // stale: what it says has been said again since
+  } else if (!s.last_nonce.empty()) {
+    // Without a nonce: stale too, except from a client that never sends one and means the last
+    // response.
+    if (s.uses_nonces) return;
+    Request meant = request;
+    meant.nonce = s.last_nonce;
+    Resolve(type, meant, now);
+  }
+
+  StringSet names(request.names.begin(), request.names.end());
+  const bool explicit_wildcard = names.erase(std::string(kWildcard)) > 0;
+  // An empty list stays the wildcard that it was from the start; after names it means none.
+  const bool wildcard = explicit_wildcard || (names.empty() && s.wildcard);
+  std::vector<std::string> dropped;
+  for (const auto& [name, asked] : s.names) {
+    if (!names.contains(name)) dropped.push_back(name);
+  }
+  for (const std::string& name : dropped) {
+    s.names.erase(name);
+    session_.RemoveSubscriber(type, name, *this);
+    if (!wildcard) Forget(type, name);
+  }
+  if (wildcard && !s.wildcard) {
+    s.wildcard = s.all = s.answer = true;
+    session_.SetWildcard(type, *this, true);
+  } else if (!wildcard && s.wildcard) {
+    for (const std::string& name : names) AddName(type, name);
+    KeepOnlyNames(type);
+    s.answer = true;
+  }
+  for (const std::string& name : names) {
+    if (s.names.contains(name)) continue;
+    AddName(type, name);
+    s.answer = true;  // asked for: answered, whether it exists or not
+    Touch(type, name, true);
+  }
+  if (!dropped.empty()) session_.RecheckBlocked();
+}
+
+void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
+  State& s = state(type);
+  s.subscribed = true;
+  bool wildcard = request.subscribe.empty();
+  for (const std::string& name : request.subscribe) {
+    if (name == kWildcard) {
+      wildcard = true;
+      continue;
+    }
+    AddName(type, name);
+    s.dirty.insert_or_assign(name, true);
+  }
+  s.wildcard = s.all = s.answer = wildcard;
+  if (wildcard) session_.SetWildcard(type, *this, true);
+  const EditToken token = NewEditToken();
+  for (const auto& [name, text] : request.initial_versions) {
+    const bool named = s.names.contains(name);
+    if (!wildcard && !named) continue;
+    const Hash128 version = ParseVersion(text);
+    ResourcePtr has = session_.snapshot_->Find(type, name);
+    if (has == nullptr) has = MakeBlank(name);
+    if (has->version != version) has = MakeUnknown(name, version);
+    s.told.Set(std::move(has), token);
+    if (named) s.dirty.insert_or_assign(name, false);  // only the difference
+  }
+  session_.Subscribed(type, *this, !request.initial_versions.empty(), now);
+}
+
+void Stream::OnDelta(ResourceType type, const Request& request, Time now) {
+  State& s = state(type);
+  if (!s.subscribed) {
+    FirstDelta(type, request, now);
+    return;
+  }
+  if (!request.nonce.empty()) Resolve(type, request, now);
+  for (const std::string& name : request.subscribe) {
+    if (name != kWildcard) {
+      AddName(type, name);
+      Touch(type, name, true);
+      continue;
+    }
+    s.wildcard = s.all = s.answer = true;
+    session_.SetWildcard(type, *this, true);
+    s.told.ForEach([&](const ResourcePtr& told) { Touch(type, told->name, true); });
+  }
+  for (const std::string& name : request.unsubscribe) {
+    if (name == kWildcard) {
+      KeepOnlyNames(type);
+      continue;
+    }
+    if (s.names.erase(name) == 0) continue;
+    session_.RemoveSubscriber(type, name, *this);
+    if (s.wildcard) {
+      Touch(type, name,
+            true);  // still subscribed through the wildcard, which the client may not know
+    } else {
+      Forget(type, name);
+    }
+  }
+  if (!request.unsubscribe.empty()) session_.RecheckBlocked();
+}
+
+// ---- Stream: acknowledgements
+// -------------------------------------------------------------------------------------
+
+bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
+  State& s = state(type);
+  const auto named =
+      std::find_if(s.in_flight.begin(), s.in_flight.end(),
+                   [&](const InFlight& response) { return response.nonce == request.nonce; });
+  if (named == s.in_flight.end()) return false;
+  const auto index = static_cast<std::size_t>(named - s.in_flight.begin());
+  // Earlier responses were processed before. Envoy may leave out their acknowledgements (it
+  // withholds them and sends the last); at a rejection the version, of state of the world, says how
+  // far it had come.
+  std::size_t accepted = index;
+  if (request.error.has_value() && !delta()) {
+    accepted = 0;
+    for (std::size_t i = 0; i < index; ++i) {
+      if (s.in_flight[i].version == request.version) accepted = i + 1;
+    }
+  }
+  const bool last = index + 1 == s.in_flight.size();
+  for (std::size_t i = 0; i <= index; ++i) {
+    const InFlight response = std::move(s.in_flight.front());
+    s.in_flight.pop_front();
+    if (i < accepted || (i == index && !request.error.has_value())) {
+      Accept(type, response, now);
+    } else if (i == index) {
+      Reject(type, response, *request.error);
+    } else {  // neither: a later word will tell
+      for (const Change& change : response.changes) {
+        const auto at = s.irregular.find(change.name);
+        if (at != s.irregular.end() && at->second.since <= response.sequence)
+          --at->second.in_flight;
+      }
+    }
+  }
+  // The whole state was accepted: also what came in responses that were rejected before.
+  if (!request.error.has_value() && !delta() && Info(type).whole && last) {
+    std::vector<Change> rest;
+    for (const auto& [name, irregular] : s.irregular) rest.push_back({name, s.told.Find(name)});
+    for (const Change& change : rest) {
+      if (change.told == nullptr || !change.told->known) continue;
+      if (type == ResourceType::kCluster)
+        session_.ClusterAcknowledged(change.name, change.told->version, now);
+    }
+    std::erase_if(s.irregular, [&](const auto& entry) {
+      const ResourcePtr told = s.told.Find(entry.first);
+      return told == nullptr || told->known;
+    });
+  }
+  session_.ready_.emplace(Rank(type), id_);
+  if (IsUser(type)) session_.RecheckBlocked();
+  return true;
+}
+
+void Stream::Accept(ResourceType type, const InFlight& response, Time now) {
+  for (const Change& change : response.changes) AcceptChange(type, change, response.sequence, now);
+}
+
+void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t sequence,
+                          Time now) {
+  State& s = state(type);
+  const auto at = s.irregular.find(change.name);
+  if (at == s.irregular.end() || at->second.since > sequence) return;
+  Irregular& irregular = at->second;
+  irregular.acknowledged = change.told;
+  irregular.rejected = nullptr;
+  irregular.words.clear();
+  --irregular.in_flight;
+  if (irregular.in_flight == 0 && SameVersion(s.told.Find(change.name), change.told))
+    s.irregular.erase(at);
+  if (change.told == nullptr) return;
+  if (type == ResourceType::kCluster)
+    session_.ClusterAcknowledged(change.name, change.told->version, now);
+  if (type == ResourceType::kEndpoints) {
+    const auto name = s.names.find(change.name);
+    session_.AssignmentAcknowledged(change.name, sequence, name == s.names.end() ? 0 : name->second,
+                                    now);
+  }
+}
+
+// The Envoy runs what it ran before, except that it may have applied some of the response. What was
+// told stays, so that equal content isn't sent again; the next content is judged against what was
+// acknowledged. This is the place for finding the culprit: `response.changes` says what the words
+// may be about.
+void Stream::Reject(ResourceType type, const InFlight& response, const std::string& words) {
+  State& s = state(type);
+  Rejection rejection{type, session_.identity_.node_id, session_.identity_.peer, words, {}};
+  for (const Change& change : response.changes) {
+    rejection.names.push_back(change.name);
+    const auto at = s.irregular.find(change.name);
+    if (at == s.irregular.end() || at->second.since > response.sequence) continue;
+    --at->second.in_flight;
+    at->second.rejected = change.told;
+    at->second.words = words;
+  }
+  ++session_.counters_.rejections[Index(type)];
+  if (session_.options_.on_rejection) session_.options_.on_rejection(rejection);
+}
+
+// ---- Stream: responses
+// --------------------------------------------------------------------------------------------
+
+std::optional<Response> Stream::Next(Time now) {
+  session_.Refresh();
+  for (const ResourceType type : kOrder) {
+    if (std::optional<Response> response = Make(type, now)) return response;
+  }
+  return std::nullopt;
+}
+
+// What the Envoy is to have under this name in the end; nullptr: nothing.
+ResourcePtr Stream::Wanted(ResourceType type, const std::string& name) const {
+  if (ResourcePtr resource = session_.snapshot_->Find(type, name); resource != nullptr)
+    return resource;
+  const State& s = state(type);
+  const bool named = s.names.contains(name);
+  if (type == ResourceType::kEndpoints && (named || s.told.Contains(name)) &&
+      session_.snapshot_->ClustersWithAssignment(name) > 0) {
+    return MakeBlank(name);
+  }
+  if (!delta() && Info(type).blank_if_unknown && named) return MakeBlank(name);
+  return nullptr;
+}
+
+// Whether something that the Envoy has and the snapshot lacks may be withdrawn (or emptied) now.
+bool Stream::MayWithdraw(ResourceType type, const std::string& name,
+                         std::optional<ClusterUses>& uses, Time now) const {
+  switch (type) {
+    case ResourceType::kCluster:
+      if (session_.snapshot_->UsersOfCluster(name) > 0 || session_.AwaitsUsers(now)) return false;
+      if (!uses.has_value()) uses = session_.CollectUses();
+      return !uses->unknown && !uses->clusters.contains(name);
+    case ResourceType::kEndpoints:
+      return session_.snapshot_->ClustersWithAssignment(name) > 0 ||
+             !session_.RetainedClusterUses(name);
+    case ResourceType::kListener:
+      return true;
+    case ResourceType::kRoutes:
+    case ResourceType::kSecret:
+      return session_.ListenersInSync();
+  }
+  return true;
+}
+
+// What of `wanted` may be announced now.
+Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
+                                const ResourcePtr& wanted, bool force, Time now) {
+  State& s = state(type);
+  const auto held = s.held.find(name);
+  if ((wanted->clusters.empty() && wanted->parts.empty()) || !session_.JudgesWarmth(now)) {
+    if (held != s.held.end()) s.held.erase(held);
+    return {wanted, 0};
+  }
+  ResourcePtr base = s.told.Find(name);
+  if (const auto at = s.irregular.find(name); at != s.irregular.end() &&
+                                              at->second.rejected != nullptr &&
+                                              SameVersion(at->second.rejected, base)) {
+    base = at->second.acknowledged;
+  }
+  const bool known = base == nullptr || base->known;
+
+  Hold hold;
+  hold.force = force;
+  Judgement judgement;
+  const auto waits = [&](const std::string& part, const std::vector<std::string>& needs,
+                         const std::vector<std::string>* has) {
+    bool cold = false;
+    for (const std::string& cluster : needs) {
+      if (has != nullptr && std::find(has->begin(), has->end(), cluster) != has->end()) continue;
+      if (session_.IsWarm(cluster)) continue;
+      cold = true;
+      hold.waiting_for.insert(cluster);
+    }
+    if (!cold) return false;
+    Time since = now;
+    if (held != s.held.end()) {
+      if (const auto at = held->second.since.find(part); at != held->second.since.end())
+        since = at->second;
+    }
+    if (now >= since + session_.options_.warm_timeout) {
+      ++judgement.released;
+      return false;
+    }
+    hold.earliest = hold.since.empty() ? since : std::min(hold.earliest, since);
+    hold.since.emplace(part, since);
+    return true;
+  };
+
+  std::vector<std::pair<PartPtr, PartPtr>> waiting;  // before, wanted
+  bool all = false;
+  if (known) {
+    all = waits("", wanted->clusters, base == nullptr ? nullptr : &base->clusters);
+    Parts::Diff(base == nullptr ? Parts() : base->parts, wanted->parts,
+                [&](const PartPtr& was, const PartPtr& is) {
+                  if (is != nullptr &&
+                      waits(is->name, is->clusters, was == nullptr ? nullptr : &was->clusters)) {
+                    waiting.emplace_back(was, is);
+                  }
+                });
+  } else {
+    // Nothing may go missing that the Envoy serves now, and we can't put back what we don't know.
+    std::set<std::string> needs(wanted->clusters.begin(), wanted->clusters.end());
+    wanted->parts.ForEach(
+        [&](const PartPtr& part) { needs.insert(part->clusters.begin(), part->clusters.end()); });
+    all = waits("", {needs.begin(), needs.end()}, nullptr);
+  }
+
+  if (hold.since.empty()) {
+    if (held != s.held.end()) s.held.erase(held);
+  } else {
+    s.held.insert_or_assign(name, std::move(hold));
+  }
+  if (all) return {nullptr, 0};
+  judgement.view = wanted;
+  if (!waiting.empty()) {
+    auto view = std::make_shared<Resource>(*wanted);
+    const EditToken token = NewEditToken();
+    for (const auto& [was, is] : waiting) {
+      if (was != nullptr) {
+        view->parts.Set(was, token);
+      } else {
+        view->parts.Remove(is->name, token);
+      }
+    }
+    view->version -= wanted->parts.version();
+    view->version += view->parts.version();
+    judgement.view = std::move(view);
+  }
+  return judgement;
+}
+
+// Records that the change goes out in the response `sequence`.
+void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequence) {
+  State& s = state(type);
+  const ResourcePtr was = s.told.Find(change.name);
+  const auto [at, added] = s.irregular.try_emplace(change.name);
+  if (added) {
+    at->second.acknowledged = was;
+    at->second.since = sequence;
+  }
+  ++at->second.in_flight;
+  if (change.told != nullptr) {
+    s.told.Set(change.told);
+  } else {
+    s.told.Remove(change.name);
+  }
+  if (type != ResourceType::kCluster) return;
+  if (change.told == nullptr) {
+    session_.ClusterWithdrawn(change.name, was);
+  } else if (!SameVersion(was, change.told)) {
+    session_.ClusterSent(*change.told, was != nullptr, sequence);
+  }
+}
+
+std::optional<Response> Stream::Make(ResourceType type, Time now) {
+  State& s = state(type);
+  const std::size_t limit = type == ResourceType::kCluster ? kClusterResponses : 1;
+  if (!s.subscribed || s.in_flight.size() >= limit) return std::nullopt;
+  if (std::exchange(s.all, false)) {
+    Table::Diff(s.told, session_.snapshot_->table(type),
+                [&](const ResourcePtr& was, const ResourcePtr& is) {
+                  s.dirty.try_emplace(is != nullptr ? is->name : was->name, false);
+                });
+  }
+  if (s.dirty.empty() && !s.answer) return std::nullopt;
+
+  const bool whole = !delta() && Info(type).whole;
+  std::vector<Change> changes;
+  std::size_t released = 0;
+  bool stalled = false;
+  std::optional<ClusterUses> uses;
+  std::map<std::string, bool> dirty = std::exchange(s.dirty, {});
+  for (auto& [name, force] : dirty) {
+    if (const auto at = s.held.find(name); at != s.held.end()) force = force || at->second.force;
+    if (const auto at = s.blocked.find(name); at != s.blocked.end()) {
+      force = force || at->second;
+      s.blocked.erase(at);
+    }
+    if (!s.wildcard && !s.names.contains(name)) {
+      s.held.erase(name);
+      continue;
+    }
+    const ResourcePtr told = s.told.Find(name);
+    const ResourcePtr wanted = Wanted(type, name);
+    if (told != nullptr && !SameVersion(told, wanted) &&
+        session_.snapshot_->Find(type, name) == nullptr && !MayWithdraw(type, name, uses, now)) {
+      s.held.erase(name);
+      s.blocked.emplace(name, false);
+      if (force && told->known) changes.push_back({name, told});
+      continue;
+    }
+    if (wanted == nullptr) {
+      s.held.erase(name);
+      if (delta() ? (told != nullptr || force) : (told != nullptr && whole)) {
+        changes.push_back({name, nullptr});
+      } else if (told != nullptr) {
+        s.told.Remove(name);  // of these types state of the world has no word for a withdrawal
+        s.irregular.erase(name);
+      }
+      continue;
+    }
+    const Judgement judgement = Judge(type, name, wanted, force, now);
+    if (judgement.view == nullptr) {
+      stalled = stalled || (whole && told != nullptr && !told->known);
+      if (force && told != nullptr && told->known) {
+        changes.push_back({name, told});
+        s.held[name].force = false;
+      }
+      continue;
+    }
+    if (!force && SameVersion(told, judgement.view)) continue;
+    released += judgement.released;
+    changes.push_back({name, judgement.view});
+  }
+  if (stalled) {  // the answer would withdraw what the Envoy has and we can't name
+    s.dirty = std::move(dirty);
+    UpdateWatch();
+    return std::nullopt;
+  }
+  UpdateWatch();
+  if (changes.empty() && !s.answer) return std::nullopt;
+
+  const std::uint64_t sequence = ++session_.sequence_;
+  Response response;
+  response.protocol = protocol_;
+  response.type = type;
+  response.nonce = std::to_string(++nonces_);
+  for (const Change& change : changes) Tell(type, change, sequence);
+  if (delta() || (!whole && !s.resend)) {
+    for (const Change& change : changes) {
+      if (change.told != nullptr) {
+        response.resources.push_back(change.told);
+      } else {
+        response.removed.push_back(change.name);
+      }
+    }
+  } else {
+    response.resources = s.told.Sorted();
+    std::erase_if(response.resources, [](const ResourcePtr& resource) { return !resource->known; });
+  }
+  response.version = (delta() ? session_.snapshot_->table(type) : s.told).version().Hex();
+  s.answer = s.resend = false;
+  s.last_nonce = response.nonce;
+  s.in_flight.push_back({response.nonce, response.version, sequence, std::move(changes)});
+  session_.counters_.released += released;
+  ++session_.counters_.responses[Index(type)];
+  return response;
+}
+
+void Stream::UpdateWatch() {
+  const bool watched = std::any_of(states_.begin(), states_.end(), [](const State& s) {
+    return !s.held.empty() || !s.blocked.empty();
+  });
+  if (watched) {
+    session_.watched_.insert(this);
+  } else {
+    session_.watched_.erase(this);
+  }
+}
+
+// ---- Session
+// ------------------------------------------------------------------------------------------------------
+
+Session::Session(Identity identity, Options options, SnapshotPtr snapshot)
+    : identity_(std::move(identity)),
+      options_(std::move(options)),
+      snapshot_(std::move(snapshot)),
+      offered_(snapshot_) {}
+
+Session::~Session() = default;
+
+Stream& Session::Attach(Protocol protocol) {
+  const std::uint64_t id = ++stream_ids_;
+  return *streams_.emplace(id, std::unique_ptr<Stream>(new Stream(*this, id, protocol)))
+              .first->second;
+}
+
+void Session::Detach(Stream& stream, Time now) {
+  for (const TypeInfo& info : kTypes) {
+    const std::size_t i = Index(info.type);
+    const Stream::State& s = stream.states_[i];
+    subscribed_[i].erase(&stream);
+    wildcards_[i].erase(&stream);
+    for (const auto& [name, asked] : s.names) RemoveSubscriber(info.type, name, stream);
+    if (!s.subscribed) continue;
+    if (info.type == ResourceType::kCluster && subscribed_[i].empty())
+      resuming_until_ = now + options_.warm_timeout;
+    if (!IsUser(info.type)) continue;
+    s.told.ForEach(
+        [&](const ResourcePtr& told) { ghosts_.push_back({now + kGhostTime, info.type, told}); });
+    for (const auto& [name, irregular] : s.irregular) {
+      if (irregular.acknowledged == nullptr) continue;
+      ghosts_.push_back({now + kGhostTime, info.type, irregular.acknowledged});
+    }
+  }
+  watched_.erase(&stream);
+  std::erase_if(ready_, [&](const auto& entry) { return entry.second == stream.id_; });
+  streams_.erase(stream.id_);
+}
+
+void Session::Offer(SnapshotPtr snapshot) {
+  offered_ = std::move(snapshot);
+  if (offered_ == snapshot_) return;
+  // Any stream may be concerned; which ones are shows Refresh(), once somebody can write.
+  if (!streams_.empty()) ready_.emplace(0, streams_.begin()->first);
+}
+
+template <typename Function>
+void Session::ForEachSubscriber(ResourceType type, std::string_view name, Function&& f) {
+  if (identity_.aggregated) {
+    for (Stream* stream : subscribed_[Index(type)]) {
+      const Stream::State& s = stream->state(type);
+      if (s.wildcard || s.names.find(name) != s.names.end()) f(*stream);
+    }
+    return;
+  }
+  for (Stream* stream : wildcards_[Index(type)]) f(*stream);
+  const auto& by_name = by_name_[Index(type)];
+  if (const auto at = by_name.find(name); at != by_name.end()) {
+    for (Stream* stream : at->second) f(*stream);
+  }
+}
+
+void Session::AddSubscriber(ResourceType type, const std::string& name, Stream& stream) {
+  if (!identity_.aggregated) by_name_[Index(type)][name].insert(&stream);
+}
+
+void Session::RemoveSubscriber(ResourceType type, const std::string& name, Stream& stream) {
+  if (identity_.aggregated) return;
+  auto& by_name = by_name_[Index(type)];
+  const auto at = by_name.find(name);
+  if (at == by_name.end()) return;
+  at->second.erase(&stream);
+  if (at->second.empty()) by_name.erase(at);
+}
+
+void Session::SetWildcard(ResourceType type, Stream& stream, bool wildcard) {
+  if (identity_.aggregated) return;
+  if (wildcard) {
+    wildcards_[Index(type)].insert(&stream);
+  } else {
+    wildcards_[Index(type)].erase(&stream);
+  }
+}
+
+void Session::Subscribed(ResourceType type, Stream& stream, bool resuming, Time now) {
+  subscribed_[Index(type)].insert(&stream);
+  if (resuming) resuming_until_ = now + options_.warm_timeout;
+  if (type == ResourceType::kCluster) {
+    users_awaited_until_ = now + options_.warm_timeout;
+    RecheckHeld(nullptr);
+  }
+  if (IsUser(type)) {
+    std::erase_if(ghosts_, [&](const Ghost& ghost) {
+      const Stream::State& s = stream.state(type);
+      return ghost.type == type && (s.wildcard || s.names.contains(ghost.resource->name));
+    });
+    RecheckBlocked();
+  }
+}
+
+// Marks what differs between the snapshot that the streams know and the newest.
+void Session::Refresh() {
+  if (offered_ == snapshot_) return;
+  const SnapshotPtr before = std::exchange(snapshot_, offered_);
+  for (const TypeInfo& info : kTypes) {
+    const auto touch = [&](ResourceType type, const std::string& name) {
+      ForEachSubscriber(type, name, [&](Stream& stream) { stream.Touch(type, name); });
+    };
+    Table::Diff(before->table(info.type), snapshot_->table(info.type),
+                [&](const ResourcePtr& was, const ResourcePtr& is) {
+                  touch(info.type, is != nullptr ? is->name : was->name);
+                  if (info.type != ResourceType::kCluster) return;
+                  // Whether an assignment that isn't in the snapshot is empty, kept or gone hangs
+                  // on its clusters.
+                  for (const ResourcePtr& cluster : {was, is}) {
+                    if (cluster == nullptr || cluster->assignment.empty()) continue;
+                    if (snapshot_->table(ResourceType::kEndpoints).Contains(cluster->assignment))
+                      continue;
+                    touch(ResourceType::kEndpoints, cluster->assignment);
+                  }
+                });
+  }
+  // A use that ends within the snapshot alone may free a cluster (see UsersOfCluster).
+  RecheckBlocked();
+}
+
+std::vector<Stream*> Session::TakeReady(Time now) {
+  Tick(now);
+  if (!ready_.empty()) Refresh();
+  std::vector<Stream*> streams;
+  std::set<std::uint64_t> taken;
+  for (const auto& [rank, id] : std::exchange(ready_, {})) {
+    if (taken.insert(id).second) streams.push_back(streams_.at(id).get());
+  }
+  return streams;
+}
+
+void Session::Tick(Time now) {
+  if (resuming_until_.has_value() && *resuming_until_ <= now) {
+    resuming_until_.reset();
+    RecheckHeld(nullptr);
+  }
+  if (users_awaited_until_.has_value() && *users_awaited_until_ <= now) {
+    users_awaited_until_.reset();
+    RecheckBlocked();
+  }
+  if (std::erase_if(ghosts_, [&](const Ghost& ghost) { return ghost.expires <= now; }) > 0)
+    RecheckBlocked();
+  while (!warming_.empty() && warming_.begin()->first <= now) {
+    const std::string cluster = std::move(warming_.begin()->second);
+    warming_.erase(warming_.begin());
+    Settle(cluster, now);
+  }
+  for (Stream* stream : watched_) {
+    for (const TypeInfo& info : kTypes) {
+      for (const auto& [name, hold] : stream->state(info.type).held) {
+        if (hold.earliest + options_.warm_timeout <= now) stream->Touch(info.type, name);
+      }
+    }
+  }
+}
+
+std::optional<Time> Session::NextDeadline() const {
+  std::optional<Time> deadline;
+  const auto consider = [&](Time time) {
+    deadline = deadline.has_value() ? std::min(*deadline, time) : time;
+  };
+  if (resuming_until_.has_value()) consider(*resuming_until_);
+  if (users_awaited_until_.has_value()) consider(*users_awaited_until_);
+  for (const Ghost& ghost : ghosts_) consider(ghost.expires);
+  if (!warming_.empty()) consider(warming_.begin()->first);
+  for (const Stream* stream : watched_) {
+    for (const Stream::State& s : stream->states_) {
+      // One already looked at waits for its stream, not for time.
+      for (const auto& [name, hold] : s.held) {
+        if (!s.dirty.contains(name)) consider(hold.earliest + options_.warm_timeout);
+      }
+    }
+  }
+  return deadline;
+}
+
+// ---- Session: warm clusters
+// ---------------------------------------------------------------------------------------
+
+// Without a CDS subscription there is nothing to judge by, unless the Envoy is about to subscribe
+// again.
+bool Session::JudgesWarmth(Time now) const {
+  return !subscribed_[Index(ResourceType::kCluster)].empty() ||
+         (resuming_until_.has_value() && now < *resuming_until_);
+}
+
+bool Session::IsWarm(const std::string& cluster) const {
+  if (cold_.contains(cluster)) return false;
+  const auto& streams = subscribed_[Index(ResourceType::kCluster)];
+  return std::any_of(streams.begin(), streams.end(), [&](const Stream* stream) {
+    return stream->state(ResourceType::kCluster).told.Contains(cluster);
+  });
+}
+
+void Session::ClusterSent(const Resource& cluster, bool was_there, std::uint64_t sequence) {
+  Cold cold;
+  cold.pushed = sequence;
+  cold.version = cluster.version;
+  cold.warm_by = cluster.warm_by;
+  cold.assignment = cluster.assignment;
+  cold.warm_time = cluster.warm_time;
+  const auto before = cold_.find(cluster.name);
+  cold.was_warm = before == cold_.end() ? was_there : before->second.was_warm;
+  ForgetCold(cluster.name);
+  if (!cluster.assignment.empty()) cold_by_assignment_[cluster.assignment].insert(cluster.name);
+  cold_.emplace(cluster.name, std::move(cold));
+  // In streams per type each cluster asks for its assignment itself, on a stream of its own.
+  if (!identity_.aggregated || cluster.assignment.empty()) return;
+  ForEachSubscriber(ResourceType::kEndpoints, cluster.assignment, [&](Stream& stream) {
+    stream.Touch(ResourceType::kEndpoints, cluster.assignment, true);
+  });
+}
+
+void Session::ClusterWithdrawn(const std::string& name, const ResourcePtr& was) {
+  ForgetCold(name);
+  if (was == nullptr || was->assignment.empty()) return;
+  ForEachSubscriber(ResourceType::kEndpoints, was->assignment, [&](Stream& stream) {
+    stream.Touch(ResourceType::kEndpoints, was->assignment);
+  });
+}
+
+void Session::ForgetCold(const std::string& cluster) {
+  const auto at = cold_.find(cluster);
+  if (at == cold_.end()) return;
+  if (const auto users = cold_by_assignment_.find(at->second.assignment);
+      users != cold_by_assignment_.end()) {
+    users->second.erase(cluster);
+    if (users->second.empty()) cold_by_assignment_.erase(users);
+  }
+  cold_.erase(at);
+}
+
+void Session::ClusterAcknowledged(const std::string& name, const Hash128& version, Time now) {
+  const auto at = cold_.find(name);
+  if (at == cold_.end() || at->second.version != version) return;
+  at->second.acknowledged = true;
+  if (!identity_.aggregated && at->second.warm_by == WarmBy::kAcknowledgement) {
+    at->second.warm_at = now + at->second.warm_time;
+  }
+  Settle(name, now);
+}
+
+void Session::AssignmentAcknowledged(const std::string& name, std::uint64_t sequence,
+                                     std::uint64_t asked, Time now) {
+  const auto users = cold_by_assignment_.find(name);
+  if (users == cold_by_assignment_.end()) return;
+  const std::set<std::string> clusters = users->second;
+  for (const std::string& cluster : clusters) {
+    Cold& cold = cold_.at(cluster);
+    if (sequence <= cold.pushed) continue;
+    // Streams per type: another cluster's stream says nothing about a new one, which asks by
+    // itself.
+    if (!identity_.aggregated && asked < cold.pushed && !cold.was_warm) continue;
+    cold.assigned = true;
+    Settle(cluster, now);
+  }
+}
+
+// Takes note if the cluster is warm now.
+void Session::Settle(const std::string& cluster, Time now) {
+  const auto at = cold_.find(cluster);
+  if (at == cold_.end()) return;
+  const Cold& cold = at->second;
+  const bool by_assignment = cold.warm_by == WarmBy::kAssignment;
+  bool warm = by_assignment ? cold.assigned : cold.acknowledged;
+  if (!identity_.aggregated) {
+    warm = cold.acknowledged && (cold.assigned || cold.assignment.empty());
+    if (warm && cold.warm_at.has_value() && now < *cold.warm_at) {
+      warming_.emplace(*cold.warm_at, cluster);
+      return;
+    }
+  }
+  if (!warm) return;
+  ForgetCold(cluster);
+  RecheckHeld(&cluster);
+}
+
+// ---- Session: what is still in use
+// --------------------------------------------------------------------------------
+
+bool Session::ListenersInSync() const {
+  const auto& streams = subscribed_[Index(ResourceType::kListener)];
+  return std::all_of(streams.begin(), streams.end(), [](const Stream* stream) {
+    const Stream::State& s = stream->state(ResourceType::kListener);
+    return !s.all && !s.answer && s.dirty.empty() && s.held.empty() && s.in_flight.empty() &&
+           s.irregular.empty();
+  });
+}
+
+// An Envoy that just (re)connected may have listeners and routes of which it hasn't told yet.
+bool Session::AwaitsUsers(Time now) const {
+  if (!users_awaited_until_.has_value() || now >= *users_awaited_until_) return false;
+  if (!identity_.aggregated && resuming_until_.has_value())
+    return true;  // each on a stream of its own
+  return std::any_of(kUsers.begin(), kUsers.end(),
+                     [&](ResourceType type) { return subscribed_[Index(type)].empty(); });
+}
+
+ClusterUses Session::CollectUses() const {
+  ClusterUses uses;
+  for (const ResourceType type : kUsers) {
+    for (const Stream* stream : subscribed_[Index(type)]) CollectFrom(*stream, type, uses);
+  }
+  for (const Ghost& ghost : ghosts_) CollectView(ghost.type, ghost.resource, uses);
+  return uses;
+}
+
+// Only what isn't as in the snapshot can name clusters that the snapshot's users don't.
+void Session::CollectFrom(const Stream& stream, ResourceType type, ClusterUses& uses) const {
+  const Stream::State& s = stream.state(type);
+  std::set<std::string> names;
+  for (const auto& [name, value] : s.dirty) names.insert(name);
+  for (const auto& [name, value] : s.held) names.insert(name);
+  for (const auto& [name, value] : s.blocked) names.insert(name);
+  for (const auto& [name, irregular] : s.irregular) {
+    names.insert(name);
+    CollectView(type, irregular.acknowledged, uses);
+    CollectView(type, irregular.rejected, uses);
+    // Several responses may be under way only of clusters, so these two and the last told are all.
+  }
+  if (s.all) s.told.ForEach([&](const ResourcePtr& told) { names.insert(told->name); });
+  for (const std::string& name : names) CollectView(type, s.told.Find(name), uses);
+}
+
+void Session::CollectView(ResourceType type, const ResourcePtr& view, ClusterUses& uses) const {
+  if (view == nullptr) return;
+  if (!view->known) {
+    uses.unknown = true;
+    return;
+  }
+  const ResourcePtr target = snapshot_->Find(type, view->name);
+  if (target != nullptr && target->version == view->version) return;
+  uses.clusters.insert(view->clusters.begin(), view->clusters.end());
+  Parts::Diff(view->parts, target == nullptr ? Parts() : target->parts,
+              [&](const PartPtr& was, const PartPtr&) {
+                if (was != nullptr)
+                  uses.clusters.insert(was->clusters.begin(), was->clusters.end());
+              });
+}
+
+// Whether a cluster that the snapshot lacks but an Envoy still has takes its endpoints from this
+// assignment.
+bool Session::RetainedClusterUses(std::string_view assignment) const {
+  for (const Stream* stream : subscribed_[Index(ResourceType::kCluster)]) {
+    const Stream::State& s = stream->state(ResourceType::kCluster);
+    const auto uses = [&](const std::string& name) {
+      const ResourcePtr cluster = s.told.Find(name);
+      return cluster != nullptr && cluster->assignment == assignment;
+    };
+    if (std::any_of(s.blocked.begin(), s.blocked.end(),
+                    [&](const auto& entry) { return uses(entry.first); }) ||
+        std::any_of(s.dirty.begin(), s.dirty.end(),
+                    [&](const auto& entry) { return uses(entry.first); })) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void Session::RecheckBlocked() {
+  for (Stream* stream : watched_) {
+    for (const TypeInfo& info : kTypes) {
+      for (const auto& [name, force] : stream->state(info.type).blocked)
+        stream->Touch(info.type, name);
+    }
+  }
+}
+
+// Of what waits for this cluster, or of everything.
+void Session::RecheckHeld(const std::string* cluster) {
+  for (Stream* stream : watched_) {
+    for (const TypeInfo& info : kTypes) {
+      for (const auto& [name, hold] : stream->state(info.type).held) {
+        if (cluster == nullptr || hold.waiting_for.contains(*cluster))
+          stream->Touch(info.type, name);
+      }
+    }
+  }
+}
+
+// ---- Session: views
+// -----------------------------------------------------------------------------------------------
+
+std::size_t Session::Held() const {
+  std::size_t held = 0;
+  for (const Stream* stream : watched_) {
+    for (const Stream::State& s : stream->states_) {
+      for (const auto& [name, hold] : s.held) held += hold.since.size();
+    }
+  }
+  return held;
+}
+
+SessionView Session::View() const {
+  SessionView view{identity_.node_id, identity_.peer, identity_.aggregated, streams_.size(), {}};
+  for (const TypeInfo& info : kTypes) {
+    std::map<std::string, LedgerEntry> entries;
+    for (const Stream* stream : subscribed_[Index(info.type)]) {
+      const Stream::State& s = stream->state(info.type);
+      const auto entry = [&](const std::string& name) -> LedgerEntry& {
+        LedgerEntry& made = entries[name];
+        made.type = info.type;
+        made.name = name;
+        return made;
+      };
+      s.told.ForEach([&](const ResourcePtr& told) {
+        LedgerEntry& e = entry(told->name);
+        if (told->known) e.sent = VersionOf(told);
+        e.acknowledged = VersionOf(told);
+        e.cold = info.type == ResourceType::kCluster && cold_.contains(told->name);
+      });
+      for (const auto& [name, irregular] : s.irregular) {
+        LedgerEntry& e = entry(name);
+        e.acknowledged = std::nullopt;
+        if (irregular.acknowledged != nullptr) e.acknowledged = VersionOf(irregular.acknowledged);
+        if (irregular.rejected != nullptr) e.rejected = VersionOf(irregular.rejected);
+        e.words = irregular.words;
+      }
+      for (const auto& [name, hold] : s.held) {
+        for (const auto& [part, since] : hold.since) entry(name).held_parts.push_back(part);
+      }
+      for (const auto& [name, force] : s.blocked) entry(name).retained = true;
+    }
+    for (auto& [name, e] : entries) view.entries.push_back(std::move(e));
+  }
+  return view;
+}
+
+}  // namespace contour::xds

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+// The xDS protocol, without gRPC, threads and clocks: what each stream of an Envoy is to be sent
+// next. The same core for delta and state of the world, for ADS and for streams per type.
+// https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol
+//
+//   Session session({.node_id = "envoy-1", .aggregated = true}, options, snapshot);
+//   Stream& stream = session.Attach(Protocol::kDelta);
+//   CONTOUR_RETURN_IF_ERROR(stream.OnRequest(request, now));
+//   session.Offer(newer_snapshot);                              // overwrites: intermediate ones
+//   are skipped for (Stream* ready : session.TakeReady(now))                // whenever something
+//   happened
+//     if (sink(ready).CanWrite())
+//       if (std::optional<Response> response = ready->Next(now)) sink(ready).Write(*response);
+//
+// What is promised
+// - Nothing changed, nothing sent. Exceptions: a subscription is answered (a first wildcard also
+// when empty), and the
+//   assignment of a new or changed cluster is sent again, since Envoy doesn't ask for it again but
+//   waits for it.
+// - Order: clusters, endpoints, secrets, listeners, routes. EDS never waits for a CDS
+// acknowledgement: Envoy
+//   withholds these while any cluster warms.
+// - A virtual host (part) waits until the clusters that it newly needs are warm on this Envoy;
+// until then its previous
+//   content (or absence) stays in the route configuration. Only this part waits, and at most
+//   `warm_timeout`. Where the previous content isn't known (a state from before our start), the
+//   resource waits as a whole.
+// - A cluster is withdrawn when nothing that this Envoy acknowledged, was sent or may have applied
+// names it. Its
+//   assignment stays as it was so long; one whose cluster is in the snapshot becomes empty instead
+//   of being removed.
+// - Route configurations and secrets are withdrawn after the listeners that may use them.
+// - A rejected content isn't sent again until it changes. What the Envoy runs then counts as its
+// state.
+//
+// Warm: see WarmBy in resource.h. In ADS order follows from the order of responses. Streams per
+// type race with each other: there a cluster is warm when it is acknowledged *and* its assignment,
+// asked for after the cluster was sent, is.
+//
+// Session: one Envoy. An ADS stream is a session of its own; streams per type share the session of
+// their node id *and* connection (the caller's key), so that two Envoys with the same id, or
+// without one, never mix. A new connection is a new session: delta tells what it has, state of the
+// world is compared by version.
+//
+// Memory: per stream a shared map of what was told plus what deviates from it; one response under
+// way per type, of clusters up to kClusterResponses.
+//
+// Thread: one at a time per session.
+
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/strings.h"
+#include "xds/ledger.h"
+#include "xds/resource.h"
+#include "xds/snapshot.h"
+
+namespace contour::xds {
+
+using Time = std::chrono::steady_clock::time_point;
+
+enum class Protocol : std::uint8_t { kStateOfTheWorld, kDelta };
+
+// A DiscoveryRequest or DeltaDiscoveryRequest.
+struct Request {
+  std::string type_url;
+  std::string nonce;                 // response_nonce; empty: answers no response
+  std::optional<std::string> error;  // error_detail.message: the response of `nonce` was rejected
+  // State of the world.
+  std::string version;
+  std::vector<std::string> names;
+  // Delta.
+  std::vector<std::string> subscribe;
+  std::vector<std::string> unsubscribe;
+  std::vector<std::pair<std::string, std::string>> initial_versions;  // name, version
+};
+
+// A DiscoveryResponse or DeltaDiscoveryResponse.
+struct Response {
+  Protocol protocol = Protocol::kDelta;
+  ResourceType type = ResourceType::kCluster;
+  std::string version;  // version_info, system_version_info
+  std::string nonce;
+  std::vector<ResourcePtr> resources;  // sorted by name
+  std::vector<std::string> removed;    // delta; sorted
+};
+
+class Session;
+
+// Clusters named by what an Envoy may run beyond what the snapshot names.
+struct ClusterUses {
+  StringSet clusters;
+  bool unknown = false;  // it may run something that we don't know
+};
+
+// One gRPC stream: its subscriptions and what it was told. Made and owned by a Session.
+class Stream {
+ public:
+  // Responses with clusters that may be unacknowledged at once; of other types it is one.
+  static constexpr std::size_t kClusterResponses = 32;
+
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // kInvalidArgument, which ends the stream, if the type is none of ours.
+  absl::Status OnRequest(const Request& request, Time now);
+
+  // What to write now; nullopt: nothing. Call it when the previous response is written.
+  std::optional<Response> Next(Time now);
+
+ private:
+  friend class Session;
+
+  // What the Envoy makes of a name while that isn't simply what it was told.
+  struct Irregular {
+    ResourcePtr acknowledged;     // what it runs as far as known; nullptr: nothing
+    std::uint64_t since = 0;      // older responses tell nothing about this entry
+    std::uint32_t in_flight = 0;  // responses that carry the name
+    ResourcePtr rejected;         // it may run this too: its neighbours in the response were bad
+    std::string words;
+  };
+  // A resource of which something waits for clusters.
+  struct Hold {
+    std::map<std::string, Time> since;  // by part; "": the resource as a whole
+    Time earliest;                      // of `since`
+    StringSet waiting_for;              // clusters
+    bool force = false;
+  };
+  struct Change {
+    std::string name;
+    ResourcePtr told;  // nullptr: withdrawn
+  };
+  struct InFlight {
+    std::string nonce;
+    std::string version;
+    std::uint64_t sequence = 0;
+    std::vector<Change> changes;
+  };
+  struct State {
+    bool subscribed = false;
+    bool wildcard = false;
+    StringMap<std::uint64_t> names;  // subscribed by name; the session's sequence when they were
+    Table told;                      // what the Envoy has if it accepts everything
+    StringMap<Irregular> irregular;
+    std::map<std::string, bool> dirty;  // to be looked at; true: to be sent even if equal
+    bool all = false;                   // everything is to be looked at
+    bool answer = false;                // even with nothing to say
+    bool resend = false;                // the answer holds everything
+    std::map<std::string, Hold> held;
+    std::map<std::string, bool> blocked;  // withdrawals that wait
+    std::deque<InFlight> in_flight;
+    std::string last_nonce;
+    bool uses_nonces = false;
+  };
+  struct Judgement {
+    ResourcePtr view;  // nullptr: the resource waits as a whole
+    std::size_t released = 0;
+  };
+
+  Stream(Session& session, std::uint64_t id, Protocol protocol);
+
+  State& state(ResourceType type) { return states_[Index(type)]; }
+  const State& state(ResourceType type) const { return states_[Index(type)]; }
+  bool delta() const { return protocol_ == Protocol::kDelta; }
+
+  void OnStateOfTheWorld(ResourceType type, const Request& request, Time now);
+  void OnDelta(ResourceType type, const Request& request, Time now);
+  void FirstStateOfTheWorld(ResourceType type, const Request& request, Time now);
+  void FirstDelta(ResourceType type, const Request& request, Time now);
+  void AddName(ResourceType type, const std::string& name);
+  void Forget(ResourceType type, const std::string& name);
+  void KeepOnlyNames(ResourceType type);
+
+  bool Resolve(ResourceType type, const Request& request, Time now);
+  void Accept(ResourceType type, const InFlight& response, Time now);
+  void Reject(ResourceType type, const InFlight& response, const std::string& words);
+  void AcceptChange(ResourceType type, const Change& change, std::uint64_t sequence, Time now);
+
+  std::optional<Response> Make(ResourceType type, Time now);
+  ResourcePtr Wanted(ResourceType type, const std::string& name) const;
+  Judgement Judge(ResourceType type, const std::string& name, const ResourcePtr& wanted, bool force,
+                  Time now);
+  void Tell(ResourceType type, const Change& change, std::uint64_t sequence);
+  void Touch(ResourceType type, const std::string& name, bool force = false);
+  bool MayWithdraw(ResourceType type, const std::string& name, std::optional<ClusterUses>& uses,
+                   Time now) const;
+  void UpdateWatch();
+
+  Session& session_;
+  const std::uint64_t id_;
+  const Protocol protocol_;
+  std::uint64_t nonces_ = 0;
+  std::array<State, kResourceTypes> states_;
+};
+
+// One Envoy: the streams that it has open, and what must be known across them.
+class Session {
+ public:
+  struct Identity {
+    std::string node_id;
+    std::string peer;
+    bool aggregated = true;  // one ADS stream; else streams per type
+  };
+  struct Options {
+    // How long a part waits for cold clusters; also how long a reconnecting Envoy's other
+    // subscriptions are awaited.
+    std::chrono::milliseconds warm_timeout{5000};
+    std::function<void(const Rejection&)> on_rejection;  // may be empty; called within OnRequest
+  };
+
+  // `snapshot` isn't null.
+  Session(Identity identity, Options options, SnapshotPtr snapshot);
+  ~Session();
+
+  // REQUIRES of an aggregated session: no other stream.
+  Stream& Attach(Protocol protocol);
+  // The stream ended; destroys it.
+  void Detach(Stream& stream, Time now);
+  bool empty() const { return streams_.empty(); }
+
+  void Offer(SnapshotPtr snapshot);  // not null; the newest wins
+
+  // Streams for which Next() may have something, in the order in which they should be written. Each
+  // is named once per event: one that can't write now must be asked again (Next) when it can.
+  std::vector<Stream*> TakeReady(Time now);
+
+  // When TakeReady() should be called although nothing happened.
+  std::optional<Time> NextDeadline() const;
+
+  const Identity& identity() const { return identity_; }
+  const Counters& counters() const { return counters_; }
+  std::size_t Held() const;
+  SessionView View() const;
+
+ private:
+  friend class Stream;
+
+  // A cluster that was sent and isn't known to be warm.
+  struct Cold {
+    std::uint64_t pushed = 0;  // sequence of the response that brought its content
+    Hash128 version;
+    WarmBy warm_by = WarmBy::kAcknowledgement;
+    std::string assignment;
+    std::chrono::milliseconds warm_time{0};
+    bool was_warm = false;  // with its content before
+    bool acknowledged = false;
+    bool assigned = false;
+    std::optional<Time> warm_at;  // by its own time-out
+  };
+  // What a stream per type that ended had been told: the Envoy goes on running it until it asks
+  // again.
+  struct Ghost {
+    Time expires;
+    ResourceType type;
+    ResourcePtr resource;
+  };
+
+  void Refresh();
+  void Tick(Time now);
+
+  template <typename Function>
+  void ForEachSubscriber(ResourceType type, std::string_view name, Function&& f);
+  void AddSubscriber(ResourceType type, const std::string& name, Stream& stream);
+  void RemoveSubscriber(ResourceType type, const std::string& name, Stream& stream);
+  void SetWildcard(ResourceType type, Stream& stream, bool wildcard);
+  void Subscribed(ResourceType type, Stream& stream, bool resuming, Time now);
+
+  bool JudgesWarmth(Time now) const;
+  bool IsWarm(const std::string& cluster) const;
+  void ClusterSent(const Resource& cluster, bool was_there, std::uint64_t sequence);
+  void ClusterWithdrawn(const std::string& name, const ResourcePtr& was);
+  void ClusterAcknowledged(const std::string& name, const Hash128& version, Time now);
+  void AssignmentAcknowledged(const std::string& name, std::uint64_t sequence, std::uint64_t asked,
+                              Time now);
+  void Settle(const std::string& cluster, Time now);
+  void ForgetCold(const std::string& cluster);
+
+  bool ListenersInSync() const;
+  bool AwaitsUsers(Time now) const;
+  ClusterUses CollectUses() const;
+  void CollectFrom(const Stream& stream, ResourceType type, ClusterUses& uses) const;
+  void CollectView(ResourceType type, const ResourcePtr& view, ClusterUses& uses) const;
+  bool RetainedClusterUses(std::string_view assignment) const;
+  void RecheckBlocked();
+  void RecheckHeld(const std::string* cluster);
+
+  const Identity identity_;
+  const Options options_;
+  SnapshotPtr snapshot_;  // what the streams' `dirty` account for
+  SnapshotPtr offered_;
+  std::uint64_t sequence_ = 0;  // of responses of all streams
+  std::uint64_t stream_ids_ = 0;
+  std::map<std::uint64_t, std::unique_ptr<Stream>> streams_;
+  std::array<std::set<Stream*>, kResourceTypes> subscribed_;
+  std::array<std::set<Stream*>, kResourceTypes> wildcards_;           // not of aggregated sessions
+  std::array<StringMap<std::set<Stream*>>, kResourceTypes> by_name_;  // not of aggregated sessions
+  std::set<std::pair<std::size_t, std::uint64_t>> ready_;             // rank of its type, stream
+  std::set<Stream*> watched_;           // with something held or blocked
+  std::optional<Time> resuming_until_;  // an Envoy that had a state before is still subscribing
+  std::optional<Time> users_awaited_until_;
+  StringMap<Cold> cold_;
+  StringMap<std::set<std::string>> cold_by_assignment_;
+  std::multimap<Time, std::string> warming_;  // by their own time-out
+  std::vector<Ghost> ghosts_;
+  Counters counters_;
+};
+
+}  // namespace contour::xds
