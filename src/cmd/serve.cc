@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+// serve: wires the rooms. Objects come from a source, go through the core thread, and leave as snapshots to the xDS
+// server and as statuses.
+//
+// Order of the start: health port (alive, not ready) → core → source → first build → xDS port → ready.
+// Order of the stop: not ready → source → streams told and closed → core → health port.
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cstdio>
+#include <memory>
+
+#include "admin/health_server.h"
+#include "admin/metrics.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/strings.h"
+#include "cmd/command.h"
+#include "cmd/lifecycle.h"
+#include "core/core.h"
+#include "file/manifest_source.h"
+#include "kube/cluster_source.h"
+#include "kube/credentials.h"
+#include "kube/kubeconfig.h"
+#include "status/status_files.h"
+#include "xds/server.h"
+
+namespace contour::cmd {
+namespace {
+
+constexpr std::string_view kContext = "serve";
+constexpr std::chrono::seconds kStopDeadline{5};
+
+struct Flags {
+  std::string manifests;
+  std::string status_dir;
+  bool in_cluster = false;
+  std::string kubeconfig;
+  std::string root_namespaces;
+  std::string watch_namespaces;
+  std::string ingress_class;
+  std::string xds_address = "127.0.0.1";
+  std::uint16_t xds_port = 8001;
+  bool insecure = false;
+  std::string ca_file;
+  std::string cert_file;
+  std::string key_file;
+  std::string http_address = "0.0.0.0";
+  std::uint16_t http_port = 8000;
+  envoy::ListenerOptions listeners;
+  bool debug = false;
+};
+
+// The TLS of the xDS port: files, or nullopt with --insecure.
+absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const Flags& flags) {
+  const int given = !flags.ca_file.empty() + !flags.cert_file.empty() + !flags.key_file.empty();
+  if (flags.insecure) {
+    log::Warning(kContext, "the xDS port is INSECURE: anybody who reaches it can read every route and private key",
+                 {{"cure", "--contour-cafile, --contour-cert-file and --contour-key-file instead of --insecure"}});
+    return std::optional<xds::TLSFiles>();
+  }
+  if (given == 0) {
+    return InvalidArgument("no TLS parameters and --insecure not supplied. You must supply one or the other");
+  }
+  if (given != 3) {
+    return InvalidArgument(
+        "you must supply all three TLS parameters - --contour-cafile, --contour-cert-file, --contour-key-file, or none "
+        "of them");
+  }
+  return std::optional(xds::TLSFiles{flags.cert_file, flags.key_file, flags.ca_file});
+}
+
+// One source of objects, of either kind.
+struct Source {
+  std::unique_ptr<file::ManifestSource> manifests;
+  std::unique_ptr<kube::ClusterSource> cluster;
+
+  absl::Status Start(api::Sink& sink) {
+    if (manifests != nullptr) return manifests->Start(sink);
+    cluster->Start(sink);
+    return absl::OkStatus();
+  }
+  void Stop() {
+    if (manifests != nullptr) manifests->Stop();
+    if (cluster != nullptr) cluster->Stop();
+  }
+};
+
+absl::StatusOr<Source> MakeSource(const Flags& flags) {
+  Source source;
+  if (!flags.manifests.empty()) {
+    source.manifests = std::make_unique<file::ManifestSource>(flags.manifests);
+    return source;
+  }
+  CONTOUR_ASSIGN_OR_RETURN(kube::ServerConfig server, kube::LoadServerConfig({.in_cluster = flags.in_cluster,
+                                                                              .kubeconfig = flags.kubeconfig}));
+  CONTOUR_ASSIGN_OR_RETURN(std::shared_ptr<kube::Credentials> credentials,
+                           kube::Credentials::Create(std::move(server)));
+  kube::ClusterSourceOptions options;
+  options.watch_namespaces = SplitList(flags.watch_namespaces);
+  options.secret_namespaces = SplitList(flags.root_namespaces);
+  source.cluster = std::make_unique<kube::ClusterSource>(std::move(credentials), std::move(options));
+  return source;
+}
+
+// Tells what became of the objects: in the log, and in files if asked for.
+class StatusReport {
+ public:
+  explicit StatusReport(const std::string& directory) {
+    if (!directory.empty()) files_.emplace(directory);
+  }
+
+  void Report(const core::Pipeline::Output& output) {
+    for (const auto& [ref, status] : output.statuses) {
+      if (status) {
+        log::Info("status", "status", {{"kind", api::KindName(ref.kind)}, {"namespace", ref.ns}, {"name", ref.name},
+                                       {"status", status->current_status}, {"description", status->description}});
+      }
+      if (!files_) continue;
+      if (const absl::Status written = files_->Write(ref, status); !written.ok()) {
+        log::Error("status", "failed to set status", {{"kind", api::KindName(ref.kind)}, {"namespace", ref.ns},
+                                                      {"name", ref.name}, {"error", Message(written)}});
+      }
+    }
+    for (const graph::Problem& problem : output.problems) {
+      log::Warning("graph", problem.text, {{"kind", api::KindName(problem.object.kind)},
+                                           {"namespace", problem.object.ns}, {"name", problem.object.name}});
+    }
+  }
+
+ private:
+  std::optional<status::StatusFiles> files_;
+};
+
+std::string Metrics(const core::Core& core, const xds::Server& server) {
+  admin::MetricsText text;
+  text.Gauge("contour_build_info", "Version of the program", {{"version", CONTOUR_VERSION}}, 1);
+  const core::Core::Statistics work = core.statistics();
+  text.Counter("contour_core_batches_total", "Batches of changes that were built", {},
+               static_cast<double>(work.batches));
+  text.Counter("contour_core_changes_total", "Changes of objects that were taken in", {},
+               static_cast<double>(work.changes));
+  text.Counter("contour_core_busy_seconds_total", "Time in derivation, translation and publishing", {},
+               std::chrono::duration<double>(work.busy).count());
+  const xds::Metrics streams = server.GetMetrics();
+  text.Gauge("contour_xds_envoys", "Connected Envoys", {}, static_cast<double>(streams.sessions));
+  text.Gauge("contour_xds_streams", "Open xDS streams", {}, static_cast<double>(streams.streams));
+  text.Gauge("contour_xds_held", "Virtual hosts and other resources that wait for their clusters to be warm", {},
+             static_cast<double>(streams.held));
+  text.Counter("contour_xds_released_total", "Of these, those that a time-out released", {},
+               static_cast<double>(streams.counters.released));
+  text.Counter("contour_xds_sent_bytes_total", "Bytes of xDS responses", {}, static_cast<double>(streams.bytes));
+  for (const xds::TypeInfo& type : xds::kTypes) {
+    text.Counter("contour_xds_responses_total", "xDS responses sent", {{"type", std::string(type.name)}},
+                 static_cast<double>(streams.counters.responses[xds::Index(type.type)]));
+  }
+  for (const xds::TypeInfo& type : xds::kTypes) {
+    text.Counter("contour_xds_rejections_total", "xDS responses that an Envoy refused",
+                 {{"type", std::string(type.name)}},
+                 static_cast<double>(streams.counters.rejections[xds::Index(type.type)]));
+  }
+  return text.String();
+}
+
+absl::StatusOr<int> Run(const Flags& flags) {
+  if (flags.debug) log::SetLevel(log::Level::kDebug);
+  Lifecycle lifecycle;
+  CONTOUR_ASSIGN_OR_RETURN(const std::optional<xds::TLSFiles> tls, TLSOf(flags));
+  CONTOUR_ASSIGN_OR_RETURN(Source source, MakeSource(flags));
+
+  xds::Server server({.address = flags.xds_address, .port = flags.xds_port, .tls = tls});
+  StatusReport report(flags.status_dir);
+  core::Core::Options options;
+  options.pipeline.listeners = flags.listeners;
+  options.pipeline.graph.root_namespaces = SplitList(flags.root_namespaces);
+  if (!flags.ingress_class.empty()) options.pipeline.graph.ingress_class = flags.ingress_class;
+
+  std::atomic<bool> serving = false;
+  absl::Status failure;
+  // No Envoy is to see anything before the first build is complete: only then the port opens.
+  const auto open_port = [&] {
+    const absl::StatusOr<int> port = server.Start();
+    if (!port.ok()) {
+      failure = port.status();
+      lifecycle.End(1);
+      return;
+    }
+    serving = true;
+    log::Info(kContext, "xDS server listening", {{"address", flags.xds_address}, {"port", *port}});
+  };
+  xds::SnapshotPtr published;
+  core::Core core(options, [&](const core::Pipeline::Output& output) {
+    const bool first = published == nullptr;
+    if (output.snapshot != published) server.Publish(output.snapshot);
+    published = output.snapshot;
+    report.Report(output);
+    if (first) lifecycle.Post(open_port);
+  });
+
+  admin::HealthServer health(
+      flags.http_address, flags.http_port,
+      {.not_ready =
+           [&] {
+             if (serving) return std::string();
+             return std::string(core.built() ? "the xDS port is closed" : "objects are not synced yet");
+           },
+       .metrics = [&] { return Metrics(core, server); }});
+  CONTOUR_RETURN_IF_ERROR(health.Start().status());
+
+  core.Start();
+  CONTOUR_RETURN_IF_ERROR(source.Start(core.AddSource()));
+  const int exit_code = lifecycle.Run();
+
+  serving = false;
+  source.Stop();
+  server.Stop(kStopDeadline);
+  core.Stop();
+  health.Stop();
+  if (!failure.ok()) return failure;
+  log::Info(kContext, "stopped");
+  return exit_code;
+}
+
+}  // namespace
+
+std::function<int()> Serve(CLI::App& app) {
+  const auto flags = std::make_shared<Flags>();
+  const auto option = [&](const char* name, auto& value, const char* text) {
+    return app.add_option(name, value, text)->capture_default_str();
+  };
+  option("--manifests", flags->manifests, "read objects from the YAML and JSON files below this folder, not a cluster");
+  option("--status-dir", flags->status_dir, "also write the statuses of objects to files below this folder");
+  app.add_flag("--incluster,!--no-incluster", flags->in_cluster, "use the pod's service account");
+  option("--kubeconfig", flags->kubeconfig, "path of a kubeconfig file, when not in a cluster");
+  option("--ingressroute-root-namespaces", flags->root_namespaces,
+         "comma list of namespaces in which root IngressRoutes may live; empty: all");
+  option("--watch-namespaces", flags->watch_namespaces, "comma list of namespaces to watch; empty: all");
+  option("--ingress-class-name", flags->ingress_class, "ingress class to serve; empty: contour");
+  option("--xds-address", flags->xds_address, "address of the xDS server");
+  option("--xds-port", flags->xds_port, "port of the xDS server");
+  app.add_flag("--insecure", flags->insecure, "serve xDS without TLS");
+  option("--contour-cafile", flags->ca_file, "CA that must have signed the certificates of Envoys")
+      ->envname("CONTOUR_CAFILE");
+  option("--contour-cert-file", flags->cert_file, "certificate of the xDS server")->envname("CONTOUR_CERT_FILE");
+  option("--contour-key-file", flags->key_file, "key of that certificate")->envname("CONTOUR_KEY_FILE");
+  option("--http-address", flags->http_address, "address of health and metrics");
+  option("--http-port", flags->http_port, "port of health and metrics");
+  envoy::ListenerOptions& listeners = flags->listeners;
+  option("--stats-address", listeners.stats_address, "address of Envoy's stats and health listener");
+  option("--stats-port", listeners.stats_port, "port of Envoy's stats and health listener");
+  option("--envoy-service-http-address", listeners.http_address, "address of Envoy's HTTP listener");
+  option("--envoy-service-http-port", listeners.http_port, "port of Envoy's HTTP listener");
+  option("--envoy-service-https-address", listeners.https_address, "address of Envoy's HTTPS listener");
+  option("--envoy-service-https-port", listeners.https_port, "port of Envoy's HTTPS listener");
+  option("--envoy-http-access-log", listeners.http_access_log, "access log of the HTTP listener");
+  option("--envoy-https-access-log", listeners.https_access_log, "access log of the HTTPS listener");
+  app.add_flag("--use-proxy-protocol,!--no-use-proxy-protocol", listeners.use_proxy_protocol,
+               "expect the PROXY protocol on both ingress listeners");
+  app.add_flag("--debug,-d", flags->debug, "log more");
+  return [flags] {
+    const absl::StatusOr<int> exit_code = Run(*flags);
+    if (exit_code.ok()) return *exit_code;
+    fmt::print(stderr, "contour: error: {}\n", Message(exit_code.status()));
+    return 1;
+  };
+}
+
+}  // namespace contour::cmd

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "core/core.h"
+
+#include <iterator>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace contour::core {
+
+using Clock = std::chrono::steady_clock;
+
+class Core::Door : public api::Sink {
+ public:
+  explicit Door(Core& core) : core_(core) {}
+  void Apply(std::vector<api::Change> changes) override { core_.Enqueue(std::move(changes)); }
+  void Synced() override { core_.Synced(); }
+
+ private:
+  Core& core_;
+};
+
+Core::Core(Options options, Handler handler)
+    : options_(std::move(options)), handler_(std::move(handler)), pipeline_(options_.pipeline) {}
+
+Core::~Core() { Stop(); }
+
+api::Sink& Core::AddSource() {
+  const absl::MutexLock lock(&mutex_);
+  ++unsynced_;
+  return *doors_.emplace_back(std::make_unique<Door>(*this));
+}
+
+void Core::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Core::Stop() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  wake_.SignalAll();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Core::Enqueue(std::vector<api::Change> changes) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (stopping_) return;
+    if (queue_.empty()) {
+      queue_ = std::move(changes);
+    } else {
+      queue_.insert(queue_.end(), std::make_move_iterator(changes.begin()), std::make_move_iterator(changes.end()));
+    }
+  }
+  wake_.SignalAll();
+}
+
+void Core::Synced() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    --unsynced_;
+  }
+  wake_.SignalAll();
+}
+
+std::optional<std::vector<api::Change>> Core::TakeBatch(Clock::time_point last) {
+  const absl::MutexLock lock(&mutex_);
+  while (!stopping_ && (unsynced_ > 0 || (queue_.empty() && built_))) wake_.Wait(&mutex_);
+  // After a quiet time this is over already, and the change goes at once.
+  const absl::Time earliest = absl::Now() + absl::FromChrono(last + options_.floor - Clock::now());
+  while (!stopping_ && !wake_.WaitWithDeadline(&mutex_, earliest)) {
+  }
+  if (stopping_) return std::nullopt;
+  return std::exchange(queue_, {});
+}
+
+void Core::Run() {
+  Clock::time_point last = Clock::now() - options_.floor;
+  while (const std::optional<std::vector<api::Change>> batch = TakeBatch(last)) {
+    last = Clock::now();
+    const Pipeline::Output output = pipeline_.Apply(*batch);
+    built_ = true;
+    handler_(output);
+
+    const absl::MutexLock lock(&mutex_);
+    ++statistics_.batches;
+    statistics_.changes += batch->size();
+    statistics_.busy += Clock::now() - last;
+  }
+}
+
+Core::Statistics Core::statistics() const {
+  const absl::MutexLock lock(&mutex_);
+  return statistics_;
+}
+
+}  // namespace contour::core

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// The core thread: takes the changes of all sources, runs the pipeline, hands on the results.
+//
+//   Core core(options, sources, [&](const Pipeline::Output& output) { server.Publish(output.snapshot); … });
+//   core.Start();
+//   source.Start(core.AddSource());   // from its own thread it calls Apply and Synced
+//   …
+//   core.Stop();
+//
+// There is no fixed hold-off: the first change goes at once, and what arrives while it is worked on forms the next
+// batch. `floor` is the least time between the beginnings of two batches, against storms.
+//
+// Nothing is handed on before every source has said Synced; what came until then is one batch, the first build.
+
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "api/source.h"
+#include "core/pipeline.h"
+
+namespace contour::core {
+
+class Core {
+ public:
+  struct Options {
+    Pipeline::Options pipeline;
+    std::chrono::milliseconds floor{5};
+  };
+  // Called on the core thread after each batch, the first build included.
+  using Handler = std::function<void(const Pipeline::Output&)>;
+
+  Core(Options options, Handler handler);
+  ~Core();  // stops
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // A door for one more source; before Start. Lives as long as the core. Its calls return at once, from any thread.
+  api::Sink& AddSource();
+
+  void Start();
+  // Refuses new work, ends what is under way, joins. Changes still queued are dropped: they are in the sources.
+  void Stop();
+
+  bool built() const { return built_; }  // the first build is done
+
+  struct Statistics {
+    std::uint64_t batches = 0;
+    std::uint64_t changes = 0;
+    std::chrono::nanoseconds busy{0};  // in the pipeline and the handler
+  };
+  Statistics statistics() const;
+
+ private:
+  class Door;
+
+  void Run();
+  // The next batch; nullopt: stop.
+  std::optional<std::vector<api::Change>> TakeBatch(std::chrono::steady_clock::time_point last);
+  void Enqueue(std::vector<api::Change> changes);
+  void Synced();
+
+  Options options_;
+  Handler handler_;
+  Pipeline pipeline_;  // of the core thread
+  std::vector<std::unique_ptr<Door>> doors_;
+  std::atomic<bool> built_ = false;
+
+  mutable absl::Mutex mutex_;
+  absl::CondVar wake_;
+  std::vector<api::Change> queue_ ABSL_GUARDED_BY(mutex_);
+  std::size_t unsynced_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  Statistics statistics_ ABSL_GUARDED_BY(mutex_);
+
+  std::thread thread_;
+};
+
+}  // namespace contour::core

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "core/pipeline.h"
+
+#include <variant>
+
+#include "envoy/cluster.h"
+#include "envoy/endpoints.h"
+#include "envoy/names.h"
+#include "envoy/route.h"
+#include "envoy/secret.h"
+
+namespace contour::core {
+namespace {
+
+using xds::ResourceType;
+
+xds::Resource ToResource(envoy::Resource resource) {
+  return {.name = std::move(resource.name),
+          .bytes = std::move(resource.bytes),
+          .clusters = std::move(resource.clusters)};
+}
+
+xds::Part ToPart(envoy::Resource resource) {
+  return {.name = std::move(resource.name),
+          .bytes = std::move(resource.bytes),
+          .clusters = std::move(resource.clusters)};
+}
+
+void SetHead(envoy::Resource head, ResourceType type, xds::SnapshotEditor& editor) {
+  const std::string name = head.name;
+  editor.SetHead(type, name, std::move(head.bytes), std::move(head.clusters));
+}
+
+void Collect(const std::vector<graph::WeightedCluster>& weighted, std::map<std::string, graph::ClusterPtr>& clusters) {
+  for (const graph::WeightedCluster& one : weighted) clusters.emplace(envoy::ClusterName(*one.cluster), one.cluster);
+}
+
+// By name; the first of several with one name counts.
+std::map<std::string, graph::ClusterPtr> ClustersOf(const graph::VirtualHost& host) {
+  std::map<std::string, graph::ClusterPtr> clusters;
+  const auto collect = [&](const std::vector<graph::Route>& routes) {
+    for (const graph::Route& route : routes) {
+      if (const auto* action = std::get_if<graph::RouteAction>(&route.action)) Collect(action->clusters, clusters);
+    }
+  };
+  collect(host.http_routes);
+  if (host.secure) {
+    collect(host.secure->routes);
+    if (host.secure->tcp_proxy) Collect(host.secure->tcp_proxy->clusters, clusters);
+  }
+  return clusters;
+}
+
+}  // namespace
+
+Pipeline::Pipeline(Options options) : options_(std::move(options)), engine_(options_.graph) {}
+
+Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
+  graph::Engine::Update update = engine_.Apply(changes);
+  std::set<graph::ServiceKey> touched;
+  for (const api::Change& change : changes) {
+    for (graph::ServiceKey& service : endpoints_.Apply(change)) touched.insert(std::move(service));
+  }
+
+  xds::SnapshotEditor editor(snapshot_);
+  if (snapshot_ == nullptr) {
+    // Both exist from the start, with hosts or without.
+    SetHead(envoy::RouteConfigurationHead(envoy::kIngressHTTP), ResourceType::kRoutes, editor);
+    SetHead(envoy::RouteConfigurationHead(envoy::kIngressHTTPS), ResourceType::kRoutes, editor);
+    editor.Set(ResourceType::kListener, ToResource(envoy::StatsListener(options_.listeners)));
+  }
+  for (const std::string& host : update.hosts) UpdateHost(host, editor);
+  UpdateClusters(editor);
+  UpdateSecrets(editor);
+  UpdateAssignments(touched, editor);
+  UpdateListeners(editor);
+  snapshot_ = editor.Commit();
+  return {snapshot_, std::move(update.statuses), std::move(update.problems)};
+}
+
+void Pipeline::UpdateHost(const std::string& host, xds::SnapshotEditor& editor) {
+  HostState before;
+  if (const auto known = hosts_.find(host); known != hosts_.end()) {
+    before = std::move(known->second);
+    hosts_.erase(known);
+  }
+  HostState now;
+  now.virtual_host = engine_.FindVirtualHost(host);
+
+  envoy::VirtualHostResources routes;
+  std::optional<envoy::Resource> chain;
+  std::map<std::string, graph::ClusterPtr> clusters;
+  graph::ServingSecretPtr secret;
+  if (now.virtual_host != nullptr) {
+    routes = envoy::TranslateVirtualHost(*now.virtual_host);
+    chain = envoy::TranslateFilterChain(*now.virtual_host, options_.listeners);
+    clusters = ClustersOf(*now.virtual_host);
+    if (now.virtual_host->secure) secret = now.virtual_host->secure->secret;
+  }
+
+  const std::string name = envoy::VirtualHostName(host);
+  const auto set_routes = [&](std::string_view configuration, std::optional<envoy::Resource>& part) {
+    if (part) {
+      editor.SetPart(ResourceType::kRoutes, configuration, ToPart(std::move(*part)));
+    } else {
+      editor.RemovePart(ResourceType::kRoutes, configuration, name);
+    }
+  };
+  const bool had_http = before.virtual_host != nullptr && !before.virtual_host->http_routes.empty();
+  http_hosts_ += static_cast<std::size_t>(routes.http.has_value());
+  http_hosts_ -= static_cast<std::size_t>(had_http);
+  set_routes(envoy::kIngressHTTP, routes.http);
+  set_routes(envoy::kIngressHTTPS, routes.https);
+
+  now.filter_chain = chain.has_value();
+  https_hosts_ += static_cast<std::size_t>(now.filter_chain);
+  https_hosts_ -= static_cast<std::size_t>(before.filter_chain);
+  if (chain) {
+    editor.SetPart(ResourceType::kListener, envoy::kIngressHTTPS, ToPart(std::move(*chain)));
+  } else if (before.filter_chain) {
+    editor.RemovePart(ResourceType::kListener, envoy::kIngressHTTPS, host);
+  }
+
+  for (auto& [cluster_name, cluster] : clusters) {
+    now.clusters.insert(cluster_name);
+    clusters_.Set(cluster_name, host, std::move(cluster));
+  }
+  for (const std::string& cluster_name : before.clusters) {
+    if (!now.clusters.contains(cluster_name)) clusters_.Remove(cluster_name, host);
+  }
+  if (secret != nullptr) {
+    now.secret = envoy::SecretName(*secret);
+    secrets_.Set(now.secret, host, std::move(secret));
+  }
+  if (!before.secret.empty() && before.secret != now.secret) secrets_.Remove(before.secret, host);
+
+  if (now.virtual_host != nullptr) hosts_.emplace(host, std::move(now));
+}
+
+void Pipeline::UpdateClusters(xds::SnapshotEditor& editor) {
+  for (const std::string& name : clusters_.TakeDirty()) {
+    const graph::ClusterPtr* cluster = clusters_.Find(name);
+    const auto known = assignment_of_cluster_.find(name);
+    if (cluster == nullptr) {
+      editor.Remove(ResourceType::kCluster, name);
+      if (known != assignment_of_cluster_.end()) {
+        assignments_.Remove(known->second, name);
+        assignment_of_cluster_.erase(known);
+      }
+      continue;
+    }
+    envoy::ClusterResource translated = envoy::TranslateCluster(**cluster, options_.listeners.config_source);
+    xds::Resource resource = ToResource(std::move(translated.resource));
+    resource.warm_by = translated.warm_by == envoy::WarmBy::kAssignment ? xds::WarmBy::kAssignment
+                                                                        : xds::WarmBy::kAcknowledgement;
+    resource.assignment = translated.assignment.value_or("");
+    if (known != assignment_of_cluster_.end() && known->second != resource.assignment) {
+      assignments_.Remove(known->second, name);
+      assignment_of_cluster_.erase(known);
+    }
+    if (!resource.assignment.empty()) {
+      assignment_of_cluster_.insert_or_assign(name, resource.assignment);
+      assignments_.Set(resource.assignment, name,
+                       AssignmentKey{{(*cluster)->ns, (*cluster)->service}, (*cluster)->port_name});
+    }
+    editor.Set(ResourceType::kCluster, std::move(resource));
+  }
+}
+
+void Pipeline::UpdateSecrets(xds::SnapshotEditor& editor) {
+  for (const std::string& name : secrets_.TakeDirty()) {
+    if (const graph::ServingSecretPtr* secret = secrets_.Find(name)) {
+      editor.Set(ResourceType::kSecret, ToResource(envoy::TranslateSecret(**secret)));
+    } else {
+      editor.Remove(ResourceType::kSecret, name);
+    }
+  }
+}
+
+void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched, xds::SnapshotEditor& editor) {
+  std::set<std::string> dirty = assignments_.TakeDirty();
+  for (const graph::ServiceKey& service : touched) {
+    if (const auto used = assignments_of_service_.find(service); used != assignments_of_service_.end()) {
+      dirty.insert(used->second.begin(), used->second.end());
+    }
+  }
+  for (const std::string& name : dirty) {
+    const AssignmentKey* key = assignments_.Find(name);
+    const auto known = service_of_assignment_.find(name);
+    if (known != service_of_assignment_.end() && (key == nullptr || known->second != key->service)) {
+      const auto service = assignments_of_service_.find(known->second);
+      service->second.erase(name);
+      if (service->second.empty()) assignments_of_service_.erase(service);
+      service_of_assignment_.erase(known);
+    }
+    if (key == nullptr) {
+      editor.Remove(ResourceType::kEndpoints, name);
+      continue;
+    }
+    assignments_of_service_[key->service].insert(name);
+    service_of_assignment_.insert_or_assign(name, key->service);
+    editor.Set(ResourceType::kEndpoints,
+               ToResource(envoy::TranslateAssignment(endpoints_.Build(key->service, key->port_name))));
+  }
+}
+
+void Pipeline::UpdateListeners(xds::SnapshotEditor& editor) {
+  if (http_hosts_ > 0) {
+    editor.Set(ResourceType::kListener, ToResource(envoy::HTTPListener(options_.listeners)));
+  } else {
+    editor.Remove(ResourceType::kListener, envoy::kIngressHTTP);
+  }
+  if (https_hosts_ > 0) {
+    SetHead(envoy::HTTPSListenerHead(options_.listeners), ResourceType::kListener, editor);
+  } else {
+    editor.Remove(ResourceType::kListener, envoy::kIngressHTTPS);
+  }
+}
+
+}  // namespace contour::core

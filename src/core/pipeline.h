@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// From changes of objects to the next snapshot: derive, translate, commit; each step only for what changed.
+//
+//   Pipeline pipeline(options);
+//   Pipeline::Output output = pipeline.Apply(changes);
+//   if (output.snapshot != previous) server.Publish(output.snapshot);
+//
+// A pure function of the objects, except for speed: any history that ends in the same objects gives a snapshot of the
+// same version. One thread, no clock, no I/O.
+
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/source.h"
+#include "core/shared.h"
+#include "envoy/listener.h"
+#include "graph/endpoints.h"
+#include "graph/engine.h"
+#include "xds/snapshot.h"
+
+namespace contour::core {
+
+class Pipeline {
+ public:
+  struct Options {
+    graph::Options graph;
+    envoy::ListenerOptions listeners;
+  };
+  explicit Pipeline(Options options);
+
+  struct Output {
+    xds::SnapshotPtr snapshot;  // never null; the previous one if no byte changed
+    std::vector<std::pair<api::ObjectRef, std::optional<graph::Status>>> statuses;  // see Engine::Update
+    std::vector<graph::Problem> problems;
+  };
+  Output Apply(const std::vector<api::Change>& changes);
+
+  const graph::Engine& engine() const { return engine_; }
+
+ private:
+  // What a host has in the snapshot, so that it can be taken out again.
+  struct HostState {
+    graph::VirtualHostPtr virtual_host;
+    std::set<std::string> clusters;  // names
+    std::string secret;              // name; empty: none
+    bool filter_chain = false;
+  };
+  // An assignment in use.
+  struct AssignmentKey {
+    graph::ServiceKey service;
+    std::string port_name;
+  };
+
+  void UpdateHost(const std::string& host, xds::SnapshotEditor& editor);
+  void UpdateClusters(xds::SnapshotEditor& editor);
+  void UpdateSecrets(xds::SnapshotEditor& editor);
+  void UpdateAssignments(const std::set<graph::ServiceKey>& touched, xds::SnapshotEditor& editor);
+  void UpdateListeners(xds::SnapshotEditor& editor);
+
+  Options options_;
+  graph::Engine engine_;
+  graph::EndpointIndex endpoints_;
+
+  std::map<std::string, HostState, std::less<>> hosts_;
+  std::size_t http_hosts_ = 0;   // with routes on plain HTTP
+  std::size_t https_hosts_ = 0;  // with a filter chain
+  Shared<graph::ClusterPtr> clusters_;              // used by hosts
+  Shared<graph::ServingSecretPtr> secrets_;         // used by hosts
+  Shared<AssignmentKey> assignments_;               // used by clusters
+  std::map<std::string, std::string> assignment_of_cluster_;
+  std::map<graph::ServiceKey, std::set<std::string>> assignments_of_service_;  // names in use
+  std::map<std::string, graph::ServiceKey> service_of_assignment_;             // the inverse
+
+  xds::SnapshotPtr snapshot_;
+};
+
+}  // namespace contour::core
