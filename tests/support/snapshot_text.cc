@@ -28,6 +28,13 @@ std::string ToJson(const xds::TypeInfo& type, const std::string& bytes) {
   return status.ok() ? json : "\"" + status.ToString() + "\"";
 }
 
+// JSON loads in flow style; a difference is read line by line.
+YAML::Node Block(YAML::Node node) {
+  if (node.IsMap() || node.IsSequence()) node.SetStyle(YAML::EmitterStyle::Block);
+  for (auto child : node) Block(node.IsMap() ? child.second : child);
+  return node;
+}
+
 }  // namespace
 
 std::string SnapshotText(const xds::Snapshot& snapshot) {
@@ -36,11 +43,12 @@ std::string SnapshotText(const xds::Snapshot& snapshot) {
   for (const xds::TypeInfo& type : xds::kTypes) {
     std::map<std::string, std::string> resources;
     snapshot.table(type.type).ForEach([&](const xds::ResourcePtr& resource) {
+      if (type.type == xds::ResourceType::kListener && resource->name == "stats-health") return;
       resources[resource->name] = ToJson(type, xds::Assemble(type.type, *resource));
     });
     if (resources.empty()) continue;
     text << YAML::Key << std::string(type.name) << YAML::Value << YAML::BeginSeq;
-    for (const auto& [name, json] : resources) text << YAML::Load(json);
+    for (const auto& [name, json] : resources) text << Block(YAML::Load(json));
     text << YAML::EndSeq;
   }
   text << YAML::EndMap;
