@@ -20,6 +20,7 @@
 #include "cmd/command.h"
 #include "cmd/lifecycle.h"
 #include "core/core.h"
+#include "envoy/adapt.h"
 #include "file/manifest_source.h"
 #include "kube/cluster_source.h"
 #include "kube/credentials.h"
@@ -70,6 +71,17 @@ absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const Flags& flags) {
         "of them");
   }
   return std::optional(xds::TLSFiles{flags.cert_file, flags.key_file, flags.ca_file});
+}
+
+// Resources are translated for the aggregated stream; to an Envoy with a stream per type they must name the gRPC cluster.
+std::string AdaptToStream(xds::ResourceType type, std::string_view bytes, xds::StreamMode mode) {
+  const envoy::ConfigSource source =
+      mode == xds::StreamMode::kDelta ? envoy::ConfigSource::kDeltaGrpc : envoy::ConfigSource::kGrpc;
+  switch (type) {
+    case xds::ResourceType::kCluster: return envoy::AdaptCluster(bytes, source);
+    case xds::ResourceType::kListener: return envoy::AdaptListener(bytes, source);
+    default: return std::string(bytes);
+  }
 }
 
 // One source of objects, of either kind.
@@ -170,7 +182,7 @@ absl::StatusOr<int> Run(const Flags& flags) {
   CONTOUR_ASSIGN_OR_RETURN(const std::optional<xds::TLSFiles> tls, TLSOf(flags));
   CONTOUR_ASSIGN_OR_RETURN(Source source, MakeSource(flags));
 
-  xds::Server server({.address = flags.xds_address, .port = flags.xds_port, .tls = tls});
+  xds::Server server({.address = flags.xds_address, .port = flags.xds_port, .tls = tls, .adapt = AdaptToStream});
   StatusReport report(flags.status_dir);
   core::Core::Options options;
   options.pipeline.listeners = flags.listeners;

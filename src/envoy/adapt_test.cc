@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "envoy/adapt.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "envoy/cluster.h"
+#include "envoy/listener.h"
+#include "envoy/testing.h"
+
+namespace contour::envoy {
+namespace {
+
+graph::VirtualHost SecureHost() {
+  graph::VirtualHost host;
+  host.host = "foo.com";
+  graph::VirtualHost::Secure secure;
+  secure.secret = std::make_shared<const graph::ServingSecret>(graph::ServingSecret{"default", "tls", "c", "k"});
+  host.secure = std::move(secure);
+  return host;
+}
+
+std::string ListenerBytes(ConfigSource source) {
+  const ListenerOptions options{.config_source = source};
+  std::string bytes = HTTPSListenerHead(options).bytes;
+  AppendPart(kFilterChainsField, TranslateFilterChain(SecureHost(), options)->bytes, &bytes);
+  return bytes;
+}
+
+// What is adapted is what would have been translated for that mode.
+TEST(Adapt, EqualsTheTranslationForTheMode) {
+  const graph::Cluster cluster = TestCluster();
+  const std::string for_ads = TranslateCluster(cluster, ConfigSource::kAds).resource.bytes;
+  for (const ConfigSource source : {ConfigSource::kGrpc, ConfigSource::kDeltaGrpc}) {
+    EXPECT_EQ(AdaptCluster(for_ads, source), TranslateCluster(cluster, source).resource.bytes);
+    // The right side is adapted to what it is already, which only puts its fields in the order of their numbers.
+    EXPECT_EQ(AdaptListener(ListenerBytes(ConfigSource::kAds), source), AdaptListener(ListenerBytes(source), source));
+    EXPECT_EQ(AdaptListener(HTTPListener({}).bytes, source), HTTPListener({.config_source = source}).bytes);
+    EXPECT_EQ(AdaptListener(StatsListener({}).bytes, source), StatsListener({}).bytes);
+  }
+}
+
+TEST(Adapt, LeavesOtherThingsAlone) {
+  graph::Cluster external = TestCluster();
+  external.external_name = "example.com";
+  const std::string bytes = TranslateCluster(external, ConfigSource::kAds).resource.bytes;
+  EXPECT_EQ(AdaptCluster(bytes, ConfigSource::kGrpc), bytes);
+  EXPECT_EQ(AdaptCluster("\xff\xff", ConfigSource::kGrpc), "\xff\xff");
+  EXPECT_EQ(AdaptListener("\xff\xff", ConfigSource::kGrpc), "\xff\xff");
+}
+
+}  // namespace
+}  // namespace contour::envoy
