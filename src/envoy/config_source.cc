@@ -11,6 +11,7 @@ namespace contour::envoy {
 namespace core = ::envoy::config::core::v3;
 
 void SetConfigSource(ConfigSource source, core::ConfigSource* message) {
+  message->Clear();
   message->set_resource_api_version(core::V3);
   if (source == ConfigSource::kAds) {
     message->mutable_ads();
