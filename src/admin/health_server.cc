@@ -42,7 +42,8 @@ class HealthServer::Impl {
     } else if (!server_.bind_to_port(address_, port_)) {
       bound = -1;
     }
-    if (bound < 0) return Unavailable("--http-address, --http-port: can't listen on {}:{}", address_, port_);
+    if (bound < 0)
+      return Unavailable("--http-address, --http-port: can't listen on {}:{}", address_, port_);
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     // A stop() before the loop has begun would be lost, and Stop() would wait for ever.
     while (!server_.is_running()) std::this_thread::yield();

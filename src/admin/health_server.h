@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The HTTP port for the kubelet and for Prometheus: /healthz (alive), /readyz (synced and built), /metrics.
+// The HTTP port for the kubelet and for Prometheus: /healthz (alive), /readyz (synced and built),
+// /metrics.
 
 #pragma once
 

@@ -10,7 +10,8 @@ namespace {
 
 TEST(HealthServer, AnswersAliveReadyAndMetrics) {
   std::string reason = "not synced";
-  HealthServer server("127.0.0.1", 0, {.not_ready = [&] { return reason; }, .metrics = [] { return "up 1\n"; }});
+  HealthServer server("127.0.0.1", 0,
+                      {.not_ready = [&] { return reason; }, .metrics = [] { return "up 1\n"; }});
   const auto port = server.Start();
   ASSERT_TRUE(port.ok()) << port.status();
   httplib::Client client("127.0.0.1", *port);
@@ -24,13 +25,16 @@ TEST(HealthServer, AnswersAliveReadyAndMetrics) {
 }
 
 TEST(HealthServer, NamesAPortThatIsTaken) {
-  HealthServer first("127.0.0.1", 0, {.not_ready = [] { return ""; }, .metrics = [] { return ""; }});
+  HealthServer first("127.0.0.1", 0,
+                     {.not_ready = [] { return ""; }, .metrics = [] { return ""; }});
   const auto port = first.Start();
   ASSERT_TRUE(port.ok());
-  HealthServer second("192.0.2.1", *port, {.not_ready = [] { return ""; }, .metrics = [] { return ""; }});
+  HealthServer second("192.0.2.1", *port,
+                      {.not_ready = [] { return ""; }, .metrics = [] { return ""; }});
   const auto taken = second.Start();
   ASSERT_FALSE(taken.ok());
-  EXPECT_NE(taken.status().ToString().find("192.0.2.1:" + std::to_string(*port)), std::string::npos);
+  EXPECT_NE(taken.status().ToString().find("192.0.2.1:" + std::to_string(*port)),
+            std::string::npos);
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ namespace contour::admin {
 
 struct MetricsText::Families {
   // The series to fill in, of the family `name`.
-  prometheus::ClientMetric& Add(const std::string& name, const std::string& help, prometheus::MetricType type,
-                                const Labels& labels) {
+  prometheus::ClientMetric& Add(const std::string& name, const std::string& help,
+                                prometheus::MetricType type, const Labels& labels) {
     if (list.empty() || list.back().name != name) {
       prometheus::MetricFamily family;
       family.name = name;
@@ -32,11 +32,13 @@ struct MetricsText::Families {
 MetricsText::MetricsText() : families_(std::make_unique<Families>()) {}
 MetricsText::~MetricsText() = default;
 
-void MetricsText::Gauge(const std::string& name, const std::string& help, const Labels& labels, double value) {
+void MetricsText::Gauge(const std::string& name, const std::string& help, const Labels& labels,
+                        double value) {
   families_->Add(name, help, prometheus::MetricType::Gauge, labels).gauge.value = value;
 }
 
-void MetricsText::Counter(const std::string& name, const std::string& help, const Labels& labels, double value) {
+void MetricsText::Counter(const std::string& name, const std::string& help, const Labels& labels,
+                          double value) {
   families_->Add(name, help, prometheus::MetricType::Counter, labels).counter.value = value;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Metrics in Prometheus' text format, made when they are asked for out of what the rooms count. A series of something
-// that vanished is thereby gone.
+// Metrics in Prometheus' text format, made when they are asked for out of what the rooms count. A
+// series of something that vanished is thereby gone.
 //
 //   MetricsText text;
 //   text.Gauge("contour_xds_streams", "Open xDS streams", {}, 3);
@@ -25,7 +25,8 @@ class MetricsText {
 
   // Series of one name are given one after the other, with the same help text.
   void Gauge(const std::string& name, const std::string& help, const Labels& labels, double value);
-  void Counter(const std::string& name, const std::string& help, const Labels& labels, double value);
+  void Counter(const std::string& name, const std::string& help, const Labels& labels,
+               double value);
 
   std::string String() const;
 

@@ -20,9 +20,9 @@ struct Case {
 
 TEST(ParseDuration, FollowsGo) {
   const Case cases[] = {
-      {"1m30s", 90s},  {"250ms", 250ms}, {"0", 0s},        {"0s", 0s},          {"-5s", -5s},
-      {"1.5s", 1500ms}, {"90", {}},      {"", {}},         {"infinity", {}},    {"inf", {}},
-      {"peanut", {}},  {"1h", 60min},    {"9999999h", {}}, {"1s ", {}},
+      {"1m30s", 90s},   {"250ms", 250ms}, {"0", 0s},        {"0s", 0s},       {"-5s", -5s},
+      {"1.5s", 1500ms}, {"90", {}},       {"", {}},         {"infinity", {}}, {"inf", {}},
+      {"peanut", {}},   {"1h", 60min},    {"9999999h", {}}, {"1s ", {}},
   };
   for (const Case& c : cases) EXPECT_EQ(ParseDuration(c.text), c.want) << c.text;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hash of content: the same bytes give the same value in every process and replica (versions are made of it).
+// Hash of content: the same bytes give the same value in every process and replica (versions are
+// made of it).
 
 #pragma once
 
@@ -10,8 +11,9 @@
 
 namespace contour {
 
-// 128 bits of XXH3. Hashes of the members of a set may be added and subtracted, which gives the hash of the set in
-// time that follows the change: addition is modulo 2^64 in each half and doesn't depend on the order.
+// 128 bits of XXH3. Hashes of the members of a set may be added and subtracted, which gives the
+// hash of the set in time that follows the change: addition is modulo 2^64 in each half and doesn't
+// depend on the order.
 struct Hash128 {
   std::uint64_t high = 0;
   std::uint64_t low = 0;

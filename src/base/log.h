@@ -3,7 +3,8 @@
 //
 //   log::Info("file", "manifest applied", {{"path", path}, {"objects", count}});
 //
-// Only the rooms at the edges log; graph/ and envoy/ return what they have to say. Never give it Secret data.
+// Only the rooms at the edges log; graph/ and envoy/ return what they have to say. Never give it
+// Secret data.
 
 #pragma once
 

@@ -49,9 +49,10 @@ inline std::string_view Message(const absl::Status& status) {
 #define CONTOUR_CONCAT_INNER(a, b) a##b
 #define CONTOUR_CONCAT(a, b) CONTOUR_CONCAT_INNER(a, b)
 
-#define CONTOUR_RETURN_IF_ERROR(expression)              \
-  do {                                                   \
-    if (absl::Status contour_status_ = (expression); !contour_status_.ok()) return contour_status_; \
+#define CONTOUR_RETURN_IF_ERROR(expression)                                 \
+  do {                                                                      \
+    if (absl::Status contour_status_ = (expression); !contour_status_.ok()) \
+      return contour_status_;                                               \
   } while (false)
 
 #define CONTOUR_ASSIGN_OR_RETURN(declaration, expression) \

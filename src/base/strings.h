@@ -14,13 +14,16 @@ namespace contour {
 // Hash for maps keyed by std::string that are looked up by std::string_view without a copy.
 struct StringHash {
   using is_transparent = void;
-  std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>{}(text);
+  }
 };
 template <typename Value>
 using StringMap = std::unordered_map<std::string, Value, StringHash, std::equal_to<>>;
 using StringSet = std::unordered_set<std::string, StringHash, std::equal_to<>>;
 
-// Go's %q: in double quotes, with `"` and `\` escaped and control characters as \n, \t, \x... Status texts use it.
+// Go's %q: in double quotes, with `"` and `\` escaped and control characters as \n, \t, \x...
+// Status texts use it.
 std::string Quote(std::string_view text);
 
 // The text between separators, white space trimmed, empty pieces left out: " a, ,b" → {"a", "b"}.

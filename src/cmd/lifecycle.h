@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The life of a serving process as events on its main thread: what is to be done next, or that it is to end.
+// The life of a serving process as events on its main thread: what is to be done next, or that it
+// is to end.
 
 #pragma once
 
@@ -14,7 +15,8 @@ namespace contour::cmd {
 // SIGTERM and SIGINT end Run(); a second one ends the process at once.
 class Lifecycle {
  public:
-  // Blocks the two signals in this thread and in those it will start; so make it before any other thread.
+  // Blocks the two signals in this thread and in those it will start; so make it before any other
+  // thread.
   Lifecycle();
   ~Lifecycle();
   Lifecycle(const Lifecycle&) = delete;

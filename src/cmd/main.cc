@@ -19,6 +19,7 @@ struct Row {
 constexpr Row kCommands[] = {
     {"serve", "watch Kubernetes objects and serve Envoys over xDS", Serve},
     {"bootstrap", "write the bootstrap file of an Envoy that is served by contour", Bootstrap},
+    {"cli", "print what an xDS server sends", Cli},
     {"version", "print the version", Version},
 };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// serve: wires the rooms. Objects come from a source, go through the core thread, and leave as snapshots to the xDS
-// server and as statuses.
+// serve: wires the rooms. Objects come from a source, go through the core thread, and leave as
+// snapshots to the xDS server and as statuses.
 //
-// Order of the start: health port (alive, not ready) → core → source → first build → xDS port → ready.
-// Order of the stop: not ready → source → streams told and closed → core → health port.
+//   start: health port (alive, not ready) → core → source → first build → xDS port → ready
+//   stop: not ready → source → streams told and closed → core → health port
 
 #include <fmt/core.h>
 
@@ -58,29 +58,39 @@ struct Flags {
 absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const Flags& flags) {
   const int given = !flags.ca_file.empty() + !flags.cert_file.empty() + !flags.key_file.empty();
   if (flags.insecure) {
-    log::Warning(kContext, "the xDS port is INSECURE: anybody who reaches it can read every route and private key",
-                 {{"cure", "--contour-cafile, --contour-cert-file and --contour-key-file instead of --insecure"}});
+    log::Warning(
+        kContext,
+        "the xDS port is INSECURE: anybody who reaches it can read every route and private key",
+        {{"cure",
+          "--contour-cafile, --contour-cert-file and --contour-key-file instead of --insecure"}});
     return std::optional<xds::TLSFiles>();
   }
   if (given == 0) {
-    return InvalidArgument("no TLS parameters and --insecure not supplied. You must supply one or the other");
+    return InvalidArgument(
+        "no TLS parameters and --insecure not supplied. You must supply one or the other");
   }
   if (given != 3) {
     return InvalidArgument(
-        "you must supply all three TLS parameters - --contour-cafile, --contour-cert-file, --contour-key-file, or none "
+        "you must supply all three TLS parameters - --contour-cafile, --contour-cert-file, "
+        "--contour-key-file, or none "
         "of them");
   }
   return std::optional(xds::TLSFiles{flags.cert_file, flags.key_file, flags.ca_file});
 }
 
-// Resources are translated for the aggregated stream; to an Envoy with a stream per type they must name the gRPC cluster.
+// Resources are translated for the aggregated stream; to an Envoy with a stream per type they must
+// name the gRPC cluster.
 std::string AdaptToStream(xds::ResourceType type, std::string_view bytes, xds::StreamMode mode) {
-  const envoy::ConfigSource source =
-      mode == xds::StreamMode::kDelta ? envoy::ConfigSource::kDeltaGrpc : envoy::ConfigSource::kGrpc;
+  const envoy::ConfigSource source = mode == xds::StreamMode::kDelta
+                                         ? envoy::ConfigSource::kDeltaGrpc
+                                         : envoy::ConfigSource::kGrpc;
   switch (type) {
-    case xds::ResourceType::kCluster: return envoy::AdaptCluster(bytes, source);
-    case xds::ResourceType::kListener: return envoy::AdaptListener(bytes, source);
-    default: return std::string(bytes);
+    case xds::ResourceType::kCluster:
+      return envoy::AdaptCluster(bytes, source);
+    case xds::ResourceType::kListener:
+      return envoy::AdaptListener(bytes, source);
+    default:
+      return std::string(bytes);
   }
 }
 
@@ -106,14 +116,16 @@ absl::StatusOr<Source> MakeSource(const Flags& flags) {
     source.manifests = std::make_unique<file::ManifestSource>(flags.manifests);
     return source;
   }
-  CONTOUR_ASSIGN_OR_RETURN(kube::ServerConfig server, kube::LoadServerConfig({.in_cluster = flags.in_cluster,
-                                                                              .kubeconfig = flags.kubeconfig}));
+  CONTOUR_ASSIGN_OR_RETURN(
+      kube::ServerConfig server,
+      kube::LoadServerConfig({.in_cluster = flags.in_cluster, .kubeconfig = flags.kubeconfig}));
   CONTOUR_ASSIGN_OR_RETURN(std::shared_ptr<kube::Credentials> credentials,
                            kube::Credentials::Create(std::move(server)));
   kube::ClusterSourceOptions options;
   options.watch_namespaces = SplitList(flags.watch_namespaces);
   options.secret_namespaces = SplitList(flags.root_namespaces);
-  source.cluster = std::make_unique<kube::ClusterSource>(std::move(credentials), std::move(options));
+  source.cluster =
+      std::make_unique<kube::ClusterSource>(std::move(credentials), std::move(options));
   return source;
 }
 
@@ -127,18 +139,27 @@ class StatusReport {
   void Report(const core::Pipeline::Output& output) {
     for (const auto& [ref, status] : output.statuses) {
       if (status) {
-        log::Info("status", "status", {{"kind", api::KindName(ref.kind)}, {"namespace", ref.ns}, {"name", ref.name},
-                                       {"status", status->current_status}, {"description", status->description}});
+        log::Info("status", "status",
+                  {{"kind", api::KindName(ref.kind)},
+                   {"namespace", ref.ns},
+                   {"name", ref.name},
+                   {"status", status->current_status},
+                   {"description", status->description}});
       }
       if (!files_) continue;
       if (const absl::Status written = files_->Write(ref, status); !written.ok()) {
-        log::Error("status", "failed to set status", {{"kind", api::KindName(ref.kind)}, {"namespace", ref.ns},
-                                                      {"name", ref.name}, {"error", Message(written)}});
+        log::Error("status", "failed to set status",
+                   {{"kind", api::KindName(ref.kind)},
+                    {"namespace", ref.ns},
+                    {"name", ref.name},
+                    {"error", Message(written)}});
       }
     }
     for (const graph::Problem& problem : output.problems) {
-      log::Warning("graph", problem.text, {{"kind", api::KindName(problem.object.kind)},
-                                           {"namespace", problem.object.ns}, {"name", problem.object.name}});
+      log::Warning("graph", problem.text,
+                   {{"kind", api::KindName(problem.object.kind)},
+                    {"namespace", problem.object.ns},
+                    {"name", problem.object.name}});
     }
   }
 
@@ -154,18 +175,21 @@ std::string Metrics(const core::Core& core, const xds::Server& server) {
                static_cast<double>(work.batches));
   text.Counter("contour_core_changes_total", "Changes of objects that were taken in", {},
                static_cast<double>(work.changes));
-  text.Counter("contour_core_busy_seconds_total", "Time in derivation, translation and publishing", {},
-               std::chrono::duration<double>(work.busy).count());
+  text.Counter("contour_core_busy_seconds_total", "Time in derivation, translation and publishing",
+               {}, std::chrono::duration<double>(work.busy).count());
   const xds::Metrics streams = server.GetMetrics();
   text.Gauge("contour_xds_envoys", "Connected Envoys", {}, static_cast<double>(streams.sessions));
   text.Gauge("contour_xds_streams", "Open xDS streams", {}, static_cast<double>(streams.streams));
-  text.Gauge("contour_xds_held", "Virtual hosts and other resources that wait for their clusters to be warm", {},
+  text.Gauge("contour_xds_held",
+             "Virtual hosts and other resources that wait for their clusters to be warm", {},
              static_cast<double>(streams.held));
   text.Counter("contour_xds_released_total", "Of these, those that a time-out released", {},
                static_cast<double>(streams.counters.released));
-  text.Counter("contour_xds_sent_bytes_total", "Bytes of xDS responses", {}, static_cast<double>(streams.bytes));
+  text.Counter("contour_xds_sent_bytes_total", "Bytes of xDS responses", {},
+               static_cast<double>(streams.bytes));
   for (const xds::TypeInfo& type : xds::kTypes) {
-    text.Counter("contour_xds_responses_total", "xDS responses sent", {{"type", std::string(type.name)}},
+    text.Counter("contour_xds_responses_total", "xDS responses sent",
+                 {{"type", std::string(type.name)}},
                  static_cast<double>(streams.counters.responses[xds::Index(type.type)]));
   }
   for (const xds::TypeInfo& type : xds::kTypes) {
@@ -182,7 +206,8 @@ absl::StatusOr<int> Run(const Flags& flags) {
   CONTOUR_ASSIGN_OR_RETURN(const std::optional<xds::TLSFiles> tls, TLSOf(flags));
   CONTOUR_ASSIGN_OR_RETURN(Source source, MakeSource(flags));
 
-  xds::Server server({.address = flags.xds_address, .port = flags.xds_port, .tls = tls, .adapt = AdaptToStream});
+  xds::Server server(
+      {.address = flags.xds_address, .port = flags.xds_port, .tls = tls, .adapt = AdaptToStream});
   StatusReport report(flags.status_dir);
   core::Core::Options options;
   options.pipeline.listeners = flags.listeners;
@@ -211,14 +236,14 @@ absl::StatusOr<int> Run(const Flags& flags) {
     if (first) lifecycle.Post(open_port);
   });
 
-  admin::HealthServer health(
-      flags.http_address, flags.http_port,
-      {.not_ready =
-           [&] {
-             if (serving) return std::string();
-             return std::string(core.built() ? "the xDS port is closed" : "objects are not synced yet");
-           },
-       .metrics = [&] { return Metrics(core, server); }});
+  admin::HealthServer health(flags.http_address, flags.http_port,
+                             {.not_ready =
+                                  [&] {
+                                    if (serving) return std::string();
+                                    return std::string(core.built() ? "the xDS port is closed"
+                                                                    : "objects are not synced yet");
+                                  },
+                              .metrics = [&] { return Metrics(core, server); }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
 
   core.Start();
@@ -242,32 +267,41 @@ std::function<int()> Serve(CLI::App& app) {
   const auto option = [&](const char* name, auto& value, const char* text) {
     return app.add_option(name, value, text)->capture_default_str();
   };
-  option("--manifests", flags->manifests, "read objects from the YAML and JSON files below this folder, not a cluster");
-  option("--status-dir", flags->status_dir, "also write the statuses of objects to files below this folder");
+  option("--manifests", flags->manifests,
+         "read objects from the YAML and JSON files below this folder, not a cluster");
+  option("--status-dir", flags->status_dir,
+         "also write the statuses of objects to files below this folder");
   app.add_flag("--incluster,!--no-incluster", flags->in_cluster, "use the pod's service account");
   option("--kubeconfig", flags->kubeconfig, "path of a kubeconfig file, when not in a cluster");
   option("--ingressroute-root-namespaces", flags->root_namespaces,
          "comma list of namespaces in which root IngressRoutes may live; empty: all");
-  option("--watch-namespaces", flags->watch_namespaces, "comma list of namespaces to watch; empty: all");
+  option("--watch-namespaces", flags->watch_namespaces,
+         "comma list of namespaces to watch; empty: all");
   option("--ingress-class-name", flags->ingress_class, "ingress class to serve; empty: contour");
   option("--xds-address", flags->xds_address, "address of the xDS server");
   option("--xds-port", flags->xds_port, "port of the xDS server");
   app.add_flag("--insecure", flags->insecure, "serve xDS without TLS");
   option("--contour-cafile", flags->ca_file, "CA that must have signed the certificates of Envoys")
       ->envname("CONTOUR_CAFILE");
-  option("--contour-cert-file", flags->cert_file, "certificate of the xDS server")->envname("CONTOUR_CERT_FILE");
-  option("--contour-key-file", flags->key_file, "key of that certificate")->envname("CONTOUR_KEY_FILE");
+  option("--contour-cert-file", flags->cert_file, "certificate of the xDS server")
+      ->envname("CONTOUR_CERT_FILE");
+  option("--contour-key-file", flags->key_file, "key of that certificate")
+      ->envname("CONTOUR_KEY_FILE");
   option("--http-address", flags->http_address, "address of health and metrics");
   option("--http-port", flags->http_port, "port of health and metrics");
   envoy::ListenerOptions& listeners = flags->listeners;
-  option("--stats-address", listeners.stats_address, "address of Envoy's stats and health listener");
+  option("--stats-address", listeners.stats_address,
+         "address of Envoy's stats and health listener");
   option("--stats-port", listeners.stats_port, "port of Envoy's stats and health listener");
-  option("--envoy-service-http-address", listeners.http_address, "address of Envoy's HTTP listener");
+  option("--envoy-service-http-address", listeners.http_address,
+         "address of Envoy's HTTP listener");
   option("--envoy-service-http-port", listeners.http_port, "port of Envoy's HTTP listener");
-  option("--envoy-service-https-address", listeners.https_address, "address of Envoy's HTTPS listener");
+  option("--envoy-service-https-address", listeners.https_address,
+         "address of Envoy's HTTPS listener");
   option("--envoy-service-https-port", listeners.https_port, "port of Envoy's HTTPS listener");
   option("--envoy-http-access-log", listeners.http_access_log, "access log of the HTTP listener");
-  option("--envoy-https-access-log", listeners.https_access_log, "access log of the HTTPS listener");
+  option("--envoy-https-access-log", listeners.https_access_log,
+         "access log of the HTTPS listener");
   app.add_flag("--use-proxy-protocol,!--no-use-proxy-protocol", listeners.use_proxy_protocol,
                "expect the PROXY protocol on both ingress listeners");
   app.add_flag("--debug,-d", flags->debug, "log more");

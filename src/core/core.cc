@@ -53,7 +53,8 @@ void Core::Enqueue(std::vector<api::Change> changes) {
     if (queue_.empty()) {
       queue_ = std::move(changes);
     } else {
-      queue_.insert(queue_.end(), std::make_move_iterator(changes.begin()), std::make_move_iterator(changes.end()));
+      queue_.insert(queue_.end(), std::make_move_iterator(changes.begin()),
+                    std::make_move_iterator(changes.end()));
     }
   }
   wake_.SignalAll();

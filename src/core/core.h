@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The core thread: takes the changes of all sources, runs the pipeline, hands on the results.
 //
-//   Core core(options, sources, [&](const Pipeline::Output& output) { server.Publish(output.snapshot); … });
+//   Core core(options, [&](const Pipeline::Output& output) { server.Publish(output.snapshot); });
+//   api::Sink& sink = core.AddSource();
 //   core.Start();
-//   source.Start(core.AddSource());   // from its own thread it calls Apply and Synced
+//   source.Start(sink);  // from its own thread it calls Apply and Synced
 //   …
 //   core.Stop();
 //
-// There is no fixed hold-off: the first change goes at once, and what arrives while it is worked on forms the next
-// batch. `floor` is the least time between the beginnings of two batches, against storms.
+// There is no fixed hold-off: the first change goes at once, and what arrives while it is worked on
+// forms the next batch. `floor` is the least time between the beginnings of two batches, against
+// storms.
 //
-// Nothing is handed on before every source has said Synced; what came until then is one batch, the first build.
+// Nothing is handed on before every source has said Synced; what came until then is one batch, the
+// first build.
 
 #pragma once
 
@@ -44,11 +47,13 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  // A door for one more source; before Start. Lives as long as the core. Its calls return at once, from any thread.
+  // A door for one more source; before Start. Lives as long as the core. Its calls return at once,
+  // from any thread.
   api::Sink& AddSource();
 
   void Start();
-  // Refuses new work, ends what is under way, joins. Changes still queued are dropped: they are in the sources.
+  // Refuses new work, ends what is under way, joins. Changes still queued are dropped: they are in
+  // the sources.
   void Stop();
 
   bool built() const { return built_; }  // the first build is done

@@ -32,8 +32,10 @@ void SetHead(envoy::Resource head, ResourceType type, xds::SnapshotEditor& edito
   editor.SetHead(type, name, std::move(head.bytes), std::move(head.clusters));
 }
 
-void Collect(const std::vector<graph::WeightedCluster>& weighted, std::map<std::string, graph::ClusterPtr>& clusters) {
-  for (const graph::WeightedCluster& one : weighted) clusters.emplace(envoy::ClusterName(*one.cluster), one.cluster);
+void Collect(const std::vector<graph::WeightedCluster>& weighted,
+             std::map<std::string, graph::ClusterPtr>& clusters) {
+  for (const graph::WeightedCluster& one : weighted)
+    clusters.emplace(envoy::ClusterName(*one.cluster), one.cluster);
 }
 
 // By name; the first of several with one name counts.
@@ -41,7 +43,8 @@ std::map<std::string, graph::ClusterPtr> ClustersOf(const graph::VirtualHost& ho
   std::map<std::string, graph::ClusterPtr> clusters;
   const auto collect = [&](const std::vector<graph::Route>& routes) {
     for (const graph::Route& route : routes) {
-      if (const auto* action = std::get_if<graph::RouteAction>(&route.action)) Collect(action->clusters, clusters);
+      if (const auto* action = std::get_if<graph::RouteAction>(&route.action))
+        Collect(action->clusters, clusters);
     }
   };
   collect(host.http_routes);
@@ -100,7 +103,8 @@ void Pipeline::UpdateHost(const std::string& host, xds::SnapshotEditor& editor) 
   }
 
   const std::string name = envoy::VirtualHostName(host);
-  const auto set_routes = [&](std::string_view configuration, std::optional<envoy::Resource>& part) {
+  const auto set_routes = [&](std::string_view configuration,
+                              std::optional<envoy::Resource>& part) {
     if (part) {
       editor.SetPart(ResourceType::kRoutes, configuration, ToPart(std::move(*part)));
     } else {
@@ -150,10 +154,12 @@ void Pipeline::UpdateClusters(xds::SnapshotEditor& editor) {
       }
       continue;
     }
-    envoy::ClusterResource translated = envoy::TranslateCluster(**cluster, options_.listeners.config_source);
+    envoy::ClusterResource translated =
+        envoy::TranslateCluster(**cluster, options_.listeners.config_source);
     xds::Resource resource = ToResource(std::move(translated.resource));
-    resource.warm_by = translated.warm_by == envoy::WarmBy::kAssignment ? xds::WarmBy::kAssignment
-                                                                        : xds::WarmBy::kAcknowledgement;
+    resource.warm_by = translated.warm_by == envoy::WarmBy::kAssignment
+                           ? xds::WarmBy::kAssignment
+                           : xds::WarmBy::kAcknowledgement;
     resource.assignment = translated.assignment.value_or("");
     if (known != assignment_of_cluster_.end() && known->second != resource.assignment) {
       assignments_.Remove(known->second, name);
@@ -178,17 +184,20 @@ void Pipeline::UpdateSecrets(xds::SnapshotEditor& editor) {
   }
 }
 
-void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched, xds::SnapshotEditor& editor) {
+void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
+                                 xds::SnapshotEditor& editor) {
   std::set<std::string> dirty = assignments_.TakeDirty();
   for (const graph::ServiceKey& service : touched) {
-    if (const auto used = assignments_of_service_.find(service); used != assignments_of_service_.end()) {
+    if (const auto used = assignments_of_service_.find(service);
+        used != assignments_of_service_.end()) {
       dirty.insert(used->second.begin(), used->second.end());
     }
   }
   for (const std::string& name : dirty) {
     const AssignmentKey* key = assignments_.Find(name);
     const auto known = service_of_assignment_.find(name);
-    if (known != service_of_assignment_.end() && (key == nullptr || known->second != key->service)) {
+    if (known != service_of_assignment_.end() &&
+        (key == nullptr || known->second != key->service)) {
       const auto service = assignments_of_service_.find(known->second);
       service->second.erase(name);
       if (service->second.empty()) assignments_of_service_.erase(service);
@@ -200,8 +209,9 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched, xds
     }
     assignments_of_service_[key->service].insert(name);
     service_of_assignment_.insert_or_assign(name, key->service);
-    editor.Set(ResourceType::kEndpoints,
-               ToResource(envoy::TranslateAssignment(endpoints_.Build(key->service, key->port_name))));
+    editor.Set(
+        ResourceType::kEndpoints,
+        ToResource(envoy::TranslateAssignment(endpoints_.Build(key->service, key->port_name))));
   }
 }
 

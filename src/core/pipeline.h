@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// From changes of objects to the next snapshot: derive, translate, commit; each step only for what changed.
+// From changes of objects to the next snapshot: derive, translate, commit; each step only for what
+// changed.
 //
 //   Pipeline pipeline(options);
 //   Pipeline::Output output = pipeline.Apply(changes);
 //   if (output.snapshot != previous) server.Publish(output.snapshot);
 //
-// A pure function of the objects, except for speed: any history that ends in the same objects gives a snapshot of the
-// same version. One thread, no clock, no I/O.
+// A pure function of the objects, except for speed: any history that ends in the same objects gives
+// a snapshot of the same version. One thread, no clock, no I/O.
 
 #pragma once
 
@@ -36,7 +37,8 @@ class Pipeline {
 
   struct Output {
     xds::SnapshotPtr snapshot;  // never null; the previous one if no byte changed
-    std::vector<std::pair<api::ObjectRef, std::optional<graph::Status>>> statuses;  // see Engine::Update
+    std::vector<std::pair<api::ObjectRef, std::optional<graph::Status>>>
+        statuses;  // see Engine::Update
     std::vector<graph::Problem> problems;
   };
   Output Apply(const std::vector<api::Change>& changes);
@@ -68,11 +70,11 @@ class Pipeline {
   graph::EndpointIndex endpoints_;
 
   std::map<std::string, HostState, std::less<>> hosts_;
-  std::size_t http_hosts_ = 0;   // with routes on plain HTTP
-  std::size_t https_hosts_ = 0;  // with a filter chain
-  Shared<graph::ClusterPtr> clusters_;              // used by hosts
-  Shared<graph::ServingSecretPtr> secrets_;         // used by hosts
-  Shared<AssignmentKey> assignments_;               // used by clusters
+  std::size_t http_hosts_ = 0;               // with routes on plain HTTP
+  std::size_t https_hosts_ = 0;              // with a filter chain
+  Shared<graph::ClusterPtr> clusters_;       // used by hosts
+  Shared<graph::ServingSecretPtr> secrets_;  // used by hosts
+  Shared<AssignmentKey> assignments_;        // used by clusters
   std::map<std::string, std::string> assignment_of_cluster_;
   std::map<graph::ServiceKey, std::set<std::string>> assignments_of_service_;  // names in use
   std::map<std::string, graph::ServiceKey> service_of_assignment_;             // the inverse

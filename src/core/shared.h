@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Things that several hosts use under one name: clusters, secrets. Keeps who uses what, and says after a change which
-// names have a new value. Of several values under one name that of the first user (by name) counts, so that the result
-// doesn't depend on the order of events.
+// Things that several hosts use under one name: clusters, secrets. Keeps who uses what, and says
+// after a change which names have a new value. Of several values under one name that of the first
+// user (by name) counts, so that the result doesn't depend on the order of events.
 
 #pragma once
 

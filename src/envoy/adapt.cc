@@ -25,8 +25,10 @@ void AdaptFilterChain(ConfigSource source, FilterChain& chain) {
     Pack(manager, filter.mutable_typed_config());
   }
   DownstreamTlsContext tls;
-  if (!chain.has_transport_socket() || !chain.transport_socket().typed_config().UnpackTo(&tls)) return;
-  for (auto& secret : *tls.mutable_common_tls_context()->mutable_tls_certificate_sds_secret_configs()) {
+  if (!chain.has_transport_socket() || !chain.transport_socket().typed_config().UnpackTo(&tls))
+    return;
+  for (auto& secret :
+       *tls.mutable_common_tls_context()->mutable_tls_certificate_sds_secret_configs()) {
     SetConfigSource(source, secret.mutable_sds_config());
   }
   Pack(tls, chain.mutable_transport_socket()->mutable_typed_config());
@@ -36,7 +38,8 @@ void AdaptFilterChain(ConfigSource source, FilterChain& chain) {
 
 std::string AdaptCluster(std::string_view bytes, ConfigSource source) {
   Cluster cluster;
-  if (!cluster.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || !cluster.has_eds_cluster_config()) {
+  if (!cluster.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
+      !cluster.has_eds_cluster_config()) {
     return std::string(bytes);
   }
   SetConfigSource(source, cluster.mutable_eds_cluster_config()->mutable_eds_config());
@@ -45,7 +48,8 @@ std::string AdaptCluster(std::string_view bytes, ConfigSource source) {
 
 std::string AdaptListener(std::string_view bytes, ConfigSource source) {
   Listener listener;
-  if (!listener.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return std::string(bytes);
+  if (!listener.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+    return std::string(bytes);
   for (FilterChain& chain : *listener.mutable_filter_chains()) AdaptFilterChain(source, chain);
   return Serialize(listener);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a resource says from where to take others, put another place: translated resources name the aggregated stream,
-// and an Envoy that has a stream per type must be sent the cluster `contour` instead.
+// Where a resource says from where to take others, put another place: translated resources name the
+// aggregated stream, and an Envoy that has a stream per type must be sent the cluster `contour`
+// instead.
 //
-// Costs a parse and a serialisation, so it is for the modes that aren't the default. Pure, any thread. Bytes that aren't
-// such a message come back as they are.
+// Costs a parse and a serialisation, so it is for the modes that aren't the default. Pure, any
+// thread. Bytes that aren't such a message come back as they are.
 
 #pragma once
 

@@ -17,7 +17,8 @@ graph::VirtualHost SecureHost() {
   graph::VirtualHost host;
   host.host = "foo.com";
   graph::VirtualHost::Secure secure;
-  secure.secret = std::make_shared<const graph::ServingSecret>(graph::ServingSecret{"default", "tls", "c", "k"});
+  secure.secret = std::make_shared<const graph::ServingSecret>(
+      graph::ServingSecret{"default", "tls", "c", "k"});
   host.secure = std::move(secure);
   return host;
 }
@@ -35,9 +36,12 @@ TEST(Adapt, EqualsTheTranslationForTheMode) {
   const std::string for_ads = TranslateCluster(cluster, ConfigSource::kAds).resource.bytes;
   for (const ConfigSource source : {ConfigSource::kGrpc, ConfigSource::kDeltaGrpc}) {
     EXPECT_EQ(AdaptCluster(for_ads, source), TranslateCluster(cluster, source).resource.bytes);
-    // The right side is adapted to what it is already, which only puts its fields in the order of their numbers.
-    EXPECT_EQ(AdaptListener(ListenerBytes(ConfigSource::kAds), source), AdaptListener(ListenerBytes(source), source));
-    EXPECT_EQ(AdaptListener(HTTPListener({}).bytes, source), HTTPListener({.config_source = source}).bytes);
+    // The right side is adapted to what it is already, which only puts its fields in the order of
+    // their numbers.
+    EXPECT_EQ(AdaptListener(ListenerBytes(ConfigSource::kAds), source),
+              AdaptListener(ListenerBytes(source), source));
+    EXPECT_EQ(AdaptListener(HTTPListener({}).bytes, source),
+              HTTPListener({.config_source = source}).bytes);
     EXPECT_EQ(AdaptListener(StatsListener({}).bytes, source), StatsListener({}).bytes);
   }
 }

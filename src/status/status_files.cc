@@ -16,8 +16,8 @@ namespace {
 std::string FileName(std::string_view name) {
   std::string safe;
   for (const char c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                       (c == '.' && !safe.empty()) || c == '_';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || (c == '.' && !safe.empty()) || c == '_';
     safe += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
   return safe.empty() ? "%" : safe;
@@ -36,24 +36,31 @@ std::string LowerCase(std::string_view text) {
 std::string StatusYaml(const api::ObjectRef& ref, const graph::Status& status) {
   // Quote() escapes as YAML's double-quoted style does.
   return fmt::format(
-      "kind: {}\nmetadata:\n  namespace: {}\n  name: {}\nstatus:\n  currentStatus: {}\n  description: {}\n",
-      api::KindName(ref.kind), Quote(ref.ns), Quote(ref.name), status.current_status, Quote(status.description));
+      "kind: {}\nmetadata:\n  namespace: {}\n  name: {}\nstatus:\n  currentStatus: {}\n  "
+      "description: {}\n",
+      api::KindName(ref.kind), Quote(ref.ns), Quote(ref.name), status.current_status,
+      Quote(status.description));
 }
 
 std::filesystem::path StatusFiles::PathOf(const api::ObjectRef& ref) const {
-  return directory_ / LowerCase(api::KindName(ref.kind)) / FileName(ref.ns) / (FileName(ref.name) + ".yaml");
+  return directory_ / LowerCase(api::KindName(ref.kind)) / FileName(ref.ns) /
+         (FileName(ref.name) + ".yaml");
 }
 
-absl::Status StatusFiles::Write(const api::ObjectRef& ref, const std::optional<graph::Status>& status) const {
+absl::Status StatusFiles::Write(const api::ObjectRef& ref,
+                                const std::optional<graph::Status>& status) const {
   const std::filesystem::path path = PathOf(ref);
   std::error_code error;
   if (!status) {
     std::filesystem::remove(path, error);
-    return error ? Unavailable("{}: can't be removed: {}", path.string(), error.message()) : absl::OkStatus();
+    return error ? Unavailable("{}: can't be removed: {}", path.string(), error.message())
+                 : absl::OkStatus();
   }
   std::filesystem::create_directories(path.parent_path(), error);
-  if (error) return Unavailable("{}: can't be made: {}", path.parent_path().string(), error.message());
-  const std::filesystem::path temporary = path.parent_path() / ("." + path.filename().string() + ".tmp");
+  if (error)
+    return Unavailable("{}: can't be made: {}", path.parent_path().string(), error.message());
+  const std::filesystem::path temporary =
+      path.parent_path() / ("." + path.filename().string() + ".tmp");
   std::ofstream file(temporary, std::ios::trunc);
   file << StatusYaml(ref, *status);
   file.close();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Statuses as files, for manifest folders: `<dir>/<kind>/<namespace>/<name>.yaml`, one per object, in the form that they
-// have in the object. Each file is replaced atomically and goes when its object goes.
+// Statuses as files, for manifest folders: `<dir>/<kind>/<namespace>/<name>.yaml`, one per object,
+// in the form that they have in the object. Each file is replaced atomically and goes when its
+// object goes.
 
 #pragma once
 

@@ -24,7 +24,8 @@ class StatusFilesTest : public ::testing::Test {
     return text.str();
   }
 
-  const fs::path directory_ = fs::path(::testing::TempDir()) / ::testing::UnitTest::GetInstance()->current_test_info()->name();
+  const fs::path directory_ = fs::path(::testing::TempDir()) /
+                              ::testing::UnitTest::GetInstance()->current_test_info()->name();
   const StatusFiles files_{directory_};
 };
 
@@ -32,7 +33,8 @@ TEST_F(StatusFilesTest, WritesReplacesAndRemoves) {
   const api::ObjectRef ref{api::Kind::kIngressRoute, "default", "root"};
   const fs::path path = directory_ / "ingressroute" / "default" / "root.yaml";
   ASSERT_TRUE(files_.Write(ref, graph::Status{"valid", "valid IngressRoute", "foo.com"}).ok());
-  EXPECT_THAT(Read(path), ::testing::HasSubstr("currentStatus: valid\n  description: \"valid IngressRoute\"\n"));
+  EXPECT_THAT(Read(path), ::testing::HasSubstr(
+                              "currentStatus: valid\n  description: \"valid IngressRoute\"\n"));
   ASSERT_TRUE(files_.Write(ref, graph::Status{"invalid", "route \"/\": x", ""}).ok());
   EXPECT_THAT(Read(path), ::testing::HasSubstr("description: \"route \\\"/\\\": x\"\n"));
   ASSERT_TRUE(files_.Write(ref, std::nullopt).ok());
@@ -44,7 +46,8 @@ TEST_F(StatusFilesTest, NamesDoNotLeaveTheFolder) {
   for (const char* name : {"../../x", "..", ".", "", "a/b", ".hidden"}) {
     const api::ObjectRef ref{api::Kind::kIngressRoute, name, name};
     ASSERT_TRUE(files_.Write(ref, graph::Status{"valid", "", ""}).ok()) << name;
-    const fs::path relative = fs::weakly_canonical(files_.PathOf(ref)).lexically_relative(fs::canonical(directory_));
+    const fs::path relative =
+        fs::weakly_canonical(files_.PathOf(ref)).lexically_relative(fs::canonical(directory_));
     EXPECT_EQ(std::distance(relative.begin(), relative.end()), 3) << name << " → " << relative;
     EXPECT_NE(*relative.begin(), "..");
   }
@@ -52,7 +55,8 @@ TEST_F(StatusFilesTest, NamesDoNotLeaveTheFolder) {
 
 TEST_F(StatusFilesTest, SaysWhatCannotBeWritten) {
   std::ofstream(directory_ / "ingressroute") << "a file where a folder is needed";
-  const absl::Status status = files_.Write({api::Kind::kIngressRoute, "default", "root"}, graph::Status{"valid", "", ""});
+  const absl::Status status =
+      files_.Write({api::Kind::kIngressRoute, "default", "root"}, graph::Status{"valid", "", ""});
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(status.ToString(), ::testing::HasSubstr("ingressroute"));
 }

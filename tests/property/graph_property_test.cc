@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any history of adds, edits and deletes ends in exactly what a fresh process derives from the final objects, and no
-// step derives a host whose inputs did not change.
+// Any history of adds, edits and deletes ends in exactly what a fresh process derives from the
+// final objects, and no step derives a host whose inputs did not change.
 //
-// CONTOUR_PROPERTY_SEEDS and CONTOUR_PROPERTY_STEPS change how much is tried; CONTOUR_PROPERTY_FIRST_SEED where it
-// begins. A failure prints its seed.
+// CONTOUR_PROPERTY_SEEDS and CONTOUR_PROPERTY_STEPS change how much is tried;
+// CONTOUR_PROPERTY_FIRST_SEED where it begins. A failure prints its seed.
 
 #include <gtest/gtest.h>
 
@@ -48,15 +48,16 @@ void ExpectEqual(const graph::Engine& incremental, const graph::Engine& fresh) {
   for (const auto& [ref, status] : fresh.statuses()) {
     const auto found = incremental.statuses().find(ref);
     ASSERT_NE(found, incremental.statuses().end()) << ref.String();
-    EXPECT_EQ(found->second, status) << ref.String() << ": " << found->second.description << " / "
-                                     << status.description;
+    EXPECT_EQ(found->second, status)
+        << ref.String() << ": " << found->second.description << " / " << status.description;
   }
 }
 
-// The hosts that looked at anything which the change touches: an oracle beside the engine's own bookkeeping, from plain
-// derivations of every host over the objects before and after.
+// The hosts that looked at anything which the change touches: an oracle beside the engine's own
+// bookkeeping, from plain derivations of every host over the objects before and after.
 std::set<std::string> HostsThatMayBeDerived(const std::map<api::ObjectRef, api::ObjectPtr>& before,
-                                            const api::Change& change, const graph::Options& options) {
+                                            const api::Change& change,
+                                            const graph::Options& options) {
   graph::Store store(options);
   std::set<std::string> hosts;
   for (const auto& [ref, object] : before) {
@@ -67,7 +68,8 @@ std::set<std::string> HostsThatMayBeDerived(const std::map<api::ObjectRef, api::
   const std::set<std::string> known = hosts;
   const auto old_object = before.find(change.ref);
   if (change.object != nullptr) {
-    if (old_object != before.end() && api::SameMeaning(*old_object->second, *change.object)) return may;
+    if (old_object != before.end() && api::SameMeaning(*old_object->second, *change.object))
+      return may;
     for (std::string& host : graph::ClaimedHosts(*change.object)) may.insert(std::move(host));
   }
   if (old_object != before.end()) {
@@ -96,7 +98,8 @@ TEST(GraphProperty, IncrementalEqualsFreshAfterAnyHistory) {
     testing::RandomWorld world(static_cast<std::uint64_t>(seed));
     const graph::Options options = OptionsFor(static_cast<std::uint64_t>(seed));
     graph::Engine engine(options);
-    std::map<api::ObjectRef, graph::Status> told;  // what the updates said, which must add up to the statuses
+    std::map<api::ObjectRef, graph::Status>
+        told;  // what the updates said, which must add up to the statuses
     for (int step = 1; step <= steps; ++step) {
       std::vector<api::Change> batch = {world.Step()};
       while (step % 7 == 0 && batch.size() < 5) batch.push_back(world.Step());

@@ -31,11 +31,13 @@ Pair Sign(EVP_PKEY* key, const std::string& common_name, int days) {
   X509_gmtime_adj(X509_getm_notAfter(certificate), static_cast<long>(days) * kDay);
   X509_set_pubkey(certificate, key);
   X509_NAME* name = X509_get_subject_name(certificate);
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common_name.c_str()), -1,
-                             -1, 0);
+  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+                             reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1,
+                             0);
   X509_set_issuer_name(certificate, name);
   const std::string names = "DNS:" + common_name;
-  if (X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, names.c_str())) {
+  if (X509_EXTENSION* extension =
+          X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, names.c_str())) {
     X509_add_ext(certificate, extension, -1);
     X509_EXTENSION_free(extension);
   }

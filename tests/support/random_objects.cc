@@ -38,7 +38,8 @@ const std::vector<Pair>& Pairs() {
 RandomWorld::RandomWorld(std::uint64_t seed) : random_(seed) {}
 
 int RandomWorld::Pick(int count) {
-  // Not uniform_int_distribution, whose results differ between libraries: a seed must mean the same everywhere.
+  // Not uniform_int_distribution, whose results differ between libraries: a seed must mean the same
+  // everywhere.
   return static_cast<int>(random_() % static_cast<std::uint64_t>(count));
 }
 
@@ -59,8 +60,11 @@ std::shared_ptr<api::Object> RandomWorld::MakeService() {
     service->spec.type = "ExternalName";
     service->spec.external_name = Chance(30) ? "localhost" : "example.com";
   }
-  if (Chance(20)) service->meta.annotations.emplace_back("contour.heptio.com/max-requests", Chance(50) ? "7" : "-7");
-  if (Chance(20)) service->meta.annotations.emplace_back("contour.heptio.com/upstream-protocol.tls", "80");
+  if (Chance(20))
+    service->meta.annotations.emplace_back("contour.heptio.com/max-requests",
+                                           Chance(50) ? "7" : "-7");
+  if (Chance(20))
+    service->meta.annotations.emplace_back("contour.heptio.com/upstream-protocol.tls", "80");
   return service;
 }
 
@@ -106,10 +110,13 @@ std::shared_ptr<api::Object> RandomWorld::MakeIngress() {
   }
   if (Chance(40)) ingress->spec.tls.push_back({{Host(), Host()}, SecretReference()});
   if (Chance(30)) ingress->spec.ingress_class_name = Chance(60) ? "contour" : "public";
-  if (Chance(15)) ingress->meta.annotations.emplace_back("ingress.kubernetes.io/force-ssl-redirect", "true");
-  if (Chance(15)) ingress->meta.annotations.emplace_back("kubernetes.io/ingress.allow-http", "false");
+  if (Chance(15))
+    ingress->meta.annotations.emplace_back("ingress.kubernetes.io/force-ssl-redirect", "true");
+  if (Chance(15))
+    ingress->meta.annotations.emplace_back("kubernetes.io/ingress.allow-http", "false");
   if (Chance(15)) {
-    ingress->meta.annotations.emplace_back("kubernetes.io/ingress.class", Chance(50) ? "contour" : "linkerd");
+    ingress->meta.annotations.emplace_back("kubernetes.io/ingress.class",
+                                           Chance(50) ? "contour" : "linkerd");
   }
   std::sort(ingress->meta.annotations.begin(), ingress->meta.annotations.end());
   return ingress;
@@ -132,7 +139,8 @@ std::shared_ptr<api::Object> RandomWorld::MakeIngressRoute() {
     made.port = Chance(90) ? 80 : PickOf(std::vector<int>{8080, 0, 70000});
     made.weight = Chance(95) ? Pick(3) : -1;
     if (Chance(20)) made.strategy = Chance(50) ? "Cookie" : "lulz";
-    if (Chance(10)) made.validation = api::IngressRouteUpstreamValidation{"ca", Chance(80) ? "example.com" : ""};
+    if (Chance(10))
+      made.validation = api::IngressRouteUpstreamValidation{"ca", Chance(80) ? "example.com" : ""};
     if (Chance(10)) made.health_check = api::IngressRouteHealthCheck{.path = "/healthz"};
     return made;
   };
@@ -142,8 +150,8 @@ std::shared_ptr<api::Object> RandomWorld::MakeIngressRoute() {
   if (Chance(45)) {
     spec.virtualhost = api::IngressRouteVirtualHost{Host(), std::nullopt};
     if (Chance(35)) {
-      spec.virtualhost->tls = api::IngressRouteTLS{Chance(80) ? SecretReference() : "", Chance(30) ? "1.3" : "",
-                                                   Chance(30)};
+      spec.virtualhost->tls = api::IngressRouteTLS{Chance(80) ? SecretReference() : "",
+                                                   Chance(30) ? "1.3" : "", Chance(30)};
     }
   }
   if (Chance(90)) {
@@ -152,7 +160,8 @@ std::shared_ptr<api::Object> RandomWorld::MakeIngressRoute() {
       api::IngressRouteRoute made;
       made.match = PickOf(kPaths);
       if (Chance(60)) {
-        for (int services = 1 + Pick(2); services > 0; --services) made.services.push_back(service());
+        for (int services = 1 + Pick(2); services > 0; --services)
+          made.services.push_back(service());
       }
       if (made.services.empty() || Chance(5)) made.delegate = delegate();
       made.enable_websockets = Chance(10);
@@ -169,7 +178,8 @@ std::shared_ptr<api::Object> RandomWorld::MakeIngressRoute() {
       spec.tcpproxy->delegate = delegate();
     }
   }
-  if (Chance(8)) route->meta.annotations.emplace_back("contour.heptio.com/ingress.class", "linkerd");
+  if (Chance(8))
+    route->meta.annotations.emplace_back("contour.heptio.com/ingress.class", "linkerd");
   return route;
 }
 
@@ -181,7 +191,8 @@ std::shared_ptr<api::Object> RandomWorld::MakeDelegation() {
     if (Chance(30)) {
       entry.target_namespaces = {"*"};
     } else {
-      for (int targets = Pick(3); targets > 0; --targets) entry.target_namespaces.push_back(Namespace());
+      for (int targets = Pick(3); targets > 0; --targets)
+        entry.target_namespaces.push_back(Namespace());
     }
     made->delegations.push_back(std::move(entry));
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small random world: few names and hosts, so that objects collide, refer to one another, and to what isn't there.
+// A small random world: few names and hosts, so that objects collide, refer to one another, and to
+// what isn't there.
 
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A snapshot as text that people read and compare: YAML, a section for each type, resources by name. The
-// listener stats-health, which is the same for all objects, is left out.
+// A snapshot as text that people read and compare: YAML, a section for each type, resources by
+// name. The listener stats-health, which is the same for all objects, is left out.
 
 #pragma once
 
