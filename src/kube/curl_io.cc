@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <charconv>
+#include <csignal>
 #include <map>
 #include <mutex>
 #include <random>
@@ -254,6 +255,11 @@ class CurlIo::Impl {
   void Main() {
     thread_id_ = std::this_thread::get_id();
     pthread_setname_np(pthread_self(), options_.name.substr(0, 15).c_str());
+    // A write to a connection that the peer has closed is an error, not the end of the process.
+    sigset_t broken_pipe;
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
     while (RunPosted()) {
       RunTimers();
       if (std::exchange(reset_wanted_, false)) Reset();
@@ -353,7 +359,9 @@ class CurlIo::Impl {
     set(CURLOPT_QUICK_EXIT, 1L);  // never wait for a name look-up that was given up
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-    set(CURLOPT_PIPEWAIT, 1L);
+    // Wait for a connection under way rather than make a second one. Over plain HTTP/1.1 the wait
+    // would last until the first request has ended: for ever, with watches.
+    if (request.url.starts_with("https:")) set(CURLOPT_PIPEWAIT, 1L);
     set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
     if (request.timeout) {
       set(CURLOPT_TIMEOUT_MS,

@@ -162,7 +162,6 @@ int Main(int argc, char** argv) {
   sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
 
   Options options;
   if (!ParseOptions(argc, argv, &options)) return 1;

@@ -10,6 +10,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <atomic>
 #include <cstdlib>
 
 namespace contour::kube {
@@ -68,7 +69,8 @@ struct TestAuthority::State {
 
 TestAuthority::TestAuthority() : state_(std::make_unique<State>()) {
   state_->key = EVP_EC_gen("P-256");
-  state_->cert = Unsigned(state_->key, "test authority");
+  static std::atomic<int> count = 0;
+  state_->cert = Unsigned(state_->key, "test authority " + std::to_string(++count));
   X509_set_issuer_name(state_->cert, X509_get_subject_name(state_->cert));
   Extend(state_->cert, state_->cert, NID_basic_constraints, "critical,CA:TRUE");
   X509_sign(state_->cert, state_->key, EVP_sha256());
