@@ -36,7 +36,8 @@ class Envoy(Process):
         self.admin_address, self.admin_port = admin_address, admin_port
         super().__init__(
             name,
-            [binary(), "-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", "--log-level", "info", *arguments],
+            [binary(), "-c", bootstrap, "--concurrency", "1", "--disable-hot-restart", "--log-level", "info",
+             "--service-node", name, "--service-cluster", "contour", *arguments],
             pathlib.Path(work_dir) / f"{name}.log",
         )
 
