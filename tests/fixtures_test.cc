@@ -7,8 +7,9 @@
 //
 // CONTOUR_UPDATE_FIXTURES=1 rewrites the expectations; whoever does that reads the difference.
 //
-// No key lies in the tree: "{{certificate NAME}}" and "{{key NAME}}" in in.yaml stand for a pair that is made when the
-// test runs, and stand in xds.yaml for the same. "{{other key NAME}}" is one that belongs to no certificate.
+// No key lies in the tree: "{{certificate NAME}}" and "{{key NAME}}" in in.yaml stand for a pair
+// that is made when the test runs, and stand in xds.yaml for the same. "{{other key NAME}}" is one
+// that belongs to no certificate.
 
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>
@@ -39,7 +40,8 @@ std::string ReadFile(const fs::path& path) {
 }
 
 std::string Base64(const std::string& bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static constexpr char kDigits[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string text;
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     std::uint32_t group = 0;
@@ -54,7 +56,8 @@ std::string Base64(const std::string& bytes) {
 }
 
 void ReplaceAll(std::string& text, const std::string& from, const std::string& to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
+  for (std::size_t at = text.find(from); at != std::string::npos;
+       at = text.find(from, at + to.size())) {
     text.replace(at, from.size(), to);
   }
 }
@@ -130,7 +133,8 @@ std::string StatusText(const core::Pipeline::Output& output) {
   }
   if (!output.problems.empty()) {
     text << YAML::Key << "problems" << YAML::Value << YAML::BeginSeq;
-    for (const graph::Problem& problem : output.problems) text << problem.object.String() + ": " + problem.text;
+    for (const graph::Problem& problem : output.problems)
+      text << problem.object.String() + ": " + problem.text;
     text << YAML::EndSeq;
   }
   text << YAML::EndMap;
@@ -167,7 +171,8 @@ class FixtureTest : public ::testing::Test {
 
     // The order of arrival must not show.
     core::Pipeline backwards(options);
-    for (auto change = changes.rbegin(); change != changes.rend(); ++change) backwards.Apply({*change});
+    for (auto change = changes.rbegin(); change != changes.rend(); ++change)
+      backwards.Apply({*change});
     EXPECT_EQ(backwards.Apply({}).snapshot->Version().Hex(), output.snapshot->Version().Hex());
     EXPECT_EQ(backwards.engine().statuses(), pipeline.engine().statuses());
   }
@@ -184,8 +189,9 @@ void RegisterFixtures(const fs::path& root) {
   std::sort(directories.begin(), directories.end());
   for (const fs::path& directory : directories) {
     const fs::path relative = directory.lexically_relative(root);
-    ::testing::RegisterTest(relative.parent_path().c_str(), relative.filename().c_str(), nullptr, nullptr, __FILE__,
-                            __LINE__, [directory]() -> ::testing::Test* { return new FixtureTest(directory); });
+    ::testing::RegisterTest(
+        relative.parent_path().c_str(), relative.filename().c_str(), nullptr, nullptr, __FILE__,
+        __LINE__, [directory]() -> ::testing::Test* { return new FixtureTest(directory); });
   }
 }
 

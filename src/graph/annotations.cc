@@ -59,7 +59,8 @@ std::optional<std::int64_t> ParseInt(std::string_view text) {
 
 std::optional<std::string_view> ClassAnnotation(const api::Meta& meta) {
   for (const std::string_view key :
-       {"projectcontour.io/ingress.class", "contour.heptio.com/ingress.class", "kubernetes.io/ingress.class"}) {
+       {"projectcontour.io/ingress.class", "contour.heptio.com/ingress.class",
+        "kubernetes.io/ingress.class"}) {
     if (const std::string* value = meta.FindAnnotation(key)) {
       return value->empty() ? std::nullopt : std::optional<std::string_view>(*value);
     }
@@ -67,7 +68,9 @@ std::optional<std::string_view> ClassAnnotation(const api::Meta& meta) {
   return std::nullopt;
 }
 
-bool AllowHTTP(const api::Meta& meta) { return !IsValue(meta, "kubernetes.io/ingress.allow-http", "false"); }
+bool AllowHTTP(const api::Meta& meta) {
+  return !IsValue(meta, "kubernetes.io/ingress.allow-http", "false");
+}
 
 bool ForceSSLRedirect(const api::Meta& meta) {
   return IsValue(meta, "ingress.kubernetes.io/force-ssl-redirect", "true");
@@ -107,9 +110,11 @@ Protocol UpstreamProtocol(const api::Meta& meta, std::string_view port_name, std
   const std::string number = std::to_string(port);
   Protocol by_name = Protocol::kHTTP1;
   Protocol by_number = Protocol::kHTTP1;
-  for (const auto& [suffix, protocol] : {std::pair{"h2", Protocol::kH2}, std::pair{"h2c", Protocol::kH2C},
-                                         std::pair{"tls", Protocol::kTLS}}) {
-    const std::optional<Annotation> annotation = FindAnnotation(meta, fmt::format("upstream-protocol.{}", suffix));
+  for (const auto& [suffix, protocol] :
+       {std::pair{"h2", Protocol::kH2}, std::pair{"h2c", Protocol::kH2C},
+        std::pair{"tls", Protocol::kTLS}}) {
+    const std::optional<Annotation> annotation =
+        FindAnnotation(meta, fmt::format("upstream-protocol.{}", suffix));
     if (Lists(annotation, port_name)) by_name = protocol;
     if (Lists(annotation, number)) by_number = protocol;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Annotations of Ingress and Service, under both prefixes: `projectcontour.io/x` wins over `contour.heptio.com/x`. Some
-// values mean different things under the two, hence `Annotation::modern`.
+// Annotations of Ingress and Service, under both prefixes: `projectcontour.io/x` wins over
+// `contour.heptio.com/x`. Some values mean different things under the two, hence
+// `Annotation::modern`.
 
 #pragma once
 
@@ -28,7 +29,8 @@ std::optional<Annotation> FindAnnotation(const api::Meta& meta, std::string_view
 std::optional<std::int64_t> ParseInt(std::string_view text);
 
 // The class that an object's annotations name; nullopt: none (or the empty one).
-// Order: projectcontour.io/ingress.class, contour.heptio.com/ingress.class, kubernetes.io/ingress.class.
+// Order: projectcontour.io/ingress.class, contour.heptio.com/ingress.class,
+// kubernetes.io/ingress.class.
 std::optional<std::string_view> ClassAnnotation(const api::Meta& meta);
 
 // kubernetes.io/ingress.allow-http: true unless "false".
@@ -43,17 +45,17 @@ std::optional<Timeout> RequestTimeout(const api::Meta& meta);
 // websocket-routes: paths exactly as in the rules.
 std::vector<std::string> WebsocketRoutes(const api::Meta& meta);
 
-// A minimum TLS version as written in an annotation or field, raised to the configured minimum. What is written badly
-// counts as the lowest that the prefix knows.
+// A minimum TLS version as written in an annotation or field, raised to the configured minimum.
+// What is written badly counts as the lowest that the prefix knows.
 TLSVersion MinimumTLSVersion(std::string_view text, const Options& options);
 TLSVersion MinimumTLSVersion(const api::Meta& meta, const Options& options);
 
-// upstream-protocol.{h2,h2c,tls} of a Service for one of its ports. A match by name beats one by number; of several
-// lists the last of h2, h2c, tls wins.
+// upstream-protocol.{h2,h2c,tls} of a Service for one of its ports. A match by name beats one by
+// number; of several lists the last of h2, h2c, tls wins.
 Protocol UpstreamProtocol(const api::Meta& meta, std::string_view port_name, std::int32_t port);
 
-// max-connections, max-pending-requests, max-requests, max-retries of a Service. What is no number, zero or negative
-// counts as unset; too large is the largest.
+// max-connections, max-pending-requests, max-requests, max-retries of a Service. What is no number,
+// zero or negative counts as unset; too large is the largest.
 CircuitBreakers ServiceLimits(const api::Meta& meta);
 
 }  // namespace contour::graph

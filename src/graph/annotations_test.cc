@@ -27,11 +27,14 @@ api::Meta With(std::vector<std::pair<std::string, std::string>> annotations) {
 TEST(ClassAnnotation, OrderOfPrefixes) {
   EXPECT_EQ(ClassAnnotation(With({})), std::nullopt);
   EXPECT_EQ(ClassAnnotation(With({{"kubernetes.io/ingress.class", "nginx"}})), "nginx");
-  EXPECT_EQ(ClassAnnotation(With({{"kubernetes.io/ingress.class", "nginx"}, {"contour.heptio.com/ingress.class", "x"}})),
+  EXPECT_EQ(ClassAnnotation(With({{"kubernetes.io/ingress.class", "nginx"},
+                                  {"contour.heptio.com/ingress.class", "x"}})),
             "x");
-  EXPECT_EQ(ClassAnnotation(With({{"contour.heptio.com/ingress.class", "x"}, {"projectcontour.io/ingress.class", "y"}})),
+  EXPECT_EQ(ClassAnnotation(With({{"contour.heptio.com/ingress.class", "x"},
+                                  {"projectcontour.io/ingress.class", "y"}})),
             "y");
-  EXPECT_EQ(ClassAnnotation(With({{"kubernetes.io/ingress.class", "nginx"}, {"contour.heptio.com/ingress.class", ""}})),
+  EXPECT_EQ(ClassAnnotation(With({{"kubernetes.io/ingress.class", "nginx"},
+                                  {"contour.heptio.com/ingress.class", ""}})),
             std::nullopt)
       << "a present key decides, also with an empty value";
 }
@@ -49,7 +52,9 @@ TEST(ForceSSLRedirect, OnlyTrueForces) {
 }
 
 TEST(RequestTimeout, BothPrefixes) {
-  const auto of = [](const char* key, const char* value) { return RequestTimeout(With({{key, value}})); };
+  const auto of = [](const char* key, const char* value) {
+    return RequestTimeout(With({{key, value}}));
+  };
   EXPECT_EQ(of("contour.heptio.com/request-timeout", ""), std::nullopt);
   EXPECT_EQ(of("contour.heptio.com/request-timeout", "0s"), std::nullopt);
   EXPECT_EQ(of("contour.heptio.com/request-timeout", "1m30s"), (Timeout{.duration = 90s}));
@@ -61,7 +66,9 @@ TEST(RequestTimeout, BothPrefixes) {
 }
 
 TEST(WebsocketRoutes, Table) {
-  const auto of = [](const char* value) { return WebsocketRoutes(With({{"contour.heptio.com/websocket-routes", value}})); };
+  const auto of = [](const char* value) {
+    return WebsocketRoutes(With({{"contour.heptio.com/websocket-routes", value}}));
+  };
   EXPECT_THAT(of(""), IsEmpty());
   EXPECT_THAT(of(", ,"), IsEmpty());
   EXPECT_THAT(of("/ws1"), ElementsAre("/ws1"));
@@ -76,12 +83,15 @@ TEST(MinimumTLSVersion, ConfigurationIsTheFloor) {
   options.minimum_tls_version = TLSVersion::k1_1;
   EXPECT_EQ(MinimumTLSVersion("", options), TLSVersion::k1_1);
   EXPECT_EQ(MinimumTLSVersion("1.2", options), TLSVersion::k1_2);
-  EXPECT_EQ(MinimumTLSVersion(With({{"contour.heptio.com/tls-minimum-protocol-version", "1.1"}}), options),
+  EXPECT_EQ(MinimumTLSVersion(With({{"contour.heptio.com/tls-minimum-protocol-version", "1.1"}}),
+                              options),
             TLSVersion::k1_1);
-  EXPECT_EQ(MinimumTLSVersion(With({{"projectcontour.io/tls-minimum-protocol-version", "1.1"}}), options),
-            TLSVersion::k1_2);
+  EXPECT_EQ(
+      MinimumTLSVersion(With({{"projectcontour.io/tls-minimum-protocol-version", "1.1"}}), options),
+      TLSVersion::k1_2);
   options.minimum_tls_version = TLSVersion::k1_3;
-  EXPECT_EQ(MinimumTLSVersion(With({{"contour.heptio.com/tls-minimum-protocol-version", "1.2"}}), options),
+  EXPECT_EQ(MinimumTLSVersion(With({{"contour.heptio.com/tls-minimum-protocol-version", "1.2"}}),
+                              options),
             TLSVersion::k1_3);
 }
 
@@ -104,15 +114,19 @@ TEST(IngressRetry, BothPrefixes) {
                                {"contour.heptio.com/per-try-timeout", "10s"}})),
             (Retry{"gateway-error", 6, 10s}));
   for (const char* count : {"0", "-1", "x"}) {
-    EXPECT_EQ(IngressRetry(With({{"contour.heptio.com/retry-on", "5xx"}, {"contour.heptio.com/num-retries", count}})),
+    EXPECT_EQ(IngressRetry(With({{"contour.heptio.com/retry-on", "5xx"},
+                                 {"contour.heptio.com/num-retries", count}})),
               (Retry{"5xx", std::nullopt, std::nullopt}))
         << count;
   }
-  EXPECT_EQ(IngressRetry(With({{"projectcontour.io/retry-on", "5xx"}, {"projectcontour.io/num-retries", "-1"}})),
+  EXPECT_EQ(IngressRetry(With(
+                {{"projectcontour.io/retry-on", "5xx"}, {"projectcontour.io/num-retries", "-1"}})),
             (Retry{"5xx", 0, std::nullopt}));
-  EXPECT_EQ(IngressRetry(With({{"projectcontour.io/retry-on", "5xx"}, {"projectcontour.io/num-retries", "-7"}})),
+  EXPECT_EQ(IngressRetry(With(
+                {{"projectcontour.io/retry-on", "5xx"}, {"projectcontour.io/num-retries", "-7"}})),
             (Retry{"5xx", 1, std::nullopt}));
-  EXPECT_EQ(IngressRetry(With({{"contour.heptio.com/retry-on", "5xx"}, {"contour.heptio.com/per-try-timeout", "0s"}})),
+  EXPECT_EQ(IngressRetry(With({{"contour.heptio.com/retry-on", "5xx"},
+                               {"contour.heptio.com/per-try-timeout", "0s"}})),
             (Retry{"5xx", std::nullopt, std::nullopt}));
 }
 

@@ -37,8 +37,9 @@ struct ErrorQueueCleaner {
 };
 
 // Calls `visit(type, der)` for each PEM block.
-absl::Status ForEachBlock(std::string_view pem,
-                          const std::function<absl::Status(std::string_view, std::string_view)>& visit) {
+absl::Status ForEachBlock(
+    std::string_view pem,
+    const std::function<absl::Status(std::string_view, std::string_view)>& visit) {
   if (pem.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
     return InvalidArgument("failed to parse PEM block");
   }
@@ -55,8 +56,8 @@ absl::Status ForEachBlock(std::string_view pem,
       return InvalidArgument("failed to parse PEM block");
     }
     ++blocks;
-    const absl::Status status =
-        visit(type, std::string_view(reinterpret_cast<const char*>(data), static_cast<std::size_t>(length)));
+    const absl::Status status = visit(type, std::string_view(reinterpret_cast<const char*>(data),
+                                                             static_cast<std::size_t>(length)));
     OPENSSL_free(type);
     OPENSSL_free(header);
     OPENSSL_clear_free(data, static_cast<std::size_t>(length));
@@ -66,7 +67,8 @@ absl::Status ForEachBlock(std::string_view pem,
 
 X509Ptr ParseCertificate(std::string_view der) {
   const auto* data = reinterpret_cast<const unsigned char*>(der.data());
-  return X509Ptr(d2i_X509(nullptr, &data, static_cast<long>(der.size())));  // NOLINT(google-runtime-int)
+  return X509Ptr(
+      d2i_X509(nullptr, &data, static_cast<long>(der.size())));  // NOLINT(google-runtime-int)
 }
 
 // Reads CERTIFICATE blocks; gives the first.
@@ -75,9 +77,11 @@ absl::StatusOr<X509Ptr> ReadCertificates(std::string_view pem) {
   std::size_t number = 0;
   CONTOUR_RETURN_IF_ERROR(ForEachBlock(pem, [&](std::string_view type, std::string_view der) {
     ++number;
-    if (type != "CERTIFICATE") return InvalidArgument("unexpected block type in certificate: {}", type);
+    if (type != "CERTIFICATE")
+      return InvalidArgument("unexpected block type in certificate: {}", type);
     X509Ptr certificate = ParseCertificate(der);
-    if (certificate == nullptr) return InvalidArgument("certificate {} of the chain does not parse", number);
+    if (certificate == nullptr)
+      return InvalidArgument("certificate {} of the chain does not parse", number);
     if (first == nullptr) first = std::move(certificate);
     return absl::OkStatus();
   }));
@@ -94,7 +98,8 @@ absl::StatusOr<KeyPtr> ReadKey(std::string_view pem) {
     }
     if (key != nullptr) return InvalidArgument("multiple private keys");
     const auto* data = reinterpret_cast<const unsigned char*>(der.data());
-    key.reset(d2i_AutoPrivateKey(nullptr, &data, static_cast<long>(der.size())));  // NOLINT(google-runtime-int)
+    key.reset(d2i_AutoPrivateKey(nullptr, &data,
+                                 static_cast<long>(der.size())));  // NOLINT(google-runtime-int)
     if (key == nullptr) return InvalidArgument("private key does not parse");
     return absl::OkStatus();
   }));
@@ -111,13 +116,15 @@ absl::Status CheckServingPair(std::string_view chain, std::string_view key_pem) 
   if (X509_check_private_key(leaf.get(), key.get()) != 1) {
     return InvalidArgument("private key does not belong to the certificate");
   }
-  // BoringSSL, which Envoy is built with, takes RSA and the three NIST curves and refuses short RSA keys.
+  // BoringSSL, which Envoy is built with, takes RSA and the three NIST curves and refuses short RSA
+  // keys.
   const int type = EVP_PKEY_base_id(key.get());
   if (type != EVP_PKEY_RSA && type != EVP_PKEY_EC) {
     return InvalidArgument("private key is neither RSA nor ECDSA");
   }
   if (type == EVP_PKEY_RSA && EVP_PKEY_bits(key.get()) < 2048) {
-    return InvalidArgument("RSA key has {} bits, at least 2048 are needed", EVP_PKEY_bits(key.get()));
+    return InvalidArgument("RSA key has {} bits, at least 2048 are needed",
+                           EVP_PKEY_bits(key.get()));
   }
   return absl::OkStatus();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks of certificates and keys before Envoy sees them (OpenSSL): a secret that Envoy would refuse must not get there.
-// Pure: whether a certificate has expired is not judged here (an expired one is served).
+// Checks of certificates and keys before Envoy sees them (OpenSSL): a secret that Envoy would
+// refuse must not get there. Pure: whether a certificate has expired is not judged here (an expired
+// one is served).
 
 #pragma once
 
@@ -11,11 +12,12 @@
 
 namespace contour::graph {
 
-// A serving pair: `chain` holds CERTIFICATE blocks only, the first being the leaf; `key` exactly one private key
-// (PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY; EC PARAMETERS are skipped) that belongs to the leaf. Texts of
-// Contour 0.15.2: `failed to parse PEM block`, `unexpected block type in certificate: X`, `failed to locate
-// certificate`, `unexpected block type in private key: X`, `failed to locate private key`, `multiple private keys`; and
-// ours for what parses as PEM but is no certificate or key, and for a pair that doesn't match.
+// A serving pair: `chain` holds CERTIFICATE blocks only, the first being the leaf; `key` exactly
+// one private key (PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY; EC PARAMETERS are skipped) that
+// belongs to the leaf. Texts of Contour 0.15.2: `failed to parse PEM block`, `unexpected block type
+// in certificate: X`, `failed to locate certificate`, `unexpected block type in private key: X`,
+// `failed to locate private key`, `multiple private keys`; and ours for what parses as PEM but is
+// no certificate or key, and for a pair that doesn't match.
 absl::Status CheckServingPair(std::string_view chain, std::string_view key);
 
 // Trusted certificates: CERTIFICATE blocks only, at least one, each parses.

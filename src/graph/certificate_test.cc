@@ -38,16 +38,20 @@ TEST(CheckServingPair, NamesWhatIsWrong) {
   EXPECT_EQ(ErrorOf("", pair.key), "failed to parse PEM block");
   EXPECT_EQ(ErrorOf("garbage", pair.key), "failed to parse PEM block");
   EXPECT_EQ(ErrorOf(pair.key, pair.key), "unexpected block type in certificate: PRIVATE KEY");
-  EXPECT_EQ(ErrorOf(pair.certificate, pair.certificate), "unexpected block type in private key: CERTIFICATE");
+  EXPECT_EQ(ErrorOf(pair.certificate, pair.certificate),
+            "unexpected block type in private key: CERTIFICATE");
   EXPECT_EQ(ErrorOf(pair.certificate, pair.key + other.key), "multiple private keys");
   EXPECT_EQ(ErrorOf(pair.certificate, other.key), "private key does not belong to the certificate");
   const std::string empty_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
   EXPECT_EQ(ErrorOf(pair.certificate, empty_key), "private key does not parse");
-  const std::string parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+  const std::string parameters =
+      "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
   EXPECT_EQ(ErrorOf(pair.certificate, parameters), "failed to locate private key");
   EXPECT_EQ(ErrorOf(pair.certificate, parameters + pair.key), "");
-  const std::string empty_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-  EXPECT_EQ(ErrorOf(pair.certificate + empty_certificate, pair.key), "certificate 2 of the chain does not parse");
+  const std::string empty_certificate =
+      "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  EXPECT_EQ(ErrorOf(pair.certificate + empty_certificate, pair.key),
+            "certificate 2 of the chain does not parse");
 }
 
 TEST(CheckServingPair, RefusesKeysThatEnvoyRefuses) {

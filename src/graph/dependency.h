@@ -35,7 +35,8 @@ struct Dependency {
 struct DependencyHash {
   std::size_t operator()(const Dependency& key) const {
     const std::hash<std::string> hash;
-    const std::size_t kinds = static_cast<std::size_t>(key.type) * 16 + static_cast<std::size_t>(key.ref.kind);
+    const std::size_t kinds =
+        static_cast<std::size_t>(key.type) * 16 + static_cast<std::size_t>(key.ref.kind);
     return (hash(key.ref.ns) * 31 + hash(key.ref.name)) * 31 + kinds;
   }
 };

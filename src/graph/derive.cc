@@ -25,7 +25,8 @@ HostResult Derive(const std::string& host, Reader& reader, const Options& option
     if (const auto* ingress = api::As<api::Ingress>(claimant)) ingresses.push_back(ingress);
     if (const auto* root = api::As<api::IngressRoute>(claimant)) roots.push_back(root);
   }
-  // In this order, since a later kind wins: a route of an IngressRoute replaces an equal one of an Ingress.
+  // In this order, since a later kind wins: a route of an IngressRoute replaces an equal one of an
+  // Ingress.
   DeriveIngresses(ingresses, derivation);
   DeriveIngressRoutes(roots, derivation);
   result.virtual_host = std::move(builder).Build();

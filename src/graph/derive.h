@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// derive: from the objects to what is served under one host. A plain function, written as if everything were rebuilt
-// from scratch each time; that only changed hosts are derived again is the engine's business.
+// derive: from the objects to what is served under one host. A plain function, written as if
+// everything were rebuilt from scratch each time; that only changed hosts are derived again is the
+// engine's business.
 //
 //   Reader reader(store);
 //   HostResult result = Derive("foo.com", reader, options);   // and reader.TakeDependencies() says what it looked at
 //
-// ingress.cc and ingress_route.cc hold the meaning of their kinds; a new kind of root is a file and a line in Derive.
+// ingress.cc and ingress_route.cc hold the meaning of their kinds; a new kind of root is a file and
+// a line in Derive.
 
 #pragma once
 
@@ -67,9 +69,11 @@ struct Derivation {
 void DeriveIngresses(const std::vector<const api::Ingress*>& ingresses, Derivation& derivation);
 
 // The root IngressRoutes that claim the host, the oldest first.
-void DeriveIngressRoutes(const std::vector<const api::IngressRoute*>& roots, Derivation& derivation);
+void DeriveIngressRoutes(const std::vector<const api::IngressRoute*>& roots,
+                         Derivation& derivation);
 
-// A Secret as objects name it: "name" in `default_ns`, or "ns/name" ("/name" has an empty ns, which counts as none).
+// A Secret as objects name it: "name" in `default_ns`, or "ns/name" ("/name" has an empty ns, which
+// counts as none).
 struct SecretName {
   std::string ns;
   std::string name;

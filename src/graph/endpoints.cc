@@ -12,19 +12,22 @@ namespace {
 
 bool IsIP(const std::string& address) {
   in6_addr buffer{};
-  return inet_pton(AF_INET, address.c_str(), &buffer) == 1 || inet_pton(AF_INET6, address.c_str(), &buffer) == 1;
+  return inet_pton(AF_INET, address.c_str(), &buffer) == 1 ||
+         inet_pton(AF_INET6, address.c_str(), &buffer) == 1;
 }
 
 bool IsUsable(const api::EndpointPort& port, const std::string& port_name) {
-  if (port.port < 1 || port.port > 65535 || (port.protocol != "TCP" && !port.protocol.empty())) return false;
+  if (port.port < 1 || port.port > 65535 || (port.protocol != "TCP" && !port.protocol.empty()))
+    return false;
   return port.name == port_name || port.name.empty() || port_name.empty();
 }
 
-void Add(const std::string& address, const std::vector<api::EndpointPort>& ports, const std::string& port_name,
-         Assignment& assignment) {
+void Add(const std::string& address, const std::vector<api::EndpointPort>& ports,
+         const std::string& port_name, Assignment& assignment) {
   if (!IsIP(address)) return;
   for (const api::EndpointPort& port : ports) {
-    if (IsUsable(port, port_name)) assignment.addresses.push_back({address, static_cast<std::uint16_t>(port.port)});
+    if (IsUsable(port, port_name))
+      assignment.addresses.push_back({address, static_cast<std::uint16_t>(port.port)});
   }
 }
 
@@ -41,14 +44,16 @@ std::optional<ServiceKey> ServiceOf(const api::Object* object) {
     if (slice->service_name.empty()) return std::nullopt;
     return ServiceKey{slice->meta.ns, slice->service_name};
   }
-  if (const auto* endpoints = api::As<api::Endpoints>(object)) return ServiceKey{endpoints->meta.ns, endpoints->meta.name};
+  if (const auto* endpoints = api::As<api::Endpoints>(object))
+    return ServiceKey{endpoints->meta.ns, endpoints->meta.name};
   return std::nullopt;
 }
 
 }  // namespace
 
 std::vector<ServiceKey> EndpointIndex::Apply(const api::Change& change) {
-  if (change.ref.kind != api::Kind::kEndpointSlice && change.ref.kind != api::Kind::kEndpoints) return {};
+  if (change.ref.kind != api::Kind::kEndpointSlice && change.ref.kind != api::Kind::kEndpoints)
+    return {};
   std::vector<ServiceKey> touched;
   const std::optional<ServiceKey> now = ServiceOf(change.object.get());
   if (const auto known = services_by_ref_.find(change.ref); known != services_by_ref_.end()) {
@@ -81,11 +86,14 @@ Assignment EndpointIndex::Build(const ServiceKey& service, const std::string& po
       if (const auto* slice = api::As<api::EndpointSlice>(*object)) {
         for (const api::Endpoint& endpoint : slice->endpoints) {
           if (!Counts(endpoint, pass)) continue;
-          for (const std::string& address : endpoint.addresses) Add(address, slice->ports, port_name, assignment);
+          for (const std::string& address : endpoint.addresses)
+            Add(address, slice->ports, port_name, assignment);
         }
-      } else if (const auto* endpoints = api::As<api::Endpoints>(*object); endpoints != nullptr && pass == Pass::kReady) {
+      } else if (const auto* endpoints = api::As<api::Endpoints>(*object);
+                 endpoints != nullptr && pass == Pass::kReady) {
         for (const api::EndpointSubset& subset : endpoints->subsets) {
-          for (const std::string& address : subset.addresses) Add(address, subset.ports, port_name, assignment);
+          for (const std::string& address : subset.addresses)
+            Add(address, subset.ports, port_name, assignment);
         }
       }
     }

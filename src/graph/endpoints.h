@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// From EndpointSlices (and Endpoints of manifest folders) to the addresses behind a Service's port. Endpoints never
-// enter a derivation: their changes touch only the assignments of their own Service.
+// From EndpointSlices (and Endpoints of manifest folders) to the addresses behind a Service's port.
+// Endpoints never enter a derivation: their changes touch only the assignments of their own
+// Service.
 //
 //   EndpointIndex index;
 //   std::optional<ServiceKey> service = index.Apply(change);   // whose addresses may differ now
 //   Assignment assignment = index.Build(*service, "http");
 //
-// The slices of a Service are merged and duplicates removed. An endpoint counts if `ready` is not false; if none of the
-// Service does, those count that are serving while they terminate (as kube-proxy does it). Ports are taken by name; a
-// name that one side lacks matches any. Only TCP and IP addresses: Envoy refuses an assignment that holds a host name.
-// One thread.
+// The slices of a Service are merged and duplicates removed. An endpoint counts if `ready` is not
+// false; if none of the Service does, those count that are serving while they terminate (as
+// kube-proxy does it). Ports are taken by name; a name that one side lacks matches any. Only TCP
+// and IP addresses: Envoy refuses an assignment that holds a host name. One thread.
 
 #pragma once
 
@@ -34,8 +35,9 @@ struct ServiceKey {
 
 class EndpointIndex {
  public:
-  // Takes changes of EndpointSlice and Endpoints, leaves others alone. Gives the Services whose addresses may differ
-  // now (two if a slice moves from one to another), none if the meaning is the same.
+  // Takes changes of EndpointSlice and Endpoints, leaves others alone. Gives the Services whose
+  // addresses may differ now (two if a slice moves from one to another), none if the meaning is the
+  // same.
   std::vector<ServiceKey> Apply(const api::Change& change);
 
   Assignment Build(const ServiceKey& service, const std::string& port_name) const;

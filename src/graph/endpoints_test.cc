@@ -14,8 +14,10 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using Address = Assignment::Address;
 
-std::shared_ptr<api::EndpointSlice> Slice(const std::string& name, std::vector<api::Endpoint> endpoints,
-                                          std::vector<api::EndpointPort> ports = {{"http", 8080, "TCP"}}) {
+std::shared_ptr<api::EndpointSlice> Slice(const std::string& name,
+                                          std::vector<api::Endpoint> endpoints,
+                                          std::vector<api::EndpointPort> ports = {
+                                              {"http", 8080, "TCP"}}) {
   auto slice = std::make_shared<api::EndpointSlice>();
   slice->meta.ns = "default";
   slice->meta.name = name;
@@ -38,7 +40,8 @@ TEST(EndpointIndex, MergesSlicesWithoutDuplicates) {
   const auto second = Slice("b", {{.addresses = {"10.0.0.2"}}, {.addresses = {"10.0.0.3"}}});
   EXPECT_THAT(index.Apply({first->Ref(), first}), ElementsAre(kKuard));
   EXPECT_THAT(index.Apply({second->Ref(), second}), ElementsAre(kKuard));
-  EXPECT_THAT(Built(index), ElementsAre(Address{"10.0.0.1", 8080}, Address{"10.0.0.2", 8080}, Address{"10.0.0.3", 8080}));
+  EXPECT_THAT(Built(index), ElementsAre(Address{"10.0.0.1", 8080}, Address{"10.0.0.2", 8080},
+                                        Address{"10.0.0.3", 8080}));
   EXPECT_THAT(index.Apply({first->Ref(), nullptr}), ElementsAre(kKuard));
   EXPECT_THAT(Built(index), ElementsAre(Address{"10.0.0.2", 8080}, Address{"10.0.0.3", 8080}));
   index.Apply({second->Ref(), nullptr});
@@ -61,32 +64,36 @@ TEST(EndpointIndex, SliceThatMovesTouchesBothServices) {
   index.Apply({slice->Ref(), slice});
   auto moved = Slice("a", {{.addresses = {"10.0.0.1"}}});
   moved->service_name = "other";
-  EXPECT_THAT(index.Apply({moved->Ref(), moved}), ElementsAre(kKuard, ServiceKey{"default", "other"}));
+  EXPECT_THAT(index.Apply({moved->Ref(), moved}),
+              ElementsAre(kKuard, ServiceKey{"default", "other"}));
   EXPECT_THAT(Built(index), IsEmpty());
 }
 
 TEST(EndpointIndex, ReadyUnlessSaidOtherwise) {
   EndpointIndex index;
-  const auto slice = Slice("a", {{.addresses = {"10.0.0.1"}},
-                                 {.addresses = {"10.0.0.2"}, .ready = true},
-                                 {.addresses = {"10.0.0.3"}, .ready = false, .serving = true, .terminating = true}});
+  const auto slice = Slice(
+      "a", {{.addresses = {"10.0.0.1"}},
+            {.addresses = {"10.0.0.2"}, .ready = true},
+            {.addresses = {"10.0.0.3"}, .ready = false, .serving = true, .terminating = true}});
   index.Apply({slice->Ref(), slice});
   EXPECT_THAT(Built(index), ElementsAre(Address{"10.0.0.1", 8080}, Address{"10.0.0.2", 8080}));
 }
 
 TEST(EndpointIndex, TerminatingOnesServeWhenNothingElseDoes) {
   EndpointIndex index;
-  const auto slice = Slice("a", {{.addresses = {"10.0.0.1"}, .ready = false},
-                                 {.addresses = {"10.0.0.2"}, .ready = false, .serving = true},
-                                 {.addresses = {"10.0.0.3"}, .ready = false, .serving = true, .terminating = true}});
+  const auto slice = Slice(
+      "a", {{.addresses = {"10.0.0.1"}, .ready = false},
+            {.addresses = {"10.0.0.2"}, .ready = false, .serving = true},
+            {.addresses = {"10.0.0.3"}, .ready = false, .serving = true, .terminating = true}});
   index.Apply({slice->Ref(), slice});
   EXPECT_THAT(Built(index), ElementsAre(Address{"10.0.0.3", 8080}));
 }
 
 TEST(EndpointIndex, PortsByNameAndOnlyTCP) {
   EndpointIndex index;
-  const auto slice = Slice("a", {{.addresses = {"10.0.0.1"}}},
-                           {{"http", 8080, "TCP"}, {"admin", 9000, "TCP"}, {"http", 53, "UDP"}, {"http", 0, "TCP"}});
+  const auto slice = Slice(
+      "a", {{.addresses = {"10.0.0.1"}}},
+      {{"http", 8080, "TCP"}, {"admin", 9000, "TCP"}, {"http", 53, "UDP"}, {"http", 0, "TCP"}});
   index.Apply({slice->Ref(), slice});
   EXPECT_THAT(Built(index, "http"), ElementsAre(Address{"10.0.0.1", 8080}));
   EXPECT_THAT(Built(index, "admin"), ElementsAre(Address{"10.0.0.1", 9000}));
@@ -95,7 +102,8 @@ TEST(EndpointIndex, PortsByNameAndOnlyTCP) {
 
 TEST(EndpointIndex, HostNamesAreNoAddresses) {
   EndpointIndex index;
-  const auto slice = Slice("a", {{.addresses = {"pod.example.com"}}, {.addresses = {"2001:db8::1"}}});
+  const auto slice =
+      Slice("a", {{.addresses = {"pod.example.com"}}, {.addresses = {"2001:db8::1"}}});
   index.Apply({slice->Ref(), slice});
   EXPECT_THAT(Built(index), ElementsAre(Address{"2001:db8::1", 8080}));
 }

@@ -43,7 +43,8 @@ Engine::Update Engine::Apply(const std::vector<api::Change>& changes) {
   return update;
 }
 
-void Engine::DeriveHost(const std::string& name, Update& update, std::vector<api::ObjectRef>& touched) {
+void Engine::DeriveHost(const std::string& name, Update& update,
+                        std::vector<api::ObjectRef>& touched) {
   ++derivations_;
   Reader reader(store_);
   HostResult result = Derive(name, reader, options_);
@@ -55,14 +56,16 @@ void Engine::DeriveHost(const std::string& name, Update& update, std::vector<api
   const VirtualHostPtr& now = result.virtual_host;
   const bool same = before == nullptr || now == nullptr ? before == now : *before == *now;
   if (!same) update.hosts.push_back(name);
-  // What is equal stays the same object, so that those who hold it see by the pointer that nothing changed.
+  // What is equal stays the same object, so that those who hold it see by the pointer that nothing
+  // changed.
   if (same) result.virtual_host = before;
 
   SetDependencies(entry->first, host.dependencies, dependencies);
   SetContributions(name, host.result.statuses, result.statuses, touched);
   for (const Problem& problem : result.problems) {
     const std::vector<Problem>& known = host.result.problems;
-    if (std::find(known.begin(), known.end(), problem) == known.end()) update.problems.push_back(problem);
+    if (std::find(known.begin(), known.end(), problem) == known.end())
+      update.problems.push_back(problem);
   }
 
   if (store_.Claimants(name).empty()) {
@@ -97,8 +100,10 @@ void Engine::SetDependencies(std::string_view host, const std::vector<Dependency
   }
 }
 
-void Engine::SetContributions(const std::string& host, const std::vector<StatusContribution>& before,
-                              const std::vector<StatusContribution>& now, std::vector<api::ObjectRef>& touched) {
+void Engine::SetContributions(const std::string& host,
+                              const std::vector<StatusContribution>& before,
+                              const std::vector<StatusContribution>& now,
+                              std::vector<api::ObjectRef>& touched) {
   if (before == now) return;
   for (const StatusContribution& contribution : before) {
     const auto object = contributions_.find(contribution.object);
@@ -117,8 +122,10 @@ void Engine::SetContributions(const std::string& host, const std::vector<StatusC
 std::optional<Status> Engine::FoldStatus(const api::ObjectRef& ref) const {
   const auto* object = api::As<api::IngressRoute>(store_.Find(ref));
   if (object == nullptr) return std::nullopt;
-  if (const auto found = contributions_.find(ref); found != contributions_.end()) return found->second.begin()->second;
-  return Status{"orphaned", "this IngressRoute is not part of a delegation chain from a root IngressRoute", ""};
+  if (const auto found = contributions_.find(ref); found != contributions_.end())
+    return found->second.begin()->second;
+  return Status{"orphaned",
+                "this IngressRoute is not part of a delegation chain from a root IngressRoute", ""};
 }
 
 const VirtualHostPtr& Engine::FindVirtualHost(std::string_view host) const {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tracked derivation: keeps the objects, and for each host what was derived from them and what was read on the way.
-// After a change only the hosts that read what changed are derived again; equal results stop there.
+// Tracked derivation: keeps the objects, and for each host what was derived from them and what was
+// read on the way. After a change only the hosts that read what changed are derived again; equal
+// results stop there.
 //
 //   Engine engine(options);
 //   Engine::Update update = engine.Apply(changes);
 //   for (const std::string& host : update.hosts) … engine.FindVirtualHost(host) …   // nullptr: gone
 //
-// The result is a function of the objects alone: any history that ends in the same objects ends in equal virtual hosts
-// and statuses. One thread.
+// The result is a function of the objects alone: any history that ends in the same objects ends in
+// equal virtual hosts and statuses. One thread.
 
 #pragma once
 
@@ -66,7 +67,8 @@ class Engine {
   void SetDependencies(std::string_view host, const std::vector<Dependency>& before,
                        const std::vector<Dependency>& now);
   void SetContributions(const std::string& host, const std::vector<StatusContribution>& before,
-                        const std::vector<StatusContribution>& now, std::vector<api::ObjectRef>& touched);
+                        const std::vector<StatusContribution>& now,
+                        std::vector<api::ObjectRef>& touched);
   // The status of an object out of what the hosts contribute; nullopt: it has none.
   std::optional<Status> FoldStatus(const api::ObjectRef& ref) const;
 
@@ -74,7 +76,8 @@ class Engine {
   Store store_;
   std::map<std::string, Host, std::less<>> hosts_;
   std::unordered_map<Dependency, Readers, DependencyHash> readers_;
-  // The host is part of the key, since a root that moves from one to another contributes through both for a moment.
+  // The host is part of the key, since a root that moves from one to another contributes through
+  // both for a moment.
   std::map<api::ObjectRef, std::map<std::pair<RootOrder, std::string>, Status>> contributions_;
   std::map<api::ObjectRef, Status> statuses_;
   std::uint64_t derivations_ = 0;

@@ -13,10 +13,13 @@ void HostBuilder::SetSecure(ServingSecretPtr secret, TLSVersion minimum_version)
 
 HostBuilder::Key HostBuilder::KeyOf(const PathMatch& match) {
   switch (match.type) {
-    case PathMatch::Type::kExact: return {Space::kExact, match.value};
-    case PathMatch::Type::kRegex: return {Space::kRegex, match.value};
+    case PathMatch::Type::kExact:
+      return {Space::kExact, match.value};
+    case PathMatch::Type::kRegex:
+      return {Space::kRegex, match.value};
     case PathMatch::Type::kPrefix:
-    case PathMatch::Type::kSegmentPrefix: break;
+    case PathMatch::Type::kSegmentPrefix:
+      break;
   }
   return {Space::kPrefix, match.value};
 }

@@ -39,10 +39,14 @@ class HostBuilder {
   using Routes = std::map<Key, Route>;
 
   static Key KeyOf(const PathMatch& match);
-  static void Set(Routes& routes, Route route) { routes.insert_or_assign(KeyOf(route.match), std::move(route)); }
-  static void Add(Routes& routes, Route route) { routes.emplace(KeyOf(route.match), std::move(route)); }
-  // The order in which Envoy must try them: exact paths, then regexes, then prefixes; each descending by text, so that
-  // of two prefixes the longer comes first.
+  static void Set(Routes& routes, Route route) {
+    routes.insert_or_assign(KeyOf(route.match), std::move(route));
+  }
+  static void Add(Routes& routes, Route route) {
+    routes.emplace(KeyOf(route.match), std::move(route));
+  }
+  // The order in which Envoy must try them: exact paths, then regexes, then prefixes; each
+  // descending by text, so that of two prefixes the longer comes first.
   static std::vector<Route> Sorted(Routes routes);
 
   std::string host_;

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// What IngressRoute means: roots, delegation, TLS, TCP proxies, and the status of each object on the way.
+// What IngressRoute means: roots, delegation, TLS, TCP proxies, and the status of each object on
+// the way.
 //
-// The walk of a root goes depth first along its routes. An error stops the object in which it was found, at that route;
-// routes before it stay, and the objects above go on. The first status found for an object wins.
+// The walk of a root goes depth first along its routes. An error stops the object in which it was
+// found, at that route; routes before it stay, and the objects above go on. The first status found
+// for an object wins.
+
+#include "api/ingress_route.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
 
-#include <fmt/format.h>
-
-#include "api/ingress_route.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "graph/annotations.h"
@@ -25,10 +28,12 @@ namespace {
 using Route = api::IngressRouteRoute;
 using Chain = std::vector<const api::IngressRoute*>;  // from the root to the object at hand
 
-// Shared children can multiply along a chain; a virtual host of more routes than this is a mistake or an attack.
+// Shared children can multiply along a chain; a virtual host of more routes than this is a mistake
+// or an attack.
 constexpr int kMaxVisitedRoutes = 100'000;
 
-// Is `path` below `prefix`, by whole segments. An empty prefix contains all, an empty path is in none.
+// Is `path` below `prefix`, by whole segments. An empty prefix contains all, an empty path is in
+// none.
 bool PathContains(std::string_view prefix, std::string_view path) {
   if (prefix.empty()) return true;
   if (path.empty()) return false;
@@ -38,7 +43,9 @@ bool PathContains(std::string_view prefix, std::string_view path) {
   return with_slash(path).starts_with(with_slash(prefix));
 }
 
-std::string FullName(const api::IngressRoute& object) { return object.meta.ns + "/" + object.meta.name; }
+std::string FullName(const api::IngressRoute& object) {
+  return object.meta.ns + "/" + object.meta.name;
+}
 
 class RootWalk {
  public:
@@ -49,15 +56,19 @@ class RootWalk {
         order_{root.meta.creation_time, root.meta.ns, root.meta.name} {}
 
   // Refuses the root as a whole.
-  void Refuse(std::string description, bool with_vhost) { Invalid(root_, std::move(description), with_vhost); }
+  void Refuse(std::string description, bool with_vhost) {
+    Invalid(root_, std::move(description), with_vhost);
+  }
 
   void Run() {
     if (fqdn_.empty()) return Refuse("Spec.VirtualHost.Fqdn must be specified", false);
     if (fqdn_.find('*') != std::string::npos) {
-      return Refuse(fmt::format("Spec.VirtualHost.Fqdn {} cannot use wildcards", Quote(fqdn_)), true);
+      return Refuse(fmt::format("Spec.VirtualHost.Fqdn {} cannot use wildcards", Quote(fqdn_)),
+                    true);
     }
     if (!IsHeaderValue(fqdn_)) {
-      return Refuse(fmt::format("Spec.VirtualHost.Fqdn {} is not a valid host name", Quote(fqdn_)), true);
+      return Refuse(fmt::format("Spec.VirtualHost.Fqdn {} is not a valid host name", Quote(fqdn_)),
+                    true);
     }
     bool passthrough = false;
     if (root_.spec.virtualhost->tls) {
@@ -66,13 +77,16 @@ class RootWalk {
       if (!passthrough) DeriveTLS(tls);
     }
     if (root_.spec.tcpproxy && (passthrough || enforce_tls_)) {
-      // What an Ingress may have secured the host with must not end a connection that is to be passed through.
-      if (passthrough) derivation_.builder.SetSecure(nullptr, derivation_.options.minimum_tls_version);
+      // What an Ingress may have secured the host with must not end a connection that is to be
+      // passed through.
+      if (passthrough)
+        derivation_.builder.SetSecure(nullptr, derivation_.options.minimum_tls_version);
       WalkTCP({&root_});
     } else if (root_.spec.routes) {
       WalkRoutes({&root_}, "");
     } else if (root_.spec.tcpproxy) {
-      Invalid(root_, "tcpproxy: requires spec.virtualhost.tls with a secretName or with passthrough");
+      Invalid(root_,
+              "tcpproxy: requires spec.virtualhost.tls with a secretName or with passthrough");
     } else {
       NothingDefined(root_);
     }
@@ -92,28 +106,33 @@ class RootWalk {
   void NothingDefined(const api::IngressRoute& object) {
     Invalid(object, "IngressRoute.Spec must have at least one Route or a TCPProxy");
   }
-  void Valid(const api::IngressRoute& object) { SetStatus(object, {"valid", "valid IngressRoute", fqdn_}); }
+  void Valid(const api::IngressRoute& object) {
+    SetStatus(object, {"valid", "valid IngressRoute", fqdn_});
+  }
 
   // A secret that can't be used makes the root invalid, and it is served without TLS.
   void DeriveTLS(const api::IngressRouteTLS& tls) {
     const SecretName name = SplitSecretName(tls.secret_name, root_.meta.ns);
     const CheckedSecret* secret = derivation_.reader.FindSecret(name.ns, name.name);
     if (secret == nullptr || !secret->serving.ok()) {
-      Invalid(root_, fmt::format("TLS Secret [{}] not found or is malformed", tls.secret_name), false);
+      Invalid(root_, fmt::format("TLS Secret [{}] not found or is malformed", tls.secret_name),
+              false);
       if (secret != nullptr) {
         derivation_.result.problems.push_back(
-            {root_.Ref(), fmt::format("spec.virtualhost.tls.secretName: Secret {}/{}: {}", name.ns, name.name,
-                                      Message(secret->serving.status()))});
+            {root_.Ref(), fmt::format("spec.virtualhost.tls.secretName: Secret {}/{}: {}", name.ns,
+                                      name.name, Message(secret->serving.status()))});
       }
       return;
     }
     if (!derivation_.reader.DelegationPermits(name.ns, name.name, root_.meta.ns)) {
-      Invalid(root_, fmt::format("TLS Secret [{}]: certificate delegation not permitted", tls.secret_name), false);
+      Invalid(root_,
+              fmt::format("TLS Secret [{}]: certificate delegation not permitted", tls.secret_name),
+              false);
       return;
     }
     enforce_tls_ = true;
-    derivation_.builder.SetSecure(*secret->serving,
-                                  MinimumTLSVersion(tls.minimum_protocol_version, derivation_.options));
+    derivation_.builder.SetSecure(
+        *secret->serving, MinimumTLSVersion(tls.minimum_protocol_version, derivation_.options));
   }
 
   // True if `target` may be walked from the end of the chain; a cycle is noted on that end.
@@ -121,12 +140,15 @@ class RootWalk {
     if (std::find(chain.begin(), chain.end(), &target) == chain.end()) return true;
     std::string path;
     for (const api::IngressRoute* object : chain) path += FullName(*object) + " -> ";
-    Invalid(*chain.back(), fmt::format("{} creates a delegation cycle: {}{}", what, path, FullName(target)));
+    Invalid(*chain.back(),
+            fmt::format("{} creates a delegation cycle: {}{}", what, path, FullName(target)));
     return false;
   }
 
-  const api::IngressRoute* FindTarget(const api::IngressRoute& from, const api::IngressRouteDelegate& delegate) {
-    return derivation_.reader.FindIngressRoute(delegate.ns.empty() ? from.meta.ns : delegate.ns, delegate.name);
+  const api::IngressRoute* FindTarget(const api::IngressRoute& from,
+                                      const api::IngressRouteDelegate& delegate) {
+    return derivation_.reader.FindIngressRoute(delegate.ns.empty() ? from.meta.ns : delegate.ns,
+                                               delegate.name);
   }
 
   // Adds the routes of the chain's last object; all must lie below `prefix`.
@@ -150,17 +172,21 @@ class RootWalk {
     }
     const std::string match = Quote(route.match);
     if (!route.services.empty() && route.delegate) {
-      Invalid(object, fmt::format("route {}: cannot specify services and delegate in the same route", match));
+      Invalid(
+          object,
+          fmt::format("route {}: cannot specify services and delegate in the same route", match));
       return false;
     }
     if (route.services.size() > 1 && route.enable_websockets) {
-      Invalid(object, fmt::format("route {}: cannot specify multiple services and enable websockets", match));
+      Invalid(
+          object,
+          fmt::format("route {}: cannot specify multiple services and enable websockets", match));
       return false;
     }
     if (route.services.empty() && !route.delegate) return true;
     if (!PathContains(prefix, route.match)) {
-      Invalid(object, fmt::format("the path prefix {} does not match the parent's path prefix {}", match,
-                                  Quote(prefix)));
+      Invalid(object, fmt::format("the path prefix {} does not match the parent's path prefix {}",
+                                  match, Quote(prefix)));
       return false;
     }
     if (!route.services.empty()) return AddRoute(object, route);
@@ -192,15 +218,17 @@ class RootWalk {
       if (!CheckWeight(object, service, where)) return false;
       absl::StatusOr<Cluster> cluster = Lookup(object, service, Use::kHTTP);
       if (!cluster.ok()) {
-        Invalid(object, fmt::format("Service [{}:{}] is invalid or missing", service.name, service.port), false);
+        Invalid(object,
+                fmt::format("Service [{}:{}] is invalid or missing", service.name, service.port),
+                false);
         return false;
       }
       if (cluster->protocol == Protocol::kTLS && service.validation) {
         cluster->validation = Validation(object, *service.validation, where);
         unverified = unverified || !cluster->validation;
       }
-      action.clusters.push_back(
-          {std::make_shared<const Cluster>(*std::move(cluster)), static_cast<std::uint32_t>(service.weight)});
+      action.clusters.push_back({std::make_shared<const Cluster>(*std::move(cluster)),
+                                 static_cast<std::uint32_t>(service.weight)});
     }
     action.timeout = route.timeout_request ? ParseTimeout(*route.timeout_request) : std::nullopt;
     action.retry = RouteRetry(route.retry_policy);
@@ -208,7 +236,8 @@ class RootWalk {
     action.websocket = route.enable_websockets;
 
     graph::Route made{{PathMatch::Type::kPrefix, route.match}, false, std::move(action)};
-    // Traffic never reaches an upstream that could not be verified, nor falls through to a shorter prefix.
+    // Traffic never reaches an upstream that could not be verified, nor falls through to a shorter
+    // prefix.
     if (unverified) made.action = DirectResponse{503};
     derivation_.builder.SetHTTPSRoute(made);
     const bool insecure = route.permit_insecure && !derivation_.options.disable_permit_insecure;
@@ -231,20 +260,23 @@ class RootWalk {
     return true;
   }
 
-  absl::StatusOr<Cluster> Lookup(const api::IngressRoute& object, const api::IngressRouteService& service, Use use) {
-    absl::StatusOr<Cluster> cluster = LookupService(derivation_.reader, derivation_.options, object.meta.ns,
-                                                    service.name, {service.port, ""}, use);
+  absl::StatusOr<Cluster> Lookup(const api::IngressRoute& object,
+                                 const api::IngressRouteService& service, Use use) {
+    absl::StatusOr<Cluster> cluster =
+        LookupService(derivation_.reader, derivation_.options, object.meta.ns, service.name,
+                      {service.port, ""}, use);
     if (cluster.ok()) {
       cluster->strategy = service.strategy;
       cluster->health_check = ParseHealthCheck(service.health_check);
       // A check that Envoy would refuse must not take the route with it.
-      if (cluster->health_check && (cluster->health_check->path.empty() ||
-                                    !IsHeaderValue(cluster->health_check->path) ||
-                                    !IsHeaderValue(cluster->health_check->host))) {
+      if (cluster->health_check &&
+          (cluster->health_check->path.empty() || !IsHeaderValue(cluster->health_check->path) ||
+           !IsHeaderValue(cluster->health_check->host))) {
         cluster->health_check.reset();
         derivation_.result.problems.push_back(
-            {object.Ref(), fmt::format("service {}: healthCheck.path must be a path; the service is not checked",
-                                       Quote(service.name))});
+            {object.Ref(),
+             fmt::format("service {}: healthCheck.path must be a path; the service is not checked",
+                         Quote(service.name))});
       }
     }
     return cluster;
@@ -255,11 +287,14 @@ class RootWalk {
                                                const std::string& where) {
     const CheckedSecret* secret = derivation_.reader.FindSecret(object.meta.ns, spec.ca_secret);
     if (secret == nullptr || !secret->ca_certificate.ok()) {
-      Invalid(object, where + ": upstreamValidation requested but secret not found or misconfigured");
+      Invalid(object,
+              where + ": upstreamValidation requested but secret not found or misconfigured");
       return std::nullopt;
     }
     if (spec.subject_name.empty()) {
-      Invalid(object, where + ": upstreamValidation requested but subject alt name not found or misconfigured");
+      Invalid(
+          object,
+          where + ": upstreamValidation requested but subject alt name not found or misconfigured");
       return std::nullopt;
     }
     return UpstreamValidation{spec.ca_secret, *secret->ca_certificate, spec.subject_name};
@@ -289,14 +324,15 @@ class RootWalk {
   void SetTCPProxy(const api::IngressRoute& object, const api::IngressRouteTCPProxy& spec) {
     TCPProxy proxy;
     for (const api::IngressRouteService& service : spec.services) {
-      if (!CheckWeight(object, service, fmt::format("tcpproxy: service {}", Quote(service.name)))) return;
+      if (!CheckWeight(object, service, fmt::format("tcpproxy: service {}", Quote(service.name))))
+        return;
       absl::StatusOr<Cluster> cluster = Lookup(object, service, Use::kTCP);
       if (!cluster.ok()) {
-        return Invalid(object, fmt::format("tcpproxy: service {}/{}/{}: not found", object.meta.ns, service.name,
-                                           service.port));
+        return Invalid(object, fmt::format("tcpproxy: service {}/{}/{}: not found", object.meta.ns,
+                                           service.name, service.port));
       }
-      proxy.clusters.push_back(
-          {std::make_shared<const Cluster>(*std::move(cluster)), static_cast<std::uint32_t>(service.weight)});
+      proxy.clusters.push_back({std::make_shared<const Cluster>(*std::move(cluster)),
+                                static_cast<std::uint32_t>(service.weight)});
     }
     derivation_.builder.SetTCPProxy(std::move(proxy));
     Valid(object);
@@ -312,18 +348,21 @@ class RootWalk {
 
 bool NamespacePermitted(const api::IngressRoute& root, const Options& options) {
   const std::vector<std::string>& permitted = options.root_namespaces;
-  return permitted.empty() || std::find(permitted.begin(), permitted.end(), root.meta.ns) != permitted.end();
+  return permitted.empty() ||
+         std::find(permitted.begin(), permitted.end(), root.meta.ns) != permitted.end();
 }
 
 }  // namespace
 
-void DeriveIngressRoutes(const std::vector<const api::IngressRoute*>& roots, Derivation& derivation) {
+void DeriveIngressRoutes(const std::vector<const api::IngressRoute*>& roots,
+                         Derivation& derivation) {
   std::vector<const api::IngressRoute*> legal;
   for (const api::IngressRoute* root : roots) {
     if (NamespacePermitted(*root, derivation.options)) {
       legal.push_back(root);
     } else {
-      RootWalk(*root, derivation).Refuse("root IngressRoute cannot be defined in this namespace", false);
+      RootWalk(*root, derivation)
+          .Refuse("root IngressRoute cannot be defined in this namespace", false);
     }
   }
   if (legal.size() == 1) return RootWalk(*legal[0], derivation).Run();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the objects mean: virtual hosts, their routes and TLS, the clusters behind them, the endpoints of these and the
-// statuses of the objects. Plain values, the results of graph/ and the input of envoy/; nothing here knows Envoy's
-// messages.
+// What the objects mean: virtual hosts, their routes and TLS, the clusters behind them, the
+// endpoints of these and the statuses of the objects. Plain values, the results of graph/ and the
+// input of envoy/; nothing here knows Envoy's messages.
 //
-// Ordering and equality: every list is in an order that follows from the objects alone, so that equal objects give
-// equal values, and equal values give equal bytes.
+// Ordering and equality: every list is in an order that follows from the objects alone, so that
+// equal objects give equal values, and equal values give equal bytes.
 
 #pragma once
 
@@ -21,9 +21,15 @@
 
 namespace contour::graph {
 
-// ---- Clusters -----------------------------------------------------------------------------------------------------
+// ---- Clusters
+// -----------------------------------------------------------------------------------------------------
 
-enum class Protocol : std::uint8_t { kHTTP1, kTLS, kH2, kH2C };  // h2 is HTTP/2 over TLS, h2c without
+enum class Protocol : std::uint8_t {
+  kHTTP1,
+  kTLS,
+  kH2,
+  kH2C
+};  // h2 is HTTP/2 over TLS, h2c without
 
 // Active HTTP health check, defaults filled in.
 struct HealthCheck {
@@ -33,7 +39,8 @@ struct HealthCheck {
   std::chrono::seconds timeout{2};
   std::uint32_t unhealthy_threshold = 3;
   std::uint32_t healthy_threshold = 2;
-  // As written in the object, before defaults: the cluster's name is made of these (0: not written).
+  // As written in the object, before defaults: the cluster's name is made of these (0: not
+  // written).
   std::int64_t written_interval_seconds = 0;
   std::int64_t written_timeout_seconds = 0;
   std::int64_t written_unhealthy_threshold = 0;
@@ -69,7 +76,8 @@ struct Cluster {
   std::string port_name;      // of the Service's port; may be empty
   std::string external_name;  // non-empty: resolved by DNS instead of endpoints
   Protocol protocol = Protocol::kHTTP1;
-  std::string strategy;  // load balancing, as written in the object; "" and unknown ones mean round robin
+  std::string
+      strategy;  // load balancing, as written in the object; "" and unknown ones mean round robin
   std::optional<HealthCheck> health_check;
   std::optional<UpstreamValidation> validation;
   CircuitBreakers circuit_breakers;
@@ -82,10 +90,13 @@ struct WeightedCluster {
   ClusterPtr cluster;        // never null
   std::uint32_t weight = 0;  // all 0 in a route: an even split
 
-  bool operator==(const WeightedCluster& other) const { return weight == other.weight && *cluster == *other.cluster; }
+  bool operator==(const WeightedCluster& other) const {
+    return weight == other.weight && *cluster == *other.cluster;
+  }
 };
 
-// ---- Routes -------------------------------------------------------------------------------------------------------
+// ---- Routes
+// -------------------------------------------------------------------------------------------------------
 
 // Which paths a route takes.
 struct PathMatch {
@@ -103,8 +114,8 @@ struct PathMatch {
 
 // Retry behaviour of one route, whoever asked for it.
 struct Retry {
-  std::string retry_on = "5xx";         // Envoy's list, never empty
-  std::optional<std::uint32_t> count;   // after the first try; nullopt: Envoy's default (1)
+  std::string retry_on = "5xx";        // Envoy's list, never empty
+  std::optional<std::uint32_t> count;  // after the first try; nullopt: Envoy's default (1)
   std::optional<std::chrono::nanoseconds> per_try_timeout;
 
   bool operator==(const Retry&) const = default;
@@ -113,7 +124,8 @@ struct Retry {
 // Time for the whole response. nullopt in a Route: Envoy's default, 15 s.
 struct Timeout {
   bool infinite = false;
-  std::chrono::nanoseconds duration{0};  // > 0 unless infinite; may be negative where an annotation says so
+  std::chrono::nanoseconds duration{
+      0};  // > 0 unless infinite; may be negative where an annotation says so
 
   bool operator==(const Timeout&) const = default;
 };
@@ -143,7 +155,8 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
-// ---- Hosts --------------------------------------------------------------------------------------------------------
+// ---- Hosts
+// --------------------------------------------------------------------------------------------------------
 
 enum class TLSVersion : std::uint8_t { k1_1, k1_2, k1_3 };
 
@@ -180,7 +193,8 @@ struct VirtualHost {
 
     bool operator==(const Secure& other) const {
       const bool same_secret =
-          secret == other.secret || (secret != nullptr && other.secret != nullptr && *secret == *other.secret);
+          secret == other.secret ||
+          (secret != nullptr && other.secret != nullptr && *secret == *other.secret);
       return same_secret && minimum_version == other.minimum_version && routes == other.routes &&
              tcp_proxy == other.tcp_proxy;
     }
@@ -191,7 +205,8 @@ struct VirtualHost {
 };
 using VirtualHostPtr = std::shared_ptr<const VirtualHost>;
 
-// ---- Endpoints ----------------------------------------------------------------------------------------------------
+// ---- Endpoints
+// ----------------------------------------------------------------------------------------------------
 
 // The addresses behind one port of one Service. Named as `ServiceName()` of envoy/names.h names it.
 struct Assignment {
@@ -209,7 +224,8 @@ struct Assignment {
   bool operator==(const Assignment&) const = default;
 };
 
-// ---- Statuses -----------------------------------------------------------------------------------------------------
+// ---- Statuses
+// -----------------------------------------------------------------------------------------------------
 
 // What became of an IngressRoute.
 struct Status {

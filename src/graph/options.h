@@ -19,7 +19,8 @@ struct Options {
   bool disable_permit_insecure = false;  // ignore permitInsecure of routes: always redirect
   TLSVersion minimum_tls_version = TLSVersion::k1_2;  // objects may ask for more, not for less
   bool external_name_services = true;
-  // The namespace that we run in: its Services `contour` and `envoy` can't be reached through an ExternalName.
+  // The namespace that we run in: its Services `contour` and `envoy` can't be reached through an
+  // ExternalName.
   std::string own_namespace = "heptio-contour";
 };
 

@@ -29,7 +29,8 @@ std::vector<const api::Object*> Reader::Claimants(const std::string& host) {
   return store_.Claimants(host);
 }
 
-bool Reader::DelegationPermits(const std::string& ns, const std::string& name, const std::string& target) {
+bool Reader::DelegationPermits(const std::string& ns, const std::string& name,
+                               const std::string& target) {
   if (ns == target) return true;
   dependencies_.push_back(Dependency::Delegations(ns));
   for (const api::TLSCertificateDelegation* delegation : store_.Delegations(ns)) {

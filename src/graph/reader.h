@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only way in which a derivation looks at objects. It writes down each key that it was asked for, absences and
-// indexes included, so that the engine knows which hosts a change concerns. Never keep what it gives beyond the call.
+// The only way in which a derivation looks at objects. It writes down each key that it was asked
+// for, absences and indexes included, so that the engine knows which hosts a change concerns. Never
+// keep what it gives beyond the call.
 
 #pragma once
 
@@ -24,8 +25,8 @@ class Reader {
   // See Store::Claimants.
   std::vector<const api::Object*> Claimants(const std::string& host);
 
-  // May objects of namespace `target` use Secret ns/name: the same namespace, or a TLSCertificateDelegation in `ns`
-  // that names the secret and lists the target (or exactly ["*"]).
+  // May objects of namespace `target` use Secret ns/name: the same namespace, or a
+  // TLSCertificateDelegation in `ns` that names the secret and lists the target (or exactly ["*"]).
   bool DelegationPermits(const std::string& ns, const std::string& name, const std::string& target);
 
   // What was read, sorted, no duplicates.

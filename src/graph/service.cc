@@ -19,12 +19,14 @@ bool IsOwnAddress(std::uint32_t host_order) {
 }
 
 bool IsOwnAddress(const in6_addr& address) {
-  if (IN6_IS_ADDR_LOOPBACK(&address) || IN6_IS_ADDR_UNSPECIFIED(&address) || IN6_IS_ADDR_LINKLOCAL(&address)) {
+  if (IN6_IS_ADDR_LOOPBACK(&address) || IN6_IS_ADDR_UNSPECIFIED(&address) ||
+      IN6_IS_ADDR_LINKLOCAL(&address)) {
     return true;
   }
   std::uint32_t last = 0;
   std::memcpy(&last, address.s6_addr + 12, sizeof last);
-  return (IN6_IS_ADDR_V4MAPPED(&address) || IN6_IS_ADDR_V4COMPAT(&address)) && IsOwnAddress(ntohl(last));
+  return (IN6_IS_ADDR_V4MAPPED(&address) || IN6_IS_ADDR_V4COMPAT(&address)) &&
+         IsOwnAddress(ntohl(last));
 }
 
 bool Matches(const api::ServicePort& port, const PortReference& wanted) {
@@ -43,14 +45,17 @@ bool ExternalNamePermitted(std::string_view external_name, std::string_view own_
   }
   while (name.ends_with('.')) name.pop_back();
   if (name.empty()) return false;
-  if (name == "localhost" || name.ends_with(".localhost") || name.starts_with("localhost.")) return false;
+  if (name == "localhost" || name.ends_with(".localhost") || name.starts_with("localhost."))
+    return false;
   in_addr v4{};
   // inet_aton also takes the spellings 2130706433, 0x7f.1 and 0177.0.0.1, as resolvers do.
   if (inet_aton(name.c_str(), &v4) != 0) return !IsOwnAddress(ntohl(v4.s_addr));
   std::string v6_text = name;
-  if (v6_text.starts_with('[') && v6_text.ends_with(']')) v6_text = v6_text.substr(1, v6_text.size() - 2);
+  if (v6_text.starts_with('[') && v6_text.ends_with(']'))
+    v6_text = v6_text.substr(1, v6_text.size() - 2);
   in6_addr v6{};
-  if (inet_pton(AF_INET6, v6_text.substr(0, v6_text.find('%')).c_str(), &v6) == 1) return !IsOwnAddress(v6);
+  if (inet_pton(AF_INET6, v6_text.substr(0, v6_text.find('%')).c_str(), &v6) == 1)
+    return !IsOwnAddress(v6);
   for (const std::string_view service : {"contour", "envoy"}) {
     const std::string own = fmt::format("{}.{}", service, own_namespace);
     if (name == own || name == own + ".svc" || name.starts_with(own + ".svc.")) return false;
@@ -70,15 +75,19 @@ absl::StatusOr<Cluster> LookupService(Reader& reader, const Options& options, co
     cluster.port = static_cast<std::uint16_t>(candidate.port);
     cluster.port_name = candidate.name;
     cluster.circuit_breakers = ServiceLimits(service->meta);
-    if (use == Use::kHTTP) cluster.protocol = UpstreamProtocol(service->meta, candidate.name, candidate.port);
+    if (use == Use::kHTTP)
+      cluster.protocol = UpstreamProtocol(service->meta, candidate.name, candidate.port);
     if (service->spec.type == "ExternalName") {
       cluster.external_name = service->spec.external_name;
       if (!options.external_name_services) {
-        return NotFound("Service {}/{} is an ExternalName, which enableExternalNameService: false refuses", ns, name);
+        return NotFound(
+            "Service {}/{} is an ExternalName, which enableExternalNameService: false refuses", ns,
+            name);
       }
       if (!ExternalNamePermitted(cluster.external_name, options.own_namespace)) {
-        return NotFound("Service {}/{}: externalName {} leads back to this host or to our own Services", ns, name,
-                        cluster.external_name);
+        return NotFound(
+            "Service {}/{}: externalName {} leads back to this host or to our own Services", ns,
+            name, cluster.external_name);
       }
     }
     return cluster;

@@ -25,7 +25,8 @@ class LookupServiceTest : public ::testing::Test {
     return *service;
   }
 
-  absl::StatusOr<Cluster> Lookup(const std::string& name, const PortReference& port, Use use = Use::kHTTP) {
+  absl::StatusOr<Cluster> Lookup(const std::string& name, const PortReference& port,
+                                 Use use = Use::kHTTP) {
     for (const auto& object : objects_) store_.Apply({object->Ref(), object});
     Reader reader(store_);
     return LookupService(reader, options_, "default", name, port, use);
@@ -38,7 +39,8 @@ class LookupServiceTest : public ::testing::Test {
 
 TEST_F(LookupServiceTest, FindsByNumberNameAndNumericText) {
   Add("kuard");
-  for (const PortReference& port : {PortReference{8080, ""}, PortReference{0, "http"}, PortReference{0, "8080"}}) {
+  for (const PortReference& port :
+       {PortReference{8080, ""}, PortReference{0, "http"}, PortReference{0, "8080"}}) {
     const absl::StatusOr<Cluster> cluster = Lookup("kuard", port);
     ASSERT_TRUE(cluster.ok()) << cluster.status();
     EXPECT_EQ(cluster->port, 8080);
@@ -48,8 +50,10 @@ TEST_F(LookupServiceTest, FindsByNumberNameAndNumericText) {
 
 TEST_F(LookupServiceTest, SaysWhatIsMissing) {
   Add("kuard");
-  EXPECT_THAT(std::string(Message(Lookup("nobody", {80, ""}).status())), HasSubstr("default/nobody not found"));
-  EXPECT_THAT(std::string(Message(Lookup("kuard", {9999, ""}).status())), HasSubstr("no TCP port 9999"));
+  EXPECT_THAT(std::string(Message(Lookup("nobody", {80, ""}).status())),
+              HasSubstr("default/nobody not found"));
+  EXPECT_THAT(std::string(Message(Lookup("kuard", {9999, ""}).status())),
+              HasSubstr("no TCP port 9999"));
   EXPECT_FALSE(Lookup("kuard", {53, ""}).ok()) << "UDP";
   EXPECT_FALSE(Lookup("kuard", {0, ""}).ok());
 }
@@ -63,7 +67,8 @@ TEST_F(LookupServiceTest, TakesProtocolAndLimitsFromAnnotations) {
                                    {"contour.heptio.com/upstream-protocol.tls", "https"}};
   const absl::StatusOr<Cluster> http = Lookup("kuard", {8080, ""});
   ASSERT_TRUE(http.ok());
-  EXPECT_EQ(http->circuit_breakers, (CircuitBreakers{.max_connections = 9, .max_retries = 2147483647}));
+  EXPECT_EQ(http->circuit_breakers,
+            (CircuitBreakers{.max_connections = 9, .max_retries = 2147483647}));
   EXPECT_EQ(http->protocol, Protocol::kH2);
   EXPECT_EQ(Lookup("kuard", {8443, ""})->protocol, Protocol::kTLS) << "by name beats by number";
   EXPECT_EQ(Lookup("kuard", {8443, ""}, Use::kTCP)->protocol, Protocol::kHTTP1);
@@ -75,17 +80,36 @@ TEST_F(LookupServiceTest, RefusesExternalNamesThatLeadBack) {
   service.spec.external_name = "example.com";
   EXPECT_EQ(Lookup("outside", {8080, ""})->external_name, "example.com");
   options_.external_name_services = false;
-  EXPECT_THAT(std::string(Message(Lookup("outside", {8080, ""}).status())), HasSubstr("enableExternalNameService"));
+  EXPECT_THAT(std::string(Message(Lookup("outside", {8080, ""}).status())),
+              HasSubstr("enableExternalNameService"));
 }
 
 TEST(ExternalNamePermitted, Table) {
-  for (const char* name : {"example.com", "10.0.0.1", "contour.example.com", "2001:db8::1", "localhost1.com"}) {
+  for (const char* name :
+       {"example.com", "10.0.0.1", "contour.example.com", "2001:db8::1", "localhost1.com"}) {
     EXPECT_TRUE(ExternalNamePermitted(name, "heptio-contour")) << name;
   }
-  for (const char* name :
-       {"", ".", "localhost", "LOCALHOST.", "a.localhost", "localhost.localdomain", "127.0.0.1", "127.1", "2130706433",
-        "0x7f.1", "0177.0.0.1", "0.0.0.0", "169.254.169.254", "::1", "[::1]", "::", "fe80::1%eth0", "::ffff:127.0.0.1",
-        "contour.heptio-contour", "envoy.heptio-contour.svc.cluster.local", "contour.heptio-contour.svc."}) {
+  for (const char* name : {"",
+                           ".",
+                           "localhost",
+                           "LOCALHOST.",
+                           "a.localhost",
+                           "localhost.localdomain",
+                           "127.0.0.1",
+                           "127.1",
+                           "2130706433",
+                           "0x7f.1",
+                           "0177.0.0.1",
+                           "0.0.0.0",
+                           "169.254.169.254",
+                           "::1",
+                           "[::1]",
+                           "::",
+                           "fe80::1%eth0",
+                           "::ffff:127.0.0.1",
+                           "contour.heptio-contour",
+                           "envoy.heptio-contour.svc.cluster.local",
+                           "contour.heptio-contour.svc."}) {
     EXPECT_FALSE(ExternalNamePermitted(name, "heptio-contour")) << name;
   }
 }

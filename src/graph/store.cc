@@ -25,8 +25,9 @@ std::string LowerCase(std::string_view text) {
 // "" is "any host" in an Ingress.
 std::string IngressHost(std::string_view host) { return host.empty() ? "*" : LowerCase(host); }
 
-// The annotations of a root decide alone whether it can be ours, except that an Ingress may also name its class in
-// spec.ingressClassName, which derivation judges (it depends on IngressClass objects).
+// The annotations of a root decide alone whether it can be ours, except that an Ingress may also
+// name its class in spec.ingressClassName, which derivation judges (it depends on IngressClass
+// objects).
 bool ForeignByAnnotation(const api::Object& object, const Options& options) {
   if (object.kind != api::Kind::kIngress && object.kind != api::Kind::kIngressRoute) return false;
   const std::optional<std::string_view> wanted = ClassAnnotation(object.meta);
@@ -38,8 +39,10 @@ CheckedSecret Check(const api::Secret& secret) {
   if (secret.type != "kubernetes.io/tls") {
     checked.serving = InvalidArgument("type is {}, not kubernetes.io/tls", Quote(secret.type));
   } else if (secret.tls_crt.empty() || secret.tls_key.empty()) {
-    checked.serving = InvalidArgument("{} is empty", secret.tls_crt.empty() ? "tls.crt" : "tls.key");
-  } else if (const absl::Status status = CheckServingPair(secret.tls_crt, secret.tls_key); !status.ok()) {
+    checked.serving =
+        InvalidArgument("{} is empty", secret.tls_crt.empty() ? "tls.crt" : "tls.key");
+  } else if (const absl::Status status = CheckServingPair(secret.tls_crt, secret.tls_key);
+             !status.ok()) {
     checked.serving = status;
   } else {
     checked.serving = std::make_shared<const ServingSecret>(
@@ -117,15 +120,19 @@ std::vector<Dependency> Store::Apply(const api::Change& change) {
   }
 
   std::vector<Dependency> dirty = {Dependency::Object(change.ref)};
-  const std::vector<std::string> hosts_before = before == nullptr ? std::vector<std::string>() : ClaimedHosts(*before);
-  const std::vector<std::string> hosts_now = now == nullptr ? std::vector<std::string>() : ClaimedHosts(*now);
+  const std::vector<std::string> hosts_before =
+      before == nullptr ? std::vector<std::string>() : ClaimedHosts(*before);
+  const std::vector<std::string> hosts_now =
+      now == nullptr ? std::vector<std::string>() : ClaimedHosts(*now);
   std::vector<std::string> hosts;
   std::set_union(hosts_before.begin(), hosts_before.end(), hosts_now.begin(), hosts_now.end(),
                  std::back_inserter(hosts));
   for (std::string& host : hosts) {
     const auto* old_ingress = api::As<api::Ingress>(before.get());
     const auto* new_ingress = api::As<api::Ingress>(now.get());
-    if (old_ingress != nullptr && new_ingress != nullptr && SameForHost(*old_ingress, *new_ingress, host)) continue;
+    if (old_ingress != nullptr && new_ingress != nullptr &&
+        SameForHost(*old_ingress, *new_ingress, host))
+      continue;
     const bool claims = std::binary_search(hosts_now.begin(), hosts_now.end(), host);
     if (claims) {
       claims_[host].insert(change.ref);
@@ -176,8 +183,8 @@ std::vector<const api::TLSCertificateDelegation*> Store::Delegations(std::string
   const auto found = delegations_.find(ns);
   if (found == delegations_.end()) return delegations;
   for (const std::string& name : found->second) {
-    delegations.push_back(
-        api::As<api::TLSCertificateDelegation>(Find({api::Kind::kTLSCertificateDelegation, std::string(ns), name})));
+    delegations.push_back(api::As<api::TLSCertificateDelegation>(
+        Find({api::Kind::kTLSCertificateDelegation, std::string(ns), name})));
   }
   return delegations;
 }

@@ -28,7 +28,7 @@ namespace contour::graph {
 
 // What a Secret is good for, judged once per content.
 struct CheckedSecret {
-  absl::StatusOr<ServingSecretPtr> serving;      // as a serving certificate
+  absl::StatusOr<ServingSecretPtr> serving;    // as a serving certificate
   absl::StatusOr<std::string> ca_certificate;  // as trusted certificates (its ca.crt)
 };
 
@@ -36,14 +36,16 @@ class Store {
  public:
   explicit Store(const Options& options) : options_(&options) {}
 
-  // Puts the object in place of what `change.ref` named, or takes that away. Gives the keys whose readers must be
-  // derived again: none if the meaning is the same. Objects of a foreign class (by annotation) count as absent.
+  // Puts the object in place of what `change.ref` named, or takes that away. Gives the keys whose
+  // readers must be derived again: none if the meaning is the same. Objects of a foreign class (by
+  // annotation) count as absent.
   std::vector<Dependency> Apply(const api::Change& change);
 
   // nullptr: absent. The pointer lives until the next Apply.
   const api::Object* Find(const api::ObjectRef& ref) const;
 
-  // The roots that claim a host: Ingresses and root IngressRoutes, the oldest first, then by namespace, name and kind.
+  // The roots that claim a host: Ingresses and root IngressRoutes, the oldest first, then by
+  // namespace, name and kind.
   std::vector<const api::Object*> Claimants(std::string_view host) const;
 
   // The delegations that live in a namespace, by name.
@@ -68,12 +70,12 @@ class Store {
 
   const Options* options_;
   std::unordered_map<api::ObjectRef, Entry, RefHash> objects_;
-  std::map<std::string, std::set<api::ObjectRef>, std::less<>> claims_;       // host → claimants
+  std::map<std::string, std::set<api::ObjectRef>, std::less<>> claims_;    // host → claimants
   std::map<std::string, std::set<std::string>, std::less<>> delegations_;  // namespace → names
 };
 
-// The hosts that an object claims, sorted, no duplicates: lower case, "*" for an empty host of an Ingress, "" for a root
-// IngressRoute with a blank fqdn. Empty for what is no root.
+// The hosts that an object claims, sorted, no duplicates: lower case, "*" for an empty host of an
+// Ingress, "" for a root IngressRoute with a blank fqdn. Empty for what is no root.
 std::vector<std::string> ClaimedHosts(const api::Object& object);
 
 // Would deriving `host` read the same of both Ingresses.

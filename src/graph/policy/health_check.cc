@@ -13,17 +13,22 @@ constexpr std::int64_t kMaxCount = 0xffffffff;
 
 }  // namespace
 
-std::optional<HealthCheck> ParseHealthCheck(const std::optional<api::IngressRouteHealthCheck>& spec) {
+std::optional<HealthCheck> ParseHealthCheck(
+    const std::optional<api::IngressRouteHealthCheck>& spec) {
   if (!spec) return std::nullopt;
   HealthCheck check;
   check.path = spec->path;
   check.host = spec->host.empty() ? "contour-envoy-healthcheck" : spec->host;
   check.written_interval_seconds = std::clamp<std::int64_t>(spec->interval_seconds, 0, kMaxSeconds);
   check.written_timeout_seconds = std::clamp<std::int64_t>(spec->timeout_seconds, 0, kMaxSeconds);
-  check.written_unhealthy_threshold = std::clamp<std::int64_t>(spec->unhealthy_threshold_count, 0, kMaxCount);
-  check.written_healthy_threshold = std::clamp<std::int64_t>(spec->healthy_threshold_count, 0, kMaxCount);
-  if (check.written_interval_seconds > 0) check.interval = std::chrono::seconds(check.written_interval_seconds);
-  if (check.written_timeout_seconds > 0) check.timeout = std::chrono::seconds(check.written_timeout_seconds);
+  check.written_unhealthy_threshold =
+      std::clamp<std::int64_t>(spec->unhealthy_threshold_count, 0, kMaxCount);
+  check.written_healthy_threshold =
+      std::clamp<std::int64_t>(spec->healthy_threshold_count, 0, kMaxCount);
+  if (check.written_interval_seconds > 0)
+    check.interval = std::chrono::seconds(check.written_interval_seconds);
+  if (check.written_timeout_seconds > 0)
+    check.timeout = std::chrono::seconds(check.written_timeout_seconds);
   if (check.written_unhealthy_threshold > 0) {
     check.unhealthy_threshold = static_cast<std::uint32_t>(check.written_unhealthy_threshold);
   }

@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::int64_t kMaxCount = std::numeric_limits<std::uint32_t>::max();
 
-Retry MakeRetry(std::string retry_on, std::optional<std::uint32_t> count, std::string_view per_try_timeout) {
+Retry MakeRetry(std::string retry_on, std::optional<std::uint32_t> count,
+                std::string_view per_try_timeout) {
   Retry retry{.retry_on = std::move(retry_on), .count = count, .per_try_timeout = {}};
   if (const auto duration = ParseDuration(per_try_timeout); duration && duration->count() > 0) {
     retry.per_try_timeout = duration;
@@ -25,7 +26,8 @@ Retry MakeRetry(std::string retry_on, std::optional<std::uint32_t> count, std::s
 
 std::optional<Retry> RouteRetry(const std::optional<api::IngressRouteRetryPolicy>& policy) {
   if (!policy) return std::nullopt;
-  const auto count = static_cast<std::uint32_t>(std::clamp<std::int64_t>(policy->count, 1, kMaxCount));
+  const auto count =
+      static_cast<std::uint32_t>(std::clamp<std::int64_t>(policy->count, 1, kMaxCount));
   return MakeRetry("5xx", count, policy->per_try_timeout);
 }
 
@@ -42,7 +44,8 @@ std::optional<Retry> IngressRetry(const api::Meta& meta) {
     }
   }
   const std::optional<Annotation> per_try = FindAnnotation(meta, "per-try-timeout");
-  return MakeRetry(std::string(retry_on->value), count, per_try ? per_try->value : std::string_view());
+  return MakeRetry(std::string(retry_on->value), count,
+                   per_try ? per_try->value : std::string_view());
 }
 
 }  // namespace contour::graph

@@ -10,8 +10,9 @@
 
 namespace contour::graph {
 
-// Reads a timeout as written. nullopt: Envoy's default, which "" and zero mean. "infinity" and whatever is no duration
-// mean infinite (Contour 0.15: a typo must not cut long responses). Negative ones pass as they are.
+// Reads a timeout as written. nullopt: Envoy's default, which "" and zero mean. "infinity" and
+// whatever is no duration mean infinite (Contour 0.15: a typo must not cut long responses).
+// Negative ones pass as they are.
 std::optional<Timeout> ParseTimeout(std::string_view text);
 
 }  // namespace contour::graph
