@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "file/manifest_source.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <ctime>
+#include <map>
+#include <optional>
+#include <set>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "absl/synchronization/mutex.h"
+#include "api/secret.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "file/folder_watch.h"
+#include "file/manifest.h"
+#include "file/manifest_set.h"
+
+namespace contour::file {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::nanoseconds;
+
+constexpr std::string_view kContext = "file";
+
+// Content changed within this time of being read may change again without the clock of the file
+// system moving on.
+constexpr std::chrono::milliseconds kClockGranularity{50};
+
+std::string ErrorText(int error) { return std::generic_category().message(error); }
+
+nanoseconds ToDuration(const timespec& time) {
+  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+}
+
+// How long ago `time` of a file was, by the clock that stamps files.
+nanoseconds Age(const timespec& time) {
+  timespec now = {};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return ToDuration(now) - ToDuration(time);
+}
+
+// Equal stamps: equal content, if it was old enough when it was read.
+struct Stamp {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::int64_t size = 0;
+  nanoseconds modified{};
+  nanoseconds changed{};  // catches content that was changed and given its old time
+
+  bool operator==(const Stamp&) const = default;
+};
+
+Stamp StampOf(const struct stat& status) {
+  return {status.st_dev, status.st_ino, status.st_size, ToDuration(status.st_mtim),
+          ToDuration(status.st_ctim)};
+}
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int value) : value_(value) {}
+  ~FileDescriptor() {
+    if (value_ >= 0) close(value_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  int get() const { return value_; }
+
+ private:
+  const int value_;
+};
+
+absl::StatusOr<std::string> ReadFile(const std::string& path, std::size_t max_bytes) {
+  // Non-blocking: it could have become a pipe.
+  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (file.get() < 0) return InvalidArgument("{}", ErrorText(errno));
+  struct stat status = {};
+  if (fstat(file.get(), &status) != 0) return InvalidArgument("{}", ErrorText(errno));
+  if (!S_ISREG(status.st_mode)) return InvalidArgument("not a regular file");
+  const auto too_large = [&] { return InvalidArgument("larger than {} bytes", max_bytes); };
+  if (static_cast<std::uint64_t>(status.st_size) > max_bytes) return too_large();
+  std::string text;
+  // One byte more, so that the last read finds the end; it may have grown since.
+  for (std::size_t size = static_cast<std::size_t>(status.st_size) + 1, used = 0;;
+       size = used * 2) {
+    text.resize(size);
+    while (used < size) {
+      const ssize_t count = read(file.get(), text.data() + used, size - used);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return InvalidArgument("{}", ErrorText(errno));
+      if (count == 0) {
+        text.resize(used);
+        return text;
+      }
+      used += static_cast<std::size_t>(count);
+      if (used > max_bytes) return too_large();
+    }
+  }
+}
+
+bool IsFolder(const std::string& path) {
+  struct stat status = {};
+  return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+}  // namespace
+
+class ManifestSource::Worker {
+ public:
+  Worker(std::string folder, ManifestSourceOptions options)
+      : folder_(std::move(folder)),
+        options_(std::move(options)),
+        wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+        watch_(folder_) {}
+
+  ~Worker() { Stop(); }
+
+  absl::Status Start(api::Sink& sink) {
+    if (sink_ != nullptr) return FailedPrecondition("{}: started twice", folder_);
+    if (!IsFolder(folder_)) return NotFound("manifest folder {}: not a folder", folder_);
+    if (wake_.get() < 0) return Unavailable("eventfd: {}", ErrorText(errno));
+    sink_ = &sink;
+    thread_ = std::thread([this] { Run(); });
+    return absl::OkStatus();
+  }
+
+  void Stop() {
+    if (!thread_.joinable()) return;
+    stopping_ = true;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = write(wake_.get(), &one, sizeof(one));
+    thread_.join();
+  }
+
+  std::vector<ManifestProblem> Problems() const {
+    absl::MutexLock lock(&mutex_);
+    return problems_;
+  }
+  ManifestStats Stats() const {
+    absl::MutexLock lock(&mutex_);
+    return stats_;
+  }
+
+ private:
+  struct FileState {
+    std::optional<Stamp> stamp;  // of what was read last; nullopt: read it at the next look
+    std::optional<Clock::time_point> gone_since;
+    bool is_open = false;  // somebody is writing it
+    bool was_good = false;
+  };
+  enum class Reason { kStart, kScan, kNews };
+
+  void Run() {
+    Scan(Reason::kStart);
+    if (stopping_) return;
+    Publish();
+    log::Info(kContext, "manifests read",
+              {{"folder", folder_},
+               {"files", files_.size()},
+               {"objects", set_.object_count()},
+               {"problems", failures_.size()}});
+    sink_->Synced();
+    while (Wait()) {
+      Follow();
+      Publish();
+    }
+  }
+
+  // Until something is to be done; false: to stop.
+  bool Wait() {
+    Clock::time_point until = next_scan_;
+    for (const auto& [path, time] : due_) until = std::min(until, time);
+    const auto rest = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+    pollfd polled[] = {{wake_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}};
+    poll(polled, 2, static_cast<int>(std::clamp<std::int64_t>(rest.count(), 0, 60'000)));
+    return polled[0].revents == 0;
+  }
+
+  void Follow() {
+    const FolderWatch::News news = watch_.Drain();
+    const Clock::time_point now = Clock::now();
+    for (const std::string& path : news.open) {
+      files_[path].is_open = true;
+      due_[path] = now + options_.write_grace;
+    }
+    for (const std::string& path : news.written) {
+      if (news.open.contains(path)) continue;
+      FileState& state = files_[path];
+      state.is_open = false;
+      state.stamp.reset();
+      due_.erase(path);
+      Look(path, Reason::kNews);
+    }
+    for (const std::string& path : news.changed) Look(path, Reason::kNews);
+    std::vector<std::string> due;
+    for (const auto& [path, time] : due_) {
+      if (time <= now) due.push_back(path);
+    }
+    for (const std::string& path : due) {
+      due_.erase(path);
+      if (const auto state = files_.find(path); state != files_.end())
+        state->second.is_open = false;
+      Look(path, Reason::kNews);
+    }
+    if (news.scan || now >= next_scan_) Scan(Reason::kScan);
+  }
+
+  void Scan(Reason reason) {
+    const FolderWatch::Files found = watch_.Scan();
+    const bool is_missing = found.unread.contains(watch_.root());
+    if (was_missing_ && !is_missing) {
+      // What isn't back yet may be on its way.
+      for (auto& [path, state] : files_) state.gone_since.reset();
+    }
+    was_missing_ = is_missing;
+    for (const std::string& path : unread_folders_) {
+      if (!found.unread.contains(path)) Mended(path);
+    }
+    unread_folders_.clear();
+    for (const auto& [path, why] : found.unread) {
+      unread_folders_.insert(path);
+      Failed(path, why);
+    }
+    SetUnwatched(found.unwatched);
+    for (const std::string& path : found.paths) {
+      if (stopping_) return;
+      files_.try_emplace(path);
+      Look(path, reason);
+    }
+    std::vector<std::string> others;
+    for (const auto& [path, state] : files_) {
+      if (!found.paths.contains(path)) others.push_back(path);
+    }
+    for (const std::string& path : others) Gone(path);
+    next_scan_ = Clock::now() + (found.unwatched.empty() ? options_.scan_interval
+                                                         : options_.unwatched_scan_interval);
+    absl::MutexLock lock(&mutex_);
+    ++stats_.scans;
+  }
+
+  // Brings what we know of one file up to date.
+  void Look(const std::string& path, Reason reason) {
+    struct stat status = {};
+    if (stat(path.c_str(), &status) != 0) {
+      if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return Gone(path);
+      return Failed(path, ErrorText(errno));
+    }
+    if (!S_ISREG(status.st_mode)) return Gone(path);
+    FileState& state = files_[path];
+    if (state.gone_since) {
+      state.gone_since.reset();
+      due_.erase(path);
+      set_.Unyield(path);
+    }
+    const Stamp stamp = StampOf(status);
+    if (state.is_open || state.stamp == stamp) return;
+
+    state.stamp.reset();
+    absl::StatusOr<std::string> text = ReadFile(path, options_.max_file_bytes);
+    Count(&ManifestStats::reads);
+    if (!text.ok()) {
+      Count(&ManifestStats::failed_reads);
+      return Failed(path, Message(text.status()));
+    }
+    absl::StatusOr<std::vector<api::ObjectPtr>> objects = ParseManifest(
+        *text, *FormatOf(NameOf(path)), options_.default_namespace, options_.yaml_limits);
+    if (!objects.ok()) {
+      Count(&ManifestStats::failed_reads);
+      if (reason == Reason::kScan && Age(status.st_mtim) < options_.fresh_file_grace) {
+        due_[path] = Clock::now() + options_.fresh_file_grace;
+        return;
+      }
+      RememberStamp(state, stamp, status);
+      return Failed(path, Message(objects.status()));
+    }
+    RememberStamp(state, stamp, status);
+    std::erase_if(*objects, [](const api::ObjectPtr& object) {
+      const auto* secret = api::As<api::Secret>(object.get());
+      return secret != nullptr && !api::IsUsable(*secret);
+    });
+    log::Debug(kContext, "manifest read", {{"path", path}, {"objects", objects->size()}});
+    set_.Put(path, *std::move(objects));
+    state.was_good = true;
+    Mended(path);
+  }
+
+  static void RememberStamp(FileState& state, const Stamp& stamp, const struct stat& status) {
+    if (Age(status.st_ctim) > kClockGranularity) state.stamp = stamp;
+  }
+
+  static std::string_view NameOf(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+  // The file isn't there, or can't be told to be.
+  void Gone(const std::string& path) {
+    const auto found = files_.find(path);
+    if (found == files_.end()) return;
+    FileState& state = found->second;
+    if (IsUnknown(path)) {
+      due_.erase(path);
+      state.gone_since.reset();
+      set_.Unyield(path);
+      return;
+    }
+    const Clock::time_point now = Clock::now();
+    if (!state.gone_since) {
+      state.gone_since = now;
+      state.stamp.reset();
+      state.is_open = false;
+      set_.Yield(path);
+    }
+    if (const auto end = *state.gone_since + options_.removal_grace; now < end) {
+      due_[path] = end;
+      return;
+    }
+    due_.erase(path);
+    set_.Remove(path);
+    if (state.was_good) log::Info(kContext, "manifest removed", {{"path", path}});
+    files_.erase(found);
+    if (failures_.erase(path) != 0) problems_changed_ = true;
+  }
+
+  // Is it below a folder that can't be read?
+  bool IsUnknown(const std::string& path) const {
+    if (!IsFolder(watch_.root())) return true;
+    return std::any_of(unread_folders_.begin(), unread_folders_.end(),
+                       [&](const std::string& folder) {
+                         return path.size() > folder.size() && path.starts_with(folder) &&
+                                path[folder.size()] == '/';
+                       });
+  }
+
+  void Failed(const std::string& path, std::string_view why) {
+    std::string& message = failures_[path];
+    if (message == why) return;
+    message = why;
+    problems_changed_ = true;
+    const auto state = files_.find(path);
+    const bool was_good = state != files_.end() && state->second.was_good;
+    log::Error(kContext, "manifest not read",
+               {{"path", path},
+                {"error", why},
+                {"in_force", was_good ? "its last good content" : "nothing of it"}});
+    Tell({ManifestProblem::Kind::kUnread, path, message});
+  }
+
+  void Mended(const std::string& path) {
+    if (failures_.erase(path) == 0) return;
+    problems_changed_ = true;
+    log::Info(kContext, "manifest mended", {{"path", path}});
+  }
+
+  void SetUnwatched(const std::string& why) {
+    if (unwatched_ == why) return;
+    unwatched_ = why;
+    problems_changed_ = true;
+    if (why.empty()) return;
+    log::Warning(kContext, "manifest folder not watched, changes are found by scanning",
+                 {{"folder", folder_},
+                  {"error", why},
+                  {"interval_ms", options_.unwatched_scan_interval.count()}});
+    Tell({ManifestProblem::Kind::kUnwatched, watch_.root(), why});
+  }
+
+  void Tell(const ManifestProblem& problem) {
+    if (options_.on_problem) options_.on_problem(problem);
+  }
+
+  static ManifestProblem ProblemOf(const Shadowed& shadowed) {
+    return {ManifestProblem::Kind::kShadowed, shadowed.loser,
+            shadowed.winner == shadowed.loser
+                ? fmt::format("{} is given twice, the first is in force", shadowed.ref.String())
+                : fmt::format("{} is in {} too, which comes first and is in force",
+                              shadowed.ref.String(), shadowed.winner)};
+  }
+
+  void TellShadowed() {
+    std::vector<Shadowed> shadowed = set_.ListShadowed();
+    if (shadowed == shadowed_) return;
+    problems_changed_ = true;
+    for (const Shadowed& s : shadowed) {
+      if (std::binary_search(shadowed_.begin(), shadowed_.end(), s)) continue;
+      log::Warning(kContext, "object in two manifests",
+                   {{"object", s.ref.String()}, {"in_force", s.winner}, {"ignored", s.loser}});
+      Tell(ProblemOf(s));
+    }
+    shadowed_ = std::move(shadowed);
+  }
+
+  // Hands on what has changed: problems, numbers, objects.
+  void Publish() {
+    std::vector<api::Change> changes = set_.TakeChanges();
+    TellShadowed();
+    {
+      absl::MutexLock lock(&mutex_);
+      if (std::exchange(problems_changed_, false)) problems_ = ListProblems();
+      stats_.files = files_.size();
+      stats_.objects = set_.object_count();
+    }
+    if (changes.empty()) return;
+    const auto removed =
+        std::count_if(changes.begin(), changes.end(),
+                      [](const api::Change& change) { return change.object == nullptr; });
+    log::Debug(kContext, "objects applied", {{"changes", changes.size()}, {"removed", removed}});
+    sink_->Apply(std::move(changes));
+  }
+
+  std::vector<ManifestProblem> ListProblems() const {
+    std::vector<ManifestProblem> problems;
+    for (const auto& [path, message] : failures_) {
+      problems.push_back({ManifestProblem::Kind::kUnread, path, message});
+    }
+    for (const Shadowed& shadowed : shadowed_) problems.push_back(ProblemOf(shadowed));
+    if (!unwatched_.empty()) {
+      problems.push_back({ManifestProblem::Kind::kUnwatched, watch_.root(), unwatched_});
+    }
+    std::stable_sort(problems.begin(), problems.end(),
+                     [](const auto& a, const auto& b) { return a.path < b.path; });
+    return problems;
+  }
+
+  void Count(std::uint64_t ManifestStats::* number) {
+    absl::MutexLock lock(&mutex_);
+    ++(stats_.*number);
+  }
+
+  const std::string folder_;
+  const ManifestSourceOptions options_;
+  const FileDescriptor wake_;
+  api::Sink* sink_ = nullptr;
+  std::thread thread_;
+  std::atomic<bool> stopping_ = false;
+
+  // Of the thread.
+  FolderWatch watch_;
+  ManifestSet set_;
+  std::map<std::string, FileState> files_;
+  std::map<std::string, Clock::time_point> due_;  // when to look at a file without news
+  Clock::time_point next_scan_;
+  std::set<std::string> unread_folders_;
+  bool was_missing_ = false;
+  std::map<std::string, std::string> failures_;  // by path of a file or folder
+  std::vector<Shadowed> shadowed_;
+  std::string unwatched_;
+  bool problems_changed_ = false;
+
+  mutable absl::Mutex mutex_;
+  std::vector<ManifestProblem> problems_ ABSL_GUARDED_BY(mutex_);
+  ManifestStats stats_ ABSL_GUARDED_BY(mutex_);
+};
+
+ManifestSource::ManifestSource(std::string folder, ManifestSourceOptions options)
+    : worker_(std::make_unique<Worker>(std::move(folder), std::move(options))) {}
+ManifestSource::~ManifestSource() = default;
+
+absl::Status ManifestSource::Start(api::Sink& sink) { return worker_->Start(sink); }
+void ManifestSource::Stop() { worker_->Stop(); }
+std::vector<ManifestProblem> ManifestSource::Problems() const { return worker_->Problems(); }
+ManifestStats ManifestSource::Stats() const { return worker_->Stats(); }
+
+}  // namespace contour::file
