@@ -31,6 +31,8 @@
 namespace contour::cmd {
 namespace {
 
+using std::chrono_literals::operator""ms;
+
 constexpr std::string_view kContext = "serve";
 constexpr std::chrono::seconds kStopDeadline{5};
 
@@ -167,8 +169,56 @@ class StatusReport {
   std::optional<status::StatusFiles> files_;
 };
 
-std::string Metrics(const core::Core& core, const xds::Server& server) {
+// Every kind once for one name, as the text format wants it.
+void AddKinds(const std::vector<kube::KindStats>& kinds, admin::MetricsText& text) {
+  const auto each = [&](const char* name, const char* help, bool counter, auto value) {
+    for (const kube::KindStats& kind : kinds) {
+      const admin::MetricsText::Labels labels = {{"kind", std::string(api::KindName(kind.kind))}};
+      const auto number = static_cast<double>(value(kind));
+      if (counter) {
+        text.Counter(name, help, labels, number);
+      } else {
+        text.Gauge(name, help, labels, number);
+      }
+    }
+  };
+  using Stats = kube::KindStats;
+  each("contour_kube_objects", "Objects that are known", false,
+       [](const Stats& kind) { return kind.objects; });
+  each("contour_kube_events_total", "Watch events received", true,
+       [](const Stats& kind) { return kind.events; });
+  each("contour_kube_lists_total", "Complete lists", true,
+       [](const Stats& kind) { return kind.lists; });
+  each("contour_kube_failures_total", "Lists and watches that failed", true,
+       [](const Stats& kind) { return kind.failures; });
+  each("contour_kube_bad_objects_total", "Objects that could not be read", true,
+       [](const Stats& kind) { return kind.bad_objects; });
+  each("contour_kube_forbidden", "1 if the permission to read the kind is missing", false,
+       [](const Stats& kind) { return kind.forbidden; });
+  each("contour_kube_absent", "1 if the kind is not installed", false,
+       [](const Stats& kind) { return kind.absent; });
+  each("contour_kube_silence_seconds", "Time since anything was received for the kind", false,
+       [](const Stats& kind) {
+         return std::chrono::duration<double>(kind.since_last_received.value_or(0ms)).count();
+       });
+}
+
+void AddManifests(const file::ManifestSource& source, admin::MetricsText& text) {
+  const file::ManifestStats stats = source.Stats();
+  text.Gauge("contour_manifests_files", "Manifest files that are known", {},
+             static_cast<double>(stats.files));
+  text.Gauge("contour_manifests_objects", "Objects of manifests that are in force", {},
+             static_cast<double>(stats.objects));
+  text.Gauge("contour_manifests_problems", "Manifest files with a problem now", {},
+             static_cast<double>(source.Problems().size()));
+  text.Counter("contour_manifests_failed_reads_total", "Reads of a manifest that failed", {},
+               static_cast<double>(stats.failed_reads));
+}
+
+std::string Metrics(const Source& source, const core::Core& core, const xds::Server& server) {
   admin::MetricsText text;
+  if (source.cluster != nullptr) AddKinds(source.cluster->GetStats().kinds, text);
+  if (source.manifests != nullptr) AddManifests(*source.manifests, text);
   text.Gauge("contour_build_info", "Version of the program", {{"version", CONTOUR_VERSION}}, 1);
   const core::Core::Statistics work = core.statistics();
   text.Counter("contour_core_batches_total", "Batches of changes that were built", {},
@@ -243,7 +293,7 @@ absl::StatusOr<int> Run(const Flags& flags) {
                                     return std::string(core.built() ? "the xDS port is closed"
                                                                     : "objects are not synced yet");
                                   },
-                              .metrics = [&] { return Metrics(core, server); }});
+                              .metrics = [&] { return Metrics(source, core, server); }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
 
   core.Start();
