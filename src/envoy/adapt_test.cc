@@ -16,7 +16,7 @@ namespace {
 graph::VirtualHost SecureHost() {
   graph::VirtualHost host;
   host.host = "foo.com";
-  graph::VirtualHost::Secure secure;
+  graph::SecureVirtualHost secure;
   secure.secret = std::make_shared<const graph::ServingSecret>(
       graph::ServingSecret{"default", "tls", "c", "k"});
   host.secure = std::move(secure);

@@ -28,7 +28,7 @@ graph::VirtualHost Host(std::int64_t routes) {
     route.action = action;
     host.http_routes.push_back(route);
   }
-  host.secure.emplace(graph::VirtualHost::Secure{}).routes = host.http_routes;
+  host.secure.emplace().routes = host.http_routes;
   host.secure->secret = std::make_shared<const graph::ServingSecret>(
       graph::ServingSecret{"default", "secret", "", ""});
   return host;

@@ -131,7 +131,7 @@ tls::TlsParameters::TlsProtocol Protocol(graph::TLSVersion version) {
   return tls::TlsParameters::TLSv1_3;  // no such version: the strictest
 }
 
-void SetTLS(const graph::VirtualHost::Secure& secure, const ListenerOptions& options,
+void SetTLS(const graph::SecureVirtualHost& secure, const ListenerOptions& options,
             listener::FilterChain* chain) {
   tls::DownstreamTlsContext context;
   auto* common = context.mutable_common_tls_context();
@@ -199,7 +199,7 @@ Resource HTTPSListenerHead(const ListenerOptions& options) {
 std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
                                              const ListenerOptions& options) {
   if (!host.secure || !IsServerName(host.host)) return std::nullopt;
-  const graph::VirtualHost::Secure& secure = *host.secure;
+  const graph::SecureVirtualHost& secure = *host.secure;
   if (secure.secret == nullptr && !secure.tcp_proxy) return std::nullopt;
   if (secure.tcp_proxy && secure.tcp_proxy->clusters.empty()) return std::nullopt;
 

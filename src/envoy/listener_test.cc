@@ -210,7 +210,7 @@ TEST(StatsListenerTest, Default) {
 graph::VirtualHost Host(bool with_secret = true) {
   graph::VirtualHost host;
   host.host = "www.example.com";
-  host.secure.emplace(graph::VirtualHost::Secure{});
+  host.secure.emplace();
   if (with_secret)
     host.secure->secret = std::make_shared<const graph::ServingSecret>(
         graph::ServingSecret{"default", "secret", "CERTIFICATE", "KEY"});

@@ -63,6 +63,7 @@ std::string DistinguishingText(const graph::Cluster& cluster) {
     text += cluster.validation->ca_secret;
     text += cluster.validation->subject_name;
   }
+  if (cluster.plain_tcp) text += "tcp";
   return text;
 }
 

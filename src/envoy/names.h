@@ -36,8 +36,9 @@ std::string HashName(std::size_t limit, std::initializer_list<std::string_view> 
 // `suffix` alone where there is no room.
 std::string Truncate(std::size_t limit, std::string_view text, std::string_view suffix);
 
-// HashName(60, namespace, service, port, hash of how it is balanced, checked and verified). The
-// health check's host, the protocol and the limits don't count.
+// HashName(60, namespace, service, port, hash of how it is balanced, checked and verified, and
+// whether it is plain TCP on a port whose HTTP speaks another protocol). The health check's host,
+// the protocol and the limits don't count.
 std::string ClusterName(const graph::Cluster& cluster);
 
 // Statistics of a cluster: "<namespace>_<service>_<port>", never shortened.

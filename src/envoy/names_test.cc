@@ -101,6 +101,14 @@ TEST(ClusterNameTest, IgnoresHealthCheckHostProtocolAndLimits) {
   EXPECT_EQ(ClusterName(cluster), ClusterName(WithCheck("/healthz")));
 }
 
+TEST(ClusterNameTest, PlainTCPOnAPortOfAnotherProtocolHasItsOwn) {
+  graph::Cluster cluster = Kuard();
+  cluster.plain_tcp = true;
+  EXPECT_EQ(ClusterName(cluster), "default/kuard/8080/6ce375e315");  // printf tcp | sha1sum
+  cluster.strategy = "Random";
+  EXPECT_NE(ClusterName(cluster), ClusterName(WithStrategy("Random")));
+}
+
 TEST(ClusterNameTest, WritesDurationsAsGoDoes) {
   // printf '1h0m0s1m30s/' | sha1sum
   EXPECT_EQ(ClusterName(WithCheck("/", 3600, 90)), "default/kuard/8080/a7fd656506");

@@ -291,7 +291,7 @@ TEST(VirtualHostTest, IsAbsentWithoutRoutes) {
   EXPECT_FALSE(TranslateVirtualHost(host).https);
   EXPECT_FALSE(TranslateVirtualHost(Host({To({Weighted("kuard")})}, "")).http);
 
-  graph::VirtualHost::Secure& secure = host.secure.emplace(graph::VirtualHost::Secure{});
+  graph::SecureVirtualHost& secure = host.secure.emplace();
   secure.secret = std::make_shared<const graph::ServingSecret>();
   EXPECT_FALSE(TranslateVirtualHost(host).https);  // no routes
   secure.routes = {To({Weighted("kuard")})};
@@ -308,8 +308,7 @@ TEST(VirtualHostTest, IsAbsentWithoutRoutes) {
 
 TEST(VirtualHostTest, BothSidesMayDiffer) {
   graph::VirtualHost host = Host({To({Weighted("a")})});
-  host.secure.emplace(graph::VirtualHost::Secure{}).secret =
-      std::make_shared<const graph::ServingSecret>();
+  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
   host.secure->routes = {To({Weighted("b")})};
   const VirtualHostResources got = TranslateVirtualHost(host);
   ASSERT_TRUE(got.http && got.https);

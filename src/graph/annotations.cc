@@ -25,13 +25,20 @@ bool Lists(const std::optional<Annotation>& annotation, std::string_view entry) 
   return std::find(entries.begin(), entries.end(), entry) != entries.end();
 }
 
+// As Go reads a number of base 10: a sign may be written.
+std::from_chars_result FromChars(std::string_view text, std::int64_t& number) {
+  const char* begin = text.data();
+  if (text.size() > 1 && text[0] == '+' && text[1] != '-') ++begin;
+  return std::from_chars(begin, text.data() + text.size(), number);
+}
+
 std::optional<std::uint32_t> Limit(const api::Meta& meta, std::string_view name) {
   const std::optional<Annotation> annotation = FindAnnotation(meta, name);
   if (!annotation) return std::nullopt;
   constexpr std::int64_t kMax = std::numeric_limits<std::int32_t>::max();
   std::int64_t number = 0;
   const std::string_view text = annotation->value;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const auto [end, error] = FromChars(text, number);
   if (end != text.data() + text.size()) return std::nullopt;
   if (error == std::errc::result_out_of_range) number = text.starts_with('-') ? 0 : kMax;
   if (number <= 0) return std::nullopt;
@@ -52,7 +59,7 @@ std::optional<Annotation> FindAnnotation(const api::Meta& meta, std::string_view
 
 std::optional<std::int64_t> ParseInt(std::string_view text) {
   std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const auto [end, error] = FromChars(text, number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
 }
@@ -77,14 +84,18 @@ bool ForceSSLRedirect(const api::Meta& meta) {
 }
 
 std::optional<Timeout> RequestTimeout(const api::Meta& meta) {
-  if (const std::string* modern = meta.FindAnnotation("projectcontour.io/response-timeout")) {
-    const std::optional<Timeout> timeout = ParseTimeout(*modern);
-    // Here, unlike under the old name, what is no duration means Envoy's default.
-    if (timeout && timeout->infinite && *modern != "infinity") return std::nullopt;
-    return timeout;
+  std::optional<Annotation> annotation;
+  if (const std::string* value = meta.FindAnnotation("projectcontour.io/response-timeout")) {
+    annotation = Annotation{*value, true};
+  } else {
+    annotation = FindAnnotation(meta, "request-timeout");
   }
-  const std::optional<Annotation> annotation = FindAnnotation(meta, "request-timeout");
-  return annotation ? ParseTimeout(annotation->value) : std::nullopt;
+  if (!annotation) return std::nullopt;
+  const std::optional<Timeout> timeout = ParseTimeout(annotation->value);
+  // Under the new prefix, unlike under the old one, what is no duration means Envoy's default.
+  const bool unparsable = timeout && timeout->infinite && annotation->value != "infinity" &&
+                          annotation->value != "infinite";
+  return annotation->modern && unparsable ? std::nullopt : timeout;
 }
 
 std::vector<std::string> WebsocketRoutes(const api::Meta& meta) {

@@ -39,7 +39,8 @@ bool AllowHTTP(const api::Meta& meta);
 // ingress.kubernetes.io/force-ssl-redirect: true only if "true".
 bool ForceSSLRedirect(const api::Meta& meta);
 
-// request-timeout (under projectcontour.io/ response-timeout goes first).
+// request-timeout (projectcontour.io/response-timeout goes first). What is no duration means
+// infinite under contour.heptio.com/, and Envoy's default under projectcontour.io/.
 std::optional<Timeout> RequestTimeout(const api::Meta& meta);
 
 // websocket-routes: paths exactly as in the rules.

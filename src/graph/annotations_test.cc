@@ -62,7 +62,14 @@ TEST(RequestTimeout, BothPrefixes) {
     EXPECT_EQ(of("contour.heptio.com/request-timeout", text), (Timeout{.infinite = true})) << text;
   }
   EXPECT_EQ(of("projectcontour.io/response-timeout", "peanut"), std::nullopt);
-  EXPECT_EQ(of("projectcontour.io/response-timeout", "infinity"), (Timeout{.infinite = true}));
+  EXPECT_EQ(of("projectcontour.io/request-timeout", "peanut"), std::nullopt);
+  for (const char* text : {"infinite", "infinity"}) {
+    EXPECT_EQ(of("projectcontour.io/response-timeout", text), (Timeout{.infinite = true}));
+  }
+  EXPECT_EQ(RequestTimeout(With({{"projectcontour.io/response-timeout", "5s"},
+                                 {"projectcontour.io/request-timeout", "6s"},
+                                 {"contour.heptio.com/request-timeout", "7s"}})),
+            (Timeout{.duration = 5s}));
 }
 
 TEST(WebsocketRoutes, Table) {
@@ -121,7 +128,7 @@ TEST(IngressRetry, BothPrefixes) {
   }
   EXPECT_EQ(IngressRetry(With(
                 {{"projectcontour.io/retry-on", "5xx"}, {"projectcontour.io/num-retries", "-1"}})),
-            (Retry{"5xx", 0, std::nullopt}));
+            std::nullopt);
   EXPECT_EQ(IngressRetry(With(
                 {{"projectcontour.io/retry-on", "5xx"}, {"projectcontour.io/num-retries", "-7"}})),
             (Retry{"5xx", 1, std::nullopt}));

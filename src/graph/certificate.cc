@@ -3,12 +3,16 @@
 #include "graph/certificate.h"
 
 #include <openssl/bio.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/objects.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <array>
 #include <cstdint>
+#include <ctime>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -107,26 +111,57 @@ absl::StatusOr<KeyPtr> ReadKey(std::string_view pem) {
   return key;
 }
 
+// Is the curve spelt out by its parameters instead of its name.
+bool HasExplicitCurve(EVP_PKEY& key) {
+  std::array<char, 16> encoding{};
+  std::size_t length = 0;
+  return EVP_PKEY_get_utf8_string_param(&key, OSSL_PKEY_PARAM_EC_ENCODING, encoding.data(),
+                                        encoding.size(), &length) == 1 &&
+         std::string_view(encoding.data(), length) == OSSL_PKEY_EC_ENCODING_EXPLICIT;
+}
+
+// BoringSSL, which Envoy is built with, takes RSA, Ed25519 and three named curves.
+absl::Status CheckKeyType(EVP_PKEY& key) {
+  switch (EVP_PKEY_base_id(&key)) {
+    case EVP_PKEY_ED25519:
+      return absl::OkStatus();
+    case EVP_PKEY_RSA: {
+      const int bits = EVP_PKEY_bits(&key);
+      if (bits >= 2048 && bits <= 16384) return absl::OkStatus();
+      return InvalidArgument("RSA key has {} bits, 2048 to 16384 are possible", bits);
+    }
+    case EVP_PKEY_EC: {
+      std::array<char, 64> group{};
+      std::size_t length = 0;
+      if (EVP_PKEY_get_group_name(&key, group.data(), group.size(), &length) != 1) length = 0;
+      const std::string_view name(group.data(), length);
+      if (name == SN_X9_62_prime256v1 || name == SN_secp384r1 || name == SN_secp521r1) {
+        if (!HasExplicitCurve(key)) return absl::OkStatus();
+      }
+      return InvalidArgument(
+          "ECDSA key is on curve {}, only the named P-256, P-384 and P-521 are possible",
+          Quote(name));
+    }
+    default:
+      return InvalidArgument("private key is neither RSA nor ECDSA nor Ed25519");
+  }
+}
+
 }  // namespace
 
-absl::Status CheckServingPair(std::string_view chain, std::string_view key_pem) {
+absl::StatusOr<std::int64_t> CheckServingPair(std::string_view chain, std::string_view key_pem) {
   const ErrorQueueCleaner cleaner;
   CONTOUR_ASSIGN_OR_RETURN(const X509Ptr leaf, ReadCertificates(chain));
   CONTOUR_ASSIGN_OR_RETURN(const KeyPtr key, ReadKey(key_pem));
   if (X509_check_private_key(leaf.get(), key.get()) != 1) {
     return InvalidArgument("private key does not belong to the certificate");
   }
-  // BoringSSL, which Envoy is built with, takes RSA and the three NIST curves and refuses short RSA
-  // keys.
-  const int type = EVP_PKEY_base_id(key.get());
-  if (type != EVP_PKEY_RSA && type != EVP_PKEY_EC) {
-    return InvalidArgument("private key is neither RSA nor ECDSA");
+  CONTOUR_RETURN_IF_ERROR(CheckKeyType(*key));
+  std::tm expiry{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(leaf.get()), &expiry) != 1) {
+    return InvalidArgument("certificate has no valid time of expiry");
   }
-  if (type == EVP_PKEY_RSA && EVP_PKEY_bits(key.get()) < 2048) {
-    return InvalidArgument("RSA key has {} bits, at least 2048 are needed",
-                           EVP_PKEY_bits(key.get()));
-  }
-  return absl::OkStatus();
+  return std::int64_t{timegm(&expiry)};
 }
 
 absl::Status CheckTrustedCertificates(std::string_view pem) {

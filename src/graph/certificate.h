@@ -9,16 +9,18 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace contour::graph {
 
-// A serving pair: `chain` holds CERTIFICATE blocks only, the first being the leaf; `key` exactly
-// one private key (PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY; EC PARAMETERS are skipped) that
-// belongs to the leaf. Texts of Contour 0.15.2: `failed to parse PEM block`, `unexpected block type
-// in certificate: X`, `failed to locate certificate`, `unexpected block type in private key: X`,
+// Checks a serving pair and gives the time at which its leaf expires, in seconds since 1970.
+// `chain` holds CERTIFICATE blocks only, the first being the leaf; `key` exactly one private key
+// (PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY; EC PARAMETERS are skipped) that belongs to the
+// leaf. Texts of Contour 0.15.2: `failed to parse PEM block`, `unexpected block type in
+// certificate: X`, `failed to locate certificate`, `unexpected block type in private key: X`,
 // `failed to locate private key`, `multiple private keys`; and ours for what parses as PEM but is
 // no certificate or key, and for a pair that doesn't match.
-absl::Status CheckServingPair(std::string_view chain, std::string_view key);
+absl::StatusOr<std::int64_t> CheckServingPair(std::string_view chain, std::string_view key);
 
 // Trusted certificates: CERTIFICATE blocks only, at least one, each parses.
 absl::Status CheckTrustedCertificates(std::string_view pem);

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
+
 #include "base/status.h"
 #include "tests/support/certificates.h"
 
@@ -16,7 +18,7 @@ using testing::MakePair;
 using testing::Pair;
 
 std::string ErrorOf(const std::string& chain, const std::string& key) {
-  return std::string(Message(CheckServingPair(chain, key)));
+  return std::string(Message(CheckServingPair(chain, key).status()));
 }
 
 TEST(CheckServingPair, AcceptsWhatBelongsTogether) {
@@ -54,11 +56,33 @@ TEST(CheckServingPair, NamesWhatIsWrong) {
             "certificate 2 of the chain does not parse");
 }
 
+TEST(CheckServingPair, GivesTheExpiryOfTheLeaf) {
+  const Pair leaf = MakePair("a.example", 10);
+  const Pair issuer = MakePair("ca.example", 5);
+  const absl::StatusOr<std::int64_t> expiry =
+      CheckServingPair(leaf.certificate + issuer.certificate, leaf.key);
+  ASSERT_TRUE(expiry.ok());
+  EXPECT_NEAR(static_cast<double>(*expiry - std::time(nullptr)), 10 * 86400.0, 100);
+}
+
+// Each was tried against Envoy 1.40.
 TEST(CheckServingPair, RefusesKeysThatEnvoyRefuses) {
   const Pair small = testing::MakeRSAPair("small.example", 1024);
   EXPECT_THAT(ErrorOf(small.certificate, small.key), HasSubstr("1024 bits"));
   const Pair good = testing::MakeRSAPair("good.example", 2048);
   EXPECT_EQ(ErrorOf(good.certificate, good.key), "");
+  for (const char* curve : {"P-256", "P-384", "P-521"}) {
+    const Pair pair = testing::MakeECDSAPair("good.example", curve);
+    EXPECT_EQ(ErrorOf(pair.certificate, pair.key), "") << curve;
+  }
+  for (const char* curve : {"P-224", "secp256k1"}) {
+    const Pair pair = testing::MakeECDSAPair("bad.example", curve);
+    EXPECT_THAT(ErrorOf(pair.certificate, pair.key), HasSubstr("curve")) << curve;
+  }
+  const Pair spelt_out = testing::MakeECDSAPair("bad.example", "P-256", true);
+  EXPECT_THAT(ErrorOf(spelt_out.certificate, spelt_out.key), HasSubstr("curve"));
+  const Pair edwards = testing::MakeEd25519Pair("good.example");
+  EXPECT_EQ(ErrorOf(edwards.certificate, edwards.key), "");
 }
 
 TEST(CheckTrustedCertificates, WantsAtLeastOne) {

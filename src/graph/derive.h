@@ -24,8 +24,11 @@
 
 namespace contour::graph {
 
-// The root on whose behalf a status was found; statuses of an object are folded in this order.
+// When in a build from scratch a status is found: the statuses of an object are folded in this
+// order, and the first wins. What refuses a root as a whole comes before all walks; these go by the
+// root's age.
 struct RootOrder {
+  bool walked = true;
   std::int64_t creation_time = 0;
   std::string ns;
   std::string name;
@@ -41,7 +44,7 @@ struct StatusContribution {
   bool operator==(const StatusContribution&) const = default;
 };
 
-// Something that an object asks for and doesn't get, where its kind has no status to say so.
+// Something that an object asks for and doesn't get, where no status says so.
 struct Problem {
   api::ObjectRef object;
   std::string text;  // begins with the field's path where there is one
@@ -52,7 +55,7 @@ struct Problem {
 struct HostResult {
   VirtualHostPtr virtual_host;               // nullptr: nothing is served
   std::vector<StatusContribution> statuses;  // at most one per object; in the order of the walk
-  std::vector<Problem> problems;
+  std::vector<Problem> problems;             // sorted, no duplicates
 };
 
 HostResult Derive(const std::string& host, Reader& reader, const Options& options);
@@ -65,12 +68,9 @@ struct Derivation {
   HostResult& result;
 };
 
-// The Ingresses that claim the host, the oldest first.
-void DeriveIngresses(const std::vector<const api::Ingress*>& ingresses, Derivation& derivation);
-
-// The root IngressRoutes that claim the host, the oldest first.
-void DeriveIngressRoutes(const std::vector<const api::IngressRoute*>& roots,
-                         Derivation& derivation);
+// Both take the claims to the host, the oldest first, and look at those of their kind.
+void DeriveIngresses(const std::vector<Claim>& claims, Derivation& derivation);
+void DeriveIngressRoutes(const std::vector<Claim>& claims, Derivation& derivation);
 
 // A Secret as objects name it: "name" in `default_ns`, or "ns/name" ("/name" has an empty ns, which
 // counts as none).
@@ -82,5 +82,11 @@ SecretName SplitSecretName(std::string_view text, std::string_view default_ns);
 
 // Can Envoy take this text as a header value (or as part of one): no NUL, CR or LF.
 bool IsHeaderValue(std::string_view text);
+
+// Can a host of this name be served: labels of lower-case letters, digits, - and _, at most 63
+// bytes each and 253 in all. Anything else could never be asked for, or would clash with what Envoy
+// makes of other names (".foo.com" and "*.foo.com" are one to it), and Envoy would refuse all
+// hosts.
+bool IsHostName(std::string_view host);
 
 }  // namespace contour::graph

@@ -7,6 +7,15 @@
 #include <set>
 
 namespace contour::graph {
+namespace {
+
+template <typename T>
+void Unify(std::vector<T>& values) {
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+}
+
+}  // namespace
 
 Engine::Engine(Options options) : options_(std::move(options)), store_(options_) {}
 
@@ -26,9 +35,9 @@ Engine::Update Engine::Apply(const std::vector<api::Change>& changes) {
 
   Update update;
   for (const std::string& host : dirty) DeriveHost(host, update, touched);
+  Unify(update.problems);
 
-  std::sort(touched.begin(), touched.end());
-  touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
+  Unify(touched);
   for (api::ObjectRef& ref : touched) {
     std::optional<Status> status = FoldStatus(ref);
     const auto known = statuses_.find(ref);
@@ -62,13 +71,10 @@ void Engine::DeriveHost(const std::string& name, Update& update,
 
   SetDependencies(entry->first, host.dependencies, dependencies);
   SetContributions(name, host.result.statuses, result.statuses, touched);
-  for (const Problem& problem : result.problems) {
-    const std::vector<Problem>& known = host.result.problems;
-    if (std::find(known.begin(), known.end(), problem) == known.end())
-      update.problems.push_back(problem);
-  }
+  std::set_difference(result.problems.begin(), result.problems.end(), host.result.problems.begin(),
+                      host.result.problems.end(), std::back_inserter(update.problems));
 
-  if (store_.Claimants(name).empty()) {
+  if (!store_.IsClaimed(name)) {
     SetDependencies(entry->first, dependencies, {});
     hosts_.erase(entry);
     return;
@@ -125,7 +131,8 @@ std::optional<Status> Engine::FoldStatus(const api::ObjectRef& ref) const {
   if (const auto found = contributions_.find(ref); found != contributions_.end())
     return found->second.begin()->second;
   return Status{"orphaned",
-                "this IngressRoute is not part of a delegation chain from a root IngressRoute", ""};
+                "this IngressRoute is not part of a delegation chain from a root IngressRoute", "",
+                true};
 }
 
 const VirtualHostPtr& Engine::FindVirtualHost(std::string_view host) const {
@@ -140,6 +147,15 @@ std::vector<VirtualHostPtr> Engine::VirtualHosts() const {
     if (host.result.virtual_host != nullptr) hosts.push_back(host.result.virtual_host);
   }
   return hosts;
+}
+
+std::vector<Problem> Engine::Problems() const {
+  std::vector<Problem> problems;
+  for (const auto& [name, host] : hosts_) {
+    problems.insert(problems.end(), host.result.problems.begin(), host.result.problems.end());
+  }
+  Unify(problems);
+  return problems;
 }
 
 }  // namespace contour::graph

@@ -36,10 +36,13 @@ class Engine {
     std::vector<std::string> hosts;  // whose virtual host came, changed or went; sorted
     // Objects whose status changed, sorted; nullopt: the object is gone, or is not ours any more.
     std::vector<std::pair<api::ObjectRef, std::optional<Status>>> statuses;
-    std::vector<Problem> problems;  // those that weren't there before
+    std::vector<Problem> problems;  // that a host has now and hadn't before; sorted
   };
 
   Update Apply(const std::vector<api::Change>& changes);
+
+  // All that there are, sorted.
+  std::vector<Problem> Problems() const;
 
   // nullptr: nothing is served under the host.
   const VirtualHostPtr& FindVirtualHost(std::string_view host) const;

@@ -11,6 +11,14 @@ void HostBuilder::SetSecure(ServingSecretPtr secret, TLSVersion minimum_version)
   minimum_version_ = minimum_version;
 }
 
+void HostBuilder::SetTCPProxy(TCPProxy proxy, bool passthrough) {
+  tcp_proxy_ = std::move(proxy);
+  if (passthrough) {
+    secret_ = nullptr;
+    minimum_version_ = TLSVersion::k1_2;  // has no meaning here; one value for all
+  }
+}
+
 HostBuilder::Key HostBuilder::KeyOf(const PathMatch& match) {
   switch (match.type) {
     case PathMatch::Type::kExact:
@@ -22,6 +30,13 @@ HostBuilder::Key HostBuilder::KeyOf(const PathMatch& match) {
       break;
   }
   return {Space::kPrefix, match.value};
+}
+
+void HostBuilder::Set(Routes& routes, Route route) {
+  if (route.match.type == PathMatch::Type::kPrefix)
+    routes.erase({Space::kRegex, route.match.value});
+  Key key = KeyOf(route.match);
+  routes.insert_or_assign(std::move(key), std::move(route));
 }
 
 std::vector<Route> HostBuilder::Sorted(Routes routes) {
@@ -40,10 +55,10 @@ VirtualHostPtr HostBuilder::Build() && {
   host.host = std::move(host_);
   host.http_routes = Sorted(std::move(http_));
   if (secret_ != nullptr || tcp_proxy_) {
-    host.secure = VirtualHost::Secure{.secret = std::move(secret_),
-                                      .minimum_version = minimum_version_,
-                                      .routes = Sorted(std::move(https_)),
-                                      .tcp_proxy = std::move(tcp_proxy_)};
+    host.secure = SecureVirtualHost{.secret = std::move(secret_),
+                                    .minimum_version = minimum_version_,
+                                    .routes = Sorted(std::move(https_)),
+                                    .tcp_proxy = std::move(tcp_proxy_)};
   }
   if (host.http_routes.empty() && !host.secure) return nullptr;
   return std::make_shared<const VirtualHost>(std::move(host));

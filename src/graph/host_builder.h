@@ -18,17 +18,20 @@ class HostBuilder {
 
   const std::string& host() const { return host_; }
 
-  // A route with the same match (prefixes by string and by segment share one space) is replaced.
+  // Prefixes by string and by segment are the same match if their texts are.
+  //
+  // Set: instead of what there is with the same match, a regex of the same text included.
   void SetHTTPRoute(Route route) { Set(http_, std::move(route)); }
   void SetHTTPSRoute(Route route) { Set(https_, std::move(route)); }
-  // Only if there is none with the same match.
+  // Add: only if there is none with the same match.
   void AddHTTPRoute(Route route) { Add(http_, std::move(route)); }
   void AddHTTPSRoute(Route route) { Add(https_, std::move(route)); }
 
-  // The serving certificate; nullptr: passthrough.
+  // The serving certificate; never null.
   void SetSecure(ServingSecretPtr secret, TLSVersion minimum_version);
   bool has_secret() const { return secret_ != nullptr; }
-  void SetTCPProxy(TCPProxy proxy) { tcp_proxy_ = std::move(proxy); }
+  // With `passthrough` connections are not ended here, whatever certificate there is.
+  void SetTCPProxy(TCPProxy proxy, bool passthrough);
 
   // nullptr: nothing is served under this host. HTTPS needs a secret or a TCP proxy, HTTP a route.
   VirtualHostPtr Build() &&;
@@ -39,9 +42,7 @@ class HostBuilder {
   using Routes = std::map<Key, Route>;
 
   static Key KeyOf(const PathMatch& match);
-  static void Set(Routes& routes, Route route) {
-    routes.insert_or_assign(KeyOf(route.match), std::move(route));
-  }
+  static void Set(Routes& routes, Route route);
   static void Add(Routes& routes, Route route) {
     routes.emplace(KeyOf(route.match), std::move(route));
   }

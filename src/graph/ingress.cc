@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Ingress means. Ties between Ingresses go to the older one; within one Ingress a later rule
-// replaces an earlier.
+// or TLS block replaces an earlier.
 
 #include "api/ingress.h"
 
 #include <re2/re2.h>
 
 #include <algorithm>
-#include <map>
 #include <memory>
+#include <vector>
 
 #include "base/status.h"
 #include "base/strings.h"
@@ -20,10 +20,14 @@
 namespace contour::graph {
 namespace {
 
+// Envoy refuses a route configuration that holds an expression of a bigger program, unless its
+// runtime says otherwise (re2.max_program_size.error_level).
+constexpr int kMaxRegexProgramSize = 100;
+
 class IngressDerivation {
  public:
-  IngressDerivation(const api::Ingress& ingress, Derivation& derivation)
-      : ingress_(ingress), derivation_(derivation), host_(derivation.builder.host()) {}
+  IngressDerivation(const api::Ingress& ingress, const HostPart& part, Derivation& derivation)
+      : ingress_(ingress), part_(part), derivation_(derivation), host_(derivation.builder.host()) {}
 
   // Is it ours: by annotation (the store has judged that), else by class name; without any, it is.
   bool HasOurClass() const {
@@ -36,28 +40,35 @@ class IngressDerivation {
     return object != nullptr && !options.ingress_class;
   }
 
+  // Is the host one that can be served ("*", a name, or a wildcard as first label).
+  bool HasGoodHost() {
+    std::string_view name = host_;
+    if (name == "*") return true;
+    if (name.starts_with("*.")) name.remove_prefix(2);
+    if (IsHostName(name)) return true;
+    AddProblem("spec", fmt::format("host {} is not a valid host name", Quote(host_)));
+    return false;
+  }
+
   void DeriveTLS() {
-    for (std::size_t i = 0; i < ingress_.spec.tls.size(); ++i) {
-      const api::IngressTLS& tls = ingress_.spec.tls[i];
-      if (std::none_of(tls.hosts.begin(), tls.hosts.end(),
-                       [&](const std::string& h) { return IsHost(h); }))
-        continue;
-      if (host_ == "*") {
-        AddProblem(
-            fmt::format("spec.tls[{}].hosts: an empty host or * can't be served over TLS", i));
-        continue;
-      }
-      if (derivation_.builder.has_secret()) continue;
-      const SecretName name = SplitSecretName(tls.secret_name, TLSNamespace());
+    if (part_.tls.empty()) return;
+    const std::string block = fmt::format("spec.tls[host {}]", Quote(host_));
+    if (host_ == "*") return AddProblem(block, "any host can't be served over TLS");
+    if (derivation_.builder.has_secret()) return;  // of an older Ingress
+    for (const std::uint32_t index : part_.tls) {
+      const std::string& written = ingress_.spec.tls[index].secret_name;
+      const SecretName name = SplitSecretName(written, TLSNamespace());
       const std::string field =
-          fmt::format("spec.tls[{}].secretName: Secret {}/{}", i, name.ns, name.name);
+          fmt::format("{}.secretName: Secret {}/{}", block, name.ns, name.name);
       const CheckedSecret* secret = derivation_.reader.FindSecret(name.ns, name.name);
-      if (secret == nullptr) {
-        AddProblem(fmt::format("{} not found", field));
-      } else if (!secret->serving.ok()) {
-        AddProblem(fmt::format("{}: {}", field, Message(secret->serving.status())));
+      if (written.empty()) {
+        AddProblem(block + ".secretName", "is empty");
+      } else if (secret == nullptr) {
+        AddProblem(field, "not found, or not of type kubernetes.io/tls");
       } else if (!derivation_.reader.DelegationPermits(name.ns, name.name, ingress_.meta.ns)) {
-        AddProblem(fmt::format("{}: certificate delegation not permitted", field));
+        AddProblem(field, "certificate delegation not permitted");
+      } else if (!secret->serving.ok()) {
+        AddProblem(field, Message(secret->serving.status()));
       } else {
         derivation_.builder.SetSecure(*secret->serving,
                                       MinimumTLSVersion(ingress_.meta, derivation_.options));
@@ -67,17 +78,16 @@ class IngressDerivation {
 
   void DeriveRules() {
     // The later of two equal paths of one Ingress wins, so they are collected before they go to the
-    // builder.
+    // builder. The default backend is for what no rule takes, so it goes first.
     std::vector<Route> routes;
     if (host_ == "*" && ingress_.spec.default_backend) {
       AddRoute({.path = "/", .backend = *ingress_.spec.default_backend}, "spec.defaultBackend",
                routes);
     }
-    for (std::size_t i = 0; i < ingress_.spec.rules.size(); ++i) {
-      const api::IngressRule& rule = ingress_.spec.rules[i];
-      if (!rule.http || !IsHost(rule.host)) continue;
-      for (std::size_t j = 0; j < rule.http->size(); ++j) {
-        AddRoute((*rule.http)[j], fmt::format("spec.rules[{}].http.paths[{}]", i, j), routes);
+    for (const std::uint32_t index : part_.rules) {
+      for (const api::IngressPath& path : *ingress_.spec.rules[index].http) {
+        AddRoute(path, fmt::format("spec.rules[host {}].paths[{}]", Quote(host_), Quote(path.path)),
+                 routes);
       }
     }
     const bool redirect = ForceSSLRedirect(ingress_.meta);
@@ -92,12 +102,12 @@ class IngressDerivation {
   }
 
  private:
-  bool IsHost(std::string_view written) const {
-    if (written.empty()) return host_ == "*";
-    return std::equal(
-        written.begin(), written.end(), host_.begin(), host_.end(),
-        [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
-  }
+  // What the annotations say of all routes; read when the first is made.
+  struct Policies {
+    std::optional<Timeout> timeout;
+    std::optional<Retry> retry;
+    std::vector<std::string> websocket_paths;
+  };
 
   std::string TLSNamespace() const {
     const std::optional<Annotation> annotation =
@@ -107,8 +117,20 @@ class IngressDerivation {
                : ingress_.meta.ns;
   }
 
-  void AddProblem(std::string text) {
-    derivation_.result.problems.push_back({ingress_.Ref(), std::move(text)});
+  void AddProblem(std::string_view field, std::string_view text) {
+    derivation_.result.problems.push_back({ingress_.Ref(), fmt::format("{}: {}", field, text)});
+  }
+
+  const Policies& ReadPolicies() {
+    if (!policies_) {
+      policies_ = {RequestTimeout(ingress_.meta), IngressRetry(ingress_.meta),
+                   WebsocketRoutes(ingress_.meta)};
+      if (policies_->retry && !IsHeaderValue(policies_->retry->retry_on)) {
+        AddProblem("annotation retry-on", "contains a line end or NUL; nothing is retried");
+        policies_->retry.reset();
+      }
+    }
+    return *policies_;
   }
 
   // nullopt: Envoy could not take it; the problem is noted.
@@ -123,12 +145,11 @@ class IngressDerivation {
         if (text == "/") return PathMatch{Type::kPrefix, "/"};
         // Envoy's path_separated_prefix takes neither, and no path of a request contains them.
         if (text.find_first_of("?#") != std::string::npos) {
-          AddProblem(fmt::format("{}.path: {} can match no request: it contains ? or #", field,
-                                 Quote(text)));
+          AddProblem(field, "can match no request: it contains ? or #");
           return std::nullopt;
         }
         if (!text.starts_with('/')) {
-          AddProblem(fmt::format("{}.path: {} must begin with /", field, Quote(text)));
+          AddProblem(field, "must begin with /");
           return std::nullopt;
         }
         return PathMatch{Type::kSegmentPrefix, text};
@@ -138,8 +159,13 @@ class IngressDerivation {
     if (text.find_first_of("^+*[]%") == std::string::npos) return PathMatch{Type::kPrefix, text};
     const re2::RE2 regex(text, re2::RE2::Quiet);
     if (!regex.ok()) {
-      AddProblem(fmt::format("{}.path: {} is no valid RE2 expression: {}", field, Quote(text),
-                             regex.error()));
+      AddProblem(field, fmt::format("is no valid RE2 expression: {}", regex.error()));
+      return std::nullopt;
+    }
+    if (regex.ProgramSize() > kMaxRegexProgramSize) {
+      AddProblem(field, fmt::format("is too big an expression: its program has {} instructions, "
+                                    "Envoy takes at most {}",
+                                    regex.ProgramSize(), kMaxRegexProgramSize));
       return std::nullopt;
     }
     return PathMatch{Type::kRegex, text};
@@ -148,40 +174,41 @@ class IngressDerivation {
   void AddRoute(const api::IngressPath& path, const std::string& field,
                 std::vector<Route>& routes) {
     if (path.backend.service.empty()) {
-      AddProblem(fmt::format("{}.backend: only `service` backends are supported", field));
-      return;
+      return AddProblem(field, "backend: only `service` backends are supported");
     }
     const std::optional<PathMatch> match = Match(path, field);
     if (!match) return;
-    const absl::StatusOr<Cluster> cluster = LookupService(
+    absl::StatusOr<Cluster> cluster = LookupService(
         derivation_.reader, derivation_.options, ingress_.meta.ns, path.backend.service,
         {path.backend.port_number, path.backend.port_name}, Use::kHTTP);
-    if (!cluster.ok()) {
-      AddProblem(fmt::format("{}.backend: {}", field, Message(cluster.status())));
-      return;
-    }
+    if (!cluster.ok()) return AddProblem(field, Message(cluster.status()));
+    const Policies& policies = ReadPolicies();
     RouteAction action;
-    action.clusters.push_back({std::make_shared<const Cluster>(*cluster), 0});
-    action.timeout = RequestTimeout(ingress_.meta);
-    action.retry = IngressRetry(ingress_.meta);
-    const std::vector<std::string> websockets = WebsocketRoutes(ingress_.meta);
-    const std::string written = path.path.empty() ? "/" : path.path;
+    action.clusters.push_back({std::make_shared<const Cluster>(*std::move(cluster)), 0});
+    action.timeout = policies.timeout;
+    action.retry = policies.retry;
+    const std::vector<std::string>& websockets = policies.websocket_paths;
+    const std::string_view written = path.path.empty() ? std::string_view("/") : path.path;
     action.websocket = std::find(websockets.begin(), websockets.end(), written) != websockets.end();
-    if (action.retry && !IsHeaderValue(action.retry->retry_on)) action.retry.reset();
     routes.push_back({*match, false, std::move(action)});
   }
 
   const api::Ingress& ingress_;
+  const HostPart& part_;
   Derivation& derivation_;
   const std::string& host_;
+  std::optional<Policies> policies_;
 };
 
 }  // namespace
 
-void DeriveIngresses(const std::vector<const api::Ingress*>& ingresses, Derivation& derivation) {
+void DeriveIngresses(const std::vector<Claim>& claims, Derivation& derivation) {
   std::vector<IngressDerivation> ours;
-  for (const api::Ingress* ingress : ingresses) {
-    if (IngressDerivation one(*ingress, derivation); one.HasOurClass()) ours.push_back(one);
+  for (const Claim& claim : claims) {
+    const auto* ingress = api::As<api::Ingress>(claim.object);
+    if (ingress == nullptr) continue;
+    IngressDerivation one(*ingress, *claim.part, derivation);
+    if (one.HasOurClass() && one.HasGoodHost()) ours.push_back(std::move(one));
   }
   // A certificate of any of them secures the routes of all.
   for (IngressDerivation& ingress : ours) ingress.DeriveTLS();

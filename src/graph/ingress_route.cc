@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <unordered_set>
 
 #include "base/status.h"
 #include "base/strings.h"
@@ -26,7 +27,8 @@ namespace contour::graph {
 namespace {
 
 using Route = api::IngressRouteRoute;
-using Chain = std::vector<const api::IngressRoute*>;  // from the root to the object at hand
+// The IngressRoutes for which a status is set. Within one derivation an object has one address.
+using Settled = std::unordered_set<const api::IngressRoute*>;
 
 // Shared children can multiply along a chain; a virtual host of more routes than this is a mistake
 // or an attack.
@@ -36,11 +38,9 @@ constexpr int kMaxVisitedRoutes = 100'000;
 // none.
 bool PathContains(std::string_view prefix, std::string_view path) {
   if (prefix.empty()) return true;
-  if (path.empty()) return false;
-  const auto with_slash = [](std::string_view text) {
-    return text.ends_with('/') ? std::string(text) : std::string(text) + '/';
-  };
-  return with_slash(path).starts_with(with_slash(prefix));
+  if (prefix.ends_with('/')) prefix.remove_suffix(1);
+  if (path.empty() || !path.starts_with(prefix)) return false;
+  return path.size() == prefix.size() ? !path.ends_with('/') : path[prefix.size()] == '/';
 }
 
 std::string FullName(const api::IngressRoute& object) {
@@ -49,15 +49,19 @@ std::string FullName(const api::IngressRoute& object) {
 
 class RootWalk {
  public:
-  RootWalk(const api::IngressRoute& root, Derivation& derivation)
+  RootWalk(const api::IngressRoute& root, Derivation& derivation, Settled& settled)
       : root_(root),
         derivation_(derivation),
+        settled_(settled),
         fqdn_(std::string(Trim(root.spec.virtualhost->fqdn))),
-        order_{root.meta.creation_time, root.meta.ns, root.meta.name} {}
+        order_{true, root.meta.creation_time, root.meta.ns, root.meta.name} {}
 
-  // Refuses the root as a whole.
-  void Refuse(std::string description, bool with_vhost) {
-    Invalid(root_, std::move(description), with_vhost);
+  // Two of the ways to refuse the root as a whole.
+  void RefuseNamespace() { Refuse("root IngressRoute cannot be defined in this namespace", false); }
+  void RefuseConflict(const std::vector<std::string>& names) {
+    Refuse(fmt::format("fqdn {} is used in multiple IngressRoutes: {}", Quote(fqdn_),
+                       fmt::join(names, ", ")),
+           true);
   }
 
   void Run() {
@@ -66,24 +70,19 @@ class RootWalk {
       return Refuse(fmt::format("Spec.VirtualHost.Fqdn {} cannot use wildcards", Quote(fqdn_)),
                     true);
     }
-    if (!IsHeaderValue(fqdn_)) {
+    if (!IsHostName(derivation_.builder.host())) {
       return Refuse(fmt::format("Spec.VirtualHost.Fqdn {} is not a valid host name", Quote(fqdn_)),
                     true);
     }
-    bool passthrough = false;
     if (root_.spec.virtualhost->tls) {
       const api::IngressRouteTLS& tls = *root_.spec.virtualhost->tls;
-      passthrough = tls.passthrough && tls.secret_name.empty();
-      if (!passthrough) DeriveTLS(tls);
+      passthrough_ = tls.passthrough && Trim(tls.secret_name).empty();
+      if (!passthrough_) DeriveTLS(tls);
     }
-    if (root_.spec.tcpproxy && (passthrough || enforce_tls_)) {
-      // What an Ingress may have secured the host with must not end a connection that is to be
-      // passed through.
-      if (passthrough)
-        derivation_.builder.SetSecure(nullptr, derivation_.options.minimum_tls_version);
-      WalkTCP({&root_});
+    if (root_.spec.tcpproxy && (passthrough_ || enforce_tls_)) {
+      WalkTCP();
     } else if (root_.spec.routes) {
-      WalkRoutes({&root_}, "");
+      WalkRoutes();
     } else if (root_.spec.tcpproxy) {
       Invalid(root_,
               "tcpproxy: requires spec.virtualhost.tls with a secretName or with passthrough");
@@ -93,15 +92,33 @@ class RootWalk {
   }
 
  private:
+  // An object on the way from the root to the one at hand.
+  struct Frame {
+    const api::IngressRoute* object;
+    std::string_view prefix;  // all its routes must lie below
+    std::size_t next = 0;     // its next route
+  };
+  enum class Step : std::uint8_t {
+    kNext,     // go on with the next route
+    kStop,     // an error stops the object
+    kDescend,  // the delegate is on the path now
+  };
+
   void SetStatus(const api::IngressRoute& object, Status status) {
-    std::vector<StatusContribution>& statuses = derivation_.result.statuses;
-    const api::ObjectRef ref = object.Ref();
-    const bool known = std::any_of(statuses.begin(), statuses.end(),
-                                   [&](const StatusContribution& s) { return s.object == ref; });
-    if (!known) statuses.push_back({ref, order_, std::move(status)});
+    if (settled_.insert(&object).second) {
+      derivation_.result.statuses.push_back({object.Ref(), order_, std::move(status)});
+    }
   }
-  void Invalid(const api::IngressRoute& object, std::string description, bool with_vhost = true) {
-    SetStatus(object, {"invalid", std::move(description), with_vhost ? fqdn_ : ""});
+  enum class Because : std::uint8_t { kWritten, kMissing };
+  void Invalid(const api::IngressRoute& object, std::string description, bool with_vhost = true,
+               Because because = Because::kWritten) {
+    SetStatus(object, {"invalid", std::move(description), with_vhost ? fqdn_ : "",
+                       because == Because::kMissing});
+  }
+  // What is wrong with a root as such comes before what a walk from elsewhere finds in it.
+  void Refuse(std::string description, bool with_vhost) {
+    order_.walked = false;
+    Invalid(root_, std::move(description), with_vhost);
   }
   void NothingDefined(const api::IngressRoute& object) {
     Invalid(object, "IngressRoute.Spec must have at least one Route or a TCPProxy");
@@ -109,40 +126,53 @@ class RootWalk {
   void Valid(const api::IngressRoute& object) {
     SetStatus(object, {"valid", "valid IngressRoute", fqdn_});
   }
+  void AddProblem(const api::IngressRoute& object, std::string text) {
+    derivation_.result.problems.push_back({object.Ref(), std::move(text)});
+  }
 
   // A secret that can't be used makes the root invalid, and it is served without TLS.
   void DeriveTLS(const api::IngressRouteTLS& tls) {
     const SecretName name = SplitSecretName(tls.secret_name, root_.meta.ns);
     const CheckedSecret* secret = derivation_.reader.FindSecret(name.ns, name.name);
+    // What is wrong with it is said only to those who may use it.
+    const bool permitted = derivation_.reader.DelegationPermits(name.ns, name.name, root_.meta.ns);
     if (secret == nullptr || !secret->serving.ok()) {
       Invalid(root_, fmt::format("TLS Secret [{}] not found or is malformed", tls.secret_name),
-              false);
-      if (secret != nullptr) {
-        derivation_.result.problems.push_back(
-            {root_.Ref(), fmt::format("spec.virtualhost.tls.secretName: Secret {}/{}: {}", name.ns,
-                                      name.name, Message(secret->serving.status()))});
+              false, secret == nullptr ? Because::kMissing : Because::kWritten);
+      if (secret != nullptr && permitted) {
+        AddProblem(root_, fmt::format("spec.virtualhost.tls.secretName: Secret {}/{}: {}", name.ns,
+                                      name.name, Message(secret->serving.status())));
       }
       return;
     }
-    if (!derivation_.reader.DelegationPermits(name.ns, name.name, root_.meta.ns)) {
-      Invalid(root_,
-              fmt::format("TLS Secret [{}]: certificate delegation not permitted", tls.secret_name),
-              false);
-      return;
+    if (!permitted) {
+      return Invalid(
+          root_,
+          fmt::format("TLS Secret [{}]: certificate delegation not permitted", tls.secret_name),
+          false, Because::kMissing);
     }
     enforce_tls_ = true;
     derivation_.builder.SetSecure(
         *secret->serving, MinimumTLSVersion(tls.minimum_protocol_version, derivation_.options));
   }
 
-  // True if `target` may be walked from the end of the chain; a cycle is noted on that end.
-  bool MayDelegate(const Chain& chain, const api::IngressRoute& target, std::string_view what) {
-    if (std::find(chain.begin(), chain.end(), &target) == chain.end()) return true;
-    std::string path;
-    for (const api::IngressRoute* object : chain) path += FullName(*object) + " -> ";
-    Invalid(*chain.back(),
-            fmt::format("{} creates a delegation cycle: {}{}", what, path, FullName(target)));
-    return false;
+  void Push(const api::IngressRoute& object, std::string_view prefix) {
+    path_.push_back({&object, prefix});
+    on_path_.insert(&object);
+  }
+  void Pop() {
+    on_path_.erase(path_.back().object);
+    path_.pop_back();
+  }
+
+  // Is `target` on the path already; if so, that is noted on the path's end.
+  bool ClosesCycle(const api::IngressRoute& target, std::string_view what) {
+    if (!on_path_.contains(&target)) return false;
+    std::string names;
+    for (const Frame& frame : path_) names += FullName(*frame.object) + " -> ";
+    Invalid(*path_.back().object,
+            fmt::format("{} creates a delegation cycle: {}{}", what, names, FullName(target)));
+    return true;
   }
 
   const api::IngressRoute* FindTarget(const api::IngressRoute& from,
@@ -151,55 +181,59 @@ class RootWalk {
                                                delegate.name);
   }
 
-  // Adds the routes of the chain's last object; all must lie below `prefix`.
-  void WalkRoutes(const Chain& chain, const std::string& prefix) {
-    const api::IngressRoute& object = *chain.back();
-    if (!object.spec.routes && !object.spec.tcpproxy) return NothingDefined(object);
-    if (object.spec.routes) {
-      for (const Route& route : *object.spec.routes) {
-        if (!WalkRoute(chain, prefix, route)) return;
+  // The stack is `path_`, not the thread's: a chain may be as long as there are objects.
+  void WalkRoutes() {
+    Push(root_, "");
+    while (!path_.empty()) {
+      Frame& frame = path_.back();
+      const api::IngressRoute& object = *frame.object;
+      if (!object.spec.routes && !object.spec.tcpproxy) {
+        NothingDefined(object);
+        Pop();
+      } else if (!object.spec.routes || frame.next == object.spec.routes->size()) {
+        Valid(object);
+        Pop();
+      } else if (WalkRoute(frame) == Step::kStop) {
+        Pop();
       }
     }
-    Valid(object);
+  }
+
+  Step WalkRoute(Frame& frame) {
+    const api::IngressRoute& object = *frame.object;
+    const Route& route = (*object.spec.routes)[frame.next++];
+    if (++visited_routes_ > kMaxVisitedRoutes) {
+      Invalid(object, fmt::format("more than {} routes under one virtual host", kMaxVisitedRoutes));
+      return Step::kStop;
+    }
+    if (!route.services.empty() && route.delegate) {
+      Invalid(object,
+              fmt::format("route {}: cannot specify services and delegate in the same route",
+                          Quote(route.match)));
+      return Step::kStop;
+    }
+    if (route.services.size() > 1 && route.enable_websockets) {
+      Invalid(object,
+              fmt::format("route {}: cannot specify multiple services and enable websockets",
+                          Quote(route.match)));
+      return Step::kStop;
+    }
+    if (route.services.empty() && !route.delegate) return Step::kNext;
+    if (!PathContains(frame.prefix, route.match)) {
+      Invalid(object, fmt::format("the path prefix {} does not match the parent's path prefix {}",
+                                  Quote(route.match), Quote(frame.prefix)));
+      return Step::kStop;
+    }
+    if (!route.services.empty()) return AddRoute(object, route) ? Step::kNext : Step::kStop;
+
+    const api::IngressRoute* target = FindTarget(object, *route.delegate);
+    if (target == nullptr) return Step::kNext;  // it may come; until then the rest is served
+    if (ClosesCycle(*target, "route")) return Step::kStop;
+    Push(*target, route.match);
+    return Step::kDescend;
   }
 
   // False if an error stops the object.
-  bool WalkRoute(const Chain& chain, const std::string& prefix, const Route& route) {
-    const api::IngressRoute& object = *chain.back();
-    if (++visited_routes_ > kMaxVisitedRoutes) {
-      Invalid(object, fmt::format("more than {} routes under one virtual host", kMaxVisitedRoutes));
-      return false;
-    }
-    const std::string match = Quote(route.match);
-    if (!route.services.empty() && route.delegate) {
-      Invalid(
-          object,
-          fmt::format("route {}: cannot specify services and delegate in the same route", match));
-      return false;
-    }
-    if (route.services.size() > 1 && route.enable_websockets) {
-      Invalid(
-          object,
-          fmt::format("route {}: cannot specify multiple services and enable websockets", match));
-      return false;
-    }
-    if (route.services.empty() && !route.delegate) return true;
-    if (!PathContains(prefix, route.match)) {
-      Invalid(object, fmt::format("the path prefix {} does not match the parent's path prefix {}",
-                                  match, Quote(prefix)));
-      return false;
-    }
-    if (!route.services.empty()) return AddRoute(object, route);
-
-    const api::IngressRoute* target = FindTarget(object, *route.delegate);
-    if (target == nullptr) return true;  // it may come; until then the rest is served
-    if (!MayDelegate(chain, *target, "route")) return false;
-    Chain longer = chain;
-    longer.push_back(target);
-    WalkRoutes(longer, route.match);
-    return true;
-  }
-
   bool AddRoute(const api::IngressRoute& object, const Route& route) {
     const std::string match = Quote(route.match);
     if (!IsHeaderValue(route.prefix_rewrite)) {
@@ -220,12 +254,17 @@ class RootWalk {
       if (!cluster.ok()) {
         Invalid(object,
                 fmt::format("Service [{}:{}] is invalid or missing", service.name, service.port),
-                false);
+                false, BecauseOf(cluster.status()));
+        ExplainLookup(object, where, cluster.status());
         return false;
       }
-      if (cluster->protocol == Protocol::kTLS && service.validation) {
+      if (service.validation && cluster->protocol == Protocol::kTLS) {
         cluster->validation = Validation(object, *service.validation, where);
         unverified = unverified || !cluster->validation;
+      } else if (service.validation) {
+        AddProblem(object, where +
+                               ": validation has no effect, since the Service's "
+                               "upstream-protocol is not tls");
       }
       action.clusters.push_back({std::make_shared<const Cluster>(*std::move(cluster)),
                                  static_cast<std::uint32_t>(service.weight)});
@@ -244,6 +283,17 @@ class RootWalk {
     made.https_redirect = enforce_tls_ && !insecure;
     derivation_.builder.SetHTTPRoute(std::move(made));
     return true;
+  }
+
+  static Because BecauseOf(const absl::Status& status) {
+    return absl::IsNotFound(status) ? Because::kMissing : Because::kWritten;
+  }
+
+  // The status says only that the Service can't be used; where it exists, this says why.
+  void ExplainLookup(const api::IngressRoute& object, const std::string& where,
+                     const absl::Status& status) {
+    if (!absl::IsNotFound(status))
+      AddProblem(object, fmt::format("{}: {}", where, Message(status)));
   }
 
   bool CheckWeight(const api::IngressRoute& object, const api::IngressRouteService& service,
@@ -273,10 +323,10 @@ class RootWalk {
           (cluster->health_check->path.empty() || !IsHeaderValue(cluster->health_check->path) ||
            !IsHeaderValue(cluster->health_check->host))) {
         cluster->health_check.reset();
-        derivation_.result.problems.push_back(
-            {object.Ref(),
-             fmt::format("service {}: healthCheck.path must be a path; the service is not checked",
-                         Quote(service.name))});
+        AddProblem(object,
+                   fmt::format("service {}: healthCheck.path must be a path; the service is not "
+                               "checked",
+                               Quote(service.name)));
       }
     }
     return cluster;
@@ -288,62 +338,81 @@ class RootWalk {
     const CheckedSecret* secret = derivation_.reader.FindSecret(object.meta.ns, spec.ca_secret);
     if (secret == nullptr || !secret->ca_certificate.ok()) {
       Invalid(object,
-              where + ": upstreamValidation requested but secret not found or misconfigured");
+              where + ": upstreamValidation requested but secret not found or misconfigured", true,
+              secret == nullptr ? Because::kMissing : Because::kWritten);
+      if (secret != nullptr) {
+        AddProblem(object,
+                   fmt::format("{}: validation.caSecret: Secret {}/{}: {}", where, object.meta.ns,
+                               spec.ca_secret, Message(secret->ca_certificate.status())));
+      }
       return std::nullopt;
     }
     if (spec.subject_name.empty()) {
-      Invalid(
-          object,
-          where + ": upstreamValidation requested but subject alt name not found or misconfigured");
+      Invalid(object, where +
+                          ": upstreamValidation requested but subject alt name not found or "
+                          "misconfigured");
       return std::nullopt;
     }
     return UpstreamValidation{spec.ca_secret, *secret->ca_certificate, spec.subject_name};
   }
 
-  void WalkTCP(const Chain& chain) {
-    const api::IngressRoute& object = *chain.back();
-    if (!object.spec.tcpproxy) {
-      return Invalid(object, "tcpproxy: delegated to, but spec.tcpproxy is missing");
+  // Follows the chain to the object that has services.
+  void WalkTCP() {
+    Push(root_, "");
+    const api::IngressRoute* next = &root_;
+    while (next != nullptr) {
+      const api::IngressRoute& object = *next;
+      next = nullptr;
+      if (!object.spec.tcpproxy) {
+        Invalid(object, "tcpproxy: delegated to, but spec.tcpproxy is missing");
+        break;
+      }
+      const api::IngressRouteTCPProxy& spec = *object.spec.tcpproxy;
+      if (!spec.services.empty() && spec.delegate) {
+        Invalid(object, "tcpproxy: cannot specify services and delegate in the same tcpproxy");
+      } else if (!spec.services.empty()) {
+        SetTCPProxy(object, spec);
+      } else if (!spec.delegate) {
+        Invalid(object, "tcpproxy: must have services or a delegate");
+      } else if (const auto* target = FindTarget(object, *spec.delegate);
+                 target != nullptr && !ClosesCycle(*target, "tcpproxy")) {
+        Push(*target, "");
+        next = target;
+      }
     }
-    const api::IngressRouteTCPProxy& spec = *object.spec.tcpproxy;
-    if (!spec.services.empty() && spec.delegate) {
-      return Invalid(object, "tcpproxy: cannot specify services and delegate in the same tcpproxy");
-    }
-    if (!spec.services.empty()) return SetTCPProxy(object, spec);
-    if (!spec.delegate) return Invalid(object, "tcpproxy: must have services or a delegate");
-    const api::IngressRoute* target = FindTarget(object, *spec.delegate);
-    if (target != nullptr) {
-      if (!MayDelegate(chain, *target, "tcpproxy")) return;
-      Chain longer = chain;
-      longer.push_back(target);
-      WalkTCP(longer);
-    }
-    Valid(object);
+    // A parent is valid whatever became of its delegate, and so is one whose delegate is missing.
+    for (; !path_.empty(); Pop()) Valid(*path_.back().object);
   }
 
   void SetTCPProxy(const api::IngressRoute& object, const api::IngressRouteTCPProxy& spec) {
     TCPProxy proxy;
     for (const api::IngressRouteService& service : spec.services) {
-      if (!CheckWeight(object, service, fmt::format("tcpproxy: service {}", Quote(service.name))))
-        return;
+      const std::string where = fmt::format("tcpproxy: service {}", Quote(service.name));
+      if (!CheckWeight(object, service, where)) return;
       absl::StatusOr<Cluster> cluster = Lookup(object, service, Use::kTCP);
       if (!cluster.ok()) {
-        return Invalid(object, fmt::format("tcpproxy: service {}/{}/{}: not found", object.meta.ns,
-                                           service.name, service.port));
+        Invalid(object,
+                fmt::format("tcpproxy: service {}/{}/{}: not found", object.meta.ns, service.name,
+                            service.port),
+                true, BecauseOf(cluster.status()));
+        return ExplainLookup(object, where, cluster.status());
       }
       proxy.clusters.push_back({std::make_shared<const Cluster>(*std::move(cluster)),
                                 static_cast<std::uint32_t>(service.weight)});
     }
-    derivation_.builder.SetTCPProxy(std::move(proxy));
-    Valid(object);
+    derivation_.builder.SetTCPProxy(std::move(proxy), passthrough_);
   }
 
   const api::IngressRoute& root_;
   Derivation& derivation_;
+  Settled& settled_;
   std::string fqdn_;
   RootOrder order_;
+  bool passthrough_ = false;
   bool enforce_tls_ = false;  // the root's own certificate is in use: plain HTTP redirects
   int visited_routes_ = 0;
+  std::vector<Frame> path_;
+  std::unordered_set<const api::IngressRoute*> on_path_;
 };
 
 bool NamespacePermitted(const api::IngressRoute& root, const Options& options) {
@@ -354,27 +423,25 @@ bool NamespacePermitted(const api::IngressRoute& root, const Options& options) {
 
 }  // namespace
 
-void DeriveIngressRoutes(const std::vector<const api::IngressRoute*>& roots,
-                         Derivation& derivation) {
+void DeriveIngressRoutes(const std::vector<Claim>& claims, Derivation& derivation) {
+  Settled settled;
   std::vector<const api::IngressRoute*> legal;
-  for (const api::IngressRoute* root : roots) {
+  for (const Claim& claim : claims) {
+    const auto* root = api::As<api::IngressRoute>(claim.object);
+    if (root == nullptr) continue;
     if (NamespacePermitted(*root, derivation.options)) {
       legal.push_back(root);
     } else {
-      RootWalk(*root, derivation)
-          .Refuse("root IngressRoute cannot be defined in this namespace", false);
+      RootWalk(*root, derivation, settled).RefuseNamespace();
     }
   }
-  if (legal.size() == 1) return RootWalk(*legal[0], derivation).Run();
+  if (legal.size() == 1) return RootWalk(*legal[0], derivation, settled).Run();
 
   std::vector<std::string> names;
   for (const api::IngressRoute* root : legal) names.push_back(FullName(*root));
   std::sort(names.begin(), names.end());
   for (const api::IngressRoute* root : legal) {
-    RootWalk(*root, derivation)
-        .Refuse(fmt::format("fqdn {} is used in multiple IngressRoutes: {}",
-                            Quote(Trim(root->spec.virtualhost->fqdn)), fmt::join(names, ", ")),
-                true);
+    RootWalk(*root, derivation, settled).RefuseConflict(names);
   }
 }
 

@@ -21,8 +21,7 @@
 
 namespace contour::graph {
 
-// ---- Clusters
-// -----------------------------------------------------------------------------------------------------
+// ---- Clusters ----
 
 enum class Protocol : std::uint8_t {
   kHTTP1,
@@ -76,6 +75,9 @@ struct Cluster {
   std::string port_name;      // of the Service's port; may be empty
   std::string external_name;  // non-empty: resolved by DNS instead of endpoints
   Protocol protocol = Protocol::kHTTP1;
+  // A TCP proxy's, whose bytes are passed on as they are, though HTTP users of the port speak
+  // another protocol: its name must differ from theirs.
+  bool plain_tcp = false;
   std::string
       strategy;  // load balancing, as written in the object; "" and unknown ones mean round robin
   std::optional<HealthCheck> health_check;
@@ -95,8 +97,7 @@ struct WeightedCluster {
   }
 };
 
-// ---- Routes
-// -------------------------------------------------------------------------------------------------------
+// ---- Routes ----
 
 // Which paths a route takes.
 struct PathMatch {
@@ -155,8 +156,7 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
-// ---- Hosts
-// --------------------------------------------------------------------------------------------------------
+// ---- Hosts ----
 
 enum class TLSVersion : std::uint8_t { k1_1, k1_2, k1_3 };
 
@@ -166,6 +166,9 @@ struct ServingSecret {
   std::string name;
   std::string certificate_chain;  // PEM
   std::string private_key;        // PEM; never in a log
+  // When the leaf expires, in seconds since 1970. Whether that is past is for those who have a
+  // clock: an expired certificate is served all the same. It follows from the chain.
+  std::int64_t not_after = 0;
 
   bool operator==(const ServingSecret&) const = default;
 };
@@ -177,6 +180,22 @@ struct TCPProxy {
   bool operator==(const TCPProxy&) const = default;
 };
 
+// What is served under one host name on port 443.
+struct SecureVirtualHost {
+  ServingSecretPtr secret;  // nullptr: TLS passthrough (then tcp_proxy is set)
+  TLSVersion minimum_version = TLSVersion::k1_2;
+  std::vector<Route> routes;          // may be empty; https_redirect is never set
+  std::optional<TCPProxy> tcp_proxy;  // takes the connection; `routes` are then unused
+
+  bool operator==(const SecureVirtualHost& other) const {
+    const bool same_secret =
+        secret == other.secret ||
+        (secret != nullptr && other.secret != nullptr && *secret == *other.secret);
+    return same_secret && minimum_version == other.minimum_version && routes == other.routes &&
+           tcp_proxy == other.tcp_proxy;
+  }
+};
+
 // All that is served under one host name ("*": any other). One with neither side is not served.
 struct VirtualHost {
   std::string host;
@@ -184,29 +203,13 @@ struct VirtualHost {
   // Port 80. Sorted as Envoy must try them (see SortRoutes); no two with the same match.
   std::vector<Route> http_routes;
 
-  // Port 443; nullopt: none.
-  struct Secure {
-    ServingSecretPtr secret;  // nullptr: TLS passthrough (then tcp_proxy is set)
-    TLSVersion minimum_version = TLSVersion::k1_2;
-    std::vector<Route> routes;          // may be empty; https_redirect is never set
-    std::optional<TCPProxy> tcp_proxy;  // takes the connection; `routes` are then unused
-
-    bool operator==(const Secure& other) const {
-      const bool same_secret =
-          secret == other.secret ||
-          (secret != nullptr && other.secret != nullptr && *secret == *other.secret);
-      return same_secret && minimum_version == other.minimum_version && routes == other.routes &&
-             tcp_proxy == other.tcp_proxy;
-    }
-  };
-  std::optional<Secure> secure;
+  std::optional<SecureVirtualHost> secure;  // port 443; nullopt: none
 
   bool operator==(const VirtualHost&) const = default;
 };
 using VirtualHostPtr = std::shared_ptr<const VirtualHost>;
 
-// ---- Endpoints
-// ----------------------------------------------------------------------------------------------------
+// ---- Endpoints ----
 
 // The addresses behind one port of one Service. Named as `ServiceName()` of envoy/names.h names it.
 struct Assignment {
@@ -224,14 +227,16 @@ struct Assignment {
   bool operator==(const Assignment&) const = default;
 };
 
-// ---- Statuses
-// -----------------------------------------------------------------------------------------------------
+// ---- Statuses ----
 
 // What became of an IngressRoute.
 struct Status {
   std::string current_status;  // valid, invalid, orphaned
   std::string description;
   std::string vhost;  // label of the metrics; may be empty
+  // Caused by an object that isn't there, which may only be late: while kinds arrive one after the
+  // other, such a status is better not shown at once.
+  bool missing = false;
 
   bool operator==(const Status&) const = default;
 };

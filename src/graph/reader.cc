@@ -24,9 +24,9 @@ const CheckedSecret* Reader::FindSecret(const std::string& ns, const std::string
   return store_.Checked(ns, name);
 }
 
-std::vector<const api::Object*> Reader::Claimants(const std::string& host) {
+std::vector<Claim> Reader::Claims(const std::string& host) {
   dependencies_.push_back(Dependency::Claims(host));
-  return store_.Claimants(host);
+  return store_.Claims(host);
 }
 
 bool Reader::DelegationPermits(const std::string& ns, const std::string& name,

@@ -22,8 +22,8 @@ class Reader {
   const api::IngressClass* FindIngressClass(const std::string& name);
   const CheckedSecret* FindSecret(const std::string& ns, const std::string& name);
 
-  // See Store::Claimants.
-  std::vector<const api::Object*> Claimants(const std::string& host);
+  // See Store::Claims.
+  std::vector<Claim> Claims(const std::string& host);
 
   // May objects of namespace `target` use Secret ns/name: the same namespace, or a
   // TLSCertificateDelegation in `ns` that names the secret and lists the target (or exactly ["*"]).

@@ -47,6 +47,7 @@ bool ExternalNamePermitted(std::string_view external_name, std::string_view own_
   if (name.empty()) return false;
   if (name == "localhost" || name.ends_with(".localhost") || name.starts_with("localhost."))
     return false;
+  if (name == "ip6-localhost" || name == "ip6-loopback") return false;  // of /etc/hosts
   in_addr v4{};
   // inet_aton also takes the spellings 2130706433, 0x7f.1 and 0177.0.0.1, as resolvers do.
   if (inet_aton(name.c_str(), &v4) != 0) return !IsOwnAddress(ntohl(v4.s_addr));
@@ -58,7 +59,9 @@ bool ExternalNamePermitted(std::string_view external_name, std::string_view own_
     return !IsOwnAddress(v6);
   for (const std::string_view service : {"contour", "envoy"}) {
     const std::string own = fmt::format("{}.{}", service, own_namespace);
-    if (name == own || name == own + ".svc" || name.starts_with(own + ".svc.")) return false;
+    // Envoy's resolver may search our own namespace.
+    if (name == service || name == own || name == own + ".svc" || name.starts_with(own + ".svc."))
+      return false;
   }
   return true;
 }
@@ -75,24 +78,25 @@ absl::StatusOr<Cluster> LookupService(Reader& reader, const Options& options, co
     cluster.port = static_cast<std::uint16_t>(candidate.port);
     cluster.port_name = candidate.name;
     cluster.circuit_breakers = ServiceLimits(service->meta);
-    if (use == Use::kHTTP)
-      cluster.protocol = UpstreamProtocol(service->meta, candidate.name, candidate.port);
+    const Protocol protocol = UpstreamProtocol(service->meta, candidate.name, candidate.port);
+    if (use == Use::kHTTP) cluster.protocol = protocol;
+    cluster.plain_tcp = use == Use::kTCP && protocol != Protocol::kHTTP1;
     if (service->spec.type == "ExternalName") {
       cluster.external_name = service->spec.external_name;
       if (!options.external_name_services) {
-        return NotFound(
+        return FailedPrecondition(
             "Service {}/{} is an ExternalName, which enableExternalNameService: false refuses", ns,
             name);
       }
       if (!ExternalNamePermitted(cluster.external_name, options.own_namespace)) {
-        return NotFound(
+        return FailedPrecondition(
             "Service {}/{}: externalName {} leads back to this host or to our own Services", ns,
             name, cluster.external_name);
       }
     }
     return cluster;
   }
-  return NotFound("Service {}/{} has no TCP port {}", ns, name, port.String());
+  return FailedPrecondition("Service {}/{} has no TCP port {}", ns, name, port.String());
 }
 
 }  // namespace contour::graph

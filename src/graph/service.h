@@ -28,8 +28,8 @@ enum class Use : std::uint8_t {
 };
 
 // The cluster of a Service's port, without policies: the first TCP port in list order whose number
-// or name is the wanted one. Errors (kNotFound) say what is missing, or why an ExternalName is
-// refused.
+// or name is the wanted one. Errors: kNotFound if there is no such Service, kFailedPrecondition if
+// it has no such port, or is an ExternalName that is refused.
 absl::StatusOr<Cluster> LookupService(Reader& reader, const Options& options, const std::string& ns,
                                       const std::string& name, const PortReference& port, Use use);
 

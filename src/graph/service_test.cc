@@ -71,7 +71,10 @@ TEST_F(LookupServiceTest, TakesProtocolAndLimitsFromAnnotations) {
             (CircuitBreakers{.max_connections = 9, .max_retries = 2147483647}));
   EXPECT_EQ(http->protocol, Protocol::kH2);
   EXPECT_EQ(Lookup("kuard", {8443, ""})->protocol, Protocol::kTLS) << "by name beats by number";
-  EXPECT_EQ(Lookup("kuard", {8443, ""}, Use::kTCP)->protocol, Protocol::kHTTP1);
+  const absl::StatusOr<Cluster> tcp = Lookup("kuard", {8443, ""}, Use::kTCP);
+  EXPECT_EQ(tcp->protocol, Protocol::kHTTP1);
+  EXPECT_TRUE(tcp->plain_tcp) << "must not share the cluster of HTTP users";
+  EXPECT_FALSE(http->plain_tcp);
 }
 
 TEST_F(LookupServiceTest, RefusesExternalNamesThatLeadBack) {

@@ -25,10 +25,11 @@ std::string LowerCase(std::string_view text) {
 // "" is "any host" in an Ingress.
 std::string IngressHost(std::string_view host) { return host.empty() ? "*" : LowerCase(host); }
 
-// The annotations of a root decide alone whether it can be ours, except that an Ingress may also
-// name its class in spec.ingressClassName, which derivation judges (it depends on IngressClass
-// objects).
-bool ForeignByAnnotation(const api::Object& object, const Options& options) {
+// Is the object none of ours. The annotations of a root decide that alone, except that an Ingress
+// may also name its class in spec.ingressClassName, which derivation judges (it depends on
+// IngressClass objects).
+bool IsOutOfSight(const api::Object& object, const Options& options) {
+  if (const auto* secret = api::As<api::Secret>(object)) return !api::IsUsable(*secret);
   if (object.kind != api::Kind::kIngress && object.kind != api::Kind::kIngressRoute) return false;
   const std::optional<std::string_view> wanted = ClassAnnotation(object.meta);
   return wanted && *wanted != options.ingress_class.value_or(kDefaultIngressClass);
@@ -41,12 +42,13 @@ CheckedSecret Check(const api::Secret& secret) {
   } else if (secret.tls_crt.empty() || secret.tls_key.empty()) {
     checked.serving =
         InvalidArgument("{} is empty", secret.tls_crt.empty() ? "tls.crt" : "tls.key");
-  } else if (const absl::Status status = CheckServingPair(secret.tls_crt, secret.tls_key);
-             !status.ok()) {
-    checked.serving = status;
+  } else if (const absl::StatusOr<std::int64_t> not_after =
+                 CheckServingPair(secret.tls_crt, secret.tls_key);
+             !not_after.ok()) {
+    checked.serving = not_after.status();
   } else {
-    checked.serving = std::make_shared<const ServingSecret>(
-        ServingSecret{secret.meta.ns, secret.meta.name, secret.tls_crt, secret.tls_key});
+    checked.serving = std::make_shared<const ServingSecret>(ServingSecret{
+        secret.meta.ns, secret.meta.name, secret.tls_crt, secret.tls_key, *not_after});
   }
   if (secret.ca_crt.empty()) {
     checked.ca_certificate = InvalidArgument("ca.crt is empty");
@@ -58,58 +60,53 @@ CheckedSecret Check(const api::Secret& secret) {
   return checked;
 }
 
+// Would deriving a host read the same of both Ingresses, whichever host it is.
 bool SameRoot(const api::Ingress& a, const api::Ingress& b) {
   return a.meta.annotations == b.meta.annotations && a.meta.creation_time == b.meta.creation_time &&
          a.spec.ingress_class_name == b.spec.ingress_class_name;
 }
 
-}  // namespace
-
-std::vector<std::string> ClaimedHosts(const api::Object& object) {
-  std::set<std::string> hosts;
-  if (const auto* ingress = api::As<api::Ingress>(object)) {
-    if (ingress->spec.default_backend) hosts.insert("*");
-    for (const api::IngressRule& rule : ingress->spec.rules) {
-      if (rule.http) hosts.insert(IngressHost(rule.host));
-    }
-    for (const api::IngressTLS& tls : ingress->spec.tls) {
-      for (const std::string& host : tls.hosts) hosts.insert(IngressHost(host));
-    }
-  } else if (const auto* route = api::As<api::IngressRoute>(object)) {
-    if (route->spec.virtualhost) hosts.insert(LowerCase(Trim(route->spec.virtualhost->fqdn)));
-  }
-  return {hosts.begin(), hosts.end()};
+// …and this host, of which each speaks in its part.
+bool SamePart(const api::Ingress& a, const HostPart& part_a, const api::Ingress& b,
+              const HostPart& part_b, std::string_view host) {
+  if (host == "*" && a.spec.default_backend != b.spec.default_backend) return false;
+  const auto same_rule = [&](std::uint32_t i, std::uint32_t j) {
+    return a.spec.rules[i] == b.spec.rules[j];
+  };
+  const auto same_tls = [&](std::uint32_t i, std::uint32_t j) {
+    return a.spec.tls[i].secret_name == b.spec.tls[j].secret_name;
+  };
+  return std::equal(part_a.rules.begin(), part_a.rules.end(), part_b.rules.begin(),
+                    part_b.rules.end(), same_rule) &&
+         std::equal(part_a.tls.begin(), part_a.tls.end(), part_b.tls.begin(), part_b.tls.end(),
+                    same_tls);
 }
 
-bool SameForHost(const api::Ingress& a, const api::Ingress& b, std::string_view host) {
-  if (!SameRoot(a, b)) return false;
-  if (host == "*" && a.spec.default_backend != b.spec.default_backend) return false;
-  const auto rules_of = [&](const api::Ingress& ingress) {
-    std::vector<const api::IngressRule*> rules;
-    for (const api::IngressRule& rule : ingress.spec.rules) {
-      if (IngressHost(rule.host) == host) rules.push_back(&rule);
+}  // namespace
+
+std::map<std::string, HostPart> ClaimedHosts(const api::Object& object) {
+  std::map<std::string, HostPart> hosts;
+  if (const auto* ingress = api::As<api::Ingress>(object)) {
+    if (ingress->spec.default_backend) hosts["*"];
+    for (std::uint32_t i = 0; i < ingress->spec.rules.size(); ++i) {
+      const api::IngressRule& rule = ingress->spec.rules[i];
+      if (rule.http) hosts[IngressHost(rule.host)].rules.push_back(i);
     }
-    return rules;
-  };
-  const auto secrets_of = [&](const api::Ingress& ingress) {
-    std::vector<std::string_view> secrets;
-    for (const api::IngressTLS& tls : ingress.spec.tls) {
-      for (const std::string& name : tls.hosts) {
-        if (IngressHost(name) == host) secrets.push_back(tls.secret_name);
+    for (std::uint32_t i = 0; i < ingress->spec.tls.size(); ++i) {
+      for (const std::string& host : ingress->spec.tls[i].hosts) {
+        std::vector<std::uint32_t>& tls = hosts[IngressHost(host)].tls;
+        if (tls.empty() || tls.back() != i) tls.push_back(i);
       }
     }
-    return secrets;
-  };
-  const auto rules_a = rules_of(a);
-  const auto rules_b = rules_of(b);
-  return std::equal(rules_a.begin(), rules_a.end(), rules_b.begin(), rules_b.end(),
-                    [](const auto* left, const auto* right) { return *left == *right; }) &&
-         secrets_of(a) == secrets_of(b);
+  } else if (const auto* route = api::As<api::IngressRoute>(object)) {
+    if (route->spec.virtualhost) hosts[LowerCase(Trim(route->spec.virtualhost->fqdn))];
+  }
+  return hosts;
 }
 
 std::vector<Dependency> Store::Apply(const api::Change& change) {
   api::ObjectPtr now = change.object;
-  if (now != nullptr && ForeignByAnnotation(*now, *options_)) now = nullptr;
+  if (now != nullptr && IsOutOfSight(*now, *options_)) now = nullptr;
   const auto found = objects_.find(change.ref);
   const api::ObjectPtr before = found == objects_.end() ? nullptr : found->second.object;
   if (before == nullptr && now == nullptr) return {};
@@ -120,26 +117,7 @@ std::vector<Dependency> Store::Apply(const api::Change& change) {
   }
 
   std::vector<Dependency> dirty = {Dependency::Object(change.ref)};
-  const std::vector<std::string> hosts_before =
-      before == nullptr ? std::vector<std::string>() : ClaimedHosts(*before);
-  const std::vector<std::string> hosts_now =
-      now == nullptr ? std::vector<std::string>() : ClaimedHosts(*now);
-  std::vector<std::string> hosts;
-  std::set_union(hosts_before.begin(), hosts_before.end(), hosts_now.begin(), hosts_now.end(),
-                 std::back_inserter(hosts));
-  for (std::string& host : hosts) {
-    const auto* old_ingress = api::As<api::Ingress>(before.get());
-    const auto* new_ingress = api::As<api::Ingress>(now.get());
-    if (old_ingress != nullptr && new_ingress != nullptr &&
-        SameForHost(*old_ingress, *new_ingress, host))
-      continue;
-    const bool claims = std::binary_search(hosts_now.begin(), hosts_now.end(), host);
-    if (claims) {
-      claims_[host].insert(change.ref);
-    } else if (const auto claim = claims_.find(host); claim != claims_.end()) {
-      claim->second.erase(change.ref);
-      if (claim->second.empty()) claims_.erase(claim);
-    }
+  for (std::string& host : UpdateClaims(change.ref, before.get(), now.get())) {
     dirty.push_back(Dependency::Claims(std::move(host)));
   }
 
@@ -161,21 +139,52 @@ std::vector<Dependency> Store::Apply(const api::Change& change) {
   return dirty;
 }
 
+std::vector<std::string> Store::UpdateClaims(const api::ObjectRef& ref, const api::Object* before,
+                                             const api::Object* now) {
+  using Hosts = std::map<std::string, HostPart>;
+  const Hosts hosts_before = before == nullptr ? Hosts() : ClaimedHosts(*before);
+  Hosts hosts_now = now == nullptr ? Hosts() : ClaimedHosts(*now);
+  const auto* old_ingress = api::As<api::Ingress>(before);
+  const auto* new_ingress = api::As<api::Ingress>(now);
+  const bool same_root =
+      old_ingress != nullptr && new_ingress != nullptr && SameRoot(*old_ingress, *new_ingress);
+
+  std::vector<std::string> changed;
+  for (const auto& [host, part] : hosts_before) {
+    const auto still = hosts_now.find(host);
+    if (still == hosts_now.end()) {
+      const auto claim = claims_.find(host);
+      claim->second.erase(ref);
+      if (claim->second.empty()) claims_.erase(claim);
+    } else if (same_root && SamePart(*old_ingress, part, *new_ingress, still->second, host)) {
+      continue;
+    }
+    changed.push_back(host);
+  }
+  for (auto& [host, part] : hosts_now) {
+    if (!hosts_before.contains(host)) changed.push_back(host);
+    claims_[host][ref] = std::move(part);
+  }
+  return changed;
+}
+
 const api::Object* Store::Find(const api::ObjectRef& ref) const {
   const auto found = objects_.find(ref);
   return found == objects_.end() ? nullptr : found->second.object.get();
 }
 
-std::vector<const api::Object*> Store::Claimants(std::string_view host) const {
-  std::vector<const api::Object*> claimants;
+std::vector<Claim> Store::Claims(std::string_view host) const {
+  std::vector<Claim> claims;
   const auto found = claims_.find(host);
-  if (found == claims_.end()) return claimants;
-  for (const api::ObjectRef& ref : found->second) claimants.push_back(Find(ref));
-  std::sort(claimants.begin(), claimants.end(), [](const api::Object* a, const api::Object* b) {
-    return std::tie(a->meta.creation_time, a->meta.ns, a->meta.name, a->kind) <
-           std::tie(b->meta.creation_time, b->meta.ns, b->meta.name, b->kind);
+  if (found == claims_.end()) return claims;
+  claims.reserve(found->second.size());
+  for (const auto& [ref, part] : found->second) claims.push_back({Find(ref), &part});
+  std::sort(claims.begin(), claims.end(), [](const Claim& a, const Claim& b) {
+    return std::tie(a.object->meta.creation_time, a.object->meta.ns, a.object->meta.name,
+                    a.object->kind) < std::tie(b.object->meta.creation_time, b.object->meta.ns,
+                                               b.object->meta.name, b.object->kind);
   });
-  return claimants;
+  return claims;
 }
 
 std::vector<const api::TLSCertificateDelegation*> Store::Delegations(std::string_view ns) const {

@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -32,6 +34,21 @@ struct CheckedSecret {
   absl::StatusOr<std::string> ca_certificate;  // as trusted certificates (its ca.crt)
 };
 
+// Where an Ingress speaks of one host, so that deriving one of its 10,000 hosts doesn't read them
+// all.
+struct HostPart {
+  std::vector<std::uint32_t> rules;  // indexes into spec.rules, ascending
+  std::vector<std::uint32_t> tls;    // and into spec.tls
+
+  bool operator==(const HostPart&) const = default;
+};
+
+// An object's claim to a host.
+struct Claim {
+  const api::Object* object = nullptr;  // never null
+  const HostPart* part = nullptr;       // never null; empty for an IngressRoute
+};
+
 class Store {
  public:
   explicit Store(const Options& options) : options_(&options) {}
@@ -46,7 +63,8 @@ class Store {
 
   // The roots that claim a host: Ingresses and root IngressRoutes, the oldest first, then by
   // namespace, name and kind.
-  std::vector<const api::Object*> Claimants(std::string_view host) const;
+  std::vector<Claim> Claims(std::string_view host) const;
+  bool IsClaimed(std::string_view host) const { return claims_.contains(host); }
 
   // The delegations that live in a namespace, by name.
   std::vector<const api::TLSCertificateDelegation*> Delegations(std::string_view ns) const;
@@ -57,6 +75,10 @@ class Store {
   std::size_t size() const { return objects_.size(); }
 
  private:
+  // Gives the hosts of which the object says something else now.
+  std::vector<std::string> UpdateClaims(const api::ObjectRef& ref, const api::Object* before,
+                                        const api::Object* now);
+
   struct Entry {
     api::ObjectPtr object;
     std::optional<CheckedSecret> checked;  // of a Secret, once asked for
@@ -70,15 +92,12 @@ class Store {
 
   const Options* options_;
   std::unordered_map<api::ObjectRef, Entry, RefHash> objects_;
-  std::map<std::string, std::set<api::ObjectRef>, std::less<>> claims_;    // host → claimants
+  std::map<std::string, std::map<api::ObjectRef, HostPart>, std::less<>> claims_;  // by host
   std::map<std::string, std::set<std::string>, std::less<>> delegations_;  // namespace → names
 };
 
-// The hosts that an object claims, sorted, no duplicates: lower case, "*" for an empty host of an
-// Ingress, "" for a root IngressRoute with a blank fqdn. Empty for what is no root.
-std::vector<std::string> ClaimedHosts(const api::Object& object);
-
-// Would deriving `host` read the same of both Ingresses.
-bool SameForHost(const api::Ingress& a, const api::Ingress& b, std::string_view host);
+// The hosts that an object claims, and where: lower case, "*" for an empty host of an Ingress, ""
+// for a root IngressRoute with a blank fqdn. Empty for what is no root.
+std::map<std::string, HostPart> ClaimedHosts(const api::Object& object);
 
 }  // namespace contour::graph

@@ -44,6 +44,7 @@ void ExpectEqual(const graph::Engine& incremental, const graph::Engine& fresh) {
   for (std::size_t i = 0; i < hosts.size(); ++i) {
     EXPECT_EQ(*hosts[i], *wanted[i]) << hosts[i]->host << " / " << wanted[i]->host;
   }
+  EXPECT_TRUE(incremental.Problems() == fresh.Problems());
   EXPECT_EQ(incremental.statuses().size(), fresh.statuses().size());
   for (const auto& [ref, status] : fresh.statuses()) {
     const auto found = incremental.statuses().find(ref);
@@ -62,7 +63,7 @@ std::set<std::string> HostsThatMayBeDerived(const std::map<api::ObjectRef, api::
   std::set<std::string> hosts;
   for (const auto& [ref, object] : before) {
     store.Apply({ref, object});
-    for (std::string& host : graph::ClaimedHosts(*object)) hosts.insert(std::move(host));
+    for (const auto& [host, part] : graph::ClaimedHosts(*object)) hosts.insert(host);
   }
   std::set<std::string> may;
   const std::set<std::string> known = hosts;
@@ -70,10 +71,10 @@ std::set<std::string> HostsThatMayBeDerived(const std::map<api::ObjectRef, api::
   if (change.object != nullptr) {
     if (old_object != before.end() && api::SameMeaning(*old_object->second, *change.object))
       return may;
-    for (std::string& host : graph::ClaimedHosts(*change.object)) may.insert(std::move(host));
+    for (const auto& [host, part] : graph::ClaimedHosts(*change.object)) may.insert(host);
   }
   if (old_object != before.end()) {
-    for (std::string& host : graph::ClaimedHosts(*old_object->second)) may.insert(std::move(host));
+    for (const auto& [host, part] : graph::ClaimedHosts(*old_object->second)) may.insert(host);
   }
   for (const std::string& host : known) {
     graph::Reader reader(store);

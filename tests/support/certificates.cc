@@ -3,6 +3,8 @@
 #include "tests/support/certificates.h"
 
 #include <openssl/bio.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -41,7 +43,7 @@ Pair Sign(EVP_PKEY* key, const std::string& common_name, int days) {
     X509_add_ext(certificate, extension, -1);
     X509_EXTENSION_free(extension);
   }
-  X509_sign(certificate, key, EVP_sha256());
+  X509_sign(certificate, key, EVP_PKEY_base_id(key) == EVP_PKEY_ED25519 ? nullptr : EVP_sha256());
 
   Pair pair;
   BIO* bio = BIO_new(BIO_s_mem());
@@ -63,6 +65,19 @@ Pair MakePair(const std::string& common_name, int days) {
 
 Pair MakeRSAPair(const std::string& common_name, unsigned bits) {
   return Sign(EVP_RSA_gen(bits), common_name, 30);
+}
+
+Pair MakeECDSAPair(const std::string& common_name, const char* curve, bool explicit_curve) {
+  EVP_PKEY* key = EVP_EC_gen(curve);
+  if (key != nullptr && explicit_curve) {
+    EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_ENCODING,
+                                   OSSL_PKEY_EC_ENCODING_EXPLICIT);
+  }
+  return Sign(key, common_name, 30);
+}
+
+Pair MakeEd25519Pair(const std::string& common_name) {
+  return Sign(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"), common_name, 30);
 }
 
 }  // namespace contour::testing

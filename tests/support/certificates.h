@@ -18,4 +18,9 @@ Pair MakePair(const std::string& common_name, int days = 30);
 // RSA of `bits`, for checks of key sizes.
 Pair MakeRSAPair(const std::string& common_name, unsigned bits);
 
+// ECDSA on a curve as OpenSSL names it; with `explicit_curve` the key spells it out.
+Pair MakeECDSAPair(const std::string& common_name, const char* curve, bool explicit_curve = false);
+
+Pair MakeEd25519Pair(const std::string& common_name);
+
 }  // namespace contour::testing

@@ -40,7 +40,8 @@ std::optional<Retry> IngressRetry(const api::Meta& meta) {
     if (number && *number > 0) {
       count = static_cast<std::uint32_t>(std::min(*number, kMaxCount));
     } else if (written->modern) {
-      count = number == -1 ? 0 : 1;
+      if (number == -1) return std::nullopt;
+      count = 1;
     }
   }
   const std::optional<Annotation> per_try = FindAnnotation(meta, "per-try-timeout");

@@ -18,7 +18,7 @@ std::optional<Retry> RouteRetry(const std::optional<api::IngressRouteRetryPolicy
 
 // Annotations retry-on, num-retries and per-try-timeout of an Ingress, under both prefixes; nullopt
 // without retry-on. Under contour.heptio.com/ a count that is not a positive number is left out
-// (Envoy: 1); under projectcontour.io/ it is 1, and -1 means none.
+// (Envoy: 1); under projectcontour.io/ it is 1, and -1 means no retries.
 std::optional<Retry> IngressRetry(const api::Meta& meta);
 
 }  // namespace contour::graph
