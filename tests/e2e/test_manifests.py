@@ -208,7 +208,7 @@ def test_broken_manifest_changes_nothing(site, mode):
         line = s.contour.wait_log(r"^.*www\.yaml.*$", 5).group(0)
         time.sleep(0.5)
     load.assert_clean()
-    assert re.search(r"www\.yaml:\d+:\d+", line), f"no line and column in: {line}"
+    assert re.search(r"line \d+, column \d+", line), f"no line and column in: {line}"
     assert s.envoy.last_updated() == before
     assert s.contour.get("/readyz")[0] == 200
 
@@ -220,7 +220,7 @@ def test_broken_manifest_hurts_only_itself(site):
     """One bad file beside good ones, there from the start."""
     s = site({"www.yaml": www("blue"), "broken.yaml": BROKEN.replace("www", "broken")})
     s.wait_for("www.example.com", "blue")
-    assert re.search(r"broken\.yaml:\d+:\d+", s.contour.log())
+    assert re.search(r"broken\.yaml.*line \d+, column \d+", s.contour.log())
 
 
 def read_status(site, kind, name):
@@ -268,14 +268,12 @@ def test_restart_reloads_nothing(site, mode):
     s.client.poll("api.example.com", "/", lambda answer: answer.status == 200)
     updated, reloads = s.envoy.last_updated(), s.envoy.reloads()
     assert any(kind.endswith("ListenersConfigDump") or "istener" in kind for kind, _ in updated), updated
-    connects = s.envoy.stat("cluster.contour.upstream_cx_total")
     with s.load("www.example.com") as load:
         assert s.contour.stop() == 0
         wait_until(lambda: s.envoy.stat("control_plane.connected_state") == 0, "Envoy sees that it is gone")
         s.contour.start()
         s.contour.wait_ready()
         wait_until(lambda: s.envoy.stat("control_plane.connected_state") == 1, "Envoy is connected again", 30)
-        wait_until(lambda: s.envoy.stat("cluster.contour.upstream_cx_total") > connects, "a new connection")
         time.sleep(1.0)
     load.assert_clean()
     assert s.envoy.last_updated() == updated

@@ -93,7 +93,12 @@ class Process:
     def wait(self, condition, what, timeout=30.0):
         """wait_until that gives up at once when the program has ended."""
         def checked():
-            value = condition()
+            try:
+                value = condition()
+            except OSError:
+                if self.running:
+                    raise
+                value = None
             if not value and not self.running:
                 raise AssertionError(
                     f"{self.name} ended with {self._process.returncode} before: {what}\n{self.tail()}")
@@ -104,7 +109,7 @@ class Process:
             raise Timeout(f"{error}\n{self.tail()}") from None
 
     def tail(self, lines=25):
-        return f"---- {self.log_path} ----\n" + "\n".join(self.log().splitlines()[-lines:])
+        return f"---- {self.log_path} ----\n" + "\n".join(line[:300] for line in self.log().splitlines()[-lines:])
 
     def signal(self, number):
         self._process.send_signal(number)
