@@ -20,6 +20,8 @@ CASES = [
     ("graph_thread", "src/graph/a.cc", LICENCE + "#include <thread>\n", (2, "pure")),
     ("graph_socket", "src/graph/a.cc", LICENCE + "#include <sys/socket.h>\n", (2, "pure")),
     ("graph_clock", "src/graph/a.cc", LICENCE + "auto t = std::chrono::steady_clock::now();\n", (2, "steady_clock")),
+    ("graph_time", "src/graph/a.cc", LICENCE + "auto t = std::time(nullptr);\n", (2, "std::time")),
+    ("graph_tm", "src/graph/a.cc", LICENCE + "#include <ctime>\nstd::tm expiry{};\n", None),
     ("clock_in_comment", "src/graph/a.cc", LICENCE + "// no steady_clock here\n", None),
     ("clock_in_test", "src/graph/a_test.cc", LICENCE + "#include <thread>\nsteady_clock::now();\n", None),
     ("pb_in_header", "src/envoy/a.h", LICENCE + '#include "envoy/config/route/v3/route.pb.h"\n', (2, "forward-declare")),
