@@ -18,6 +18,7 @@
 #include <set>
 #include <system_error>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
@@ -426,8 +427,9 @@ class ManifestSource::Worker {
     if (!unwatched_.empty()) {
       problems.push_back({ManifestProblem::Kind::kUnwatched, watch_.root(), unwatched_});
     }
-    std::stable_sort(problems.begin(), problems.end(),
-                     [](const auto& a, const auto& b) { return a.path < b.path; });
+    std::sort(problems.begin(), problems.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.path, a.kind, a.message) < std::tie(b.path, b.kind, b.message);
+    });
     return problems;
   }
 

@@ -95,7 +95,7 @@ class ManifestSource {
   // Waits for the file that is being read. After it the sink isn't called.
   void Stop();
 
-  // Sorted by path.
+  // Sorted by path, then kind.
   std::vector<ManifestProblem> Problems() const;
   ManifestStats Stats() const;
 
