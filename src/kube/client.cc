@@ -11,9 +11,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
 #include "base/status.h"
 #include "kube/api_status.h"
+#include "kube/mutex.h"
 #include "kube/resources.h"
 #include "kube/session.h"
 
@@ -132,10 +132,10 @@ class Client::Impl {
         }
       }
       response.body = std::move(body_);
-      Finish(std::move(response));
+      Finish(response);
     }
 
-    void Finish(Response response) {
+    void Finish(const Response& response) {
       const auto self = client_.exchanges_.extract(id_);  // until the end of this function
       Abort();
       if (done_) done_(response);
@@ -211,13 +211,13 @@ Client::RequestId Client::Send(Request request, Done done) {
 void Client::Cancel(RequestId id) { impl_->Cancel(id); }
 
 Response Client::Call(Request request) {
-  absl::Notification ended;
+  Notification ended;
   Response result;
   impl_->Send(std::move(request), [&](const Response& response) {
     result = response;
     ended.Notify();
   });
-  ended.WaitForNotification();
+  ended.Wait();
   return result;
 }
 

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "base/log.h"
+#include "kube/mutex.h"
 #include "kube/session.h"
 
 namespace contour::kube {
@@ -60,7 +60,7 @@ class ClusterSource::Impl final : public Reflector::Owner {
       }
       unsynced_ = reflectors_.size();
       {
-        absl::MutexLock lock(&mutex_);
+        const MutexLock lock(mutex_);
         for (const auto& reflector : reflectors_) stats_.push_back({reflector->kind(), {}});
       }
       for (const auto& reflector : reflectors_) reflector->Start();
@@ -77,7 +77,7 @@ class ClusterSource::Impl final : public Reflector::Owner {
   ClusterSourceStats GetStats() const {
     const TimePoint now = loop_.Now();
     ClusterSourceStats all;
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     all.synced = synced_;
     for (const auto& [kind, one] : stats_) {
       if (all.kinds.empty() || all.kinds.back().kind != kind) {
@@ -113,7 +113,7 @@ class ClusterSource::Impl final : public Reflector::Owner {
                {"objects", reflector.stats().objects}});
     if (--unsynced_ > 0) return;
     {
-      absl::MutexLock lock(&mutex_);
+      const MutexLock lock(mutex_);
       synced_ = true;
     }
     sink_->Synced();
@@ -129,7 +129,7 @@ class ClusterSource::Impl final : public Reflector::Owner {
     const auto found =
         std::find_if(reflectors_.begin(), reflectors_.end(),
                      [&](const auto& candidate) { return candidate.get() == &reflector; });
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     stats_[static_cast<std::size_t>(found - reflectors_.begin())].second = reflector.stats();
   }
 
@@ -144,7 +144,7 @@ class ClusterSource::Impl final : public Reflector::Owner {
   std::vector<std::unique_ptr<Reflector>> reflectors_;
   std::size_t unsynced_ = 0;
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   bool synced_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::pair<api::Kind, ReflectorStats>> stats_
       ABSL_GUARDED_BY(mutex_);  // as reflectors_

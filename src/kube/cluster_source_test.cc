@@ -356,6 +356,17 @@ TEST_F(ClusterSourceTest, WhoWaitsForTheServerIsWokenWhenAnotherGetsThrough) {
   EXPECT_EQ(io_.Find(kServices), nullptr);
 }
 
+TEST_F(ClusterSourceTest, AServerOnItsWayUpIsTriedSoon) {
+  StartSource();
+  for (int i = 0; i < 7; ++i) {
+    io_.Next(kServices).End(absl::UnavailableError("connection refused"));
+    io_.Advance(31s);
+  }
+  io_.Next(kServices).Answer(403, StatusJson(403, "Forbidden"));
+  io_.Advance(800ms);
+  EXPECT_NE(io_.Find(kServices), nullptr);
+}
+
 TEST_F(ClusterSourceTest, AWatchThatEndsAtOnceIsNotOpenedInALoop) {
   StartSource();
   ListServices({}, 9).End();

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "kube/exec_credential.h"
 #include "kube/files.h"
+#include "kube/mutex.h"
 #include "kube/pem.h"
 #include "kube/process.h"
 
@@ -82,7 +82,7 @@ class Credentials::Impl {
  public:
   Impl(ServerConfig config, Options options)
       : config_(std::move(config)), options_(std::move(options)) {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     ca_.source = config_.ca;
     cert_.source = config_.client_cert;
     key_.source = config_.client_key;
@@ -92,7 +92,7 @@ class Credentials::Impl {
   ~Impl() {
     std::jthread worker;
     {
-      absl::MutexLock lock(&mutex_);
+      const MutexLock lock(mutex_);
       waiting_.clear();
       worker = std::move(worker_);
     }
@@ -101,8 +101,8 @@ class Credentials::Impl {
   const ServerConfig& config() const { return config_; }
 
   absl::Status Init() {
-    absl::MutexLock lock(&mutex_);
-    for (absl::Status status : {ReadCa(), ReadKeyPair(), ReadToken()}) {
+    const MutexLock lock(mutex_);
+    for (const absl::Status& status : {ReadCa(), ReadKeyPair(), ReadToken()}) {
       if (!status.ok()) return InvalidArgument("{}: {}", config_.origin, Message(status));
     }
     if (config_.exec) {
@@ -117,7 +117,7 @@ class Credentials::Impl {
   void Get(Loop& loop, Done done) {
     absl::StatusOr<Identity> identity;
     {
-      absl::MutexLock lock(&mutex_);
+      const MutexLock lock(mutex_);
       LookAtFiles();
       if (config_.exec && !PluginAnswerIsGood()) {
         waiting_.push_back({&loop, std::move(done)});
@@ -130,12 +130,12 @@ class Credentials::Impl {
   }
 
   void Forget(Loop& loop) {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     std::erase_if(waiting_, [&](const Waiter& waiter) { return waiter.loop == &loop; });
   }
 
   bool Refused(const Identity& identity) {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (identity.serial != current_.serial) return true;
     if (config_.exec) {
       if (answer_follows_refusal_ && Clock::now() - answered_at_ < options_.refused_pause)
@@ -189,21 +189,24 @@ class Credentials::Impl {
 
   void LookAtFiles() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     bool changed = false;
-    const auto note = [&](std::string_view what, const absl::Status& status) {
-      const std::string problem(Message(status));
-      if (status.ok()) {
-        changed = true;
-        log::Info("kube", "credentials read again", {{"what", what}});
-      } else if (problem != last_problem_) {  // once, not with each request
-        log::Warning("kube", "changed credentials can't be used, the old ones stay",
-                     {{"error", problem}});
-      }
-      last_problem_ = problem;
-    };
-    if (ca_.Stale()) note("certificate-authority", ReadCa());
-    if (cert_.Stale() || key_.Stale()) note("client-certificate", ReadKeyPair());
-    if (token_.Stale()) note("token", ReadToken());
+    if (ca_.Stale()) changed |= Noted("certificate-authority", ReadCa());
+    if (cert_.Stale() || key_.Stale()) changed |= Noted("client-certificate", ReadKeyPair());
+    if (token_.Stale()) changed |= Noted("token", ReadToken());
     if (changed) Renew();
+  }
+
+  // Logs how reading something again went; true if it went well.
+  bool Noted(std::string_view what, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const std::string problem(Message(status));
+    if (status.ok()) {
+      log::Info("kube", "credentials read again", {{"what", what}});
+    } else if (problem != last_problem_) {  // once, not with each request
+      log::Warning("kube", "changed credentials can't be used, the old ones stay",
+                   {{"error", problem}});
+    }
+    last_problem_ = problem;
+    return status.ok();
   }
 
   // Makes current_ of what is known.
@@ -271,7 +274,7 @@ class Credentials::Impl {
   }
 
   void TakeAnswer(absl::StatusOr<ExecCredential> answer) {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     plugin_runs_ = false;
     answered_at_ = Clock::now();
     answer_follows_refusal_ = std::exchange(refused_, false);
@@ -292,7 +295,7 @@ class Credentials::Impl {
   const ServerConfig config_;
   const Options options_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   Content ca_ ABSL_GUARDED_BY(mutex_);
   Content cert_ ABSL_GUARDED_BY(mutex_);
   Content key_ ABSL_GUARDED_BY(mutex_);

@@ -13,10 +13,10 @@
 #include <string>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
 #include "base/status.h"
 #include "kube/curl_io.h"
 #include "kube/exec_credential.h"
+#include "kube/mutex.h"
 #include "kube/pem.h"
 #include "kube/testing_certificates.h"
 #include "kube/testing_files.h"
@@ -39,14 +39,14 @@ class CredentialsTest : public testing::Test {
   // Of a request made now.
   absl::StatusOr<Identity> Get(Credentials& credentials) {
     absl::StatusOr<Identity> result;
-    absl::Notification done;
+    Notification done;
     io_.Post([&] {
       credentials.Get(io_, [&](absl::StatusOr<Identity> identity) {
         result = std::move(identity);
         done.Notify();
       });
     });
-    done.WaitForNotification();
+    done.Wait();
     return result;
   }
   std::string ErrorOfCreate() {
@@ -257,7 +257,7 @@ TEST_F(PluginTest, ManyWaitForOneRun) {
   MakePlugin(R"({"token":"t$N"})", "sleep 0.3");
   const auto credentials = Create();
   std::atomic<int> answers = 0;
-  absl::Notification all;
+  Notification all;
   io_.Post([&] {
     const TimePoint begin = Clock::now();
     for (int i = 0; i < 10; ++i) {
@@ -268,7 +268,7 @@ TEST_F(PluginTest, ManyWaitForOneRun) {
     }
     EXPECT_LT(Clock::now() - begin, 200ms) << "the loop's thread waited";
   });
-  all.WaitForNotification();
+  all.Wait();
   EXPECT_EQ(Runs(), 1);
 }
 

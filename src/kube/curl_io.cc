@@ -23,11 +23,10 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/strings.h"
+#include "kube/mutex.h"
 #include "kube/url.h"
 
 namespace contour::kube {
@@ -35,6 +34,10 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+
+// Of HTTP/2; what API servers allow too.
+constexpr std::size_t kStreamsPerConnection = 100;
+constexpr seconds kOpenerPatience{2};
 
 void GlobalInit() {
   static std::once_flag once;
@@ -175,7 +178,7 @@ class CurlIo::Impl {
 
   void Stop() {
     {
-      absl::MutexLock lock(&mutex_);
+      const MutexLock lock(mutex_);
       stopping_ = true;
       if (wakeup_target_ != nullptr) curl_multi_wakeup(wakeup_target_);
     }
@@ -200,7 +203,7 @@ class CurlIo::Impl {
   }
 
   void Post(std::function<void()> task) {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (stopping_) return;  // `task` is a parameter: it dies after the lock
     posted_.push_back(std::move(task));
     if (posted_.size() == 1) curl_multi_wakeup(wakeup_target_);
@@ -210,16 +213,16 @@ class CurlIo::Impl {
     if (std::this_thread::get_id() == thread_id_.load()) return task();
     // Told when the posted task has gone, run or dropped.
     struct Ticket {
-      absl::Notification& gone;
+      Notification& gone;
       ~Ticket() { gone.Notify(); }
     };
-    absl::Notification gone;
+    Notification gone;
     std::atomic<bool> ran = false;
     Post([&task, &ran, ticket = std::make_shared<Ticket>(gone)] {
       task();
       ran = true;
     });
-    gone.WaitForNotification();
+    gone.Wait();
     if (!ran) task();
   }
 
@@ -284,7 +287,7 @@ class CurlIo::Impl {
   bool RunPosted() {
     std::vector<std::function<void()>> tasks;
     {
-      absl::MutexLock lock(&mutex_);
+      const MutexLock lock(mutex_);
       tasks.swap(posted_);
       if (stopping_) {
         wakeup_target_ = nullptr;
@@ -304,17 +307,23 @@ class CurlIo::Impl {
     }
   }
 
-  milliseconds PollTime() const {
-    if (!started_.empty() || reset_wanted_) return milliseconds(0);
-    if (timers_.empty()) return milliseconds(60'000);
-    const auto left = timers_.begin()->first.first - Clock::now();
-    return std::clamp(std::chrono::ceil<milliseconds>(left), milliseconds(0), milliseconds(60'000));
+  milliseconds PollTime() {
+    milliseconds time{60'000};
+    if (reset_wanted_) time = milliseconds(0);
+    if (!started_.empty()) time = std::min(time, OpenerWait().value_or(milliseconds(0)));
+    if (!timers_.empty()) {
+      const auto left = timers_.begin()->first.first - Clock::now();
+      time = std::min(time, std::chrono::ceil<milliseconds>(left));
+    }
+    return std::max(time, milliseconds(0));
   }
 
   void SetMulti() {
     multi_ = curl_multi_init();
     curl_multi_setopt(multi_, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-    absl::MutexLock lock(&mutex_);
+    curl_multi_setopt(multi_, CURLMOPT_MAX_CONCURRENT_STREAMS,
+                      static_cast<long>(kStreamsPerConnection));
+    const MutexLock lock(mutex_);
     wakeup_target_ = multi_;
     if (!posted_.empty()) curl_multi_wakeup(multi_);
   }
@@ -335,14 +344,33 @@ class CurlIo::Impl {
   }
 
   void AddStarted() {
-    while (!started_.empty()) {
+    while (!started_.empty() && !OpenerWait()) {
       std::unique_ptr<Transfer> transfer = std::move(started_.front());
       started_.erase(started_.begin());
+      const RequestId id = transfer->id;
+      if (!running_.empty() && running_.size() % kStreamsPerConnection == 0) {
+        opener_ = id;
+        opener_begun_ = Clock::now();
+      }
       Prepare(*transfer);
       curl_multi_add_handle(multi_, transfer->easy);
-      const RequestId id = transfer->id;
       running_.emplace(id, std::move(transfer));
     }
+  }
+
+  // How long the other requests wait for the one that opens the next connection; nullopt: not at
+  // all. While all connections are full libcurl 7.88 would make one for each request instead of
+  // waiting for the first.
+  std::optional<milliseconds> OpenerWait() {
+    if (!opener_) return std::nullopt;
+    const auto opener = running_.find(*opener_);
+    const auto left = opener_begun_ + kOpenerPatience - Clock::now();
+    if (opener == running_.end() || opener->second->head_delivered ||
+        left <= Clock::duration::zero()) {
+      opener_.reset();
+      return std::nullopt;
+    }
+    return std::chrono::ceil<milliseconds>(left);
   }
 
   void Prepare(Transfer& transfer) {
@@ -378,7 +406,8 @@ class CurlIo::Impl {
     set(CURLOPT_WRITEFUNCTION, OnBody);
     set(CURLOPT_WRITEDATA, static_cast<void*>(&transfer));
 
-    for (const auto& [name, value] : request.headers) transfer.headers.Add(name + ": " + value);
+    for (const auto& [name, value] : request.headers)
+      transfer.headers.Add(fmt::format("{}: {}", name, value));
     transfer.headers.Add("Expect:");  // no round trip before a body
     if (request.method == "POST" || request.method == "PUT" || request.method == "PATCH") {
       set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
@@ -470,7 +499,7 @@ class CurlIo::Impl {
   std::atomic<std::thread::id> thread_id_;
   std::once_flag joined_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   CURLM* wakeup_target_ ABSL_GUARDED_BY(mutex_) = nullptr;  // multi_ while the thread runs
@@ -482,6 +511,8 @@ class CurlIo::Impl {
   std::unordered_map<TimerId, TimePoint> timer_times_;
   std::vector<std::unique_ptr<Transfer>> started_;  // not yet handed to libcurl
   std::map<RequestId, std::unique_ptr<Transfer>> running_;
+  std::optional<RequestId> opener_;  // of running_; see OpenerWait
+  TimePoint opener_begun_;
   std::vector<RequestId> cancelled_;                      // of running_
   std::map<RequestId, std::unique_ptr<Transfer>> ended_;  // those that a reset ends, while it does
   bool reset_wanted_ = false;

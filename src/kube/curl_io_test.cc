@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "base/status.h"
+#include "kube/mutex.h"
 #include "kube/testing_certificates.h"
 #include "kube/testing_server.h"
 
@@ -303,7 +303,7 @@ TEST_F(CurlIoTest, HandlersMayStartAndCancel) {
   for (const auto when : {Meddler::When::kHead, Meddler::When::kBody, Meddler::When::kEnd}) {
     Collector other;
     Collector hanging;
-    absl::Notification acted;
+    Notification acted;
     const auto hanging_id = Start({.url = server.url() + "/hang"}, hanging);
     std::optional<Transport::RequestId> own;
     Meddler meddler(when, [&] {
@@ -313,7 +313,7 @@ TEST_F(CurlIoTest, HandlersMayStartAndCancel) {
       acted.Notify();
     });
     io_.Run([&] { own = io_.Start({.url = server.url() + "/own"}, meddler); });
-    acted.WaitForNotification();
+    acted.Wait();
     EXPECT_TRUE(other.WaitEnd().ok());
     EXPECT_FALSE(hanging.ended());
     EXPECT_EQ(meddler.ended(), when == Meddler::When::kEnd);
@@ -460,7 +460,7 @@ TEST_F(CurlIoTlsTest, ARenewedAuthorityIsAFreshConnection) {
 
 TEST_F(CurlIoTest, TasksAndTimersRunInOrder) {
   std::vector<int> order;
-  absl::Notification done;
+  Notification done;
   io_.Run([&] {
     io_.RunAfter(40ms, [&] { done.Notify(); });
     io_.RunAfter(20ms, [&] { order.push_back(4); });
@@ -471,7 +471,7 @@ TEST_F(CurlIoTest, TasksAndTimersRunInOrder) {
     io_.CancelTimer(never);
     order.push_back(1);
   });
-  done.WaitForNotification();
+  done.Wait();
   EXPECT_THAT(order, testing::ElementsAre(1, 2, 3, 4));
 }
 
@@ -483,7 +483,7 @@ TEST_F(CurlIoTest, TimerReplacesAndDies) {
     timer.reset();
   });
   auto kept = std::make_unique<Timer>(io_);
-  absl::Notification done;
+  Notification done;
   io_.Run([&] {
     kept->Set(10ms, [&] { fired += 10; });
     kept->Set(20ms, [&] {
@@ -491,7 +491,7 @@ TEST_F(CurlIoTest, TimerReplacesAndDies) {
       kept->Set(1ms, [&] { done.Notify(); });
     });
   });
-  done.WaitForNotification();
+  done.Wait();
   EXPECT_EQ(fired, 1);
   io_.Run([&] { kept.reset(); });
 }

@@ -23,8 +23,8 @@ namespace fs = std::filesystem;
 // first error.
 class Entry {
  public:
-  Entry(std::string where, std::string folder, YAML::Node node)
-      : where_(std::move(where)), folder_(std::move(folder)), node_(std::move(node)) {}
+  Entry(std::string where, std::string folder, const YAML::Node& node)
+      : where_(std::move(where)), folder_(std::move(folder)), node_(node) {}
 
   // Empty if absent or null.
   std::string Text(const char* key) {
@@ -235,7 +235,7 @@ absl::StatusOr<ServerConfig> ParseDocuments(const std::vector<KubeconfigFile>& f
     if (root.IsNull()) continue;  // an empty file
     if (!root.IsMap())
       return InvalidArgument("{}: expected a kubeconfig, which is a map", file.path);
-    documents.push_back({file.path, std::move(root)});
+    documents.push_back({file.path, root});
     const YAML::Node current = std::as_const(documents.back().root)["current-context"];
     if (context_name.empty() && current && current.IsScalar()) context_name = current.Scalar();
   }

@@ -61,12 +61,13 @@ std::vector<std::string> MergedEnvironment(const ProcessSpec& spec) {
     for (const auto& [own, value] : spec.env) replaced = replaced || own == name;
     if (!replaced) variables.emplace_back(variable);
   }
-  for (const auto& [name, value] : spec.env) variables.push_back(name + "=" + value);
+  for (const auto& [name, value] : spec.env) variables.push_back(fmt::format("{}={}", name, value));
   return variables;
 }
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;

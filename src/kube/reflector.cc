@@ -172,6 +172,9 @@ void Reflector::Abort() {
 void Reflector::OnHead(const HttpHead& head) {
   head_ = head;
   last_bytes_ = session_.loop().Now();
+  // What an outage taught the backoff doesn't count once the server answers: while it comes up it
+  // refuses (403, 429, 5xx) for a second or two.
+  if (std::exchange(unreachable_, false)) backoff_.Reset();
   if (head.status == 200) {
     absent_answers_ = 0;
     forbidden_since_.reset();
@@ -225,6 +228,7 @@ void Reflector::OnEnd(const absl::Status& status) {
   silence_timer_.Clear();
   if (session_.loop().Now() - request_begun_ >= kGoodLife && head_.status == 200) backoff_.Reset();
   if (!status.ok()) {
+    unreachable_ = true;
     const Waiting waiting =
         absl::IsUnauthenticated(status) ? Waiting::kForTime : Waiting::kForServer;
     return Retry(waiting, std::string(Message(status)));

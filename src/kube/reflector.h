@@ -23,7 +23,7 @@
 //  - 429, 5xx, refused or broken connections: backoff (0.8 s to 30 s), Retry-After where it is
 //  longer. When another
 //    reflector gets through to the server, those who wait because they couldn't reach it try again
-//    at once.
+//    at once; a server that answers at all after an outage is tried at the short end of the backoff.
 //  - No bytes for `silence_limit`: the connection is taken for half open and given up
 //  (Transport::ResetConnections) if
 //    nothing came over it for anybody, else only this watch starts again.
@@ -232,6 +232,7 @@ class Reflector final : public HttpHandler {
   int lists_without_progress_ = 0;
   int absent_answers_ = 0;  // in a row
   std::optional<TimePoint> forbidden_since_;
+  bool unreachable_ = false;  // the last request got no answer, or only half of one
   bool may_be_woken_ = true;
   Waiting waiting_ = Waiting::kNo;
 

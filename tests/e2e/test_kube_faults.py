@@ -138,6 +138,22 @@ def test_churn_with_watches_that_end(own_cluster, probe, figure):
     figure("kube: writes while watches ended every 1-2 s, none lost", sum(counts))
 
 
+def test_many_namespaces_share_few_connections(own_cluster, probe):
+    """Six kinds in 40 namespaces are 241 watches; a connection carries a hundred."""
+    api = own_cluster.api()
+    names = [f"many-{i}" for i in range(40)]
+    for name in names:
+        api.create_namespace(name)
+        api.create(service("web", name))
+    forwarder = Forwarder((own_cluster.address, own_cluster.port)).start()
+    try:
+        source = probe("--watch-namespaces", ",".join(names), server=f"https://127.0.0.1:{forwarder.port}")
+        assert {name for kind, name in source.state() if kind == "Service"} == {f"{name}/web" for name in names}
+        assert forwarder.connections <= 4
+    finally:
+        forwarder.stop()
+
+
 def test_peer_falls_silent(own_cluster, probe, figure):
     """The connection stays up, the kernel's probes are answered, but nothing comes: the limit on silence."""
     forwarder = Forwarder((own_cluster.address, own_cluster.port)).start()
