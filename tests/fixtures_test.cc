@@ -174,7 +174,7 @@ class FixtureTest : public ::testing::Test {
     for (auto change = changes.rbegin(); change != changes.rend(); ++change)
       backwards.Apply({*change});
     EXPECT_EQ(backwards.Apply({}).snapshot->Version().Hex(), output.snapshot->Version().Hex());
-    EXPECT_EQ(backwards.engine().statuses(), pipeline.engine().statuses());
+    EXPECT_EQ(backwards.engine().Statuses(), pipeline.engine().Statuses());
   }
 
  private:

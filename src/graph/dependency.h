@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a derivation may depend on.
+// What a derivation may depend on, and hashes for maps by it and by objects.
 
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "api/object.h"
 
@@ -32,12 +36,48 @@ struct Dependency {
   auto operator<=>(const Dependency&) const = default;
 };
 
+// The same without text of its own, for look-ups that copy nothing.
+struct DependencyView {
+  Dependency::Type type;
+  api::Kind kind;
+  std::string_view ns;
+  std::string_view name;
+
+  DependencyView(const Dependency& key)  // NOLINT(google-explicit-constructor): it is one
+      : type(key.type), kind(key.ref.kind), ns(key.ref.ns), name(key.ref.name) {}
+  DependencyView(Dependency::Type t, api::Kind k, std::string_view n, std::string_view m)
+      : type(t), kind(k), ns(n), name(m) {}
+
+  static DependencyView Object(const api::ObjectRef& ref) {
+    return {Dependency::Type::kObject, ref.kind, ref.ns, ref.name};
+  }
+  static DependencyView Claims(std::string_view host) {
+    return {Dependency::Type::kClaims, api::Kind::kIngressRoute, "", host};
+  }
+  static DependencyView Delegations(std::string_view ns) {
+    return {Dependency::Type::kDelegations, api::Kind::kTLSCertificateDelegation, ns, ""};
+  }
+
+  bool operator==(const DependencyView&) const = default;
+};
+
+// Of maps that are looked up by views.
 struct DependencyHash {
-  std::size_t operator()(const Dependency& key) const {
-    const std::hash<std::string> hash;
+  using is_transparent = void;
+  std::size_t operator()(const DependencyView& key) const {
+    const std::hash<std::string_view> hash;
     const std::size_t kinds =
-        static_cast<std::size_t>(key.type) * 16 + static_cast<std::size_t>(key.ref.kind);
-    return (hash(key.ref.ns) * 31 + hash(key.ref.name)) * 31 + kinds;
+        static_cast<std::size_t>(key.type) * 16 + static_cast<std::size_t>(key.kind);
+    return (hash(key.ns) * 31 + hash(key.name)) * 31 + kinds;
+  }
+};
+struct DependencyEqual {
+  using is_transparent = void;
+  bool operator()(const DependencyView& a, const DependencyView& b) const { return a == b; }
+};
+struct ObjectRefHash {
+  std::size_t operator()(const api::ObjectRef& ref) const {
+    return DependencyHash()(DependencyView::Object(ref));
   }
 };
 

@@ -13,6 +13,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,12 +37,18 @@ struct RootOrder {
   auto operator<=>(const RootOrder&) const = default;
 };
 
+using RootOrderPtr = std::shared_ptr<const RootOrder>;
+using StatusPtr = std::shared_ptr<const Status>;
+
+// Shares what many objects of one walk have in common; no pointer is null.
 struct StatusContribution {
   api::ObjectRef object;
-  RootOrder root;
-  Status status;
+  RootOrderPtr root;
+  StatusPtr status;
 
-  bool operator==(const StatusContribution&) const = default;
+  bool operator==(const StatusContribution& other) const {
+    return object == other.object && *root == *other.root && *status == *other.status;
+  }
 };
 
 // Something that an object asks for and doesn't get, where no status says so.

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
-#include <set>
+#include <memory>
 
 namespace contour::graph {
 namespace {
@@ -15,52 +15,65 @@ void Unify(std::vector<T>& values) {
   values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
+// By the root's order. Two hosts can say something in the name of one root only while a batch in
+// which it moves from one to the other is under way.
+bool Precedes(const StatusContribution* a, const StatusContribution* b) {
+  if (a->root != b->root) {
+    if (const auto order = *a->root <=> *b->root; order != 0) return order < 0;
+  }
+  return std::less<>()(a, b);
+}
+
+const StatusPtr& Orphaned() {
+  static const auto kOrphaned = std::make_shared<const Status>(Status{
+      "orphaned", "this IngressRoute is not part of a delegation chain from a root IngressRoute",
+      "", true});
+  return kOrphaned;
+}
+
 }  // namespace
 
 Engine::Engine(Options options) : options_(std::move(options)), store_(options_) {}
 
 Engine::Update Engine::Apply(const std::vector<api::Change>& changes) {
-  std::set<std::string> dirty;
-  std::vector<api::ObjectRef> touched;  // objects whose status may differ
+  std::set<std::string_view> dirty;  // keys of hosts_
   for (const api::Change& change : changes) {
-    for (const Dependency& key : store_.Apply(change)) {
-      // A host that is claimed for the first time has read nothing yet.
-      if (key.type == Dependency::Type::kClaims) dirty.insert(key.ref.name);
-      if (const auto readers = readers_.find(key); readers != readers_.end()) {
-        for (const std::string_view host : readers->second) dirty.emplace(host);
-      }
+    const Store::Effect effect = store_.Apply(change);
+    if (!effect.object) continue;
+    AddReaders(DependencyView::Object(change.ref), dirty);
+    for (const std::string& host : effect.hosts) {
+      // One that is claimed for the first time has read nothing yet.
+      dirty.insert(hosts_.try_emplace(host).first->first);
     }
-    if (change.ref.kind == api::Kind::kIngressRoute) touched.push_back(change.ref);
+    if (effect.delegations) AddReaders(DependencyView::Delegations(change.ref.ns), dirty);
+    if (change.ref.kind == api::Kind::kIngressRoute) {
+      touched_.push_back(&*object_statuses_.try_emplace(change.ref).first);
+    }
   }
 
   Update update;
-  for (const std::string& host : dirty) DeriveHost(host, update, touched);
-  Unify(update.problems);
-
-  Unify(touched);
-  for (api::ObjectRef& ref : touched) {
-    std::optional<Status> status = FoldStatus(ref);
-    const auto known = statuses_.find(ref);
-    if (known == statuses_.end() ? !status : status == known->second) continue;
-    if (status) {
-      statuses_.insert_or_assign(ref, *status);
-    } else {
-      statuses_.erase(known);
-    }
-    update.statuses.emplace_back(std::move(ref), std::move(status));
+  for (const std::string_view host : dirty) {
+    const auto node = hosts_.find(host);
+    DeriveHost(*node, update);
+    if (!store_.IsClaimed(host)) hosts_.erase(node);  // nothing is derived for it, nothing is read
   }
+  Unify(update.problems);
+  TellStatuses(update);
   return update;
 }
 
-void Engine::DeriveHost(const std::string& name, Update& update,
-                        std::vector<api::ObjectRef>& touched) {
+void Engine::AddReaders(const DependencyView& key, std::set<std::string_view>& dirty) const {
+  const auto readers = readers_.find(key);
+  if (readers == readers_.end()) return;
+  for (const HostNode* host : readers->second) dirty.insert(host->first);
+}
+
+void Engine::DeriveHost(HostNode& node, Update& update) {
   ++derivations_;
+  auto& [name, host] = node;
   Reader reader(store_);
   HostResult result = Derive(name, reader, options_);
-  std::vector<Dependency> dependencies = reader.TakeDependencies();
 
-  const auto [entry, created] = hosts_.try_emplace(name);
-  Host& host = entry->second;
   const VirtualHostPtr& before = host.result.virtual_host;
   const VirtualHostPtr& now = result.virtual_host;
   const bool same = before == nullptr || now == nullptr ? before == now : *before == *now;
@@ -69,70 +82,94 @@ void Engine::DeriveHost(const std::string& name, Update& update,
   // changed.
   if (same) result.virtual_host = before;
 
-  SetDependencies(entry->first, host.dependencies, dependencies);
-  SetContributions(name, host.result.statuses, result.statuses, touched);
   std::set_difference(result.problems.begin(), result.problems.end(), host.result.problems.begin(),
                       host.result.problems.end(), std::back_inserter(update.problems));
 
-  if (!store_.IsClaimed(name)) {
-    SetDependencies(entry->first, dependencies, {});
-    hosts_.erase(entry);
-    return;
+  SetDependencies(node,
+                  store_.IsClaimed(name) ? reader.TakeDependencies() : std::vector<Dependency>());
+  if (result.statuses == host.result.statuses) {
+    // Those who point to them may go on.
+    result.statuses = std::move(host.result.statuses);
+    host.result = std::move(result);
+  } else {
+    RemoveContributions(host.result.statuses);
+    host.result = std::move(result);
+    AddContributions(host.result.statuses);
   }
-  host.dependencies = std::move(dependencies);
-  host.result = std::move(result);
 }
 
-void Engine::SetDependencies(std::string_view host, const std::vector<Dependency>& before,
-                             const std::vector<Dependency>& now) {
-  std::vector<const Dependency*> dropped;
-  auto old_key = before.begin();
-  auto new_key = now.begin();
-  while (old_key != before.end() || new_key != now.end()) {
-    if (new_key == now.end() || (old_key != before.end() && *old_key < *new_key)) {
-      dropped.push_back(&*old_key++);
-    } else if (old_key == before.end() || *new_key < *old_key) {
-      readers_[*new_key++].insert(host);
-    } else {
-      ++old_key;
-      ++new_key;
+void Engine::SetDependencies(HostNode& node, const std::vector<Dependency>& keys) {
+  std::vector<Readers::value_type*> now;
+  now.reserve(keys.size());
+  for (const Dependency& key : keys) {
+    auto entry = readers_.find(DependencyView(key));
+    if (entry == readers_.end()) entry = readers_.try_emplace(key).first;
+    now.push_back(&*entry);
+  }
+  std::sort(now.begin(), now.end());
+
+  std::vector<Readers::value_type*>& before = node.second.dependencies;
+  for (Readers::value_type* entry : now) {
+    if (!std::binary_search(before.begin(), before.end(), entry)) entry->second.insert(&node);
+  }
+  for (Readers::value_type* entry : before) {
+    if (std::binary_search(now.begin(), now.end(), entry)) continue;
+    entry->second.erase(&node);
+    if (entry->second.empty()) readers_.erase(readers_.find(DependencyView(entry->first)));
+  }
+  before = std::move(now);
+}
+
+void Engine::AddContributions(const std::vector<StatusContribution>& contributions) {
+  for (const StatusContribution& contribution : contributions) {
+    auto& entry = *object_statuses_.try_emplace(contribution.object).first;
+    std::vector<const StatusContribution*>& known = entry.second.contributions;
+    known.insert(std::lower_bound(known.begin(), known.end(), &contribution, Precedes),
+                 &contribution);
+    touched_.push_back(&entry);
+  }
+}
+
+void Engine::RemoveContributions(const std::vector<StatusContribution>& contributions) {
+  for (const StatusContribution& contribution : contributions) {
+    auto& entry = *object_statuses_.find(contribution.object);
+    std::vector<const StatusContribution*>& known = entry.second.contributions;
+    known.erase(std::lower_bound(known.begin(), known.end(), &contribution, Precedes));
+    touched_.push_back(&entry);
+  }
+}
+
+void Engine::TellStatuses(Update& update) {
+  Unify(touched_);
+  for (ObjectStatuses::value_type* entry : touched_) {
+    const api::ObjectRef& ref = entry->first;
+    ObjectStatus& object = entry->second;
+    StatusPtr status;
+    if (store_.Find(ref) != nullptr) {
+      status = object.contributions.empty() ? Orphaned() : object.contributions.front()->status;
+    }
+    const bool same = status == object.told ||
+                      (status != nullptr && object.told != nullptr && *status == *object.told);
+    object.told = status;
+    if (!same) {
+      update.statuses.emplace_back(ref, status == nullptr ? std::nullopt : std::optional(*status));
+    }
+    if (status == nullptr && object.contributions.empty()) {
+      object_statuses_.erase(object_statuses_.find(ref));
     }
   }
-  for (const Dependency* key : dropped) {
-    const auto readers = readers_.find(*key);
-    if (readers == readers_.end()) continue;
-    readers->second.erase(host);
-    if (readers->second.empty()) readers_.erase(readers);
-  }
+  touched_.clear();
+  std::sort(update.statuses.begin(), update.statuses.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
 }
 
-void Engine::SetContributions(const std::string& host,
-                              const std::vector<StatusContribution>& before,
-                              const std::vector<StatusContribution>& now,
-                              std::vector<api::ObjectRef>& touched) {
-  if (before == now) return;
-  for (const StatusContribution& contribution : before) {
-    const auto object = contributions_.find(contribution.object);
-    if (object != contributions_.end()) {
-      object->second.erase({contribution.root, host});
-      if (object->second.empty()) contributions_.erase(object);
-    }
-    touched.push_back(contribution.object);
+std::vector<Problem> Engine::Problems() const {
+  std::vector<Problem> problems;
+  for (const auto& [name, host] : hosts_) {
+    problems.insert(problems.end(), host.result.problems.begin(), host.result.problems.end());
   }
-  for (const StatusContribution& contribution : now) {
-    contributions_[contribution.object][{contribution.root, host}] = contribution.status;
-    touched.push_back(contribution.object);
-  }
-}
-
-std::optional<Status> Engine::FoldStatus(const api::ObjectRef& ref) const {
-  const auto* object = api::As<api::IngressRoute>(store_.Find(ref));
-  if (object == nullptr) return std::nullopt;
-  if (const auto found = contributions_.find(ref); found != contributions_.end())
-    return found->second.begin()->second;
-  return Status{"orphaned",
-                "this IngressRoute is not part of a delegation chain from a root IngressRoute", "",
-                true};
+  Unify(problems);
+  return problems;
 }
 
 const VirtualHostPtr& Engine::FindVirtualHost(std::string_view host) const {
@@ -149,13 +186,17 @@ std::vector<VirtualHostPtr> Engine::VirtualHosts() const {
   return hosts;
 }
 
-std::vector<Problem> Engine::Problems() const {
-  std::vector<Problem> problems;
-  for (const auto& [name, host] : hosts_) {
-    problems.insert(problems.end(), host.result.problems.begin(), host.result.problems.end());
+const Status* Engine::FindStatus(const api::ObjectRef& ref) const {
+  const auto found = object_statuses_.find(ref);
+  return found == object_statuses_.end() ? nullptr : found->second.told.get();
+}
+
+std::map<api::ObjectRef, Status> Engine::Statuses() const {
+  std::map<api::ObjectRef, Status> statuses;
+  for (const auto& [ref, object] : object_statuses_) {
+    if (object.told != nullptr) statuses.emplace(ref, *object.told);
   }
-  Unify(problems);
-  return problems;
+  return statuses;
 }
 
 }  // namespace contour::graph

@@ -5,16 +5,17 @@
 //
 //   Engine engine(options);
 //   Engine::Update update = engine.Apply(changes);
-//   for (const std::string& host : update.hosts) … engine.FindVirtualHost(host) …   // nullptr: gone
+//   for (const std::string& host : update.hosts) … engine.FindVirtualHost(host) …  // nullptr: gone
 //
 // The result is a function of the objects alone: any history that ends in the same objects ends in
-// equal virtual hosts and statuses. One thread.
+// equal virtual hosts, statuses and problems. One thread.
 
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -41,7 +42,7 @@ class Engine {
 
   Update Apply(const std::vector<api::Change>& changes);
 
-  // All that there are, sorted.
+  // All problems that there are, sorted.
   std::vector<Problem> Problems() const;
 
   // nullptr: nothing is served under the host.
@@ -50,8 +51,11 @@ class Engine {
   // All of them, by host.
   std::vector<VirtualHostPtr> VirtualHosts() const;
 
-  // Of IngressRoutes: those of our class all have one.
-  const std::map<api::ObjectRef, Status>& statuses() const { return statuses_; }
+  // Of an IngressRoute: those of our class all have one. nullptr: it isn't there, or isn't ours.
+  const Status* FindStatus(const api::ObjectRef& ref) const;
+
+  // All of them, copied.
+  std::map<api::ObjectRef, Status> Statuses() const;
 
   const api::Object* FindObject(const api::ObjectRef& ref) const { return store_.Find(ref); }
 
@@ -59,30 +63,37 @@ class Engine {
   std::uint64_t derivations() const { return derivations_; }
 
  private:
+  struct Host;
+  using HostNode = std::pair<const std::string, Host>;  // of hosts_; stays where it is
+  using Readers = std::unordered_map<Dependency, std::unordered_set<HostNode*>, DependencyHash,
+                                     DependencyEqual>;
   struct Host {
-    std::vector<Dependency> dependencies;  // sorted
+    std::vector<Readers::value_type*> dependencies;  // sorted by address
     HostResult result;
   };
-  using Readers = std::unordered_set<std::string_view>;  // of the keys of hosts_
+  struct ObjectStatus {
+    // What the results of hosts say of the object, the one that counts first.
+    std::vector<const StatusContribution*> contributions;
+    StatusPtr told;  // the last one that an update told of; nullptr: none
+  };
+  using ObjectStatuses = std::unordered_map<api::ObjectRef, ObjectStatus, ObjectRefHash>;
 
+  // The hosts that must be derived again after a change of what they read.
+  void AddReaders(const DependencyView& key, std::set<std::string_view>& dirty) const;
   // Derives the host again; notes in `update` what became different.
-  void DeriveHost(const std::string& name, Update& update, std::vector<api::ObjectRef>& touched);
-  void SetDependencies(std::string_view host, const std::vector<Dependency>& before,
-                       const std::vector<Dependency>& now);
-  void SetContributions(const std::string& host, const std::vector<StatusContribution>& before,
-                        const std::vector<StatusContribution>& now,
-                        std::vector<api::ObjectRef>& touched);
-  // The status of an object out of what the hosts contribute; nullopt: it has none.
-  std::optional<Status> FoldStatus(const api::ObjectRef& ref) const;
+  void DeriveHost(HostNode& node, Update& update);
+  void SetDependencies(HostNode& node, const std::vector<Dependency>& keys);
+  void AddContributions(const std::vector<StatusContribution>& contributions);
+  void RemoveContributions(const std::vector<StatusContribution>& contributions);
+  // Compares what is to be said of the touched objects with what was told.
+  void TellStatuses(Update& update);
 
   Options options_;
   Store store_;
   std::map<std::string, Host, std::less<>> hosts_;
-  std::unordered_map<Dependency, Readers, DependencyHash> readers_;
-  // The host is part of the key, since a root that moves from one to another contributes through
-  // both for a moment.
-  std::map<api::ObjectRef, std::map<std::pair<RootOrder, std::string>, Status>> contributions_;
-  std::map<api::ObjectRef, Status> statuses_;
+  Readers readers_;
+  ObjectStatuses object_statuses_;
+  std::vector<ObjectStatuses::value_type*> touched_;  // since the last TellStatuses
   std::uint64_t derivations_ = 0;
 };
 

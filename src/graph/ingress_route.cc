@@ -54,7 +54,8 @@ class RootWalk {
         derivation_(derivation),
         settled_(settled),
         fqdn_(std::string(Trim(root.spec.virtualhost->fqdn))),
-        order_{true, root.meta.creation_time, root.meta.ns, root.meta.name} {}
+        order_(std::make_shared<const RootOrder>(
+            RootOrder{true, root.meta.creation_time, root.meta.ns, root.meta.name})) {}
 
   // Two of the ways to refuse the root as a whole.
   void RefuseNamespace() { Refuse("root IngressRoute cannot be defined in this namespace", false); }
@@ -104,7 +105,7 @@ class RootWalk {
     kDescend,  // the delegate is on the path now
   };
 
-  void SetStatus(const api::IngressRoute& object, Status status) {
+  void SetStatus(const api::IngressRoute& object, StatusPtr status) {
     if (settled_.insert(&object).second) {
       derivation_.result.statuses.push_back({object.Ref(), order_, std::move(status)});
     }
@@ -112,19 +113,24 @@ class RootWalk {
   enum class Because : std::uint8_t { kWritten, kMissing };
   void Invalid(const api::IngressRoute& object, std::string description, bool with_vhost = true,
                Because because = Because::kWritten) {
-    SetStatus(object, {"invalid", std::move(description), with_vhost ? fqdn_ : "",
-                       because == Because::kMissing});
+    SetStatus(object, std::make_shared<const Status>(Status{"invalid", std::move(description),
+                                                            with_vhost ? fqdn_ : "",
+                                                            because == Because::kMissing}));
   }
   // What is wrong with a root as such comes before what a walk from elsewhere finds in it.
   void Refuse(std::string description, bool with_vhost) {
-    order_.walked = false;
+    order_ = std::make_shared<const RootOrder>(
+        RootOrder{false, order_->creation_time, order_->ns, order_->name});
     Invalid(root_, std::move(description), with_vhost);
   }
   void NothingDefined(const api::IngressRoute& object) {
     Invalid(object, "IngressRoute.Spec must have at least one Route or a TCPProxy");
   }
   void Valid(const api::IngressRoute& object) {
-    SetStatus(object, {"valid", "valid IngressRoute", fqdn_});
+    if (valid_ == nullptr) {
+      valid_ = std::make_shared<const Status>(Status{"valid", "valid IngressRoute", fqdn_});
+    }
+    SetStatus(object, valid_);
   }
   void AddProblem(const api::IngressRoute& object, std::string text) {
     derivation_.result.problems.push_back({object.Ref(), std::move(text)});
@@ -407,7 +413,8 @@ class RootWalk {
   Derivation& derivation_;
   Settled& settled_;
   std::string fqdn_;
-  RootOrder order_;
+  RootOrderPtr order_;
+  StatusPtr valid_;  // of all valid objects of this walk, once there is one
   bool passthrough_ = false;
   bool enforce_tls_ = false;  // the root's own certificate is in use: plain HTTP redirects
   int visited_routes_ = 0;

@@ -104,39 +104,34 @@ std::map<std::string, HostPart> ClaimedHosts(const api::Object& object) {
   return hosts;
 }
 
-std::vector<Dependency> Store::Apply(const api::Change& change) {
+Store::Effect Store::Apply(const api::Change& change) {
   api::ObjectPtr now = change.object;
   if (now != nullptr && IsOutOfSight(*now, *options_)) now = nullptr;
   const auto found = objects_.find(change.ref);
-  const api::ObjectPtr before = found == objects_.end() ? nullptr : found->second.object;
-  if (before == nullptr && now == nullptr) return {};
+  if (found == objects_.end() && now == nullptr) return {};
 
+  const bool known = found != objects_.end();
+  auto& [ref, entry] = known ? *found : *objects_.try_emplace(change.ref).first;
+  const api::ObjectPtr before = std::exchange(entry.object, now);
   if (before != nullptr && now != nullptr && api::SameMeaning(*before, *now)) {
-    found->second.object = now;  // its resourceVersion and status are newer
-    return {};
+    return {};  // its resourceVersion and status are newer
   }
+  entry.checked = nullptr;
 
-  std::vector<Dependency> dirty = {Dependency::Object(change.ref)};
-  for (std::string& host : UpdateClaims(change.ref, before.get(), now.get())) {
-    dirty.push_back(Dependency::Claims(std::move(host)));
-  }
-
-  if (change.ref.kind == api::Kind::kTLSCertificateDelegation) {
+  Effect effect;
+  effect.object = true;
+  effect.hosts = UpdateClaims(ref, before.get(), now.get());
+  if (ref.kind == api::Kind::kTLSCertificateDelegation) {
+    effect.delegations = true;
     if (now != nullptr) {
-      delegations_[change.ref.ns].insert(change.ref.name);
-    } else if (const auto names = delegations_.find(change.ref.ns); names != delegations_.end()) {
-      names->second.erase(change.ref.name);
+      delegations_[ref.ns].insert(ref.name);
+    } else if (const auto names = delegations_.find(ref.ns); names != delegations_.end()) {
+      names->second.erase(ref.name);
       if (names->second.empty()) delegations_.erase(names);
     }
-    dirty.push_back(Dependency::Delegations(change.ref.ns));
   }
-
-  if (now == nullptr) {
-    objects_.erase(found);
-  } else {
-    objects_[change.ref] = Entry{std::move(now), std::nullopt};
-  }
-  return dirty;
+  if (now == nullptr) objects_.erase(found);
+  return effect;
 }
 
 std::vector<std::string> Store::UpdateClaims(const api::ObjectRef& ref, const api::Object* before,
@@ -148,22 +143,33 @@ std::vector<std::string> Store::UpdateClaims(const api::ObjectRef& ref, const ap
   const auto* new_ingress = api::As<api::Ingress>(now);
   const bool same_root =
       old_ingress != nullptr && new_ingress != nullptr && SameRoot(*old_ingress, *new_ingress);
+  // Where the object's claim is, or would have to be.
+  const auto position = [&](ClaimEntries& entries) {
+    return std::lower_bound(
+        entries.begin(), entries.end(), ref,
+        [](const ClaimEntry& entry, const api::ObjectRef& wanted) { return *entry.ref < wanted; });
+  };
 
   std::vector<std::string> changed;
   for (const auto& [host, part] : hosts_before) {
+    const auto claim = claims_.find(host);
     const auto still = hosts_now.find(host);
     if (still == hosts_now.end()) {
-      const auto claim = claims_.find(host);
-      claim->second.erase(ref);
+      claim->second.erase(position(claim->second));
       if (claim->second.empty()) claims_.erase(claim);
-    } else if (same_root && SamePart(*old_ingress, part, *new_ingress, still->second, host)) {
+      changed.push_back(host);
       continue;
     }
-    changed.push_back(host);
+    if (!same_root || !SamePart(*old_ingress, part, *new_ingress, still->second, host)) {
+      changed.push_back(host);
+    }
+    position(claim->second)->part = std::move(still->second);
   }
   for (auto& [host, part] : hosts_now) {
-    if (!hosts_before.contains(host)) changed.push_back(host);
-    claims_[host][ref] = std::move(part);
+    if (hosts_before.contains(host)) continue;
+    ClaimEntries& entries = claims_[host];
+    entries.insert(position(entries), {&ref, std::move(part)});
+    changed.push_back(host);
   }
   return changed;
 }
@@ -178,7 +184,7 @@ std::vector<Claim> Store::Claims(std::string_view host) const {
   const auto found = claims_.find(host);
   if (found == claims_.end()) return claims;
   claims.reserve(found->second.size());
-  for (const auto& [ref, part] : found->second) claims.push_back({Find(ref), &part});
+  for (const ClaimEntry& entry : found->second) claims.push_back({Find(*entry.ref), &entry.part});
   std::sort(claims.begin(), claims.end(), [](const Claim& a, const Claim& b) {
     return std::tie(a.object->meta.creation_time, a.object->meta.ns, a.object->meta.name,
                     a.object->kind) < std::tie(b.object->meta.creation_time, b.object->meta.ns,
@@ -202,8 +208,10 @@ const CheckedSecret* Store::Checked(const std::string& ns, const std::string& na
   const auto found = objects_.find(api::ObjectRef{api::Kind::kSecret, ns, name});
   if (found == objects_.end()) return nullptr;
   Entry& entry = found->second;
-  if (!entry.checked) entry.checked = Check(*api::As<api::Secret>(*entry.object));
-  return &*entry.checked;
+  if (entry.checked == nullptr) {
+    entry.checked = std::make_unique<CheckedSecret>(Check(*api::As<api::Secret>(*entry.object)));
+  }
+  return entry.checked.get();
 }
 
 }  // namespace contour::graph

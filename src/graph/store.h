@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -53,10 +54,16 @@ class Store {
  public:
   explicit Store(const Options& options) : options_(&options) {}
 
-  // Puts the object in place of what `change.ref` named, or takes that away. Gives the keys whose
-  // readers must be derived again: none if the meaning is the same. Objects of a foreign class (by
-  // annotation) count as absent.
-  std::vector<Dependency> Apply(const api::Change& change);
+  // Which readers a change concerns: those of the object, and of these indexes.
+  struct Effect {
+    bool object = false;             // false: the meaning is the same, nothing else is set
+    std::vector<std::string> hosts;  // whose claims say something else now
+    bool delegations = false;        // of the object's namespace
+  };
+
+  // Puts the object in place of what `change.ref` named, or takes that away. Objects of a foreign
+  // class (by annotation) and Secrets that nothing could use count as absent.
+  Effect Apply(const api::Change& change);
 
   // nullptr: absent. The pointer lives until the next Apply.
   const api::Object* Find(const api::ObjectRef& ref) const;
@@ -75,24 +82,23 @@ class Store {
   std::size_t size() const { return objects_.size(); }
 
  private:
-  // Gives the hosts of which the object says something else now.
+  struct Entry {
+    api::ObjectPtr object;
+    std::unique_ptr<CheckedSecret> checked;  // of a Secret, once asked for
+  };
+  struct ClaimEntry {
+    const api::ObjectRef* ref;  // of objects_
+    HostPart part;
+  };
+  using ClaimEntries = std::vector<ClaimEntry>;  // sorted by *ref
+
+  // Gives the hosts of which the object says something else now. `ref` is of objects_.
   std::vector<std::string> UpdateClaims(const api::ObjectRef& ref, const api::Object* before,
                                         const api::Object* now);
 
-  struct Entry {
-    api::ObjectPtr object;
-    std::optional<CheckedSecret> checked;  // of a Secret, once asked for
-  };
-  struct RefHash {
-    std::size_t operator()(const api::ObjectRef& ref) const {
-      const std::hash<std::string> hash;
-      return (hash(ref.ns) * 31 + hash(ref.name)) * 31 + static_cast<std::size_t>(ref.kind);
-    }
-  };
-
   const Options* options_;
-  std::unordered_map<api::ObjectRef, Entry, RefHash> objects_;
-  std::map<std::string, std::map<api::ObjectRef, HostPart>, std::less<>> claims_;  // by host
+  std::unordered_map<api::ObjectRef, Entry, ObjectRefHash> objects_;
+  std::map<std::string, ClaimEntries, std::less<>> claims_;                // by host
   std::map<std::string, std::set<std::string>, std::less<>> delegations_;  // namespace → names
 };
 
