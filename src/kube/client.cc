@@ -40,7 +40,7 @@ class Client::Impl {
         pump_timer_(std::make_unique<Timer>(loop)) {}
 
   ~Impl() {
-    loop_.Run([this] {
+    loop_.Run([this] {  // after all that was posted before
       queue_.clear();
       exchanges_.clear();
       pump_timer_.reset();
@@ -51,14 +51,13 @@ class Client::Impl {
   RequestId Send(Request request, Done done) {
     const auto id = static_cast<RequestId>(++last_id_);
     const TimePoint deadline = loop_.Now() + request.deadline;
-    loop_.Post([this, alive = std::weak_ptr<int>(alive_), id, deadline,
-                request = std::move(request), done = std::move(done)]() mutable {
-      if (alive.expired()) return;
-      auto exchange =
-          std::make_unique<Exchange>(*this, id, std::move(request), std::move(done), deadline);
-      Exchange& added = *exchanges_.emplace(id, std::move(exchange)).first->second;
-      added.Enqueue();
-    });
+    loop_.Post(
+        [this, id, deadline, request = std::move(request), done = std::move(done)]() mutable {
+          auto exchange =
+              std::make_unique<Exchange>(*this, id, std::move(request), std::move(done), deadline);
+          Exchange& added = *exchanges_.emplace(id, std::move(exchange)).first->second;
+          added.Enqueue();
+        });
     return id;
   }
 
@@ -181,8 +180,6 @@ class Client::Impl {
   const ClientOptions options_;
   Loop& loop_;
   std::atomic<std::uint64_t> last_id_ = 0;
-  const std::shared_ptr<int> alive_ =
-      std::make_shared<int>();  // what was posted later finds it expired
 
   // The loop's thread only.
   std::unique_ptr<Session> session_;

@@ -3,10 +3,9 @@
 // thread and a connection of its own, so that nothing that happens to the watches delays the lock.
 //
 //   Client client(credentials, {});
-//   const auto id = client.Send(MergePatchStatus(ref, resource_version,
-//   R"({"currentStatus":"valid"})"),
-//                               [](const Response& response) { if
-//                               (absl::IsAborted(response.status)) … });
+//   const auto id = client.Send(
+//       MergePatchStatus(ref, resource_version, status),
+//       [](const Response& response) { if (absl::IsAborted(response.status)) … });
 //   const Response version = client.Call({.path = "/version"});
 //
 // Rate: requests pass a token bucket (`per_second`, `burst`) in the order in which they came; those

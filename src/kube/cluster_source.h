@@ -4,10 +4,11 @@
 // followed: reflector.h.
 //
 //   CONTOUR_ASSIGN_OR_RETURN(ServerConfig config, LoadServerConfig(options));
-//   CONTOUR_ASSIGN_OR_RETURN(std::shared_ptr<Credentials> credentials,
-//   Credentials::Create(config)); ClusterSource source(credentials, {}); source.Start(sink);   //
-//   sink.Apply … sink.Synced, from the source's thread … source.Stop();        // or the
-//   destructor; the sink is not called any more
+//   CONTOUR_ASSIGN_OR_RETURN(const auto credentials, Credentials::Create(config));
+//   ClusterSource source(credentials, {});
+//   source.Start(sink);  // sink.Apply … sink.Synced, from the source's thread
+//   …
+//   source.Stop();       // or the destructor; the sink is not called any more
 //
 // Synced comes once each kind (in each namespace) is listed; a kind that isn't installed, or that
 // we have no permission for, counts as listed and empty. A server that can't be reached is waited

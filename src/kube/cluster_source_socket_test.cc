@@ -109,7 +109,7 @@ TEST_F(SocketTest, ManyObjectsInOddPieces) {
     want["Service default/" + name] = std::to_string(i + 1);
   }
   text += Bookmark(9000, true);
-  api_.On(kServices, [&](const ServerRequest&, ServerStream& stream) {
+  api_.On(kServices, [text](const ServerRequest&, ServerStream& stream) {
     stream.Head(200);
     for (std::size_t at = 0, size = 1; at < text.size(); at += size, size = size * 7 % 9973 + 1) {
       stream.Chunk(std::string_view(text).substr(at, size));

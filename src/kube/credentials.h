@@ -3,9 +3,9 @@
 // request and read when they changed (a mounted service account token is exchanged about every
 // hour), a plugin is asked again when what it gave expires or is refused.
 //
-//   CONTOUR_ASSIGN_OR_RETURN(std::shared_ptr<Credentials> credentials,
-//   Credentials::Create(config)); credentials->Get(loop, [](absl::StatusOr<Identity> identity) { …
-//   }); if (http_status == 401 && credentials->Refused(identity)) …again, once
+//   CONTOUR_ASSIGN_OR_RETURN(const auto credentials, Credentials::Create(config));
+//   credentials->Get(loop, [](absl::StatusOr<Identity> identity) { … });
+//   if (http_status == 401 && credentials->Refused(identity)) …again, once
 //
 // A file that can't be read or used at the moment (it is being replaced) leaves the last good
 // content in use. A new CA or client certificate is new TlsOptions, thus a new connection for later

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finds and reads the configuration of the API server.
 //
-//   CONTOUR_ASSIGN_OR_RETURN(ServerConfig config, LoadServerConfig({.kubeconfig =
-//   "/etc/kube/config"}));
+//   CONTOUR_ASSIGN_OR_RETURN(ServerConfig config, LoadServerConfig({.kubeconfig = path}));
 //
 // The rules are kubectl's: KUBECONFIG is a list of files separated by colons; of two entries with
 // the same name, and of two current-contexts, the first counts; files of the list that don't exist
 // are passed over; relative paths in a file are relative to its folder; `…-data` wins over the file
-// of the same thing, `tokenFile` over `token`. Not supported, and refused when the chosen user has
+// of the same thing, `tokenFile` over `token`.
+//
+// Not supported, and refused when the chosen user has
 // it: username/password and auth-provider (gone from Kubernetes), impersonation (ignoring it would
 // act with other rights than were asked for), plugins that insist on a terminal.
 //

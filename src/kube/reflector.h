@@ -4,36 +4,34 @@
 //
 // The protocol (Kubernetes API concepts, "Efficient detection of changes"):
 //
-//          ┌────────────► list ──commit──► watch ─┐ ends in time, connection lost: again from the
-//          last │  410, restored│ fails                │ resourceVersion
-//          └───────────────┴──────────◄───────────┘
+//       +-------> list --commit--> watch --+ ends in time, connection lost:
+//       | fails    ^                 |  ^  | again from the last resourceVersion
+//       +----------+------ 410 ------+  +--+
 //
 //  - List: a watch with sendInitialEvents=true, whose ADDED events are gathered and committed at
-//  the bookmark that is
-//    annotated k8s.io/initial-events-end, not before; the same request then goes on as the watch. A
-//    server that doesn't know this (400, 422, or no such bookmark twice) is asked for pages of
-//    `page_size` instead; a continue token that expires (410) starts the list over.
+//    the bookmark that is annotated k8s.io/initial-events-end, not before; the same request then
+//    goes on as the watch. A server that doesn't know this (400, 422, or no such bookmark twice)
+//    is asked for pages of `page_size` instead; a continue token that expires (410) starts the
+//    list over.
 //  - A commit tells only differences to what was known: added, changed, gone. A list that breaks
-//  off changes nothing.
-//  - Watch: from the last resourceVersion that an event or bookmark told, for 5–10 minutes at
-//  random.
+//    off changes nothing.
+//  - Watch: from the last resourceVersion that an event or bookmark told, for 5 to 10 minutes at
+//    random.
 //  - 410, as status or as ERROR event: list again, at once the first time. A resourceVersion that
-//  is newer than the
-//    server's (it was restored from a backup): list again.
+//    is newer than the server's (it was restored from a backup): list again.
 //  - 429, 5xx, refused or broken connections: backoff (0.8 s to 30 s), Retry-After where it is
-//  longer. When another
-//    reflector gets through to the server, those who wait because they couldn't reach it try again
-//    at once; a server that answers at all after an outage is tried at the short end of the backoff.
+//    longer. When another reflector gets through to the server, those who wait because they
+//    couldn't reach it try again at once; a server that answers at all after an outage is tried at
+//    the short end of the backoff.
 //  - No bytes for `silence_limit`: the connection is taken for half open and given up
-//  (Transport::ResetConnections) if
-//    nothing came over it for anybody, else only this watch starts again.
+//    (Transport::ResetConnections) if nothing came over it for anybody, else only this watch
+//    starts again.
 //  - 404 of an optional kind: it isn't installed; counts as listed and empty, looked for again
-//  every `absent_recheck`.
-//    Known objects are removed only at the third 404 in a row (a proxy on its way up also answers
-//    404).
+//    every `absent_recheck`. Known objects are removed only at the third 404 in a row (a proxy on
+//    its way up also answers 404).
 //  - 403: named in log and stats, tried again with backoff; what is known stays. After
-//  `forbidden_grace` it counts as
-//    listed (an API server on its way up also answers 403), so that the rest can work.
+//    `forbidden_grace` it counts as listed (an API server on its way up also answers 403), so that
+//    the rest can work.
 //  - An object that can't be parsed costs a line in the log; its last good state stays.
 //
 // Everything happens on the loop's thread.
@@ -74,10 +72,10 @@ struct WatchOptions {
   std::chrono::milliseconds forbidden_grace{5'000};
   int page_size = 500;
   bool streaming_lists = true;  // false: pages from the start
-  std::size_t max_event_bytes =
-      16 * 1024 * 1024;  // an event above it is left out, with a line in the log
-  std::size_t max_page_bytes =
-      16 * 1024 * 1024;  // a page above it is asked for again in smaller ones
+  // An event above it is left out, with a line in the log.
+  std::size_t max_event_bytes = 16 * 1024 * 1024;
+  // A page above it is asked for again in smaller ones.
+  std::size_t max_page_bytes = 16 * 1024 * 1024;
 };
 
 struct ReflectorStats {
