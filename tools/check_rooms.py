@@ -40,7 +40,8 @@ IMPURE_HEADERS = (
     r"filesystem|iostream|unistd\.h|poll\.h|netdb\.h|fcntl\.h|signal\.h|pthread\.h)$"
     r"|^(sys|net)/|^absl/synchronization/|^absl/time/clock\.h$"
 )
-IMPURE_WORDS = r"\b(system_clock|steady_clock|high_resolution_clock|absl::Now|std::getenv|std::this_thread|std::time\b(?=\()|localtime)"
+IMPURE_WORDS = (r"\b(system_clock|steady_clock|high_resolution_clock|absl::Now|localtime|std::time(?=\()|std::getenv|"
+                r"std::this_thread)")
 
 
 @dataclasses.dataclass(frozen=True)
