@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "api/endpoint_slice.h"
+#include "api/endpoints.h"
 #include "api/ingress.h"
 #include "api/ingress_class.h"
 #include "api/ingress_route.h"
@@ -24,8 +25,34 @@ const Names kNamespaces = {"default", "marketing", "roots"};
 const Names kServices = {"kuard", "blog", "shop", "outside"};
 const Names kSecrets = {"tls", "wildcard", "ca"};
 const Names kRoutes = {"root", "child", "grandchild", "other", "loop"};
-const Names kHosts = {"foo.com", "Foo.com", "bar.com", "*.bar.com", "", "example.*.com"};
-const Names kPaths = {"/", "/foo", "/foo/", "/foo/bar", "/foobar", "/blog.*", "/a?b"};
+const Names kHosts = {"foo.com",       "Foo.com", "bar.com",  "*.bar.com", "",
+                      "example.*.com", "bar.com", ".bar.com", "bar.com:*"};
+const Names kPaths = {"/",       "/foo",    "/foo/", "/foo/bar",  "/foobar",
+                      "/blog.*", "/blog.*", "/a?b",  "/[unclosed"};
+const Names kDurations = {"5s", "infinity", "0s", "", "-1s", "peanut"};
+
+// The annotations of both prefixes that a kind reads, each with values that it takes and refuses.
+struct AnnotationValues {
+  const char* name;
+  Names values;
+};
+const std::vector<AnnotationValues> kIngressAnnotations = {
+    {"request-timeout", kDurations},
+    {"response-timeout", kDurations},
+    {"retry-on", {"5xx", "", "gateway-error"}},
+    {"num-retries", {"3", "-1", "x"}},
+    {"per-try-timeout", kDurations},
+    {"tls-minimum-protocol-version", {"1.1", "1.2", "1.3", "9"}},
+    {"websocket-routes", {"/", "/foo, /foo/bar"}},
+    {"tls-cert-namespace", {"default", "marketing", ""}},
+};
+const std::vector<AnnotationValues> kServiceAnnotations = {
+    {"max-connections", {"1", "0", "-7", "x", "99999999999"}},
+    {"max-requests", {"7", "-7"}},
+    {"upstream-protocol.tls", {"80", "http, 8080"}},
+    {"upstream-protocol.h2", {"80", "admin"}},
+    {"upstream-protocol.h2c", {"http", "8080"}},
+};
 
 // Making keys is slow, and which ones they are doesn't matter.
 const std::vector<Pair>& Pairs() {
@@ -51,6 +78,27 @@ std::string RandomWorld::SecretReference() {
   return Chance(30) ? Namespace() + "/" + name : name;
 }
 
+namespace {
+
+void Sort(api::Meta& meta) {
+  auto& annotations = meta.annotations;
+  std::sort(annotations.begin(), annotations.end());
+  annotations.erase(std::unique(annotations.begin(), annotations.end(),
+                                [](const auto& a, const auto& b) { return a.first == b.first; }),
+                    annotations.end());
+}
+
+}  // namespace
+
+template <typename Rows>
+void RandomWorld::Annotate(const Rows& rows, int percent, api::Meta& meta) {
+  for (const auto& row : rows) {
+    if (!Chance(percent)) continue;
+    const std::string prefix = Chance(70) ? "contour.heptio.com/" : "projectcontour.io/";
+    meta.annotations.emplace_back(prefix + row.name, PickOf(row.values));
+  }
+}
+
 std::shared_ptr<api::Object> RandomWorld::MakeService() {
   auto service = std::make_shared<api::Service>();
   service->meta.name = PickOf(kServices);
@@ -60,11 +108,8 @@ std::shared_ptr<api::Object> RandomWorld::MakeService() {
     service->spec.type = "ExternalName";
     service->spec.external_name = Chance(30) ? "localhost" : "example.com";
   }
-  if (Chance(20))
-    service->meta.annotations.emplace_back("contour.heptio.com/max-requests",
-                                           Chance(50) ? "7" : "-7");
-  if (Chance(20))
-    service->meta.annotations.emplace_back("contour.heptio.com/upstream-protocol.tls", "80");
+  Annotate(kServiceAnnotations, 12, service->meta);
+  Sort(service->meta);
   return service;
 }
 
@@ -118,7 +163,8 @@ std::shared_ptr<api::Object> RandomWorld::MakeIngress() {
     ingress->meta.annotations.emplace_back("kubernetes.io/ingress.class",
                                            Chance(50) ? "contour" : "linkerd");
   }
-  std::sort(ingress->meta.annotations.begin(), ingress->meta.annotations.end());
+  Annotate(kIngressAnnotations, 8, ingress->meta);
+  Sort(ingress->meta);
   return ingress;
 }
 
@@ -141,7 +187,11 @@ std::shared_ptr<api::Object> RandomWorld::MakeIngressRoute() {
     if (Chance(20)) made.strategy = Chance(50) ? "Cookie" : "lulz";
     if (Chance(10))
       made.validation = api::IngressRouteUpstreamValidation{"ca", Chance(80) ? "example.com" : ""};
-    if (Chance(10)) made.health_check = api::IngressRouteHealthCheck{.path = "/healthz"};
+    if (Chance(10)) {
+      made.health_check = api::IngressRouteHealthCheck{.path = Chance(85) ? "/healthz" : "",
+                                                       .host = Chance(30) ? "h.example" : ""};
+      if (Chance(30)) made.health_check->interval_seconds = Pick(3) - 1;
+    }
     return made;
   };
   const auto delegate = [&] {
@@ -166,7 +216,10 @@ std::shared_ptr<api::Object> RandomWorld::MakeIngressRoute() {
       if (made.services.empty() || Chance(5)) made.delegate = delegate();
       made.enable_websockets = Chance(10);
       made.permit_insecure = Chance(20);
-      if (Chance(10)) made.timeout_request = Chance(50) ? "infinity" : "5s";
+      if (Chance(10)) made.timeout_request = PickOf(kDurations);
+      if (Chance(10))
+        made.retry_policy = api::IngressRouteRetryPolicy{Pick(4) - 1, PickOf(kDurations)};
+      if (Chance(15)) made.prefix_rewrite = Chance(80) ? "/rewritten" : "/bad\nrewrite";
       spec.routes->push_back(std::move(made));
     }
   }
@@ -178,8 +231,11 @@ std::shared_ptr<api::Object> RandomWorld::MakeIngressRoute() {
       spec.tcpproxy->delegate = delegate();
     }
   }
-  if (Chance(8))
-    route->meta.annotations.emplace_back("contour.heptio.com/ingress.class", "linkerd");
+  if (Chance(8)) {
+    route->meta.annotations.emplace_back(
+        Chance(50) ? "contour.heptio.com/ingress.class" : "kubernetes.io/ingress.class",
+        Chance(80) ? "linkerd" : "contour");
+  }
   return route;
 }
 
@@ -216,6 +272,19 @@ std::shared_ptr<api::Object> RandomWorld::MakeEndpointSlice() {
   return slice;
 }
 
+std::shared_ptr<api::Object> RandomWorld::MakeEndpoints() {
+  auto endpoints = std::make_shared<api::Endpoints>();
+  endpoints->meta.name = PickOf(kServices);
+  for (int subsets = Pick(3); subsets > 0; --subsets) {
+    api::EndpointSubset subset;
+    for (int addresses = Pick(3); addresses > 0; --addresses)
+      subset.addresses.push_back("10.0.1." + std::to_string(1 + Pick(5)));
+    subset.ports.push_back({Chance(50) ? "http" : "", 8080 + Pick(2), "TCP"});
+    endpoints->subsets.push_back(std::move(subset));
+  }
+  return endpoints;
+}
+
 api::Change RandomWorld::Step() {
   if (!objects_.empty() && Chance(20)) {
     auto victim = objects_.begin();
@@ -238,8 +307,10 @@ api::Change RandomWorld::Step() {
     made = MakeIngressRoute();
   } else if (kind < 88) {
     made = MakeDelegation();
-  } else {
+  } else if (kind < 97) {
     made = MakeEndpointSlice();
+  } else {
+    made = MakeEndpoints();
   }
   if (made->kind != api::Kind::kIngressClass) made->meta.ns = Namespace();
   made->meta.resource_version = std::to_string(++version_);

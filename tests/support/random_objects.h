@@ -36,6 +36,9 @@ class RandomWorld {
     return values[static_cast<std::size_t>(Pick(static_cast<int>(values.size())))];
   }
 
+  template <typename Rows>
+  void Annotate(const Rows& rows, int percent, api::Meta& meta);
+
   std::string Namespace();
   std::string Host();
   std::string SecretReference();
@@ -46,6 +49,7 @@ class RandomWorld {
   std::shared_ptr<api::Object> MakeIngressRoute();
   std::shared_ptr<api::Object> MakeDelegation();
   std::shared_ptr<api::Object> MakeEndpointSlice();
+  std::shared_ptr<api::Object> MakeEndpoints();
 
   std::mt19937_64 random_;
   std::map<api::ObjectRef, api::ObjectPtr> objects_;
