@@ -445,6 +445,7 @@ void DeriveIngressRoutes(const std::vector<Claim>& claims, Derivation& derivatio
   if (legal.size() == 1) return RootWalk(*legal[0], derivation, settled).Run();
 
   std::vector<std::string> names;
+  names.reserve(legal.size());
   for (const api::IngressRoute* root : legal) names.push_back(FullName(*root));
   std::sort(names.begin(), names.end());
   for (const api::IngressRoute* root : legal) {
