@@ -5,7 +5,7 @@ The whole pytest process moves into a network namespace of its own as it starts 
 to Envoy, contour and the API server as if all were on this machine, and several runs at once don't meet. Ports are
 taken as they are free; pod addresses are 10.244.x.y, one `pod_address` per use.
 
-Logs of everything that ran lie in build/log/e2e/<test>/; those of the cluster in build/log/e2e/cluster/.
+Logs of everything that ran lie in build/log/e2e_dev/<test>/; those of the cluster in build/log/e2e_dev/cluster/.
 """
 import itertools
 import os
@@ -26,7 +26,7 @@ from harness.contour import Contour  # noqa: E402
 from harness.envoy import Envoy  # noqa: E402
 from harness.process import free_port  # noqa: E402
 
-LOGS = pathlib.Path(os.environ.get("CONTOUR_E2E_LOGS", ROOT / "build/log/e2e"))
+LOGS = pathlib.Path(os.environ.get("CONTOUR_E2E_LOGS", ROOT / "build/log/e2e_dev"))
 _figures = []
 
 
@@ -91,7 +91,10 @@ def backends(work_dir):
 
 @pytest.fixture
 def contour(work_dir):
-    """contour("--manifests", folder) → a running contour that is ready."""
+    """contour("--manifests", folder) → a running contour that is ready.
+
+    Whatever a test did to it: if it still runs at the end, it must stop cleanly, and no sanitizer may have spoken.
+    """
     started = []
 
     def start(*flags, ready=True, **keywords):
@@ -100,8 +103,14 @@ def contour(work_dir):
         process.start()
         return process.wait_ready() if ready else process
     yield start
+    faults = []
     for process in started:
+        if process.running and (code := process.stop(timeout=10)) != 0:
+            faults.append(f"contour stopped with exit code {code}\n{process.tail(60)}")
         process.kill()
+        if "Sanitizer" in process.log(whole=True):
+            faults.append(process.tail(60))
+    assert not faults, "\n".join(faults)
 
 
 @pytest.fixture
