@@ -77,6 +77,7 @@ class Process:
             self._process = subprocess.Popen(
                 self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 env=self.env, cwd=self.cwd, preexec_fn=_die_with_parent,
+                start_new_session=True,  # Ctrl-C is for the one that started it, who then stops it
             )
         return self
 
