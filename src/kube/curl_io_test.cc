@@ -499,6 +499,7 @@ TEST_F(CurlIoTest, TimerReplacesAndDies) {
 TEST_F(CurlIoTest, PostFromManyThreads) {
   std::atomic<int> count = 0;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int j = 0; j < 1000; ++j) io_.Post([&] { ++count; });
