@@ -17,6 +17,17 @@ constexpr std::string_view kWildcard = "*";
 // within 30 s.
 constexpr std::chrono::seconds kGhostTime{60};
 
+// An Envoy that says nothing of its clusters so long after it subscribed to endpoints again is
+// warming some.
+constexpr std::chrono::seconds kWarmingShows{1};
+
+// Rejected contents of one resource that are remembered until one is accepted.
+constexpr std::size_t kRejectedContents = 16;
+
+// Tables of ended streams that a session remembers: of one stream per route configuration there may
+// be many.
+constexpr std::size_t kRememberedTables = 256;
+
 // In which order the types are written.
 constexpr std::array<ResourceType, kResourceTypes> kOrder = {
     ResourceType::kCluster, ResourceType::kEndpoints, ResourceType::kSecret,
@@ -57,8 +68,7 @@ std::string VersionOf(const ResourcePtr& resource) {
 
 }  // namespace
 
-// ---- Stream: requests
-// ---------------------------------------------------------------------------------------------
+// ---- Stream: requests ----
 
 Stream::Stream(Session& session, std::uint64_t id, Protocol protocol)
     : session_(session), id_(id), protocol_(protocol) {}
@@ -116,9 +126,13 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
   State& s = state(type);
   s.subscribed = s.answer = s.resend = true;
   for (const std::string& name : request.names) {
-    if (name != kWildcard) AddName(type, name);
+    if (name == kWildcard) {
+      s.wildcard = true;
+    } else {
+      AddName(type, name);
+    }
   }
-  s.wildcard = s.all = s.names.size() < request.names.size() || request.names.empty();
+  s.wildcard = s.all = s.wildcard || s.names.empty();
   if (s.wildcard) session_.SetWildcard(type, *this, true);
   Table subset = s.wildcard ? session_.snapshot_->table(type) : Table();
   for (const auto& [name, asked] : s.names) {
@@ -128,12 +142,16 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
   const bool resuming = !request.version.empty();
   if (resuming && subset.version().Hex() == request.version) {
     s.told = std::move(subset);  // it has just this
+  } else if (const Table* had = session_.Recall(type, request.version);
+             resuming && had != nullptr) {
+    s.told = *had;
   } else if (resuming && IsUser(type)) {
     // It has something under these names, which matters where clusters are named.
     const EditToken token = NewEditToken();
     subset.ForEach(
         [&](const ResourcePtr& resource) { s.told.Set(MakeUnknown(resource->name, {}), token); });
   }
+  if (type == ResourceType::kCluster) session_.RecallCold(s.told, now);
   session_.Subscribed(type, *this, resuming, now);
 }
 
@@ -207,11 +225,16 @@ void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
     const Hash128 version = ParseVersion(text);
     ResourcePtr has = session_.snapshot_->Find(type, name);
     if (has == nullptr) has = MakeBlank(name);
-    if (has->version != version) has = MakeUnknown(name, version);
+    if (has->version != version) has = session_.Recall(type, name, version);
+    if (has == nullptr) has = MakeUnknown(name, version);
     s.told.Set(std::move(has), token);
-    if (named) s.dirty.insert_or_assign(name, false);  // only the difference
+    // Only the difference, except of a cluster that waits for it.
+    if (named) s.dirty.insert_or_assign(name, session_.AwaitsAssignment(type, name));
   }
-  session_.Subscribed(type, *this, !request.initial_versions.empty(), now);
+  const bool resuming = !request.initial_versions.empty();
+  if (type == ResourceType::kCluster) session_.RecallCold(s.told, now);
+  if (type == ResourceType::kEndpoints && resuming) session_.EndpointsResumed(now);
+  session_.Subscribed(type, *this, resuming, now);
 }
 
 void Stream::OnDelta(ResourceType type, const Request& request, Time now) {
@@ -248,8 +271,7 @@ void Stream::OnDelta(ResourceType type, const Request& request, Time now) {
   if (!request.unsubscribe.empty()) session_.RecheckBlocked();
 }
 
-// ---- Stream: acknowledgements
-// -------------------------------------------------------------------------------------
+// ---- Stream: acknowledgements ----
 
 bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
   State& s = state(type);
@@ -269,34 +291,34 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
     }
   }
   const bool last = index + 1 == s.in_flight.size();
+  std::uint64_t sequence = 0;
   for (std::size_t i = 0; i <= index; ++i) {
     const InFlight response = std::move(s.in_flight.front());
+    sequence = response.sequence;
     s.in_flight.pop_front();
     if (i < accepted || (i == index && !request.error.has_value())) {
       Accept(type, response, now);
     } else if (i == index) {
-      Reject(type, response, *request.error);
+      Reject(type, response, *request.error, now);
     } else {  // neither: a later word will tell
       for (const Change& change : response.changes) {
         const auto at = s.irregular.find(change.name);
-        if (at != s.irregular.end() && at->second.since <= response.sequence)
-          --at->second.in_flight;
+        if (at == s.irregular.end() || at->second.since > response.sequence) continue;
+        --at->second.in_flight;
       }
     }
   }
   // The whole state was accepted: also what came in responses that were rejected before.
   if (!request.error.has_value() && !delta() && Info(type).whole && last) {
-    std::vector<Change> rest;
-    for (const auto& [name, irregular] : s.irregular) rest.push_back({name, s.told.Find(name)});
-    for (const Change& change : rest) {
-      if (change.told == nullptr || !change.told->known) continue;
-      if (type == ResourceType::kCluster)
-        session_.ClusterAcknowledged(change.name, change.told->version, now);
+    std::vector<std::string> names;
+    for (const auto& [name, irregular] : s.irregular) {
+      const ResourcePtr told = s.told.Find(name);
+      if (told == nullptr || told->known) names.push_back(name);
     }
-    std::erase_if(s.irregular, [&](const auto& entry) {
-      const ResourcePtr told = s.told.Find(entry.first);
-      return told == nullptr || told->known;
-    });
+    for (const std::string& name : names) {
+      s.irregular.erase(name);
+      if (type == ResourceType::kCluster) session_.ClusterAcknowledged(name, sequence, now);
+    }
   }
   session_.ready_.emplace(Rank(type), id_);
   if (IsUser(type)) session_.RecheckBlocked();
@@ -305,6 +327,8 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
 
 void Stream::Accept(ResourceType type, const InFlight& response, Time now) {
   for (const Change& change : response.changes) AcceptChange(type, change, response.sequence, now);
+  state(type).accepted = response.told;
+  if (type == ResourceType::kCluster) session_.ClustersAcknowledged(response.sequence, now);
 }
 
 void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t sequence,
@@ -316,16 +340,15 @@ void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t
   irregular.acknowledged = change.told;
   irregular.rejected = nullptr;
   irregular.words.clear();
+  irregular.perhaps.clear();
+  irregular.lost = false;
   --irregular.in_flight;
   if (irregular.in_flight == 0 && SameVersion(s.told.Find(change.name), change.told))
     s.irregular.erase(at);
   if (change.told == nullptr) return;
-  if (type == ResourceType::kCluster)
-    session_.ClusterAcknowledged(change.name, change.told->version, now);
+  if (type == ResourceType::kCluster) session_.ClusterAcknowledged(change.name, sequence, now);
   if (type == ResourceType::kEndpoints) {
-    const auto name = s.names.find(change.name);
-    session_.AssignmentAcknowledged(change.name, sequence, name == s.names.end() ? 0 : name->second,
-                                    now);
+    session_.AssignmentAcknowledged(change.name, *this, sequence, now);
   }
 }
 
@@ -333,23 +356,33 @@ void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t
 // told stays, so that equal content isn't sent again; the next content is judged against what was
 // acknowledged. This is the place for finding the culprit: `response.changes` says what the words
 // may be about.
-void Stream::Reject(ResourceType type, const InFlight& response, const std::string& words) {
+void Stream::Reject(ResourceType type, const InFlight& response, const std::string& words,
+                    Time now) {
   State& s = state(type);
   Rejection rejection{type, session_.identity_.node_id, session_.identity_.peer, words, {}};
   for (const Change& change : response.changes) {
     rejection.names.push_back(change.name);
+    if (change.told == nullptr) {  // nothing that could be bad
+      AcceptChange(type, change, response.sequence, now);
+      continue;
+    }
     const auto at = s.irregular.find(change.name);
     if (at == s.irregular.end() || at->second.since > response.sequence) continue;
     --at->second.in_flight;
     at->second.rejected = change.told;
     at->second.words = words;
+    if (response.changes.size() == 1) continue;
+    if (at->second.perhaps.size() < kRejectedContents) {
+      at->second.perhaps.push_back(change.told);
+    } else {
+      at->second.lost = true;
+    }
   }
   ++session_.counters_.rejections[Index(type)];
   if (session_.options_.on_rejection) session_.options_.on_rejection(rejection);
 }
 
-// ---- Stream: responses
-// --------------------------------------------------------------------------------------------
+// ---- Stream: responses ----
 
 std::optional<Response> Stream::Next(Time now) {
   session_.Refresh();
@@ -365,8 +398,10 @@ ResourcePtr Stream::Wanted(ResourceType type, const std::string& name) const {
     return resource;
   const State& s = state(type);
   const bool named = s.names.contains(name);
-  if (type == ResourceType::kEndpoints && (named || s.told.Contains(name)) &&
-      session_.snapshot_->ClustersWithAssignment(name) > 0) {
+  const bool told = s.told.Contains(name);
+  if (type == ResourceType::kEndpoints &&
+      (((named || told) && session_.snapshot_->ClustersWithAssignment(name) > 0) ||
+       (named && !told && session_.RetainedClusterUses(name)))) {
     return MakeBlank(name);
   }
   if (!delta() && Info(type).blank_if_unknown && named) return MakeBlank(name);
@@ -499,7 +534,7 @@ void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequenc
   if (change.told == nullptr) {
     session_.ClusterWithdrawn(change.name, was);
   } else if (!SameVersion(was, change.told)) {
-    session_.ClusterSent(*change.told, was != nullptr, sequence);
+    session_.ClusterSent(*change.told, sequence);
   }
 }
 
@@ -592,7 +627,7 @@ std::optional<Response> Stream::Make(ResourceType type, Time now) {
   response.version = (delta() ? session_.snapshot_->table(type) : s.told).version().Hex();
   s.answer = s.resend = false;
   s.last_nonce = response.nonce;
-  s.in_flight.push_back({response.nonce, response.version, sequence, std::move(changes)});
+  s.in_flight.push_back({response.nonce, response.version, sequence, std::move(changes), s.told});
   session_.counters_.released += released;
   ++session_.counters_.responses[Index(type)];
   return response;
@@ -609,14 +644,15 @@ void Stream::UpdateWatch() {
   }
 }
 
-// ---- Session
-// ------------------------------------------------------------------------------------------------------
+// ---- Session ----
 
-Session::Session(Identity identity, Options options, SnapshotPtr snapshot)
+Session::Session(Identity identity, Options options, SnapshotPtr snapshot,
+                 std::shared_ptr<const Memory> memory)
     : identity_(std::move(identity)),
       options_(std::move(options)),
       snapshot_(std::move(snapshot)),
-      offered_(snapshot_) {}
+      offered_(snapshot_),
+      memory_(std::move(memory)) {}
 
 Session::~Session() = default;
 
@@ -632,8 +668,12 @@ void Session::Detach(Stream& stream, Time now) {
     const Stream::State& s = stream.states_[i];
     subscribed_[i].erase(&stream);
     wildcards_[i].erase(&stream);
-    for (const auto& [name, asked] : s.names) RemoveSubscriber(info.type, name, stream);
+    for (const auto& [name, asked] : s.names) {
+      RemoveSubscriber(info.type, name, stream);
+      if (info.type == ResourceType::kEndpoints) Unanswer(name, stream);
+    }
     if (!s.subscribed) continue;
+    Remember(stream, info.type);
     if (info.type == ResourceType::kCluster && subscribed_[i].empty())
       resuming_until_ = now + options_.warm_timeout;
     if (!IsUser(info.type)) continue;
@@ -700,6 +740,7 @@ void Session::Subscribed(ResourceType type, Stream& stream, bool resuming, Time 
   if (type == ResourceType::kCluster) {
     users_awaited_until_ = now + options_.warm_timeout;
     RecheckHeld(nullptr);
+    RecheckBlocked();
   }
   if (IsUser(type)) {
     std::erase_if(ghosts_, [&](const Ghost& ghost) {
@@ -751,10 +792,19 @@ void Session::Tick(Time now) {
   if (resuming_until_.has_value() && *resuming_until_ <= now) {
     resuming_until_.reset();
     RecheckHeld(nullptr);
+    RecheckBlocked();
   }
   if (users_awaited_until_.has_value() && *users_awaited_until_ <= now) {
     users_awaited_until_.reset();
     RecheckBlocked();
+  }
+  if (resend_endpoints_at_.has_value() && *resend_endpoints_at_ <= now) {
+    resend_endpoints_at_.reset();
+    for (Stream* stream : subscribed_[Index(ResourceType::kEndpoints)]) {
+      stream->state(ResourceType::kEndpoints).told.ForEach([&](const ResourcePtr& told) {
+        stream->Touch(ResourceType::kEndpoints, told->name, true);
+      });
+    }
   }
   if (std::erase_if(ghosts_, [&](const Ghost& ghost) { return ghost.expires <= now; }) > 0)
     RecheckBlocked();
@@ -779,6 +829,7 @@ std::optional<Time> Session::NextDeadline() const {
   };
   if (resuming_until_.has_value()) consider(*resuming_until_);
   if (users_awaited_until_.has_value()) consider(*users_awaited_until_);
+  if (resend_endpoints_at_.has_value()) consider(*resend_endpoints_at_);
   for (const Ghost& ghost : ghosts_) consider(ghost.expires);
   if (!warming_.empty()) consider(warming_.begin()->first);
   for (const Stream* stream : watched_) {
@@ -792,8 +843,7 @@ std::optional<Time> Session::NextDeadline() const {
   return deadline;
 }
 
-// ---- Session: warm clusters
-// ---------------------------------------------------------------------------------------
+// ---- Session: warm clusters ----
 
 // Without a CDS subscription there is nothing to judge by, unless the Envoy is about to subscribe
 // again.
@@ -810,15 +860,14 @@ bool Session::IsWarm(const std::string& cluster) const {
   });
 }
 
-void Session::ClusterSent(const Resource& cluster, bool was_there, std::uint64_t sequence) {
+void Session::ClusterSent(const Resource& cluster, std::uint64_t sequence) {
   Cold cold;
   cold.pushed = sequence;
   cold.version = cluster.version;
   cold.warm_by = cluster.warm_by;
   cold.assignment = cluster.assignment;
   cold.warm_time = cluster.warm_time;
-  const auto before = cold_.find(cluster.name);
-  cold.was_warm = before == cold_.end() ? was_there : before->second.was_warm;
+  MakePhantom(cluster.name, sequence);
   ForgetCold(cluster.name);
   if (!cluster.assignment.empty()) cold_by_assignment_[cluster.assignment].insert(cluster.name);
   cold_.emplace(cluster.name, std::move(cold));
@@ -830,11 +879,20 @@ void Session::ClusterSent(const Resource& cluster, bool was_there, std::uint64_t
 }
 
 void Session::ClusterWithdrawn(const std::string& name, const ResourcePtr& was) {
+  MakePhantom(name, sequence_);
   ForgetCold(name);
   if (was == nullptr || was->assignment.empty()) return;
   ForEachSubscriber(ResourceType::kEndpoints, was->assignment, [&](Stream& stream) {
     stream.Touch(ResourceType::kEndpoints, was->assignment);
   });
+}
+
+void Session::MakePhantom(const std::string& cluster, std::uint64_t sequence) {
+  const auto at = cold_.find(cluster);
+  if (identity_.aggregated || at == cold_.end() || at->second.assigned ||
+      at->second.assignment.empty())
+    return;
+  phantoms_.emplace(at->second.assignment, sequence);
 }
 
 void Session::ForgetCold(const std::string& cluster) {
@@ -848,44 +906,99 @@ void Session::ForgetCold(const std::string& cluster) {
   cold_.erase(at);
 }
 
-void Session::ClusterAcknowledged(const std::string& name, const Hash128& version, Time now) {
+void Session::ClustersAcknowledged(std::uint64_t sequence, Time now) {
+  clusters_acknowledged_ = true;
+  resend_endpoints_at_.reset();
+  std::set<std::string> assignments;
+  std::erase_if(phantoms_, [&](const auto& phantom) {
+    const bool gone = phantom.second <= sequence;
+    if (gone) assignments.insert(phantom.first);
+    return gone;
+  });
+  for (const std::string& assignment : assignments) SettleSharers(assignment, now);
+}
+
+// `sequence`: of the response that was acknowledged.
+void Session::ClusterAcknowledged(const std::string& name, std::uint64_t sequence, Time now) {
   const auto at = cold_.find(name);
-  if (at == cold_.end() || at->second.version != version) return;
+  if (at == cold_.end() || at->second.pushed > sequence) return;
   at->second.acknowledged = true;
-  if (!identity_.aggregated && at->second.warm_by == WarmBy::kAcknowledgement) {
-    at->second.warm_at = now + at->second.warm_time;
-  }
+  const std::string assignment = at->second.assignment;
+  if (!identity_.aggregated && !assignment.empty()) SettleSharers(assignment, now);
   Settle(name, now);
 }
 
-void Session::AssignmentAcknowledged(const std::string& name, std::uint64_t sequence,
-                                     std::uint64_t asked, Time now) {
+void Session::AssignmentAcknowledged(const std::string& name, const Stream& stream,
+                                     std::uint64_t sequence, Time now) {
   const auto users = cold_by_assignment_.find(name);
   if (users == cold_by_assignment_.end()) return;
-  const std::set<std::string> clusters = users->second;
-  for (const std::string& cluster : clusters) {
-    Cold& cold = cold_.at(cluster);
-    if (sequence <= cold.pushed) continue;
-    // Streams per type: another cluster's stream says nothing about a new one, which asks by
-    // itself.
-    if (!identity_.aggregated && asked < cold.pushed && !cold.was_warm) continue;
-    cold.assigned = true;
-    Settle(cluster, now);
+  std::vector<std::string> waiting;  // clusters that wait for this assignment
+  for (const std::string& cluster : users->second) {
+    if (!cold_.at(cluster).assigned) waiting.push_back(cluster);
   }
+  if (identity_.aggregated) {
+    for (const std::string& cluster : waiting) {
+      if (sequence <= cold_.at(cluster).pushed) continue;
+      cold_.at(cluster).assigned = true;
+      Settle(cluster, now);
+    }
+    return;
+  }
+  // Streams per type: each cluster asks for itself, on a stream that doesn't say for which.
+  const StringMap<std::uint64_t>& names = stream.state(ResourceType::kEndpoints).names;
+  const auto asked = names.find(name);
+  for (const std::string& cluster : waiting) {
+    Cold& cold = cold_.at(cluster);
+    if (sequence > cold.pushed && (asked == names.end() || asked->second >= cold.pushed)) {
+      cold.answered.insert(stream.id_);
+    }
+  }
+  SettleSharers(name, now);
+}
+
+// Streams per type: all clusters that wait for this assignment are served when as many streams that
+// asked since have acknowledged it.
+void Session::SettleSharers(const std::string& assignment, Time now) {
+  for (;;) {
+    const auto users = cold_by_assignment_.find(assignment);
+    if (users == cold_by_assignment_.end()) return;
+    std::size_t waiting = phantoms_.count(assignment);
+    for (const std::string& cluster : users->second) waiting += cold_.at(cluster).assigned ? 0 : 1;
+    std::vector<std::string> served;
+    for (const std::string& cluster : users->second) {
+      const Cold& cold = cold_.at(cluster);
+      if (!cold.assigned && cold.acknowledged && cold.answered.size() >= waiting)
+        served.push_back(cluster);
+    }
+    if (served.empty()) return;
+    for (const std::string& cluster : served) {
+      cold_.at(cluster).assigned = true;
+      Settle(cluster, now);
+    }
+  }
+}
+
+void Session::Unanswer(const std::string& assignment, const Stream& stream) {
+  const auto users = cold_by_assignment_.find(assignment);
+  if (users == cold_by_assignment_.end()) return;
+  for (const std::string& cluster : users->second) cold_.at(cluster).answered.erase(stream.id_);
 }
 
 // Takes note if the cluster is warm now.
 void Session::Settle(const std::string& cluster, Time now) {
   const auto at = cold_.find(cluster);
   if (at == cold_.end()) return;
-  const Cold& cold = at->second;
+  Cold& cold = at->second;
   const bool by_assignment = cold.warm_by == WarmBy::kAssignment;
   bool warm = by_assignment ? cold.assigned : cold.acknowledged;
   if (!identity_.aggregated) {
     warm = cold.acknowledged && (cold.assigned || cold.assignment.empty());
-    if (warm && cold.warm_at.has_value() && now < *cold.warm_at) {
-      warming_.emplace(*cold.warm_at, cluster);
-      return;
+    if (warm && !by_assignment) {
+      if (!cold.warm_at.has_value()) {
+        cold.warm_at = now + cold.warm_time;
+        warming_.emplace(*cold.warm_at, cluster);
+      }
+      warm = now >= *cold.warm_at;
     }
   }
   if (!warm) return;
@@ -893,8 +1006,83 @@ void Session::Settle(const std::string& cluster, Time now) {
   RecheckHeld(&cluster);
 }
 
-// ---- Session: what is still in use
-// --------------------------------------------------------------------------------
+// ---- Session: across connections ----
+
+void Session::Remember(const Stream& stream, ResourceType type) {
+  if (type != ResourceType::kCluster && !IsUser(type)) return;
+  std::vector<Table>& tables = leaving_.tables[Index(type)];
+  const auto add = [&](const Table& table) {
+    const bool known = std::any_of(tables.begin(), tables.end(), [&](const Table& other) {
+      return other.version() == table.version();
+    });
+    if (!known && tables.size() < kRememberedTables) tables.push_back(table);
+  };
+  // Which of these it has shows its next request.
+  const Stream::State& s = stream.state(type);
+  add(s.told);
+  add(s.accepted);
+  for (const Stream::InFlight& response : s.in_flight) add(response.told);
+  Table acknowledged = s.told;
+  for (const auto& [name, irregular] : s.irregular) {
+    if (irregular.acknowledged != nullptr) {
+      acknowledged.Set(irregular.acknowledged);
+    } else {
+      acknowledged.Remove(name);
+    }
+  }
+  add(acknowledged);
+}
+
+std::shared_ptr<const Memory> Session::TakeMemory() {
+  for (const auto& [name, cold] : cold_) {
+    leaving_.cold.emplace(name, cold.version);
+  }
+  return std::make_shared<const Memory>(std::exchange(leaving_, {}));
+}
+
+ResourcePtr Session::Recall(ResourceType type, const std::string& name,
+                            const Hash128& version) const {
+  if (memory_ == nullptr) return nullptr;
+  for (const Table& table : memory_->tables[Index(type)]) {
+    ResourcePtr found = table.Find(name);
+    if (found != nullptr && found->known && found->version == version) return found;
+  }
+  return nullptr;
+}
+
+const Table* Session::Recall(ResourceType type, std::string_view version) const {
+  if (memory_ == nullptr) return nullptr;
+  for (const Table& table : memory_->tables[Index(type)]) {
+    if (table.version().Hex() == version) return &table;
+  }
+  return nullptr;
+}
+
+// Clusters that were cold when the session before ended may still be: in streams per type Envoy
+// doesn't show it. (In ADS it doesn't subscribe to clusters again before all are warm.)
+void Session::RecallCold(const Table& told, Time now) {
+  if (memory_ == nullptr || identity_.aggregated) return;
+  for (const auto& [name, version] : memory_->cold) {
+    const ResourcePtr cluster = told.Find(name);
+    if (cluster == nullptr || !cluster->known || cluster->version != version) continue;
+    ClusterSent(*cluster, sequence_);
+    ClusterAcknowledged(name, sequence_, now);  // it names the version
+  }
+}
+
+bool Session::AwaitsAssignment(ResourceType type, const std::string& name) const {
+  return type == ResourceType::kEndpoints && identity_.aggregated &&
+         cold_by_assignment_.contains(name);
+}
+
+// The connection may have broken between a cluster and its assignment. Then the Envoy has an
+// assignment of that name from before, doesn't ask for it, and the cluster would end empty. In ADS
+// it shows by withholding its word on clusters.
+void Session::EndpointsResumed(Time now) {
+  if (identity_.aggregated && !clusters_acknowledged_) resend_endpoints_at_ = now + kWarmingShows;
+}
+
+// ---- Session: what is still in use ----
 
 bool Session::ListenersInSync() const {
   const auto& streams = subscribed_[Index(ResourceType::kListener)];
@@ -933,7 +1121,8 @@ void Session::CollectFrom(const Stream& stream, ResourceType type, ClusterUses& 
   for (const auto& [name, irregular] : s.irregular) {
     names.insert(name);
     CollectView(type, irregular.acknowledged, uses);
-    CollectView(type, irregular.rejected, uses);
+    for (const ResourcePtr& perhaps : irregular.perhaps) CollectView(type, perhaps, uses);
+    uses.unknown = uses.unknown || irregular.lost;
     // Several responses may be under way only of clusters, so these two and the last told are all.
   }
   if (s.all) s.told.ForEach([&](const ResourcePtr& told) { names.insert(told->name); });
@@ -959,6 +1148,11 @@ void Session::CollectView(ResourceType type, const ResourcePtr& view, ClusterUse
 // Whether a cluster that the snapshot lacks but an Envoy still has takes its endpoints from this
 // assignment.
 bool Session::RetainedClusterUses(std::string_view assignment) const {
+  // One that it doesn't name yet, after a connection broke, may.
+  if (identity_.aggregated && resuming_until_.has_value() &&
+      subscribed_[Index(ResourceType::kCluster)].empty()) {
+    return true;
+  }
   for (const Stream* stream : subscribed_[Index(ResourceType::kCluster)]) {
     const Stream::State& s = stream->state(ResourceType::kCluster);
     const auto uses = [&](const std::string& name) {
@@ -996,8 +1190,7 @@ void Session::RecheckHeld(const std::string* cluster) {
   }
 }
 
-// ---- Session: views
-// -----------------------------------------------------------------------------------------------
+// ---- Session: views ----
 
 std::size_t Session::Held() const {
   std::size_t held = 0;

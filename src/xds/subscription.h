@@ -39,10 +39,11 @@
 //
 // Session: one Envoy. An ADS stream is a session of its own; streams per type share the session of
 // their node id *and* connection (the caller's key), so that two Envoys with the same id, or
-// without one, never mix. A new connection is a new session: delta tells what it has, state of the
-// world is compared by version.
+// without one, never mix. A new connection is a new session. It knows the Envoy's state as far as
+// the Envoy names it (delta: initial_resource_versions; state of the world: the version) and its
+// content is in the snapshot or remembered from the session before (Memory).
 //
-// Memory: per stream a shared map of what was told plus what deviates from it; one response under
+// Space: per stream a shared map of what was told plus what deviates from it; one response under
 // way per type, of clusters up to kClusterResponses.
 //
 // Thread: one at a time per session.
@@ -99,6 +100,16 @@ struct Response {
   std::vector<std::string> removed;    // delta; sorted
 };
 
+// What is remembered of an Envoy after its session ended, for the session that follows. It is
+// believed only where the Envoy names the same versions, so that one of another Envoy with the same
+// node id does no harm.
+struct Memory {
+  std::array<std::vector<Table>, kResourceTypes>
+      tables;  // that it was told or had acknowledged, if order needs them
+  // Versions of clusters that weren't warm yet; of streams per type.
+  StringMap<Hash128> cold;
+};
+
 class Session;
 
 // Clusters named by what an Envoy may run beyond what the snapshot names.
@@ -130,7 +141,10 @@ class Stream {
     ResourcePtr acknowledged;     // what it runs as far as known; nullptr: nothing
     std::uint64_t since = 0;      // older responses tell nothing about this entry
     std::uint32_t in_flight = 0;  // responses that carry the name
-    ResourcePtr rejected;         // it may run this too: its neighbours in the response were bad
+    ResourcePtr rejected;         // the last content that was
+    // Rejected together with others since: of the neighbours of a bad resource Envoy may run some.
+    std::vector<ResourcePtr> perhaps;
+    bool lost = false;  // too many to remember
     std::string words;
   };
   // A resource of which something waits for clusters.
@@ -149,12 +163,14 @@ class Stream {
     std::string version;
     std::uint64_t sequence = 0;
     std::vector<Change> changes;
+    Table told;  // with the changes
   };
   struct State {
     bool subscribed = false;
     bool wildcard = false;
     StringMap<std::uint64_t> names;  // subscribed by name; the session's sequence when they were
     Table told;                      // what the Envoy has if it accepts everything
+    Table accepted;                  // `told` of the response that was acknowledged last
     StringMap<Irregular> irregular;
     std::map<std::string, bool> dirty;  // to be looked at; true: to be sent even if equal
     bool all = false;                   // everything is to be looked at
@@ -187,7 +203,7 @@ class Stream {
 
   bool Resolve(ResourceType type, const Request& request, Time now);
   void Accept(ResourceType type, const InFlight& response, Time now);
-  void Reject(ResourceType type, const InFlight& response, const std::string& words);
+  void Reject(ResourceType type, const InFlight& response, const std::string& words, Time now);
   void AcceptChange(ResourceType type, const Change& change, std::uint64_t sequence, Time now);
 
   std::optional<Response> Make(ResourceType type, Time now);
@@ -222,8 +238,9 @@ class Session {
     std::function<void(const Rejection&)> on_rejection;  // may be empty; called within OnRequest
   };
 
-  // `snapshot` isn't null.
-  Session(Identity identity, Options options, SnapshotPtr snapshot);
+  // `snapshot` isn't null. `memory`: of the Envoy's session before, if any.
+  Session(Identity identity, Options options, SnapshotPtr snapshot,
+          std::shared_ptr<const Memory> memory = nullptr);
   ~Session();
 
   // REQUIRES of an aggregated session: no other stream.
@@ -231,6 +248,8 @@ class Session {
   // The stream ended; destroys it.
   void Detach(Stream& stream, Time now);
   bool empty() const { return streams_.empty(); }
+  // What to remember. REQUIRES: empty().
+  std::shared_ptr<const Memory> TakeMemory();
 
   void Offer(SnapshotPtr snapshot);  // not null; the newest wins
 
@@ -256,9 +275,10 @@ class Session {
     WarmBy warm_by = WarmBy::kAcknowledgement;
     std::string assignment;
     std::chrono::milliseconds warm_time{0};
-    bool was_warm = false;  // with its content before
     bool acknowledged = false;
     bool assigned = false;
+    std::set<std::uint64_t>
+        answered;  // streams per type that asked for its assignment and acknowledged it
     std::optional<Time> warm_at;  // by its own time-out
   };
   // What a stream per type that ended had been told: the Envoy goes on running it until it asks
@@ -281,13 +301,24 @@ class Session {
 
   bool JudgesWarmth(Time now) const;
   bool IsWarm(const std::string& cluster) const;
-  void ClusterSent(const Resource& cluster, bool was_there, std::uint64_t sequence);
+  void ClusterSent(const Resource& cluster, std::uint64_t sequence);
   void ClusterWithdrawn(const std::string& name, const ResourcePtr& was);
-  void ClusterAcknowledged(const std::string& name, const Hash128& version, Time now);
-  void AssignmentAcknowledged(const std::string& name, std::uint64_t sequence, std::uint64_t asked,
+  void ClusterAcknowledged(const std::string& name, std::uint64_t sequence, Time now);
+  void AssignmentAcknowledged(const std::string& name, const Stream& stream, std::uint64_t sequence,
                               Time now);
+  void ClustersAcknowledged(std::uint64_t sequence, Time now);
+  void SettleSharers(const std::string& assignment, Time now);
   void Settle(const std::string& cluster, Time now);
+  void Unanswer(const std::string& assignment, const Stream& stream);
+  void MakePhantom(const std::string& cluster, std::uint64_t sequence);
   void ForgetCold(const std::string& cluster);
+
+  void Remember(const Stream& stream, ResourceType type);
+  ResourcePtr Recall(ResourceType type, const std::string& name, const Hash128& version) const;
+  const Table* Recall(ResourceType type, std::string_view version) const;
+  void RecallCold(const Table& told, Time now);
+  void EndpointsResumed(Time now);
+  bool AwaitsAssignment(ResourceType type, const std::string& name) const;
 
   bool ListenersInSync() const;
   bool AwaitsUsers(Time now) const;
@@ -302,7 +333,9 @@ class Session {
   const Options options_;
   SnapshotPtr snapshot_;  // what the streams' `dirty` account for
   SnapshotPtr offered_;
-  std::uint64_t sequence_ = 0;  // of responses of all streams
+  const std::shared_ptr<const Memory> memory_;  // may be null
+  Memory leaving_;                              // of the streams that ended
+  std::uint64_t sequence_ = 0;                  // of responses of all streams
   std::uint64_t stream_ids_ = 0;
   std::map<std::uint64_t, std::unique_ptr<Stream>> streams_;
   std::array<std::set<Stream*>, kResourceTypes> subscribed_;
@@ -312,8 +345,15 @@ class Session {
   std::set<Stream*> watched_;           // with something held or blocked
   std::optional<Time> resuming_until_;  // an Envoy that had a state before is still subscribing
   std::optional<Time> users_awaited_until_;
+  bool clusters_acknowledged_ = false;       // any response with clusters
+  std::optional<Time> resend_endpoints_at_;  // unless that happens before
   StringMap<Cold> cold_;
+  // for them
   StringMap<std::set<std::string>> cold_by_assignment_;
+  // Streams per type: assignments of cold clusters that were withdrawn or replaced by the response
+  // of the sequence. Until that is acknowledged, their streams may come and be taken for another
+  // cluster's.
+  std::multimap<std::string, std::uint64_t> phantoms_;
   std::multimap<Time, std::string> warming_;  // by their own time-out
   std::vector<Ghost> ghosts_;
   Counters counters_;

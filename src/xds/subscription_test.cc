@@ -1,0 +1,1215 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each rule of the protocol by itself. Responses are written as text: "CDS a@1 b@2 -c" is a
+// response with two resources (name@content) and one withdrawal; of a composite the parts follow:
+// "RDS r@1[h@1 i@2]".
+
+#include "xds/subscription.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace contour::xds {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr auto kCDS = ResourceType::kCluster;
+constexpr auto kEDS = ResourceType::kEndpoints;
+constexpr auto kLDS = ResourceType::kListener;
+constexpr auto kRDS = ResourceType::kRoutes;
+constexpr auto kSDS = ResourceType::kSecret;
+
+std::string Content(const std::string& bytes, const std::string& name) {
+  return bytes == MakeBlank(name)->bytes ? name + "@blank" : bytes;
+}
+
+std::string Describe(const Response& response) {
+  std::string text(Info(response.type).name);
+  for (const ResourcePtr& resource : response.resources) {
+    text += " " + Content(resource->bytes, resource->name);
+    if (resource->parts.empty()) continue;
+    std::string parts;
+    for (const PartPtr& part : resource->parts.Sorted())
+      parts += (parts.empty() ? "" : " ") + part->bytes;
+    text += "[" + parts + "]";
+  }
+  for (const std::string& name : response.removed) text += " -" + name;
+  return text;
+}
+
+// Edits and publishes.
+class World {
+ public:
+  // A cluster whose endpoints are the assignment of the same name.
+  World& Cluster(const std::string& name, const std::string& content = "1") {
+    return AssignedCluster(name, name, content);
+  }
+  World& AssignedCluster(const std::string& name, const std::string& assignment,
+                         const std::string& content = "1", WarmBy warm_by = WarmBy::kAssignment) {
+    Resource cluster{.name = name, .bytes = name + "@" + content};
+    cluster.warm_by = warm_by;
+    cluster.assignment = assignment;
+    cluster.warm_time = 2s;
+    editor_.Set(kCDS, std::move(cluster));
+    return *this;
+  }
+  World& NamedCluster(const std::string& name, const std::string& content = "1") {  // DNS
+    Resource cluster{.name = name, .bytes = name + "@" + content};
+    cluster.warm_time = 2s;
+    editor_.Set(kCDS, std::move(cluster));
+    return *this;
+  }
+  World& Set(ResourceType type, const std::string& name, const std::string& content = "1") {
+    editor_.Set(type, {.name = name, .bytes = name + "@" + content});
+    return *this;
+  }
+  World& Host(const std::string& host, std::vector<std::string> clusters,
+              const std::string& content = "1", ResourceType type = kRDS,
+              const std::string& resource = "r") {
+    editor_.SetHead(type, resource, resource + "@1");
+    editor_.SetPart(type, resource,
+                    {.name = host, .bytes = host + "@" + content, .clusters = std::move(clusters)});
+    return *this;
+  }
+  World& RemoveHost(const std::string& host) {
+    editor_.RemovePart(kRDS, "r", host);
+    return *this;
+  }
+  World& Remove(ResourceType type, const std::string& name) {
+    editor_.Remove(type, name);
+    return *this;
+  }
+  SnapshotPtr Commit() { return editor_.Commit(); }
+
+ private:
+  SnapshotEditor editor_{nullptr};
+};
+
+class Node {
+ public:
+  explicit Node(World& world, bool aggregated = true)
+      : world_(world),
+        session_({"node", "peer", aggregated},
+                 {5s, [this](const Rejection& rejection) { rejections.push_back(rejection); }},
+                 world.Commit()) {}
+
+  Stream& Open(Protocol protocol) { return session_.Attach(protocol); }
+  void Close(Stream& stream) { session_.Detach(stream, now); }
+
+  // Everything that is sent now, in order.
+  std::vector<std::string> Sent() {
+    std::vector<std::string> sent;
+    for (const auto& [stream, response] : Responses()) sent.push_back(Describe(response));
+    return sent;
+  }
+  std::vector<std::pair<Stream*, Response>> Responses() {
+    std::vector<std::pair<Stream*, Response>> responses;
+    for (;;) {
+      const std::vector<Stream*> ready = session_.TakeReady(now);
+      if (ready.empty()) return responses;
+      for (Stream* stream : ready) {
+        while (std::optional<Response> response = stream->Next(now)) {
+          last[{stream, response->type}] = *response;
+          responses.emplace_back(stream, *std::move(response));
+        }
+      }
+    }
+  }
+  std::vector<std::string> Publish() {
+    session_.Offer(world_.Commit());
+    return Sent();
+  }
+  std::vector<std::string> Wait(std::chrono::milliseconds time) {
+    now += time;
+    return Sent();
+  }
+
+  std::vector<std::string> Request(Stream& stream, ResourceType type, xds::Request request) {
+    request.type_url = Info(type).url;
+    EXPECT_TRUE(stream.OnRequest(request, now).ok());
+    return Sent();
+  }
+  std::vector<std::string> Ack(Stream& stream, ResourceType type) {
+    const Response& response = last.at({&stream, type});
+    return Request(stream, type,
+                   {.nonce = response.nonce, .version = response.version, .names = names[type]});
+  }
+  std::vector<std::string> Nack(Stream& stream, ResourceType type, const std::string& words,
+                                const std::string& version = "") {
+    const Response& response = last.at({&stream, type});
+    return Request(
+        stream, type,
+        {.nonce = response.nonce, .error = words, .version = version, .names = names[type]});
+  }
+  // Subscribes to everything as an Envoy does and acknowledges all that comes.
+  void Settle(Stream& stream) {
+    for (bool more = true; more;) {
+      more = false;
+      for (const ResourceType type : {kCDS, kEDS, kSDS, kLDS, kRDS}) {
+        const auto at = last.find({&stream, type});
+        if (at == last.end() || acknowledged[&at->second] == at->second.nonce) continue;
+        acknowledged[&at->second] = at->second.nonce;
+        more = true;
+        Ack(stream, type);
+      }
+    }
+  }
+
+  Session& session() { return session_; }
+
+  Time now{};
+  std::map<std::pair<Stream*, ResourceType>, Response> last;
+  std::map<ResourceType, std::vector<std::string>>
+      names;  // state of the world: repeated in each acknowledgement
+  std::vector<Rejection> rejections;
+
+ private:
+  std::map<const Response*, std::string> acknowledged;
+  World& world_;
+  Session session_;
+};
+
+std::string VersionOf(World& world, ResourceType type, const std::string& name) {
+  return world.Commit()->Find(type, name)->version.Hex();
+}
+
+// ---- Delta ----
+
+TEST(Delta, FirstWildcardIsAnsweredEvenWhenEmpty) {
+  for (const TypeInfo& info : kTypes) {
+    World world;
+    Node node(world);
+    Stream& stream = node.Open(Protocol::kDelta);
+    EXPECT_THAT(node.Request(stream, info.type, {}), ElementsAre(std::string(info.name)));
+    EXPECT_THAT(node.Ack(stream, info.type), IsEmpty());
+  }
+}
+
+TEST(Delta, OnlyWhatChangedIsSent) {
+  World world;
+  world.Set(kSDS, "a").Set(kSDS, "b");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {"*"}}), ElementsAre("SDS a@1 b@1"));
+  EXPECT_THAT(node.Ack(stream, kSDS), IsEmpty());
+  EXPECT_THAT(node.Publish(), IsEmpty());
+  world.Set(kSDS, "b", "2").Set(kSDS, "c");
+  EXPECT_THAT(node.Publish(), ElementsAre("SDS b@2 c@1"));
+  node.Ack(stream, kSDS);
+  world.Set(kSDS, "b", "2").Remove(kSDS, "a");
+  EXPECT_THAT(node.Publish(), ElementsAre("SDS -a"));
+}
+
+TEST(Delta, NamesAreAnsweredWhetherTheyExistOrNot) {
+  World world;
+  world.Set(kSDS, "a").Set(kSDS, "b");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {"a", "x"}}), ElementsAre("SDS a@1 -x"));
+  node.Ack(stream, kSDS);
+  world.Set(kSDS, "b", "2");
+  EXPECT_THAT(node.Publish(), IsEmpty()) << "not subscribed";
+  world.Set(kSDS, "x");
+  EXPECT_THAT(node.Publish(), ElementsAre("SDS x@1"));
+}
+
+TEST(Delta, ReconnectIsSentTheDifference) {
+  World world;
+  world.Set(kSDS, "a").Set(kSDS, "b", "2").Set(kSDS, "c");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  const std::vector<std::pair<std::string, std::string>> has = {
+      {"a", VersionOf(world, kSDS, "a")}, {"b", "1"}, {"gone", "1"}, {"unsubscribed", "1"}};
+  EXPECT_THAT(
+      node.Request(stream, kSDS, {.subscribe = {"a", "b", "c", "gone"}, .initial_versions = has}),
+      ElementsAre("SDS b@2 c@1 -gone"));
+}
+
+TEST(Delta, ReconnectOfAWildcardIncludesDeletions) {
+  World world;
+  world.Set(kLDS, "a").Set(kLDS, "b", "2");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  EXPECT_THAT(
+      node.Request(
+          stream, kLDS,
+          {.initial_versions = {{"a", VersionOf(world, kLDS, "a")}, {"b", "1"}, {"gone", "1"}}}),
+      ElementsAre("LDS b@2 -gone"));
+}
+
+TEST(Delta, ReconnectWithNothingToSay) {
+  World world;
+  world.Set(kSDS, "a");
+  const std::vector<std::pair<std::string, std::string>> has = {{"a", VersionOf(world, kSDS, "a")}};
+  Node named(world);
+  EXPECT_THAT(named.Request(named.Open(Protocol::kDelta), kSDS,
+                            {.subscribe = {"a"}, .initial_versions = has}),
+              IsEmpty());
+  Node wildcard(world);
+  EXPECT_THAT(wildcard.Request(wildcard.Open(Protocol::kDelta), kSDS, {.initial_versions = has}),
+              ElementsAre("SDS"));
+}
+
+TEST(Delta, ResubscriptionIsAnsweredInFull) {
+  World world;
+  world.Set(kSDS, "a").Set(kSDS, "b");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  node.Request(stream, kSDS, {.subscribe = {"a", "x"}});
+  node.Ack(stream, kSDS);
+  EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {"a", "x"}}), ElementsAre("SDS a@1 -x"));
+  node.Ack(stream, kSDS);
+  EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {"*"}}), ElementsAre("SDS a@1 b@1"));
+  node.Ack(stream, kSDS);
+  EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {"*"}}), ElementsAre("SDS a@1 b@1"));
+}
+
+TEST(Delta, Unsubscribing) {
+  World world;
+  world.Set(kSDS, "a").Set(kSDS, "b").Set(kSDS, "c");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  node.Request(stream, kSDS, {.subscribe = {"a", "b"}});
+  node.Ack(stream, kSDS);
+  EXPECT_THAT(node.Request(stream, kSDS, {.unsubscribe = {"a", "never"}}), IsEmpty());
+  world.Set(kSDS, "a", "2").Set(kSDS, "b", "2");
+  EXPECT_THAT(node.Publish(), ElementsAre("SDS b@2"));
+  node.Ack(stream, kSDS);
+  EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {"a"}}), ElementsAre("SDS a@2"));
+  node.Ack(stream, kSDS);
+
+  node.Request(stream, kSDS, {.subscribe = {"*"}});
+  node.Ack(stream, kSDS);
+  EXPECT_THAT(node.Request(stream, kSDS, {.unsubscribe = {"a"}}), ElementsAre("SDS a@2"))
+      << "still there through the wildcard: its state is told";
+  node.Ack(stream, kSDS);
+  EXPECT_THAT(node.Request(stream, kSDS, {.unsubscribe = {"*"}}), IsEmpty());
+  world.Set(kSDS, "a", "3").Set(kSDS, "b", "3").Set(kSDS, "c", "3");
+  EXPECT_THAT(node.Publish(), ElementsAre("SDS b@3"));
+}
+
+TEST(Delta, UnknownTypeEndsTheStream) {
+  World world;
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    Node node(world);
+    const absl::Status status =
+        node.Open(protocol).OnRequest({.type_url = "type.googleapis.com/\"x\""}, node.now);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(Message(status),
+              "no resource registered for typeURL \"type.googleapis.com/\\\"x\\\"\"");
+  }
+}
+
+TEST(Delta, IntermediateSnapshotsAreSkipped) {
+  World world;
+  world.Set(kEDS, "a");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  node.Request(stream, kEDS, {.subscribe = {"a"}});
+  for (int i = 2; i < 10; ++i) {
+    world.Set(kEDS, "a", std::to_string(i));
+    EXPECT_THAT(node.Publish(), IsEmpty()) << "one response under way";
+  }
+  EXPECT_THAT(node.Ack(stream, kEDS), ElementsAre("EDS a@9"));
+  EXPECT_THAT(node.Ack(stream, kEDS), IsEmpty());
+}
+
+TEST(Delta, AnotherNonceAcknowledgesNothingButSubscribes) {
+  World world;
+  world.Set(kEDS, "a").Set(kEDS, "b");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  node.Request(stream, kEDS, {.subscribe = {"a"}});
+  EXPECT_THAT(node.Request(stream, kEDS, {.nonce = "99", .subscribe = {"b"}}), IsEmpty());
+  EXPECT_THAT(node.Ack(stream, kEDS), ElementsAre("EDS b@1"));
+}
+
+TEST(Delta, ManyUnacknowledgedResponsesWithClusters) {
+  World world;
+  world.Set(kCDS, "a");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  node.Request(stream, kCDS, {});
+  std::size_t responses = 1;
+  for (int i = 2; i < 100; ++i) {
+    world.Set(kCDS, "a", std::to_string(i));
+    responses += node.Publish().size();
+  }
+  EXPECT_EQ(responses, Stream::kClusterResponses) << "bounded";
+  EXPECT_THAT(node.Ack(stream, kCDS), ElementsAre("CDS a@99"));
+}
+
+// ---- Delta: rejections ----
+
+TEST(Rejection, IsCountedToldAndNotRepeated) {
+  World world;
+  world.Set(kLDS, "a").Set(kLDS, "b");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  node.Request(stream, kLDS, {});
+  EXPECT_THAT(node.Nack(stream, kLDS, "a: no good"), IsEmpty());
+  EXPECT_THAT(node.Publish(), IsEmpty());
+  ASSERT_EQ(node.rejections.size(), 1U);
+  EXPECT_EQ(node.rejections[0].type, kLDS);
+  EXPECT_EQ(node.rejections[0].node_id, "node");
+  EXPECT_EQ(node.rejections[0].words, "a: no good");
+  EXPECT_THAT(node.rejections[0].names, ElementsAre("a", "b"));
+  EXPECT_EQ(node.session().counters().rejections[Index(kLDS)], 1U);
+
+  const SessionView view = node.session().View();
+  ASSERT_EQ(view.entries.size(), 2U);
+  EXPECT_EQ(view.entries[0].rejected, VersionOf(world, kLDS, "a"));
+  EXPECT_EQ(view.entries[0].acknowledged, std::nullopt);
+  EXPECT_EQ(view.entries[0].words, "a: no good");
+
+  world.Set(kLDS, "a", "2");
+  EXPECT_THAT(node.Publish(), ElementsAre("LDS a@2"));
+  node.Ack(stream, kLDS);
+  EXPECT_EQ(node.session().View().entries[0].acknowledged, VersionOf(world, kLDS, "a"));
+  EXPECT_EQ(node.session().View().entries[0].rejected, std::nullopt);
+}
+
+TEST(Rejection, StateOfTheWorldDoesNotLoop) {
+  World world;
+  world.Set(kCDS, "a");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  node.Request(stream, kCDS, {});
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(node.Nack(stream, kCDS, "no"), IsEmpty());
+  EXPECT_EQ(node.rejections.size(), 1U) << "of one response";
+  world.Set(kCDS, "b");
+  EXPECT_THAT(node.Publish(), ElementsAre("CDS a@1 b@1"))
+      << "the state is whole, the rejected one included";
+  EXPECT_THAT(node.Ack(stream, kCDS), IsEmpty());
+  for (const LedgerEntry& entry : node.session().View().entries)
+    EXPECT_EQ(entry.acknowledged, entry.sent);
+}
+
+TEST(Rejection, VersionTellsHowFarAStateOfTheWorldCame) {
+  World world;
+  world.NamedCluster("a");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  node.Request(stream, kCDS, {});
+  const std::string first = node.last.at({&stream, kCDS}).version;
+  world.NamedCluster("b");
+  node.Publish();
+  node.Nack(stream, kCDS, "b: no", first);
+  const std::vector<LedgerEntry> entries = node.session().View().entries;
+  ASSERT_EQ(entries.size(), 2U);
+  EXPECT_EQ(entries[0].acknowledged, entries[0].sent);
+  EXPECT_FALSE(entries[0].cold);
+  EXPECT_EQ(entries[1].acknowledged, std::nullopt);
+  EXPECT_TRUE(entries[1].cold);
+}
+
+// ---- Order: adding ----
+
+TEST(Order, ClustersEndpointsSecretsListenersRoutes) {
+  World world;
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  for (const ResourceType type : {kRDS, kLDS, kSDS, kEDS, kCDS}) {
+    node.Request(stream, type, {});
+    node.Ack(stream, type);
+  }
+  world.Host("h", {}).Set(kSDS, "s").Set(kLDS, "l").Set(kEDS, "a").Cluster("a");
+  EXPECT_THAT(node.Publish(),
+              ElementsAre("CDS a@1", "EDS a@1", "SDS s@1", "LDS l@1", "RDS r@1[h@1]"));
+}
+
+// An Envoy with one cluster and one host, all acknowledged.
+struct Running {
+  explicit Running(Protocol protocol = Protocol::kDelta)
+      : world(), node(Prepare(world)), stream(node.Open(protocol)) {
+    node.names[kEDS] = {"a"};
+    node.names[kRDS] = {"r"};
+    node.Request(stream, kCDS, {});
+    node.Request(stream, kEDS, {.names = {"a"}, .subscribe = {"a"}});
+    node.Settle(stream);
+    node.Request(stream, kLDS, {});
+    node.Request(stream, kRDS, {.names = {"r"}, .subscribe = {"r"}});
+    node.Settle(stream);
+  }
+  static World& Prepare(World& world) {
+    return world.Cluster("a").Set(kEDS, "a").Set(kLDS, "l").Host("h", {"a"});
+  }
+  World world;
+  Node node;
+  Stream& stream;
+};
+
+TEST(Warm, OnlyTheHostOfAColdClusterWaits) {
+  Running x;
+  x.world.Cluster("b").Set(kEDS, "b").Host("i", {"b"}).Host("h", {"a"}, "2").Host("j", {});
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1", "RDS r@1[h@2 j@1]"));
+  EXPECT_EQ(x.node.session().Held(), 1U);
+  EXPECT_THAT(x.node.Ack(x.stream, kRDS), IsEmpty());
+  EXPECT_THAT(x.node.Request(x.stream, kEDS, {.subscribe = {"b"}}), ElementsAre("EDS b@1"));
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("RDS r@1[h@2 i@1 j@1]"))
+      << "without the CDS acknowledgement, which Envoy withholds";
+  EXPECT_EQ(x.node.session().Held(), 0U);
+  EXPECT_EQ(x.node.session().counters().released, 0U);
+}
+
+TEST(Warm, TheHostsPreviousContentStays) {
+  Running x;
+  x.world.Cluster("b").Set(kEDS, "b").Host("h", {"b"}, "2").Host("j", {});
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1", "RDS r@1[h@1 j@1]"));
+  x.node.Ack(x.stream, kRDS);
+  // Changed meanwhile: still waits, for the newest content.
+  x.world.Host("h", {"a", "b"}, "3");
+  EXPECT_THAT(x.node.Publish(), IsEmpty());
+  x.node.Request(x.stream, kEDS, {.subscribe = {"b"}});
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("RDS r@1[h@3 j@1]"));
+}
+
+TEST(Warm, BackToWhatItWasSendsNothing) {
+  Running x;
+  x.world.Cluster("b").Set(kEDS, "b").Host("h", {"b"}, "2");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1"));
+  x.world.Host("h", {"a"}, "1");
+  EXPECT_THAT(x.node.Publish(), IsEmpty());
+  EXPECT_EQ(x.node.session().Held(), 0U);
+  EXPECT_THAT(x.node.Wait(1h), IsEmpty());
+}
+
+TEST(Warm, TimeOutReleasesAndIsCounted) {
+  Running x;
+  x.world.Cluster("b").Set(kEDS, "b").Host("i", {"b"});
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1"));
+  x.node.now += 3s;
+  x.world.Cluster("c").Set(kEDS, "c").Host("j", {"c"}).Host("i", {"b"}, "2");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS c@1"));
+  EXPECT_EQ(x.node.session().NextDeadline(), x.node.now + 2s);
+  EXPECT_THAT(x.node.Wait(1999ms), IsEmpty());
+  EXPECT_THAT(x.node.Wait(1ms), ElementsAre("RDS r@1[h@1 i@2]"))
+      << "its clock isn't set back by a change";
+  EXPECT_EQ(x.node.session().counters().released, 1U);
+  x.node.Ack(x.stream, kRDS);
+  EXPECT_EQ(x.node.session().NextDeadline(), x.node.now + 3s);
+  EXPECT_THAT(x.node.Wait(3s), ElementsAre("RDS r@1[h@1 i@2 j@1]"));
+  EXPECT_EQ(x.node.session().counters().released, 2U);
+  x.node.Ack(x.stream, kRDS);
+  EXPECT_EQ(x.node.session().NextDeadline(), std::nullopt);
+}
+
+TEST(Warm, AnAssignmentAcknowledgedBeforeTheClusterDoesNotCount) {
+  Running x;
+  x.world.Set(kEDS, "a", "2");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("EDS a@2"));  // under way
+  x.world.AssignedCluster("b", "a").Host("i", {"b"});
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1"));
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("EDS a@2"))
+      << "sent again after its new cluster";
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("RDS r@1[h@1 i@1]"));
+}
+
+TEST(Warm, TheAssignmentOfAChangedClusterIsSentAgain) {
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    Running x(protocol);
+    x.world.Cluster("a", "2");
+    EXPECT_THAT(x.node.Publish(), ElementsAre("CDS a@2", "EDS a@1"));
+    EXPECT_TRUE(x.node.session().View().entries[0].cold);
+    EXPECT_THAT(x.node.Ack(x.stream, kEDS), IsEmpty());
+    EXPECT_FALSE(x.node.session().View().entries[0].cold);
+  }
+}
+
+TEST(Warm, AChangedClusterHoldsNobodyWhoUsesIt) {
+  Running x;
+  x.world.Cluster("a", "2").Host("h", {"a"}, "2");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS a@2", "EDS a@1", "RDS r@1[h@2]"));
+}
+
+TEST(Warm, WithoutEndpointsInTheSnapshotTheAssignmentIsEmpty) {
+  Running x;
+  x.world.Cluster("b").Host("i", {"b"});
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1"));
+  EXPECT_THAT(x.node.Request(x.stream, kEDS, {.subscribe = {"b"}}), ElementsAre("EDS b@blank"));
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("RDS r@1[h@1 i@1]"));
+}
+
+TEST(Warm, DnsClustersAreWarmByTheirAcknowledgement) {
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    Running x(protocol);
+    x.world.NamedCluster("b").Host("i", {"b"});
+    EXPECT_EQ(x.node.Publish().size(), 1U);
+    EXPECT_THAT(x.node.Ack(x.stream, kCDS), ElementsAre("RDS r@1[h@1 i@1]"));
+  }
+}
+
+TEST(Warm, HealthCheckedClustersAreWarmByTheirAcknowledgement) {
+  Running x;
+  x.world.AssignedCluster("b", "b", "1", WarmBy::kAcknowledgement).Set(kEDS, "b").Host("i", {"b"});
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1"));
+  EXPECT_THAT(x.node.Request(x.stream, kEDS, {.subscribe = {"b"}}), ElementsAre("EDS b@1"));
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), IsEmpty());
+  EXPECT_THAT(x.node.Ack(x.stream, kCDS), ElementsAre("RDS r@1[h@1 i@1]"));
+}
+
+TEST(Warm, ALaterAcknowledgementSpeaksForTheEarlier) {
+  Running x(Protocol::kStateOfTheWorld);
+  x.world.NamedCluster("b").Host("i", {"b"});
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS a@1 b@1"));
+  x.world.NamedCluster("c");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS a@1 b@1 c@1"));
+  EXPECT_THAT(x.node.Ack(x.stream, kCDS), ElementsAre("RDS r@1[h@1 i@1]"));
+}
+
+TEST(Warm, ListenersAndTheirChainsWaitToo) {
+  Running x;
+  x.world.Cluster("b").Set(kEDS, "b").Host("chain", {"b"}, "1", kLDS, "tcp");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1", "LDS tcp@1"))
+      << "the listener without the chain";
+  x.node.Ack(x.stream, kLDS);
+  x.node.Request(x.stream, kEDS, {.subscribe = {"b"}});
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("LDS tcp@1[chain@1]"));
+}
+
+TEST(Warm, AResourceThatNamesClustersItselfWaitsAsAWhole) {
+  World world;
+  SnapshotEditor editor(nullptr);
+  Resource cluster{.name = "a", .bytes = "a@1"};
+  editor.Set(kCDS, cluster);
+  editor.Set(kLDS, {.name = "tcp", .bytes = "tcp@1", .clusters = {"a"}});
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  node.Request(stream, kCDS, {});
+  node.Ack(stream, kCDS);
+  node.Request(stream, kLDS, {});
+  node.Ack(stream, kLDS);
+  node.session().Offer(editor.Commit());
+  EXPECT_THAT(node.Sent(), ElementsAre("CDS a@1"));
+  EXPECT_THAT(node.Ack(stream, kCDS), ElementsAre("LDS tcp@1"));
+}
+
+TEST(Warm, WithoutAClusterSubscriptionNothingWaits) {
+  World world;
+  world.Cluster("a").Host("h", {"a"});
+  for (const bool aggregated : {true, false}) {
+    Node node(world, aggregated);
+    EXPECT_THAT(node.Request(node.Open(Protocol::kDelta), kRDS, {.subscribe = {"r"}}),
+                ElementsAre("RDS r@1[h@1]"));
+  }
+}
+
+// ---- Order: withdrawing ----
+
+TEST(Withdrawal, AClusterGoesWhenNoAcknowledgedRouteNamesIt) {
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    const bool delta = protocol == Protocol::kDelta;
+    Running x(protocol);
+    x.world.RemoveHost("h").Host("g", {}).Remove(kCDS, "a").Remove(kEDS, "a");
+    EXPECT_THAT(x.node.Publish(), ElementsAre("RDS r@1[g@1]"));
+    EXPECT_TRUE(x.node.session().View().entries[0].retained);
+    EXPECT_THAT(x.node.Ack(x.stream, kRDS),
+                delta ? ElementsAre("CDS -a", "EDS -a") : ElementsAre("CDS", "EDS a@blank"));
+  }
+}
+
+TEST(Withdrawal, ARetainedClusterKeepsItsEndpoints) {
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    const bool delta = protocol == Protocol::kDelta;
+    Running x(protocol);
+    x.world.Remove(kCDS, "a").Remove(kEDS, "a").Cluster("b").Set(kEDS, "b").Host("h", {"b"}, "2");
+    EXPECT_THAT(x.node.Publish(), ElementsAre(delta ? "CDS b@1" : "CDS a@1 b@1"));
+    x.node.names[kEDS] = {"a", "b"};
+    EXPECT_THAT(x.node.Request(x.stream, kEDS,
+                               {.nonce = delta ? "" : x.node.last.at({&x.stream, kEDS}).nonce,
+                                .names = {"a", "b"},
+                                .subscribe = {"b"}}),
+                ElementsAre("EDS b@1"));
+    EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("RDS r@1[h@2]"));
+    EXPECT_THAT(x.node.Ack(x.stream, kRDS),
+                delta ? ElementsAre("CDS -a", "EDS -a") : ElementsAre("CDS b@1", "EDS a@blank"));
+  }
+}
+
+TEST(Withdrawal, AnAssignmentLivesAsLongAsItsCluster) {
+  Running x;
+  x.world.Remove(kEDS, "a");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("EDS a@blank"));
+  x.node.Ack(x.stream, kEDS);
+  x.world.Set(kEDS, "a", "2");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("EDS a@2"));
+}
+
+TEST(Withdrawal, ARejectedRouteKeepsItsOldClusters) {
+  Running x;
+  x.world.Cluster("b").Set(kEDS, "b").Host("h", {"b"}, "2");
+  x.node.Publish();
+  x.node.Request(x.stream, kEDS, {.subscribe = {"b"}});
+  x.node.Ack(x.stream, kEDS);
+  EXPECT_THAT(x.node.Nack(x.stream, kRDS, "no"), IsEmpty());
+  x.world.Remove(kCDS, "a").Remove(kEDS, "a");
+  EXPECT_THAT(x.node.Publish(), IsEmpty()) << "the Envoy runs the route that uses it";
+  x.world.Host("h", {"b"}, "3");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("RDS r@1[h@3]"));
+  EXPECT_THAT(x.node.Ack(x.stream, kRDS), ElementsAre("CDS -a", "EDS -a"));
+}
+
+TEST(Withdrawal, ARejectedRouteMayHaveBeenApplied) {
+  Running x;
+  x.world.Cluster("b").Set(kEDS, "b").Host("h", {"b"}, "2");
+  x.node.Publish();
+  x.node.Request(x.stream, kEDS, {.subscribe = {"b"}});
+  x.node.Ack(x.stream, kEDS);
+  x.node.Nack(x.stream, kRDS, "no");
+  x.world.Host("h", {"a"}, "3").Remove(kCDS, "b").Remove(kEDS, "b");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("RDS r@1[h@3]"));
+  EXPECT_THAT(x.node.Ack(x.stream, kRDS), ElementsAre("CDS -b", "EDS -b"));
+}
+
+TEST(Withdrawal, AClusterThatARouteOfTheSnapshotNamesStays) {
+  Running x;
+  x.world.Remove(kCDS, "a");
+  EXPECT_THAT(x.node.Publish(), IsEmpty());
+  x.world.RemoveHost("h");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("RDS r@1"));
+  EXPECT_THAT(x.node.Ack(x.stream, kRDS), ElementsAre("CDS -a"))
+      << "and its assignment stays in the snapshot";
+}
+
+TEST(Withdrawal, AClusterThatComesBackInTimeIsNotTouched) {
+  Running x;
+  x.world.RemoveHost("h").Host("g", {}).Remove(kCDS, "a");
+  x.node.Publish();
+  x.world.Cluster("a");
+  EXPECT_THAT(x.node.Publish(), IsEmpty());
+  EXPECT_THAT(x.node.Ack(x.stream, kRDS), IsEmpty());
+}
+
+TEST(Withdrawal, RoutesAndSecretsGoAfterTheListeners) {
+  Running x;
+  x.world.Set(kSDS, "s");
+  x.node.Publish();
+  x.node.Request(x.stream, kSDS, {.subscribe = {"s"}});
+  x.node.Ack(x.stream, kSDS);
+  x.world.Remove(kLDS, "l").Remove(kSDS, "s").Remove(kRDS, "r");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("LDS -l"));
+  EXPECT_THAT(x.node.Ack(x.stream, kLDS), ElementsAre("SDS -s", "RDS -r"));
+}
+
+TEST(Withdrawal, UnsubscribingFreesTheClusters) {
+  Running x;
+  x.world.Host("h", {}, "2").Remove(kCDS, "a").Remove(kEDS, "a");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("RDS r@1[h@2]"));
+  EXPECT_THAT(x.node.Request(x.stream, kRDS, {.unsubscribe = {"r"}}),
+              ElementsAre("CDS -a", "EDS -a"));
+}
+
+// ---- Reconnecting ----
+
+TEST(Reconnect, AClusterGoesOnlyAfterTheRoutesAreKnown) {
+  World world;
+  world.Cluster("a").Set(kEDS, "a").Set(kLDS, "l").Host("h", {"a"}, "2");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  EXPECT_THAT(
+      node.Request(stream, kCDS,
+                   {.initial_versions = {{"a", VersionOf(world, kCDS, "a")}, {"old", "1"}}}),
+      ElementsAre("CDS"));
+  EXPECT_THAT(
+      node.Request(stream, kEDS,
+                   {.subscribe = {"a"}, .initial_versions = {{"a", VersionOf(world, kEDS, "a")}}}),
+      IsEmpty());
+  EXPECT_THAT(
+      node.Request(stream, kLDS, {.initial_versions = {{"l", VersionOf(world, kLDS, "l")}}}),
+      ElementsAre("LDS"));
+  EXPECT_THAT(node.Request(stream, kRDS, {.subscribe = {"r"}, .initial_versions = {{"r", "1"}}}),
+              ElementsAre("RDS r@1[h@2]"));
+  EXPECT_THAT(node.Ack(stream, kRDS), ElementsAre("CDS -old"));
+}
+
+TEST(Reconnect, AClusterOfAnEnvoyWithoutRoutesGoesAfterTheTimeOut) {
+  World world;
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  EXPECT_THAT(node.Request(stream, kCDS, {.initial_versions = {{"old", "1"}}}), ElementsAre("CDS"));
+  EXPECT_THAT(node.Wait(4999ms), IsEmpty());
+  EXPECT_THAT(node.Wait(1ms), ElementsAre("CDS -old"));
+}
+
+TEST(Reconnect, AnAssignmentStaysUntilTheClustersAreNamed) {
+  World world;
+  world.Set(kEDS, "a", "2");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  EXPECT_THAT(
+      node.Request(stream, kEDS,
+                   {.subscribe = {"a", "old"}, .initial_versions = {{"a", "1"}, {"old", "1"}}}),
+      ElementsAre("EDS a@2"));
+  node.Ack(stream, kEDS);
+  EXPECT_THAT(node.Request(stream, kCDS, {.subscribe = {"*"}}), ElementsAre("CDS", "EDS -old"));
+}
+
+TEST(Reconnect, EndpointsAreSentAgainToAnEnvoyThatWarms) {
+  World world;
+  world.Cluster("a").Set(kEDS, "a").Cluster("b");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  const auto resume = [&](Stream& again) {
+    return node.Request(
+        again, kEDS,
+        {.subscribe = {"a"}, .initial_versions = {{"a", VersionOf(world, kEDS, "a")}}});
+  };
+  EXPECT_THAT(resume(stream), IsEmpty());
+  EXPECT_THAT(node.Wait(999ms), IsEmpty());
+  EXPECT_THAT(node.Wait(1ms), ElementsAre("EDS a@1"))
+      << "no word on clusters: it may wait for these";
+  node.Ack(stream, kEDS);
+  EXPECT_THAT(node.Wait(10s), IsEmpty());
+
+  Node other(world);
+  Stream& idle = other.Open(Protocol::kDelta);
+  const std::vector<std::pair<std::string, std::string>> has = {{"a", VersionOf(world, kCDS, "a")},
+                                                                {"b", VersionOf(world, kCDS, "b")}};
+  EXPECT_THAT(other.Request(idle, kCDS, {.initial_versions = has}), ElementsAre("CDS"));
+  EXPECT_THAT(
+      other.Request(idle, kEDS,
+                    {.subscribe = {"a"}, .initial_versions = {{"a", VersionOf(world, kEDS, "a")}}}),
+      IsEmpty());
+  EXPECT_THAT(other.Ack(idle, kCDS), IsEmpty());
+  EXPECT_THAT(other.Wait(10s), IsEmpty());
+}
+
+TEST(Reconnect, TheAssignmentOfAClusterThatChangedMeanwhileIsSentAgain) {
+  World world;
+  world.Cluster("a", "2").Set(kEDS, "a");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  EXPECT_THAT(node.Request(stream, kCDS, {.initial_versions = {{"a", "1"}}}),
+              ElementsAre("CDS a@2"));
+  EXPECT_THAT(
+      node.Request(stream, kEDS,
+                   {.subscribe = {"a"}, .initial_versions = {{"a", VersionOf(world, kEDS, "a")}}}),
+      ElementsAre("EDS a@1"));
+}
+
+TEST(Reconnect, UnknownRoutesAreReplacedAsAWhole) {
+  World world;
+  world.NamedCluster("a").NamedCluster("b").Host("h", {"a"}).Host("i", {"b"});
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  EXPECT_THAT(
+      node.Request(stream, kCDS, {.initial_versions = {{"a", VersionOf(world, kCDS, "a")}}}),
+      ElementsAre("CDS b@1"));
+  EXPECT_THAT(node.Request(stream, kRDS,
+                           {.subscribe = {"r"}, .initial_versions = {{"r", "before our start"}}}),
+              IsEmpty())
+      << "leaving out i could take it from those who use it";
+  EXPECT_THAT(node.Ack(stream, kCDS), ElementsAre("RDS r@1[h@1 i@1]"));
+}
+
+TEST(Reconnect, UnknownRoutesWaitNoLongerThanTheTimeOut) {
+  World world;
+  world.NamedCluster("b").Host("i", {"b"});
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  node.Request(stream, kCDS, {});
+  node.Request(stream, kRDS, {.subscribe = {"r"}, .initial_versions = {{"r", "before our start"}}});
+  EXPECT_THAT(node.Wait(5s), ElementsAre("RDS r@1[i@1]"));
+  EXPECT_EQ(node.session().counters().released, 1U);
+}
+
+TEST(Reconnect, AFreshEnvoyIsAnsweredAtOnce) {
+  World world;
+  world.NamedCluster("b").Host("h", {}).Host("i", {"b"});
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    Node node(world);
+    Stream& stream = node.Open(protocol);
+    node.Request(stream, kCDS, {});
+    EXPECT_THAT(node.Request(stream, kRDS, {.names = {"r"}, .subscribe = {"r"}}),
+                ElementsAre("RDS r@1[h@1]"));
+  }
+}
+
+TEST(Reconnect, StateOfTheWorldIsRecognisedByItsVersion) {
+  World world;
+  world.Cluster("a").Set(kEDS, "a").Host("h", {"a"});
+  std::map<ResourceType, std::string> versions;
+  {
+    Node node(world);
+    Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+    node.Request(stream, kCDS, {});
+    node.Request(stream, kEDS, {.names = {"a"}});
+    node.names[kEDS] = {"a"};
+    node.Ack(stream, kEDS);
+    node.Request(stream, kRDS, {.names = {"r"}});
+    for (const ResourceType type : {kCDS, kEDS, kRDS})
+      versions[type] = node.last.at({&stream, type}).version;
+  }
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  EXPECT_THAT(node.Request(stream, kCDS, {.version = versions[kCDS]}), ElementsAre("CDS a@1"));
+  EXPECT_FALSE(node.session().View().entries[0].cold);
+  EXPECT_THAT(node.Request(stream, kRDS, {.version = versions[kRDS], .names = {"r"}}),
+              ElementsAre("RDS r@1[h@1]"));
+}
+
+TEST(Reconnect, AnUnknownStateOfTheWorldIsNotReplacedByHalfOfIt) {
+  World world;
+  world.NamedCluster("a").Host("chain", {"a"}, "1", kLDS, "tcp").Host("h", {"a"});
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  EXPECT_THAT(node.Request(stream, kCDS, {.version = "old"}), ElementsAre("CDS a@1"));
+  EXPECT_THAT(node.Request(stream, kLDS, {.version = "old"}), IsEmpty());
+  EXPECT_THAT(node.Request(stream, kRDS, {.version = "old", .names = {"r"}}), ElementsAre("RDS"))
+      << "says nothing about r";
+  node.names[kRDS] = {"r"};
+  EXPECT_THAT(node.Ack(stream, kRDS), IsEmpty());
+  EXPECT_THAT(node.Ack(stream, kCDS), ElementsAre("LDS tcp@1[chain@1]", "RDS r@1[h@1]"));
+}
+
+// ---- State of the world ----
+
+TEST(StateOfTheWorld, FirstRequestIsAnsweredEvenWhenEmpty) {
+  for (const TypeInfo& info : kTypes) {
+    World world;
+    Node node(world);
+    Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+    EXPECT_THAT(node.Request(stream, info.type, {}), ElementsAre(std::string(info.name)));
+    EXPECT_THAT(node.Ack(stream, info.type), IsEmpty());
+    EXPECT_THAT(node.Publish(), IsEmpty());
+  }
+}
+
+TEST(StateOfTheWorld, UnknownNames) {
+  struct Case {
+    ResourceType type;
+    const char* want;
+  };
+  World world;
+  for (const Case& c : {Case{kCDS, "CDS"}, Case{kEDS, "EDS x@blank"}, Case{kLDS, "LDS"},
+                        Case{kRDS, "RDS x@blank"}, Case{kSDS, "SDS"}}) {
+    Node node(world);
+    Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+    EXPECT_THAT(node.Request(stream, c.type, {.names = {"x"}}), ElementsAre(c.want));
+  }
+}
+
+TEST(StateOfTheWorld, WholeTypesAreWholeOthersSendWhatChanged) {
+  World world;
+  world.Set(kCDS, "a").Set(kCDS, "b").Set(kEDS, "a").Set(kEDS, "b").Set(kEDS, "c");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  node.names[kEDS] = {"a", "b"};
+  EXPECT_THAT(node.Request(stream, kCDS, {}), ElementsAre("CDS a@1 b@1"));
+  node.Ack(stream, kCDS);
+  EXPECT_THAT(node.Request(stream, kEDS, {.names = {"b", "a"}}), ElementsAre("EDS a@1 b@1"));
+  node.Ack(stream, kEDS);
+  world.Set(kCDS, "a", "2").Set(kEDS, "a", "2").Set(kEDS, "c", "2");
+  EXPECT_THAT(node.Publish(), ElementsAre("CDS a@2 b@1", "EDS a@2"));
+  node.Ack(stream, kEDS);
+  world.Remove(kCDS, "a");
+  EXPECT_THAT(node.Publish(), IsEmpty()) << "there may be routes to come";
+  EXPECT_THAT(node.Wait(5s), ElementsAre("CDS b@1"));
+}
+
+TEST(StateOfTheWorld, VersionIsThatOfTheSubset) {
+  World world;
+  world.Set(kEDS, "a").Set(kEDS, "b").Set(kEDS, "c");
+  const auto version = [&](std::vector<std::string> names) {
+    Node node(world);
+    Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+    node.Request(stream, kEDS, {.names = std::move(names)});
+    return node.last.at({&stream, kEDS}).version;
+  };
+  EXPECT_EQ(version({"a", "b"}), version({"b", "a", "a"}));
+  EXPECT_NE(version({"a", "b"}), version({"a"}));
+  const std::string before = version({"a", "b"});
+  world.Set(kEDS, "c", "2");
+  EXPECT_EQ(version({"a", "b"}), before);
+  world.Set(kEDS, "b", "2");
+  EXPECT_NE(version({"a", "b"}), before);
+
+  // And is the same whether it was reached by steps or at once.
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  node.names[kEDS] = {"a", "b"};
+  node.Request(stream, kEDS, {.names = {"a", "b"}});
+  node.Ack(stream, kEDS);
+  world.Set(kEDS, "a", "3");
+  node.Publish();
+  EXPECT_EQ(node.last.at({&stream, kEDS}).version, version({"a", "b"}));
+}
+
+TEST(StateOfTheWorld, ChangedNamesAreAnswered) {
+  World world;
+  world.Set(kEDS, "a").Set(kEDS, "b");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  node.Request(stream, kEDS, {.names = {"a"}});
+  node.names[kEDS] = {"a", "b"};
+  EXPECT_THAT(node.Ack(stream, kEDS), ElementsAre("EDS b@1"));
+  node.names[kEDS] = {"b"};
+  EXPECT_THAT(node.Ack(stream, kEDS), IsEmpty()) << "nothing new is wanted";
+  world.Set(kEDS, "a", "2");
+  EXPECT_THAT(node.Publish(), IsEmpty());
+  node.names[kEDS] = {"a", "b", "x"};
+  EXPECT_THAT(node.Ack(stream, kEDS), ElementsAre("EDS a@2 x@blank"));
+  node.names[kEDS] = {};
+  EXPECT_THAT(node.Ack(stream, kEDS), IsEmpty()) << "after names, none is none";
+  world.Set(kEDS, "b", "2");
+  EXPECT_THAT(node.Publish(), IsEmpty());
+}
+
+TEST(StateOfTheWorld, NamesThatDoNotExistAreAnsweredToo) {
+  World world;
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  node.Request(stream, kSDS, {.names = {"a"}});
+  node.names[kSDS] = {"a", "b"};
+  EXPECT_THAT(node.Ack(stream, kSDS), ElementsAre("SDS"));
+}
+
+TEST(StateOfTheWorld, FromWildcardToNamesAndBack) {
+  World world;
+  world.Set(kLDS, "a").Set(kLDS, "b");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  EXPECT_THAT(node.Request(stream, kLDS, {}), ElementsAre("LDS a@1 b@1"));
+  node.names[kLDS] = {"a"};
+  EXPECT_THAT(node.Ack(stream, kLDS), ElementsAre("LDS a@1"));
+  node.names[kLDS] = {"*"};
+  EXPECT_THAT(node.Ack(stream, kLDS), ElementsAre("LDS a@1 b@1"));
+}
+
+TEST(StateOfTheWorld, StaleNoncesAreIgnored) {
+  World world;
+  world.Set(kEDS, "a").Set(kEDS, "b");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  node.names[kEDS] = {"a"};
+  node.Request(stream, kEDS, {.names = {"a"}});
+  const std::string first = node.last.at({&stream, kEDS}).nonce;
+  node.Ack(stream, kEDS);
+  world.Set(kEDS, "a", "2");
+  EXPECT_THAT(node.Publish(), ElementsAre("EDS a@2"));
+  EXPECT_THAT(node.Request(stream, kEDS, {.nonce = first, .names = {"a", "b"}}), IsEmpty());
+  EXPECT_THAT(node.Request(stream, kEDS, {.nonce = "77", .names = {"a", "b"}}), IsEmpty());
+  EXPECT_THAT(node.Request(stream, kEDS, {.names = {"a", "b"}}), IsEmpty());
+  node.names[kEDS] = {"a", "b"};
+  EXPECT_THAT(node.Ack(stream, kEDS), ElementsAre("EDS b@1"));
+}
+
+TEST(StateOfTheWorld, AClientWithoutNoncesMeansTheLastResponse) {
+  World world;
+  world.Set(kEDS, "a");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  EXPECT_THAT(node.Request(stream, kEDS, {.names = {"a"}}), ElementsAre("EDS a@1"));
+  EXPECT_THAT(node.Request(stream, kEDS, {.names = {"a"}}), IsEmpty());
+  world.Set(kEDS, "a", "2");
+  EXPECT_THAT(node.Publish(), ElementsAre("EDS a@2"));
+  world.Set(kEDS, "a", "3");
+  EXPECT_THAT(node.Publish(), IsEmpty());
+  EXPECT_THAT(node.Request(stream, kEDS, {.names = {"a"}}), ElementsAre("EDS a@3"));
+}
+
+TEST(StateOfTheWorld, SecretsAreLeftOutWithoutAWord) {
+  World world;
+  world.Set(kSDS, "a");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  node.names[kSDS] = {"a"};
+  node.Request(stream, kSDS, {.names = {"a"}});
+  node.Ack(stream, kSDS);
+  world.Remove(kSDS, "a");
+  EXPECT_THAT(node.Publish(), IsEmpty());
+  world.Set(kSDS, "a");
+  EXPECT_THAT(node.Publish(), ElementsAre("SDS a@1"));
+}
+
+// ---- Streams per type ----
+
+struct PerType {
+  explicit PerType(Protocol with = Protocol::kStateOfTheWorld)
+      : protocol(with), node(world, false) {}
+  Stream& Open(ResourceType type, std::vector<std::string> names, const std::string& version = "") {
+    Stream& stream = node.Open(protocol);
+    sent = node.Request(stream, type, {.version = version, .names = names, .subscribe = names});
+    return stream;
+  }
+  std::vector<std::string> Ack(Stream& stream, ResourceType type, std::vector<std::string> names) {
+    node.names[type] = std::move(names);
+    return node.Ack(stream, type);
+  }
+  Protocol protocol;
+  World world;
+  Node node;
+  std::vector<std::string> sent;
+};
+
+TEST(PerType, RoutesWaitForClustersOfAnotherStream) {
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    PerType x(protocol);
+    x.node.session().Offer(
+        x.world.Cluster("a").Set(kEDS, "a").Set(kLDS, "l").Host("h", {"a"}).Commit());
+    Stream& clusters = x.Open(kCDS, {});
+    Stream& endpoints = x.Open(kEDS, {"a"});
+    EXPECT_THAT(x.sent, ElementsAre("EDS a@1"));
+    x.Ack(endpoints, kEDS, {"a"});
+    Stream& routes = x.Open(kRDS, {"r"});
+    EXPECT_THAT(x.sent, ElementsAre("RDS r@1")) << "not yet acknowledged: CDS may be behind EDS";
+    x.Ack(routes, kRDS, {"r"});
+    EXPECT_THAT(x.Ack(clusters, kCDS, {}), ElementsAre("RDS r@1[h@1]"));
+    x.Ack(routes, kRDS, {"r"});
+
+    x.world.Cluster("b").Set(kEDS, "b").Host("i", {"b"});
+    EXPECT_EQ(x.node.Publish().size(), 1U);
+    EXPECT_THAT(x.Ack(clusters, kCDS, {}), IsEmpty());
+    Stream& other = x.Open(kEDS, {"b"});
+    EXPECT_THAT(x.Ack(other, kEDS, {"b"}), ElementsAre("RDS r@1[h@1 i@1]"));
+  }
+}
+
+TEST(PerType, AnotherClustersStreamSaysNothingAboutANewOne) {
+  PerType x;
+  x.node.session().Offer(
+      x.world.Cluster("a").Set(kEDS, "a").Set(kLDS, "l").Host("h", {"a"}).Commit());
+  Stream& clusters = x.Open(kCDS, {});
+  Stream& endpoints = x.Open(kEDS, {"a"});
+  x.Ack(endpoints, kEDS, {"a"});
+  x.Ack(clusters, kCDS, {});
+  Stream& routes = x.Open(kRDS, {"r"});
+  x.Ack(routes, kRDS, {"r"});
+  x.world.AssignedCluster("b", "a").Host("i", {"b"}).Set(kEDS, "a", "2");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS a@1 b@1", "EDS a@2"));
+  x.Ack(clusters, kCDS, {});
+  EXPECT_THAT(x.Ack(endpoints, kEDS, {"a"}), IsEmpty());
+  Stream& own = x.Open(kEDS, {"a"});
+  EXPECT_THAT(x.Ack(own, kEDS, {"a"}), ElementsAre("RDS r@1[h@1 i@1]"));
+}
+
+TEST(PerType, DnsAndHealthChecksHaveTheirOwnTime) {
+  PerType x;
+  x.node.session().Offer(x.world.NamedCluster("a").Set(kLDS, "l").Host("h", {"a"}).Commit());
+  Stream& clusters = x.Open(kCDS, {});
+  Stream& routes = x.Open(kRDS, {"r"});
+  x.Ack(routes, kRDS, {"r"});
+  x.node.now += 1s;
+  EXPECT_THAT(x.Ack(clusters, kCDS, {}), IsEmpty());
+  EXPECT_EQ(x.node.session().NextDeadline(), x.node.now + 2s);
+  EXPECT_THAT(x.node.Wait(1999ms), IsEmpty());
+  EXPECT_THAT(x.node.Wait(1ms), ElementsAre("RDS r@1[h@1]"));
+  EXPECT_EQ(x.node.session().counters().released, 0U);
+}
+
+TEST(PerType, AClusterWaitsForRoutesOfAnotherStream) {
+  PerType x;
+  x.node.session().Offer(x.world.NamedCluster("a").Set(kLDS, "l").Host("h", {"a"}).Commit());
+  Stream& clusters = x.Open(kCDS, {});
+  x.Ack(clusters, kCDS, {});
+  x.node.Wait(2s);
+  Stream& listeners = x.Open(kLDS, {});
+  x.Ack(listeners, kLDS, {});
+  Stream& routes = x.Open(kRDS, {"r"});
+  EXPECT_THAT(x.sent, ElementsAre("RDS r@1[h@1]"));
+  x.Ack(routes, kRDS, {"r"});
+  x.world.RemoveHost("h").Remove(kCDS, "a");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("RDS r@1"));
+  EXPECT_THAT(x.Ack(routes, kRDS, {"r"}), ElementsAre("CDS"));
+}
+
+TEST(PerType, ARouteStreamThatBreaksStillUsesItsClusters) {
+  PerType x;
+  x.node.session().Offer(x.world.NamedCluster("a").Set(kLDS, "l").Host("h", {"a"}).Commit());
+  Stream& clusters = x.Open(kCDS, {});
+  x.Ack(clusters, kCDS, {});
+  x.node.Wait(2s);
+  Stream& listeners = x.Open(kLDS, {});
+  x.Ack(listeners, kLDS, {});
+  Stream& routes = x.Open(kRDS, {"r"});
+  x.Ack(routes, kRDS, {"r"});
+  const std::string version = x.node.last.at({&routes, kRDS}).version;
+  x.node.Wait(10s);
+  x.node.Close(routes);
+  x.world.RemoveHost("h").Host("g", {}).Remove(kCDS, "a");
+  EXPECT_THAT(x.node.Publish(), IsEmpty());
+  EXPECT_THAT(x.node.Wait(6s), IsEmpty());
+  Stream& again = x.Open(kRDS, {"r"}, version);
+  EXPECT_THAT(x.sent, ElementsAre("RDS r@1[g@1]"));
+  EXPECT_THAT(x.Ack(again, kRDS, {"r"}), ElementsAre("CDS"));
+}
+
+TEST(PerType, ARouteStreamThatStaysAwayIsForgotten) {
+  PerType x;
+  x.node.session().Offer(x.world.NamedCluster("a").Host("h", {"a"}).Commit());
+  Stream& clusters = x.Open(kCDS, {});
+  x.Ack(clusters, kCDS, {});
+  x.node.Wait(2s);
+  Stream& routes = x.Open(kRDS, {"r"});
+  x.Ack(routes, kRDS, {"r"});
+  x.node.Wait(10s);
+  x.node.Close(routes);
+  x.world.Remove(kRDS, "r").Remove(kCDS, "a");
+  EXPECT_THAT(x.node.Publish(), IsEmpty());
+  EXPECT_THAT(x.node.Wait(59s), IsEmpty());
+  EXPECT_THAT(x.node.Wait(1s), ElementsAre("CDS"));
+}
+
+TEST(PerType, AReconnectingRouteStreamAwaitsTheClusters) {
+  PerType x;
+  x.node.session().Offer(x.world.NamedCluster("a").Host("h", {"a"}).Commit());
+  Stream& routes = x.Open(kRDS, {"r"}, "before our start");
+  EXPECT_THAT(x.sent, ElementsAre("RDS")) << "nothing about r";
+  EXPECT_THAT(x.Ack(routes, kRDS, {"r"}), IsEmpty());
+  Stream& clusters = x.Open(kCDS, {}, "before our start");
+  EXPECT_THAT(x.Ack(clusters, kCDS, {}), IsEmpty());
+  EXPECT_THAT(x.node.Wait(2s), ElementsAre("RDS r@1[h@1]"));
+}
+
+TEST(PerType, OneStreamServesTypesByTheirUrl) {
+  PerType x;
+  x.node.session().Offer(x.world.Set(kSDS, "s").Host("h", {}).Commit());
+  Stream& routes = x.Open(kRDS, {"r"});
+  EXPECT_THAT(x.node.Request(routes, kSDS, {.names = {"s"}}), ElementsAre("SDS s@1"));
+}
+
+TEST(PerType, ManyStreamsOfOneType) {
+  PerType x;
+  for (int i = 0; i < 100; ++i) x.world.Set(kEDS, std::to_string(i));
+  x.node.session().Offer(x.world.Commit());
+  for (int i = 0; i < 100; ++i) {
+    Stream& stream = x.Open(kEDS, {std::to_string(i)});
+    EXPECT_THAT(x.sent, ElementsAre("EDS " + std::to_string(i) + "@1"));
+    x.Ack(stream, kEDS, {std::to_string(i)});
+  }
+  x.world.Set(kEDS, "42", "2");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("EDS 42@2"));
+}
+
+// ---- The ledger ----
+
+TEST(Ledger, TellsSentAcknowledgedHeldAndCold) {
+  Running x;
+  x.world.Cluster("b").Set(kEDS, "b").Host("i", {"b"});
+  x.node.Publish();
+  const SessionView view = x.node.session().View();
+  EXPECT_EQ(view.node_id, "node");
+  EXPECT_EQ(view.peer, "peer");
+  EXPECT_TRUE(view.aggregated);
+  EXPECT_EQ(view.streams, 1U);
+  std::map<std::pair<ResourceType, std::string>, LedgerEntry> entries;
+  for (const LedgerEntry& entry : view.entries) entries[{entry.type, entry.name}] = entry;
+  ASSERT_EQ(entries.size(), 5U);
+  EXPECT_FALSE((entries[{kCDS, "a"}].cold));
+  EXPECT_TRUE((entries[{kCDS, "b"}].cold));
+  EXPECT_EQ((entries[{kCDS, "b"}].sent), VersionOf(x.world, kCDS, "b"));
+  EXPECT_EQ((entries[{kCDS, "b"}].acknowledged), std::nullopt);
+  EXPECT_THAT((entries[{kRDS, "r"}].held_parts), ElementsAre("i"));
+  EXPECT_EQ((entries[{kRDS, "r"}].acknowledged), (entries[{kRDS, "r"}].sent));
+}
+
+}  // namespace
+}  // namespace contour::xds
