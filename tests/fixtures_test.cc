@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fixtures: tests/fixtures/<feature>/<case>/ holds
 //   in.yaml       the objects, as in a manifest folder
-//   options.yaml  of the graph, where they aren't the defaults (see ReadOptions)
-//   xds.yaml      the resources that must come out
+//   options.yaml  of the graph and the listeners, where they aren't the defaults (see ReadOptions)
+//   xds.yaml      the resources that must come out, less what is in tests/fixtures/common.yaml
 //   status.yaml   the statuses, and the problems of objects that have no status
+//
+// and, where a case is a history, in2.yaml, in3.yaml, …: objects that come or take the place of
+// earlier ones; a line "# gone: Secret default/tls" takes one away. xds2.yaml, … then hold the
+// resources that this step changes (what is sent to an Envoy), and status2.yaml, … the changed
+// statuses and the new problems; "{}": none.
 //
 // CONTOUR_UPDATE_FIXTURES=1 rewrites the expectations; whoever does that reads the difference.
 //
@@ -109,6 +114,18 @@ core::Pipeline::Options ReadOptions(const fs::path& path) {
                                           : version == "1.1" ? graph::TLSVersion::k1_1
                                                              : graph::TLSVersion::k1_2;
       options.listeners.minimum_tls_version = options.graph.minimum_tls_version;
+    } else if (key == "httpAddress") {
+      options.listeners.http_address = entry.second.as<std::string>();
+    } else if (key == "httpPort") {
+      options.listeners.http_port = entry.second.as<std::uint16_t>();
+    } else if (key == "httpAccessLog") {
+      options.listeners.http_access_log = entry.second.as<std::string>();
+    } else if (key == "httpsAddress") {
+      options.listeners.https_address = entry.second.as<std::string>();
+    } else if (key == "httpsPort") {
+      options.listeners.https_port = entry.second.as<std::uint16_t>();
+    } else if (key == "httpsAccessLog") {
+      options.listeners.https_access_log = entry.second.as<std::string>();
     } else if (key == "useProxyProtocol") {
       options.listeners.use_proxy_protocol = entry.second.as<bool>();
     } else {
@@ -119,36 +136,60 @@ core::Pipeline::Options ReadOptions(const fs::path& path) {
 }
 
 std::string StatusText(const core::Pipeline::Output& output) {
-  YAML::Emitter text;
-  text << YAML::BeginMap;
-  if (!output.statuses.empty()) {
-    text << YAML::Key << "statuses" << YAML::Value << YAML::BeginMap;
-    for (const auto& [ref, status] : output.statuses) {
-      text << YAML::Key << ref.String() << YAML::Value << YAML::BeginMap;
-      text << YAML::Key << "currentStatus" << YAML::Value << status->current_status;
-      text << YAML::Key << "description" << YAML::Value << status->description;
-      text << YAML::Key << "vhost" << YAML::Value << status->vhost << YAML::EndMap;
+  YAML::Node all(YAML::NodeType::Map);
+  for (const auto& [ref, status] : output.statuses) {
+    YAML::Node shown = all["statuses"][ref.String()];
+    if (status) {
+      shown["currentStatus"] = status->current_status;
+      shown["description"] = status->description;
+      shown["vhost"] = status->vhost;
+    } else {
+      shown = "gone";
     }
-    text << YAML::EndMap;
   }
-  if (!output.problems.empty()) {
-    text << YAML::Key << "problems" << YAML::Value << YAML::BeginSeq;
-    for (const graph::Problem& problem : output.problems)
-      text << problem.object.String() + ": " + problem.text;
-    text << YAML::EndSeq;
+  for (const graph::Problem& problem : output.problems) {
+    all["problems"].push_back(problem.object.String() + ": " + problem.text);
   }
-  text << YAML::EndMap;
-  return std::string(text.c_str()) + "\n";
+  YAML::Emitter text;
+  text << all;
+  return testing::Compact(text.c_str());
 }
 
+// The objects of a step, and those that it takes away.
+absl::StatusOr<std::vector<api::Change>> ReadChanges(const std::string& text) {
+  CONTOUR_ASSIGN_OR_RETURN(const auto objects, file::ParseManifest(text, file::Format::kYaml));
+  std::vector<api::Change> changes;
+  for (const api::ObjectPtr& object : objects) changes.push_back({object->Ref(), object});
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    static const std::regex kGone(R"(# gone: (\w+) ([^/ ]+)/([^/ ]+))");
+    std::smatch match;
+    if (!std::regex_match(line, match, kGone)) continue;
+    api::Change gone;
+    for (int kind = 0; kind < api::kKindCount; ++kind) {
+      if (match[1].str() == api::KindName(static_cast<api::Kind>(kind))) {
+        gone.ref = {static_cast<api::Kind>(kind), match[2], match[3]};
+      }
+    }
+    if (gone.ref.name.empty()) return InvalidArgument("{}: no such kind", line);
+    changes.push_back(std::move(gone));
+  }
+  return changes;
+}
+
+// A file that says nothing isn't there.
 void ExpectFile(const fs::path& path, const std::string& got) {
   const char* update = std::getenv("CONTOUR_UPDATE_FIXTURES");
   if (update != nullptr && *update == '1') {
-    std::ofstream(path) << got;
+    if (got == "{}\n") {
+      fs::remove(path);
+    } else {
+      std::ofstream(path) << got;
+    }
     return;
   }
-  ASSERT_TRUE(fs::exists(path)) << path << " is missing: CONTOUR_UPDATE_FIXTURES=1 writes it";
-  EXPECT_EQ(ReadFile(path), got) << path;
+  const std::string wanted = fs::exists(path) ? ReadFile(path) : "{}\n";
+  EXPECT_EQ(wanted, got) << path << " (CONTOUR_UPDATE_FIXTURES=1 rewrites it)";
 }
 
 class FixtureTest : public ::testing::Test {
@@ -156,25 +197,35 @@ class FixtureTest : public ::testing::Test {
   explicit FixtureTest(fs::path directory) : directory_(std::move(directory)) {}
 
   void TestBody() override {
-    Placeholders placeholders;
-    const std::string text = placeholders.Expand(ReadFile(directory_ / "in.yaml"));
-    const auto objects = file::ParseManifest(text, file::Format::kYaml);
-    ASSERT_TRUE(objects.ok()) << objects.status();
-    std::vector<api::Change> changes;
-    for (const api::ObjectPtr& object : *objects) changes.push_back({object->Ref(), object});
-
+    const testing::SnapshotPrinter printer(ReadFile(fs::path(CONTOUR_FIXTURES) / "common.yaml"));
     const core::Pipeline::Options options = ReadOptions(directory_ / "options.yaml");
+    Placeholders placeholders;
     core::Pipeline pipeline(options);
-    const core::Pipeline::Output output = pipeline.Apply(changes);
-    ExpectFile(directory_ / "xds.yaml", placeholders.Hide(testing::SnapshotText(*output.snapshot)));
-    ExpectFile(directory_ / "status.yaml", StatusText(output));
+    xds::SnapshotPtr before;
+    std::map<api::ObjectRef, api::ObjectPtr> objects;
+    for (int step = 1;; ++step) {
+      const std::string number = step == 1 ? "" : std::to_string(step);
+      const fs::path in = directory_ / ("in" + number + ".yaml");
+      if (step > 1 && !fs::exists(in)) break;
+      const auto changes = ReadChanges(placeholders.Expand(ReadFile(in)));
+      ASSERT_TRUE(changes.ok()) << in << ": " << changes.status();
+      for (const api::Change& change : *changes) objects[change.ref] = change.object;
 
-    // The order of arrival must not show.
-    core::Pipeline backwards(options);
-    for (auto change = changes.rbegin(); change != changes.rend(); ++change)
-      backwards.Apply({*change});
-    EXPECT_EQ(backwards.Apply({}).snapshot->Version().Hex(), output.snapshot->Version().Hex());
-    EXPECT_EQ(backwards.engine().Statuses(), pipeline.engine().Statuses());
+      const core::Pipeline::Output output = pipeline.Apply(*changes);
+      ExpectFile(directory_ / ("xds" + number + ".yaml"),
+                 placeholders.Hide(printer.Text(*output.snapshot, before.get())));
+      ExpectFile(directory_ / ("status" + number + ".yaml"), StatusText(output));
+      before = output.snapshot;
+    }
+
+    // Neither the history nor the order of arrival shows.
+    core::Pipeline fresh(options);
+    for (auto object = objects.rbegin(); object != objects.rend(); ++object) {
+      if (object->second != nullptr) fresh.Apply({{object->first, object->second}});
+    }
+    EXPECT_EQ(fresh.Apply({}).snapshot->Version(), before->Version());
+    EXPECT_EQ(fresh.engine().Statuses(), pipeline.engine().Statuses());
+    EXPECT_TRUE(fresh.engine().Problems() == pipeline.engine().Problems());
   }
 
  private:

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/status.h"
+#include "base/strings.h"
 #include "graph/annotations.h"
 
 namespace contour::graph {
@@ -91,7 +92,7 @@ absl::StatusOr<Cluster> LookupService(Reader& reader, const Options& options, co
       if (!ExternalNamePermitted(cluster.external_name, options.own_namespace)) {
         return FailedPrecondition(
             "Service {}/{}: externalName {} leads back to this host or to our own Services", ns,
-            name, cluster.external_name);
+            name, Quote(cluster.external_name));
       }
     }
     return cluster;

@@ -9,9 +9,14 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
 
 namespace contour::testing {
 namespace {
+
+constexpr std::size_t kWidth = 100;
 
 std::string ToJson(const xds::TypeInfo& type, const std::string& bytes) {
   const std::string_view name = type.url.substr(type.url.find('/') + 1);
@@ -28,31 +33,205 @@ std::string ToJson(const xds::TypeInfo& type, const std::string& bytes) {
   return status.ok() ? json : "\"" + status.ToString() + "\"";
 }
 
-// JSON loads in flow style; a difference is read line by line.
-YAML::Node Block(YAML::Node node) {
-  if (node.IsMap() || node.IsSequence()) node.SetStyle(YAML::EmitterStyle::Block);
-  for (auto child : node) Block(node.IsMap() ? child.second : child);
+// ---- What is left out ----
+
+bool Equal(const YAML::Node& a, const YAML::Node& b) {
+  if (a.Type() != b.Type()) return false;
+  if (a.IsScalar()) return a.Scalar() == b.Scalar();
+  if (a.size() != b.size()) return false;
+  if (a.IsSequence()) {
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      if (!Equal(a[i], b[i])) return false;
+    }
+    return true;
+  }
+  if (a.IsMap()) {
+    for (const auto& entry : a) {
+      const YAML::Node other = b[entry.first.Scalar()];
+      if (!other.IsDefined() || !Equal(entry.second, other)) return false;
+    }
+  }
+  return true;
+}
+
+// "(if KEY)" and "(if KEY=VALUE)" are conditions on the resource; nullopt: an ordinary key.
+std::optional<bool> Condition(const std::string& key, const YAML::Node& node) {
+  if (!key.starts_with("(if ") || !key.ends_with(')')) return std::nullopt;
+  const std::string condition = key.substr(4, key.size() - 5);
+  const std::size_t equals = condition.find('=');
+  const YAML::Node found = node[condition.substr(0, equals)];
+  if (equals == std::string::npos) return found.IsDefined();
+  return found.IsDefined() && found.IsScalar() && found.Scalar() == condition.substr(equals + 1);
+}
+
+bool IsForEach(const YAML::Node& common) {
+  return common.IsSequence() && common.size() == 1 && common[0].IsMap();
+}
+
+YAML::Node Subtract(const YAML::Node& node, const YAML::Node& common);
+
+YAML::Node SubtractMap(const YAML::Node& node, const YAML::Node& common) {
+  YAML::Node rest(YAML::NodeType::Map);
+  YAML::Node applied(YAML::NodeType::Map);  // the ordinary keys of `common`
+  YAML::Node now = node;
+  for (const auto& entry : common) {
+    const std::optional<bool> condition = Condition(entry.first.Scalar(), node);
+    if (!condition) applied[entry.first.Scalar()] = entry.second;
+    if (condition.value_or(false)) now.reset(SubtractMap(now, entry.second));
+  }
+  for (const auto& entry : now) {
+    const std::string key = entry.first.Scalar();
+    const YAML::Node same = std::as_const(applied)[key];
+    if (!same.IsDefined()) {
+      rest[key] = entry.second;
+    } else if (!Equal(entry.second, same)) {
+      rest[key] = Subtract(entry.second, same);
+    }
+  }
+  for (const auto& entry : applied) {
+    const std::string key = entry.first.Scalar();
+    if (!std::as_const(now)[key].IsDefined() && !IsForEach(entry.second)) rest[key] = "(absent)";
+  }
+  return rest;
+}
+
+YAML::Node Subtract(const YAML::Node& node, const YAML::Node& common) {
+  if (node.IsMap() && common.IsMap()) return SubtractMap(node, common);
+  if (node.IsSequence() && IsForEach(common)) {
+    YAML::Node rest(YAML::NodeType::Sequence);
+    for (const auto& element : node) rest.push_back(Subtract(element, common[0]));
+    return rest;
+  }
   return node;
+}
+
+// {socket_address: {address: A, port_value: P}} → A:P
+YAML::Node ShortenAddresses(const YAML::Node& node) {
+  if (node.IsSequence()) {
+    YAML::Node made(YAML::NodeType::Sequence);
+    for (const auto& element : node) made.push_back(ShortenAddresses(element));
+    return made;
+  }
+  if (!node.IsMap()) return node;
+  if (const YAML::Node socket = node["socket_address"];
+      node.size() == 1 && socket.IsDefined() && socket.size() == 2 && socket["port_value"]) {
+    return YAML::Node(socket["address"].Scalar() + ":" + socket["port_value"].Scalar());
+  }
+  YAML::Node made(YAML::NodeType::Map);
+  for (const auto& entry : node) made[entry.first.Scalar()] = ShortenAddresses(entry.second);
+  return made;
+}
+
+// ---- Text ----
+
+std::string Scalar(const YAML::Node& node) {
+  if (node.IsNull()) return "~";
+  YAML::Emitter text;
+  text << YAML::Flow << YAML::BeginSeq << node.Scalar() << YAML::EndSeq;  // quoted for flow style
+  const std::string quoted = text.c_str();
+  return quoted.substr(1, quoted.size() - 2);
+}
+
+std::string Flow(const YAML::Node& node) {
+  std::string text;
+  if (node.IsSequence()) {
+    for (const auto& element : node) text += (text.empty() ? "" : ", ") + Flow(element);
+    return "[" + text + "]";
+  }
+  if (node.IsMap()) {
+    for (const auto& entry : node) {
+      text += (text.empty() ? "" : ", ") + Scalar(entry.first) + ": " + Flow(entry.second);
+    }
+    return "{" + text + "}";
+  }
+  return Scalar(node);
+}
+
+// `column` is where the text begins; following lines are indented by `indent`.
+std::string Block(const YAML::Node& node, std::size_t indent, std::size_t column) {
+  const std::string flow = Flow(node);
+  if (column + flow.size() <= kWidth || node.size() == 0) return flow;
+  const std::string margin(indent, ' ');
+  std::string text;
+  if (node.IsSequence()) {
+    for (const auto& element : node) {
+      text += (text.empty() ? "" : "\n" + margin) + "- " + Block(element, indent + 2, indent + 2);
+    }
+    return text;
+  }
+  for (const auto& entry : node) {
+    const std::string key = Scalar(entry.first) + ":";
+    text += (text.empty() ? "" : "\n" + margin) + key;
+    const std::string value = Flow(entry.second);
+    if (indent + key.size() + 1 + value.size() <= kWidth || entry.second.size() == 0) {
+      text += " " + value;
+    } else {
+      text += "\n" + margin + "  " + Block(entry.second, indent + 2, kWidth);
+    }
+  }
+  return text;
+}
+
+std::map<std::string, std::string> Jsons(const xds::TypeInfo& type, const xds::Snapshot& snapshot) {
+  std::map<std::string, std::string> resources;
+  snapshot.table(type.type).ForEach([&](const xds::ResourcePtr& resource) {
+    if (type.type == xds::ResourceType::kListener && resource->name == "stats-health") return;
+    resources[resource->name] = ToJson(type, xds::Assemble(type.type, *resource));
+  });
+  return resources;
 }
 
 }  // namespace
 
-std::string SnapshotText(const xds::Snapshot& snapshot) {
-  YAML::Emitter text;
-  text << YAML::BeginMap;
-  for (const xds::TypeInfo& type : xds::kTypes) {
-    std::map<std::string, std::string> resources;
-    snapshot.table(type.type).ForEach([&](const xds::ResourcePtr& resource) {
-      if (type.type == xds::ResourceType::kListener && resource->name == "stats-health") return;
-      resources[resource->name] = ToJson(type, xds::Assemble(type.type, *resource));
-    });
-    if (resources.empty()) continue;
-    text << YAML::Key << std::string(type.name) << YAML::Value << YAML::BeginSeq;
-    for (const auto& [name, json] : resources) text << Block(YAML::Load(json));
-    text << YAML::EndSeq;
+std::string Compact(const std::string& yaml) {
+  const YAML::Node node = YAML::Load(yaml);
+  std::string text;
+  if (!node.IsMap() || node.size() == 0) return Flow(node) + "\n";
+  // One section for each key, whatever its length.
+  for (const auto& entry : node) {
+    text += Scalar(entry.first) + ":\n";
+    if (entry.second.IsSequence()) {
+      for (const auto& element : entry.second) text += "  - " + Block(element, 4, 4) + "\n";
+    } else if (entry.second.IsMap()) {
+      for (const auto& inner : entry.second) {
+        const std::string key = Scalar(inner.first) + ":";
+        text += "  " + key;
+        const std::string flow = Flow(inner.second);
+        text += 3 + key.size() + flow.size() <= kWidth ? " " + flow
+                                                       : "\n    " + Block(inner.second, 4, kWidth);
+        text += "\n";
+      }
+    }
   }
-  text << YAML::EndMap;
-  return std::string(text.c_str()) + "\n";
+  return text;
+}
+
+SnapshotPrinter::SnapshotPrinter(std::string common) : common_(std::move(common)) {}
+
+std::string SnapshotPrinter::Text(const xds::Snapshot& snapshot, const xds::Snapshot* base) const {
+  const YAML::Node common = YAML::Load(common_);
+  YAML::Node all(YAML::NodeType::Map);
+  for (const xds::TypeInfo& type : xds::kTypes) {
+    const std::string section(type.name);
+    const auto before = base == nullptr ? std::map<std::string, std::string>() : Jsons(type, *base);
+    const auto now = Jsons(type, snapshot);
+    for (const auto& [name, json] : now) {
+      if (const auto known = before.find(name); known != before.end() && known->second == json) {
+        continue;
+      }
+      YAML::Node templates = common[section];
+      if (templates.IsDefined() && templates[name].IsDefined()) templates.reset(templates[name]);
+      const YAML::Node resource = YAML::Load(json);
+      all[section].push_back(
+          ShortenAddresses(templates.IsDefined() ? Subtract(resource, templates) : resource));
+    }
+    for (const auto& [name, json] : before) {
+      if (!now.contains(name)) all["gone"].push_back(section + " " + name);
+    }
+  }
+  YAML::Emitter text;
+  text << all;
+  return Compact(text.c_str());
 }
 
 }  // namespace contour::testing

@@ -1,15 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// A snapshot as text that people read and compare: YAML, a section for each type, resources by
-// name. The listener stats-health, which is the same for all objects, is left out.
+// Snapshots as text that people read and compare: YAML, a section for each type, resources by name.
+//
+// Left out is what is the same in all fixtures: the listener stats-health, and every field whose
+// value is that of `common` (tests/fixtures/common.yaml, which tells its form). A field that
+// `common` has and a resource lacks is shown as "(absent)". So text and `common` together are the
+// whole resource. A socket address is shown as IP:port.
 
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "xds/snapshot.h"
 
 namespace contour::testing {
 
-std::string SnapshotText(const xds::Snapshot& snapshot);
+class SnapshotPrinter {
+ public:
+  // `common` is YAML.
+  explicit SnapshotPrinter(std::string common);
+
+  // All resources. With `base` only those that differ from it, and the names of those that are
+  // gone.
+  std::string Text(const xds::Snapshot& snapshot, const xds::Snapshot* base = nullptr) const;
+
+ private:
+  std::string common_;
+};
+
+// JSON or YAML as YAML, nodes that fit into one line in flow style.
+std::string Compact(const std::string& yaml);
 
 }  // namespace contour::testing
