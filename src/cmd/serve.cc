@@ -22,10 +22,12 @@
 #include "core/core.h"
 #include "envoy/adapt.h"
 #include "file/manifest_source.h"
+#include "kube/client.h"
 #include "kube/cluster_source.h"
 #include "kube/credentials.h"
 #include "kube/kubeconfig.h"
 #include "status/status_files.h"
+#include "status/status_writer.h"
 #include "xds/server.h"
 
 namespace contour::cmd {
@@ -96,45 +98,78 @@ std::string AdaptToStream(xds::ResourceType type, std::string_view bytes, xds::S
   }
 }
 
-// One source of objects, of either kind.
-struct Source {
+// Where objects come from and statuses go to: a folder of manifests, or an API server.
+struct World {
+  // In the order of their making: what is below uses what is above.
   std::unique_ptr<file::ManifestSource> manifests;
+  std::unique_ptr<status::StatusWriter> writer;
+  std::unique_ptr<kube::Client> client;  // ends before the writer, which its answers go to
   std::unique_ptr<kube::ClusterSource> cluster;
+  std::unique_ptr<api::Sink> observer;
 
   absl::Status Start(api::Sink& sink) {
     if (manifests != nullptr) return manifests->Start(sink);
-    cluster->Start(sink);
+    observer = std::make_unique<Observer>(*writer, sink);
+    writer->Start();
+    cluster->Start(*observer);
     return absl::OkStatus();
   }
   void Stop() {
     if (manifests != nullptr) manifests->Stop();
     if (cluster != nullptr) cluster->Stop();
+    if (writer != nullptr) writer->Stop();
   }
+
+ private:
+  // Shows the writer what the server has, on the way to the core.
+  class Observer : public api::Sink {
+   public:
+    Observer(status::StatusWriter& writer, api::Sink& next) : writer_(writer), next_(next) {}
+    void Apply(std::vector<api::Change> changes) override {
+      writer_.Observe(changes);
+      next_.Apply(std::move(changes));
+    }
+    void Synced() override { next_.Synced(); }
+
+   private:
+    status::StatusWriter& writer_;
+    api::Sink& next_;
+  };
 };
 
-absl::StatusOr<Source> MakeSource(const Flags& flags) {
-  Source source;
+absl::StatusOr<World> MakeWorld(const Flags& flags) {
+  World world;
   if (!flags.manifests.empty()) {
-    source.manifests = std::make_unique<file::ManifestSource>(flags.manifests);
-    return source;
+    world.manifests = std::make_unique<file::ManifestSource>(flags.manifests);
+    return world;
   }
   CONTOUR_ASSIGN_OR_RETURN(
       kube::ServerConfig server,
       kube::LoadServerConfig({.in_cluster = flags.in_cluster, .kubeconfig = flags.kubeconfig}));
   CONTOUR_ASSIGN_OR_RETURN(std::shared_ptr<kube::Credentials> credentials,
                            kube::Credentials::Create(std::move(server)));
+  // As many as an API server takes easily; when it doesn't, it says 429, which the client heeds.
+  world.client = std::make_unique<kube::Client>(
+      credentials, kube::ClientOptions{.per_second = 500, .burst = 500});
+  world.writer = std::make_unique<status::StatusWriter>(
+      [client = world.client.get()](const api::ObjectRef& ref, const std::string& version,
+                                    const graph::Status& status, status::StatusWriter::Done done) {
+        client->Send(
+            kube::MergePatchStatus(ref, version, status::StatusJson(status)),
+            [done = std::move(done)](const kube::Response& response) { done(response.status); });
+      },
+      status::StatusWriter::Options());
   kube::ClusterSourceOptions options;
   options.watch_namespaces = SplitList(flags.watch_namespaces);
   options.secret_namespaces = SplitList(flags.root_namespaces);
-  source.cluster =
-      std::make_unique<kube::ClusterSource>(std::move(credentials), std::move(options));
-  return source;
+  world.cluster = std::make_unique<kube::ClusterSource>(std::move(credentials), std::move(options));
+  return world;
 }
 
 // Tells what became of the objects: in the log, and in files if asked for.
 class StatusReport {
  public:
-  explicit StatusReport(const std::string& directory) {
+  StatusReport(const std::string& directory, status::StatusWriter* writer) : writer_(writer) {
     if (!directory.empty()) files_.emplace(directory);
   }
 
@@ -148,6 +183,7 @@ class StatusReport {
                    {"status", status->current_status},
                    {"description", status->description}});
       }
+      if (writer_ != nullptr) writer_->Want(ref, status);
       if (!files_) continue;
       if (const absl::Status written = files_->Write(ref, status); !written.ok()) {
         log::Error("status", "failed to set status",
@@ -166,6 +202,7 @@ class StatusReport {
   }
 
  private:
+  status::StatusWriter* writer_;  // nullptr: no API server
   std::optional<status::StatusFiles> files_;
 };
 
@@ -215,10 +252,23 @@ void AddManifests(const file::ManifestSource& source, admin::MetricsText& text) 
                static_cast<double>(stats.failed_reads));
 }
 
-std::string Metrics(const Source& source, const core::Core& core, const xds::Server& server) {
+void AddStatuses(const status::StatusWriter::Statistics& statuses, admin::MetricsText& text) {
+  text.Counter("contour_status_written_total", "Statuses written", {},
+               static_cast<double>(statuses.written));
+  text.Counter("contour_status_conflicts_total",
+               "Writes of a status that came too late for the object", {},
+               static_cast<double>(statuses.conflicts));
+  text.Counter("contour_status_failures_total", "Writes of a status that failed", {},
+               static_cast<double>(statuses.failures));
+  text.Gauge("contour_status_waiting", "Objects whose status is not right yet", {},
+             static_cast<double>(statuses.waiting));
+}
+
+std::string Metrics(const World& world, const core::Core& core, const xds::Server& server) {
   admin::MetricsText text;
-  if (source.cluster != nullptr) AddKinds(source.cluster->GetStats().kinds, text);
-  if (source.manifests != nullptr) AddManifests(*source.manifests, text);
+  if (world.cluster != nullptr) AddKinds(world.cluster->GetStats().kinds, text);
+  if (world.manifests != nullptr) AddManifests(*world.manifests, text);
+  if (world.writer != nullptr) AddStatuses(world.writer->statistics(), text);
   text.Gauge("contour_build_info", "Version of the program", {{"version", CONTOUR_VERSION}}, 1);
   const core::Core::Statistics work = core.statistics();
   text.Counter("contour_core_batches_total", "Batches of changes that were built", {},
@@ -254,11 +304,11 @@ absl::StatusOr<int> Run(const Flags& flags) {
   if (flags.debug) log::SetLevel(log::Level::kDebug);
   Lifecycle lifecycle;
   CONTOUR_ASSIGN_OR_RETURN(const std::optional<xds::TLSFiles> tls, TLSOf(flags));
-  CONTOUR_ASSIGN_OR_RETURN(Source source, MakeSource(flags));
+  CONTOUR_ASSIGN_OR_RETURN(World world, MakeWorld(flags));
 
   xds::Server server(
       {.address = flags.xds_address, .port = flags.xds_port, .tls = tls, .adapt = AdaptToStream});
-  StatusReport report(flags.status_dir);
+  StatusReport report(flags.status_dir, world.writer.get());
   core::Core::Options options;
   options.pipeline.listeners = flags.listeners;
   options.pipeline.graph.root_namespaces = SplitList(flags.root_namespaces);
@@ -293,15 +343,15 @@ absl::StatusOr<int> Run(const Flags& flags) {
                                     return std::string(core.built() ? "the xDS port is closed"
                                                                     : "objects are not synced yet");
                                   },
-                              .metrics = [&] { return Metrics(source, core, server); }});
+                              .metrics = [&] { return Metrics(world, core, server); }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
 
   core.Start();
-  CONTOUR_RETURN_IF_ERROR(source.Start(core.AddSource()));
+  CONTOUR_RETURN_IF_ERROR(world.Start(core.AddSource()));
   const int exit_code = lifecycle.Run();
 
   serving = false;
-  source.Stop();
+  world.Stop();
   server.Stop(kStopDeadline);
   core.Stop();
   health.Stop();
