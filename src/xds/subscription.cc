@@ -112,6 +112,7 @@ absl::Status Stream::OnRequest(const Request& request, Time now) {
   const TypeInfo* info = FindType(request.type_url);
   if (info == nullptr)
     return InvalidArgument("no resource registered for typeURL {}", Quote(request.type_url));
+  session_.Begin(now);
   session_.Refresh();
   if (delta()) {
     OnDelta(info->type, request, now);
@@ -136,7 +137,7 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
   if (s.wildcard) session_.SetWildcard(type, *this, true);
   Table subset = s.wildcard ? session_.snapshot_->table(type) : Table();
   for (const auto& [name, asked] : s.names) {
-    s.dirty.emplace(name, false);
+    s.dirty.emplace(name, true);
     if (ResourcePtr wanted = Wanted(type, name); wanted != nullptr) subset.Set(std::move(wanted));
   }
   const bool resuming = !request.version.empty();
@@ -144,14 +145,16 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
     s.told = std::move(subset);  // it has just this
   } else if (const Table* had = session_.Recall(type, request.version);
              resuming && had != nullptr) {
-    s.told = *had;
-  } else if (resuming && IsUser(type)) {
-    // It has something under these names, which matters where clusters are named.
+    const EditToken token = NewEditToken();
+    had->ForEach([&](const ResourcePtr& resource) {
+      if (s.wildcard || s.names.contains(resource->name)) s.told.Set(resource, token);
+    });
+  } else if (resuming && (IsUser(type) || type == ResourceType::kEndpoints)) {
+    // It has something under these names, which may be in use.
     const EditToken token = NewEditToken();
     subset.ForEach(
         [&](const ResourcePtr& resource) { s.told.Set(MakeUnknown(resource->name, {}), token); });
   }
-  if (type == ResourceType::kCluster) session_.RecallCold(s.told, now);
   session_.Subscribed(type, *this, resuming, now);
 }
 
@@ -166,12 +169,18 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
     Resolve(type, request, now);
     if (request.nonce != s.last_nonce) return;  // stale: what it says has been said again since
   } else if (!s.last_nonce.empty()) {
-    // Without a nonce: stale too, except from a client that never sends one and means the last
-    // response.
+    // Without a nonce, from an Envoy, it is older than the last response and says only which names
+    // it wants by now. A client that never sends nonces repeats itself: it has seen the response.
     if (s.uses_nonces) return;
-    Request meant = request;
-    meant.nonce = s.last_nonce;
-    Resolve(type, meant, now);
+    const StringSet asked(request.names.begin(), request.names.end());
+    const bool same = std::all_of(asked.begin(), asked.end(), [&](const std::string& name) {
+      return name == kWildcard ? s.wildcard : s.names.contains(name);
+    });
+    if (same && asked.size() >= s.names.size()) {
+      Request meant = request;
+      meant.nonce = s.last_nonce;
+      Resolve(type, meant, now);
+    }
   }
 
   StringSet names(request.names.begin(), request.names.end());
@@ -232,7 +241,6 @@ void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
     if (named) s.dirty.insert_or_assign(name, session_.AwaitsAssignment(type, name));
   }
   const bool resuming = !request.initial_versions.empty();
-  if (type == ResourceType::kCluster) session_.RecallCold(s.told, now);
   if (type == ResourceType::kEndpoints && resuming) session_.EndpointsResumed(now);
   session_.Subscribed(type, *this, resuming, now);
 }
@@ -335,7 +343,10 @@ void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t
                           Time now) {
   State& s = state(type);
   const auto at = s.irregular.find(change.name);
-  if (at == s.irregular.end() || at->second.since > sequence) return;
+  if (at == s.irregular.end() || at->second.since > sequence) {
+    MayRun(type, change);
+    return;
+  }
   Irregular& irregular = at->second;
   irregular.acknowledged = change.told;
   irregular.rejected = nullptr;
@@ -349,6 +360,20 @@ void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t
   if (type == ResourceType::kCluster) session_.ClusterAcknowledged(change.name, sequence, now);
   if (type == ResourceType::kEndpoints) {
     session_.AssignmentAcknowledged(change.name, *this, sequence, now);
+  }
+}
+
+// The Envoy may run this: it was rejected together with others, or its name was unsubscribed and
+// subscribed again while it was under way.
+void Stream::MayRun(ResourceType type, const Change& change) {
+  State& s = state(type);
+  if (!IsUser(type) || change.told == nullptr) return;
+  if (!s.wildcard && !s.names.contains(change.name)) return;
+  Irregular& irregular = s.irregular[change.name];
+  if (irregular.perhaps.size() < kRejectedContents) {
+    irregular.perhaps.push_back(change.told);
+  } else {
+    irregular.lost = true;
   }
 }
 
@@ -367,16 +392,12 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
       continue;
     }
     const auto at = s.irregular.find(change.name);
-    if (at == s.irregular.end() || at->second.since > response.sequence) continue;
-    --at->second.in_flight;
-    at->second.rejected = change.told;
-    at->second.words = words;
-    if (response.changes.size() == 1) continue;
-    if (at->second.perhaps.size() < kRejectedContents) {
-      at->second.perhaps.push_back(change.told);
-    } else {
-      at->second.lost = true;
+    if (at != s.irregular.end() && at->second.since <= response.sequence) {
+      --at->second.in_flight;
+      at->second.rejected = change.told;
+      at->second.words = words;
     }
+    if (response.changes.size() > 1) MayRun(type, change);
   }
   ++session_.counters_.rejections[Index(type)];
   if (session_.options_.on_rejection) session_.options_.on_rejection(rejection);
@@ -736,7 +757,10 @@ void Session::SetWildcard(ResourceType type, Stream& stream, bool wildcard) {
 
 void Session::Subscribed(ResourceType type, Stream& stream, bool resuming, Time now) {
   subscribed_[Index(type)].insert(&stream);
-  if (resuming) resuming_until_ = now + options_.warm_timeout;
+  // In ADS clusters come first, except from an Envoy that is warming some when it reconnects.
+  const bool early = identity_.aggregated && type == ResourceType::kEndpoints &&
+                     subscribed_[Index(ResourceType::kCluster)].empty();
+  if (resuming || early) resuming_until_ = now + options_.warm_timeout;
   if (type == ResourceType::kCluster) {
     users_awaited_until_ = now + options_.warm_timeout;
     RecheckHeld(nullptr);
@@ -881,6 +905,7 @@ void Session::ClusterSent(const Resource& cluster, std::uint64_t sequence) {
 void Session::ClusterWithdrawn(const std::string& name, const ResourcePtr& was) {
   MakePhantom(name, sequence_);
   ForgetCold(name);
+  if (was != nullptr && !was->known) RecheckBlocked();  // it might have used any assignment
   if (was == nullptr || was->assignment.empty()) return;
   ForEachSubscriber(ResourceType::kEndpoints, was->assignment, [&](Stream& stream) {
     stream.Touch(ResourceType::kEndpoints, was->assignment);
@@ -1009,7 +1034,7 @@ void Session::Settle(const std::string& cluster, Time now) {
 // ---- Session: across connections ----
 
 void Session::Remember(const Stream& stream, ResourceType type) {
-  if (type != ResourceType::kCluster && !IsUser(type)) return;
+  if (!identity_.aggregated && type != ResourceType::kCluster && !IsUser(type)) return;
   std::vector<Table>& tables = leaving_.tables[Index(type)];
   const auto add = [&](const Table& table) {
     const bool known = std::any_of(tables.begin(), tables.end(), [&](const Table& other) {
@@ -1034,8 +1059,11 @@ void Session::Remember(const Stream& stream, ResourceType type) {
 }
 
 std::shared_ptr<const Memory> Session::TakeMemory() {
-  for (const auto& [name, cold] : cold_) {
-    leaving_.cold.emplace(name, cold.version);
+  // What this session didn't come to ask is as it was: clusters, if it lasted no longer than they
+  // warmed.
+  for (const TypeInfo& info : kTypes) {
+    std::vector<Table>& tables = leaving_.tables[Index(info.type)];
+    if (tables.empty() && memory_ != nullptr) tables = memory_->tables[Index(info.type)];
   }
   return std::make_shared<const Memory>(std::exchange(leaving_, {}));
 }
@@ -1058,16 +1086,11 @@ const Table* Session::Recall(ResourceType type, std::string_view version) const 
   return nullptr;
 }
 
-// Clusters that were cold when the session before ended may still be: in streams per type Envoy
-// doesn't show it. (In ADS it doesn't subscribe to clusters again before all are warm.)
-void Session::RecallCold(const Table& told, Time now) {
-  if (memory_ == nullptr || identity_.aggregated) return;
-  for (const auto& [name, version] : memory_->cold) {
-    const ResourcePtr cluster = told.Find(name);
-    if (cluster == nullptr || !cluster->known || cluster->version != version) continue;
-    ClusterSent(*cluster, sequence_);
-    ClusterAcknowledged(name, sequence_, now);  // it names the version
-  }
+// An Envoy that had clusters before is going to subscribe to them again, if later than to the rest.
+void Session::Begin(Time now) {
+  if (std::exchange(begun_, true)) return;
+  if (memory_ == nullptr || memory_->tables[Index(ResourceType::kCluster)].empty()) return;
+  resuming_until_ = now + options_.warm_timeout;
 }
 
 bool Session::AwaitsAssignment(ResourceType type, const std::string& name) const {
@@ -1123,7 +1146,10 @@ void Session::CollectFrom(const Stream& stream, ResourceType type, ClusterUses& 
     CollectView(type, irregular.acknowledged, uses);
     for (const ResourcePtr& perhaps : irregular.perhaps) CollectView(type, perhaps, uses);
     uses.unknown = uses.unknown || irregular.lost;
-    // Several responses may be under way only of clusters, so these two and the last told are all.
+  }
+  // Also of names that were unsubscribed meanwhile: they may be again before this arrives.
+  for (const Stream::InFlight& response : s.in_flight) {
+    for (const Stream::Change& change : response.changes) CollectView(type, change.told, uses);
   }
   if (s.all) s.told.ForEach([&](const ResourcePtr& told) { names.insert(told->name); });
   for (const std::string& name : names) CollectView(type, s.told.Find(name), uses);
@@ -1149,15 +1175,14 @@ void Session::CollectView(ResourceType type, const ResourcePtr& view, ClusterUse
 // assignment.
 bool Session::RetainedClusterUses(std::string_view assignment) const {
   // One that it doesn't name yet, after a connection broke, may.
-  if (identity_.aggregated && resuming_until_.has_value() &&
-      subscribed_[Index(ResourceType::kCluster)].empty()) {
+  if (resuming_until_.has_value() && subscribed_[Index(ResourceType::kCluster)].empty())
     return true;
-  }
   for (const Stream* stream : subscribed_[Index(ResourceType::kCluster)]) {
     const Stream::State& s = stream->state(ResourceType::kCluster);
     const auto uses = [&](const std::string& name) {
       const ResourcePtr cluster = s.told.Find(name);
-      return cluster != nullptr && cluster->assignment == assignment;
+      return cluster != nullptr && (!cluster->known || cluster->assignment == assignment) &&
+             snapshot_->Find(ResourceType::kCluster, name) == nullptr;
     };
     if (std::any_of(s.blocked.begin(), s.blocked.end(),
                     [&](const auto& entry) { return uses(entry.first); }) ||

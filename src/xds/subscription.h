@@ -43,6 +43,11 @@
 // the Envoy names it (delta: initial_resource_versions; state of the world: the version) and its
 // content is in the snapshot or remembered from the session before (Memory).
 //
+// Known limits. A state of the world from before our start can't be kept, only recognised: clusters
+// that it has and the snapshot lacks go at once. Streams per type that break between a new cluster
+// and its assignment: the cluster is taken for warm. A client that has no cluster subscription is
+// told everything at once.
+//
 // Space: per stream a shared map of what was told plus what deviates from it; one response under
 // way per type, of clusters up to kClusterResponses.
 //
@@ -100,14 +105,11 @@ struct Response {
   std::vector<std::string> removed;    // delta; sorted
 };
 
-// What is remembered of an Envoy after its session ended, for the session that follows. It is
-// believed only where the Envoy names the same versions, so that one of another Envoy with the same
-// node id does no harm.
+// What is remembered of an Envoy after its session ended, for the session that follows: every table
+// that it was told and may have accepted. It is believed only where the Envoy names the same
+// versions, so that the memory of another Envoy with the same node id does no harm.
 struct Memory {
-  std::array<std::vector<Table>, kResourceTypes>
-      tables;  // that it was told or had acknowledged, if order needs them
-  // Versions of clusters that weren't warm yet; of streams per type.
-  StringMap<Hash128> cold;
+  std::array<std::vector<Table>, kResourceTypes> tables;
 };
 
 class Session;
@@ -205,6 +207,8 @@ class Stream {
   void Accept(ResourceType type, const InFlight& response, Time now);
   void Reject(ResourceType type, const InFlight& response, const std::string& words, Time now);
   void AcceptChange(ResourceType type, const Change& change, std::uint64_t sequence, Time now);
+
+  void MayRun(ResourceType type, const Change& change);
 
   std::optional<Response> Make(ResourceType type, Time now);
   ResourcePtr Wanted(ResourceType type, const std::string& name) const;
@@ -316,7 +320,7 @@ class Session {
   void Remember(const Stream& stream, ResourceType type);
   ResourcePtr Recall(ResourceType type, const std::string& name, const Hash128& version) const;
   const Table* Recall(ResourceType type, std::string_view version) const;
-  void RecallCold(const Table& told, Time now);
+  void Begin(Time now);
   void EndpointsResumed(Time now);
   bool AwaitsAssignment(ResourceType type, const std::string& name) const;
 
@@ -345,6 +349,7 @@ class Session {
   std::set<Stream*> watched_;           // with something held or blocked
   std::optional<Time> resuming_until_;  // an Envoy that had a state before is still subscribing
   std::optional<Time> users_awaited_until_;
+  bool begun_ = false;                       // something was requested
   bool clusters_acknowledged_ = false;       // any response with clusters
   std::optional<Time> resend_endpoints_at_;  // unless that happens before
   StringMap<Cold> cold_;

@@ -374,6 +374,8 @@ class Simulation {
     memory_.reset();
     if (setting_.aggregated) {
       Link& link = OpenLink("ads");
+      // Nothing that it says shows that it isn't fresh.
+      blind_ = delta() && Paused(kCDS) && EndpointNames().empty() && listeners_.empty();
       Subscribe(link, kCDS);
       if (!EndpointNames().empty()) Subscribe(link, kEDS);
       if (initialized_) {
@@ -573,7 +575,7 @@ class Simulation {
       if (error.empty() && delta()) accepted_[type][resource->name] = resource->version.Hex();
     }
     for (const std::string& name : response.removed) {
-      Withdraw(type, name);
+      Withdraw(link, type, name);
       accepted_[type].erase(name);
     }
     if (whole) {
@@ -585,7 +587,7 @@ class Simulation {
         for (const auto& [name, listener] : listeners_) gone.push_back(name);
       }
       for (const std::string& name : gone) {
-        if (!named.contains(name)) Withdraw(type, name);
+        if (!named.contains(name)) Withdraw(link, type, name);
       }
     }
     if (type == kCDS) got_clusters_ = true;
@@ -640,6 +642,13 @@ class Simulation {
     for (; !s.withheld.empty(); s.withheld.pop_front()) link.up.push_back(s.withheld.front());
   }
 
+  // Whether an assignment that comes on the stream is this instance's.
+  bool Concerns(const Link& link, const Instance& instance, const std::string& assignment) const {
+    return instance.cluster->assignment == assignment &&
+           (setting_.aggregated ||
+            link.id == "eds/" + std::to_string(instance.id) + "/" + assignment);
+  }
+
   // Endpoints that are bad (nullptr) end the wait for them as well.
   void Apply(Link& link, ResourceType type, const ResourcePtr& resource,
              const std::string& resource_name) {
@@ -661,14 +670,10 @@ class Simulation {
       case kEDS: {
         for (auto* instances : {&active_, &warming_}) {
           for (auto& [name, instance] : *instances) {
-            if (instance.cluster->assignment != resource_name) continue;
-            if (!setting_.aggregated &&
-                link.id != "eds/" + std::to_string(instance.id) + "/" + resource_name) {
-              continue;
-            }
+            if (!Concerns(link, instance, resource_name)) continue;
             if (instances == &active_ && resource != nullptr &&
                 resource->bytes == MakeBlank(resource_name)->bytes && InEffect().contains(name) &&
-                !world_.emptied.contains(resource_name)) {
+                !world_.emptied.contains(resource_name) && !forgiven_.contains(name)) {
               ADD_FAILURE() << "the endpoints of " << name << ", which is in use, were emptied";
             }
             if (resource != nullptr) instance.endpoints = resource;
@@ -728,7 +733,7 @@ class Simulation {
         if (warming != warming_.end() && warming->second.orphan) continue;
         // One that it rejected is missing; the hosts of the others in that response mustn't wait
         // for it.
-        if (forgiven_.contains(cluster) || rejected_.contains(cluster)) continue;
+        if (blind_ || forgiven_.contains(cluster) || rejected_.contains(cluster)) continue;
         ADD_FAILURE() << after.name << " " << part->name << " was announced, but " << cluster
                       << " is " << (warming == warming_.end() ? "unknown" : "cold");
       }
@@ -750,7 +755,7 @@ class Simulation {
     return clusters;
   }
 
-  void Withdraw(ResourceType type, const std::string& name) {
+  void Withdraw(const Link& link, ResourceType type, const std::string& name) {
     switch (type) {
       case kCDS:
         if (InEffect().contains(name) && !forgiven_.contains(name)) {
@@ -760,9 +765,18 @@ class Simulation {
         warming_.erase(name);
         return;
       case kEDS:
-        if (setting_.aggregated && EndpointNames().contains(name)) {
-          ADD_FAILURE() << "assignment " << name << " was withdrawn, but a cluster uses it";
+        for (auto* instances : {&active_, &warming_}) {
+          for (auto& [cluster, instance] : *instances) {
+            if (!Concerns(link, instance, name)) continue;
+            if (setting_.aggregated && instance.endpoints != nullptr) {
+              ADD_FAILURE() << "assignment " << name << " was withdrawn, but " << cluster
+                            << " uses it";
+            }
+            instance.answered = true;  // there are none
+            if (!instance.ready_at.has_value()) instance.ready_at = now_;
+          }
         }
+        Warm();
         return;
       case kLDS:
         listeners_.erase(name);
@@ -982,6 +996,7 @@ class Simulation {
   // The Envoy's state, which outlives connections.
   bool initialized_ = false;
   bool got_clusters_ = false;
+  bool blind_ = false;
   int instances_ = 0;
   std::map<std::string, Instance> active_;
   std::map<std::string, Instance> warming_;
@@ -1043,7 +1058,8 @@ INSTANTIATE_TEST_SUITE_P(
                 .aggregated = false,
                 .protocol = kWorld,
                 .reconnects = true},
-        Setting{"DeltaAdsAll", true, kDelta, true, true, true}),
+        Setting{"DeltaAdsReconnectsAndRestarts", true, kDelta, false, true, true},
+        Setting{"WorldAdsReconnectsAndRestarts", true, kWorld, false, true, true}),
     [](const auto& setting) { return setting.param.name; });
 
 }  // namespace
