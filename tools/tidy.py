@@ -24,7 +24,14 @@ MOST_FILES = 25
 COMMITS = 5
 # The compile commands are g++'s; clang doesn't know all of its warnings.
 EXTRA = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-error"]
+# What a test copies costs nobody anything; faults count there too.
+IN_TESTS = ["--checks=-performance-*"]
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def options(unit):
+    is_test = unit.endswith(("_test.cc", "_bench.cc", "_fuzz.cc")) or pathlib.Path(unit).is_relative_to(ROOT / "tests")
+    return EXTRA + (IN_TESTS if is_test else [])
 
 
 def git(*arguments):
@@ -106,7 +113,7 @@ def main():
         entry = commands[unit]
         words = shlex.split(entry["command"])
         output = words[words.index("-o") + 1]
-        mark = arguments.cache / fingerprint(entry["command"], [pathlib.Path(unit), *included.get(output, [])])
+        mark = arguments.cache / fingerprint(" ".join([entry["command"], *options(unit)]), [pathlib.Path(unit), *included.get(output, [])])
         if mark.exists():
             remembered += 1
         else:
@@ -115,7 +122,7 @@ def main():
     def run(item):
         unit, mark = item
         started = time.monotonic()
-        result = subprocess.run([CLANG_TIDY, "-p", str(build), "--quiet", *EXTRA, unit],
+        result = subprocess.run([CLANG_TIDY, "-p", str(build), "--quiet", *options(unit), unit],
                                 capture_output=True, text=True, check=False)
         return unit, mark, result, time.monotonic() - started
 
