@@ -1109,6 +1109,7 @@ void Session::EndpointsResumed(Time now) {
 
 bool Session::ListenersInSync() const {
   const auto& streams = subscribed_[Index(ResourceType::kListener)];
+  if (streams.empty() && resuming_until_.has_value()) return false;  // it has yet to name them
   return std::all_of(streams.begin(), streams.end(), [](const Stream* stream) {
     const Stream::State& s = stream->state(ResourceType::kListener);
     return !s.all && !s.answer && s.dirty.empty() && s.held.empty() && s.in_flight.empty() &&

@@ -223,14 +223,14 @@ TEST(Delta, NamesAreAnsweredWhetherTheyExistOrNot) {
 
 TEST(Delta, ReconnectIsSentTheDifference) {
   World world;
-  world.Set(kSDS, "a").Set(kSDS, "b", "2").Set(kSDS, "c");
+  world.Set(kLDS, "a").Set(kLDS, "b", "2").Set(kLDS, "c");
   Node node(world);
   Stream& stream = node.Open(Protocol::kDelta);
   const std::vector<std::pair<std::string, std::string>> has = {
-      {"a", VersionOf(world, kSDS, "a")}, {"b", "1"}, {"gone", "1"}, {"unsubscribed", "1"}};
+      {"a", VersionOf(world, kLDS, "a")}, {"b", "1"}, {"gone", "1"}, {"unsubscribed", "1"}};
   EXPECT_THAT(
-      node.Request(stream, kSDS, {.subscribe = {"a", "b", "c", "gone"}, .initial_versions = has}),
-      ElementsAre("SDS b@2 c@1 -gone"));
+      node.Request(stream, kLDS, {.subscribe = {"a", "b", "c", "gone"}, .initial_versions = has}),
+      ElementsAre("LDS b@2 c@1 -gone"));
 }
 
 TEST(Delta, ReconnectOfAWildcardIncludesDeletions) {
@@ -750,6 +750,17 @@ TEST(Reconnect, AnAssignmentStaysUntilTheClustersAreNamed) {
       ElementsAre("EDS a@2"));
   node.Ack(stream, kEDS);
   EXPECT_THAT(node.Request(stream, kCDS, {.subscribe = {"*"}}), ElementsAre("CDS", "EDS -old"));
+}
+
+TEST(Reconnect, ASecretStaysUntilTheListenersAreNamed) {
+  World world;
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {"s"}, .initial_versions = {{"s", "1"}}}),
+              IsEmpty());
+  EXPECT_THAT(node.Request(stream, kLDS, {.initial_versions = {{"l", "1"}}}),
+              ElementsAre("LDS -l"));
+  EXPECT_THAT(node.Ack(stream, kLDS), ElementsAre("SDS -s"));
 }
 
 TEST(Reconnect, EndpointsAreSentAgainToAnEnvoyThatWarms) {
