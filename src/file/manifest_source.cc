@@ -201,7 +201,7 @@ class ManifestSource::Worker {
       if (news.open.contains(path)) continue;
       FileState& state = files_[path];
       state.is_open = false;
-      state.stamp.reset();
+      state.stamp.reset();  // where the clock of a file system is coarse, it could be equal
       due_.erase(path);
       Look(path, Reason::kNews);
     }
@@ -221,12 +221,6 @@ class ManifestSource::Worker {
 
   void Scan(Reason reason) {
     const FolderWatch::Files found = watch_.Scan();
-    const bool is_missing = found.unread.contains(watch_.root());
-    if (was_missing_ && !is_missing) {
-      // What isn't back yet may be on its way.
-      for (auto& [path, state] : files_) state.gone_since.reset();
-    }
-    was_missing_ = is_missing;
     for (const std::string& path : unread_folders_) {
       if (!found.unread.contains(path)) Mended(path);
     }
@@ -452,7 +446,6 @@ class ManifestSource::Worker {
   std::map<std::string, Clock::time_point> due_;  // when to look at a file without news
   Clock::time_point next_scan_;
   std::set<std::string> unread_folders_;
-  bool was_missing_ = false;
   std::map<std::string, std::string> failures_;  // by path of a file or folder
   std::vector<Shadowed> shadowed_;
   std::string unwatched_;

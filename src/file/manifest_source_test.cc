@@ -69,6 +69,9 @@ class FakeSink : public api::Sink {
     return mutex_.AwaitWithTimeout(
         absl::Condition(+[](const std::function<bool()>* f) { return (*f)(); }, &done), kDeadline);
   }
+  bool AwaitSynced() {
+    return Wait([this] { return synced_; });
+  }
   // "Sname=value …" of what is in force.
   std::string State() {
     absl::MutexLock lock(&mutex_);
@@ -118,7 +121,9 @@ class ManifestSourceTest : public testing::Test {
     dir_ = base_ / "dir";
     fs::create_directory(dir_);
     log::SetLevel(log::Level::kError);
-    options_.scan_interval = std::chrono::hours(1);  // what isn't noticed shall show
+    // What isn't noticed shall show.
+    options_.scan_interval = std::chrono::hours(1);
+    options_.write_grace = std::chrono::hours(1);
   }
   ~ManifestSourceTest() override {
     source_.reset();
@@ -142,6 +147,7 @@ class ManifestSourceTest : public testing::Test {
     source_ = std::make_unique<ManifestSource>(dir_.string(), options_);
     const absl::Status status = source_->Start(sink_);
     ASSERT_TRUE(status.ok()) << Message(status);
+    ASSERT_TRUE(sink_.AwaitSynced());
   }
   // "path: message" with paths relative to the base.
   std::vector<std::string> Problems() {
@@ -206,8 +212,7 @@ TEST_F(ManifestSourceTest, ReadsTheTreeOnceThenIsSynced) {
 
 TEST_F(ManifestSourceTest, AnEmptyFolderIsSynced) {
   Start();
-  EXPECT_EQ(sink_.Await(""), "");
-  EXPECT_TRUE(sink_.Wait([] { return true; }));
+  EXPECT_THAT(sink_.TakeBatches(), IsEmpty());
   Write(dir_ / "a.yaml", Service("a"));
   EXPECT_EQ(sink_.Await("Sa"), "Sa");
 }
@@ -240,6 +245,7 @@ TEST_F(ManifestSourceTest, FollowsChanges) {
   EXPECT_THAT(sink_.TakeBatches(), ElementsAre("+Sa", "+Sa +Sb", "+Ssettle", "-Ssettle"))
       << "only what changed; a file that is renamed changes nothing";
   fs::create_hard_link(dir_ / "c.yaml", dir_ / "d.yaml");
+  EXPECT_THAT(AwaitProblems(2), SizeIs(2)) << "both objects of d.yaml are in c.yaml too";
   fs::remove(dir_ / "c.yaml");
   Write(dir_ / "e.yaml", Service("e"));
   EXPECT_EQ(sink_.Await("Sa=3 Sb=1 Se"), "Sa=3 Sb=1 Se");
@@ -358,6 +364,29 @@ TEST_F(ManifestSourceTest, AFileThatIsBeingWrittenIsNotRead) {
   EXPECT_EQ(sink_.Await("Sa=2 Sb Ssettle=1"), "Sa=2 Sb Ssettle=1");
 }
 
+TEST_F(ManifestSourceTest, AFreshFileInANewFolderMayBeHalfWritten) {
+  options_.fresh_file_grace = std::chrono::hours(1);
+  int told = 0;
+  options_.on_problem = [&](const ManifestProblem&) { ++told; };
+  Start();
+  fs::create_directory(base_ / "sub");
+  Write(base_ / "sub" / "a.yaml", kBad);
+  fs::rename(base_ / "sub", dir_ / "sub");
+  Settle();
+  Write(dir_ / "sub" / "a.yaml", Service("a"));
+  EXPECT_EQ(sink_.Await("Sa Ssettle=1"), "Sa Ssettle=1");
+  source_->Stop();
+  EXPECT_EQ(told, 0);
+}
+
+TEST_F(ManifestSourceTest, ABadFileInANewFolderIsNamedInTheEnd) {
+  Start();
+  fs::create_directory(base_ / "sub");
+  Write(base_ / "sub" / "a.yaml", kBad);
+  fs::rename(base_ / "sub", dir_ / "sub");
+  EXPECT_THAT(AwaitProblems(1), ElementsAre(HasSubstr("dir/sub/a.yaml: line 4, column 9: ")));
+}
+
 TEST_F(ManifestSourceTest, AWriterThatNeverClosesIsHeardInTheEnd) {
   options_.write_grace = std::chrono::milliseconds(50);
   Start();
@@ -369,7 +398,7 @@ TEST_F(ManifestSourceTest, AWriterThatNeverClosesIsHeardInTheEnd) {
 }
 
 TEST_F(ManifestSourceTest, ReplacingInTwoStepsIsNoOutage) {
-  options_.removal_grace = std::chrono::seconds(2);
+  options_.removal_grace = std::chrono::hours(1);
   Write(dir_ / "a.yaml", Service("a", "1"));
   Start();
   sink_.Await("Sa=1");
@@ -464,6 +493,7 @@ TEST_F(ManifestSourceTest, LinkedFoldersAndLoops) {
 }
 
 TEST_F(ManifestSourceTest, TheFolderIsDeletedAndMadeAgain) {
+  options_.removal_grace = std::chrono::seconds(1);
   Write(dir_ / "a.yaml", Service("a", "1"));
   Write(dir_ / "b.yaml", Service("b", "1"));
   Start();
@@ -471,7 +501,7 @@ TEST_F(ManifestSourceTest, TheFolderIsDeletedAndMadeAgain) {
   sink_.TakeBatches();
   fs::remove_all(dir_);
   EXPECT_THAT(AwaitProblems(1), ElementsAre("dir: No such file or directory"));
-  absl::SleepFor(absl::Milliseconds(300));  // longer than the grace of removal
+  absl::SleepFor(absl::Milliseconds(1300));  // longer than the grace of removal
   EXPECT_EQ(sink_.State(), "Sa=1 Sb=1") << "while it is missing nothing is removed";
   fs::create_directory(dir_);
   Write(dir_ / "a.yaml", Service("a", "2"));
@@ -630,6 +660,30 @@ TEST_F(ManifestSourceTest, StopsWhileMuchIsGoingOn) {
     Write(dir_ / "new.yaml", Service("new", "after"));
     EXPECT_THAT(sink.TakeBatches(), IsEmpty());
   }
+}
+
+TEST(FolderWatch, LetsGoOfWhatLeftTheTree) {
+  std::string pattern = (fs::temp_directory_path() / "manifests.XXXXXX").string();
+  const fs::path base = mkdtemp(pattern.data());
+  fs::create_directories(base / "dir" / "sub" / "sub");
+  FolderWatch watch((base / "dir").string());
+  const auto watches = [&] {
+    std::ifstream info("/proc/self/fdinfo/" + std::to_string(watch.fd()));
+    int count = 0;
+    for (std::string line; std::getline(info, line);) count += line.starts_with("inotify ") ? 1 : 0;
+    return count;
+  };
+  watch.Scan();
+  const int before = watches();
+  fs::rename(base / "dir" / "sub", base / "gone");
+  EXPECT_TRUE(watch.Drain().scan);
+  watch.Scan();
+  EXPECT_EQ(watches(), before - 2);
+  fs::rename(base / "gone", base / "dir" / "again");
+  EXPECT_TRUE(watch.Drain().scan);
+  watch.Scan();
+  EXPECT_EQ(watches(), before);
+  fs::remove_all(base);
 }
 
 TEST(FolderWatch, WithoutLimitsOnLinksItEnds) {
