@@ -45,10 +45,41 @@ class Dispatcher::Connection {
   bool finished = false;
 };
 
+// What is remembered of Envoys that are away, by node id: they come back on another connection, so
+// to any worker. The latest word counts; bounded in number and time.
+class Dispatcher::Memories {
+ public:
+  void Put(const std::string& node_id, std::shared_ptr<const Memory> memory, Time now)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    const absl::MutexLock lock(&mutex_);
+    std::erase_if(entries_, [&](const auto& entry) { return entry.second.until <= now; });
+    if (entries_.size() >= kEnvoys && !entries_.contains(node_id)) return;
+    entries_.insert_or_assign(node_id, Entry{now + kTime, std::move(memory)});
+  }
+  std::shared_ptr<const Memory> Get(const std::string& node_id, Time now)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    const absl::MutexLock lock(&mutex_);
+    const auto at = entries_.find(node_id);
+    return at == entries_.end() || at->second.until <= now ? nullptr : at->second.memory;
+  }
+
+ private:
+  static constexpr std::size_t kEnvoys = 10000;
+  static constexpr std::chrono::minutes kTime{10};
+  struct Entry {
+    Time until;
+    std::shared_ptr<const Memory> memory;
+  };
+
+  absl::Mutex mutex_;
+  std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+};
+
 // One thread and the sessions that are its own.
 class Dispatcher::Worker {
  public:
-  Worker(const Options& options, Encoder& encoder) : options_(options), encoder_(encoder) {
+  Worker(const Options& options, Encoder& encoder, Memories& memories)
+      : options_(options), encoder_(encoder), memories_(memories) {
     thread_ = std::thread([this] { Run(); });
   }
   ~Worker() {
@@ -226,7 +257,7 @@ class Dispatcher::Worker {
     Request request = std::move(parsed->request);
     if (request.type_url.empty() && connection->type.has_value())
       request.type_url = Info(*connection->type).url;
-    if (connection->stream == nullptr) Join(connection, std::move(parsed->node_id));
+    if (connection->stream == nullptr) Join(connection, parsed->node_id);
     if (const absl::Status status = connection->stream->OnRequest(request, now_); !status.ok()) {
       End(*connection, status);
       return;
@@ -236,7 +267,7 @@ class Dispatcher::Worker {
   }
 
   // The first request says to which session the stream belongs.
-  void Join(const ConnectionPtr& connection, std::string node_id)
+  void Join(const ConnectionPtr& connection, const std::string& node_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
     const bool aggregated = IsAggregated(connection->mode);
     std::optional<std::pair<std::string, std::string>> key;
@@ -247,9 +278,10 @@ class Dispatcher::Worker {
     }
     if (session == nullptr) {
       Slot slot;
-      slot.session = std::make_unique<Session>(
-          Session::Identity{std::move(node_id), connection->peer, aggregated},
-          Session::Options{options_.warm_timeout, options_.on_rejection}, snapshot_);
+      slot.session =
+          std::make_unique<Session>(Session::Identity{node_id, connection->peer, aggregated},
+                                    Session::Options{options_.warm_timeout, options_.on_rejection},
+                                    snapshot_, memories_.Get(node_id, now_));
       slot.key = key;
       session = slot.session.get();
       if (key.has_value()) shared_.emplace(*key, session);
@@ -271,6 +303,8 @@ class Dispatcher::Worker {
       return;
     }
     counters_ += session->counters();
+    const std::string& node_id = session->identity().node_id;
+    if (!node_id.empty()) memories_.Put(node_id, session->TakeMemory(), now_);
     touched_.erase(session);
     if (slot.deadline.has_value()) deadlines_.erase({*slot.deadline, session});
     if (slot.key.has_value()) shared_.erase(*slot.key);
@@ -315,6 +349,7 @@ class Dispatcher::Worker {
 
   const Options& options_;
   Encoder& encoder_;
+  Memories& memories_;
 
   absl::Mutex queue_mutex_ ABSL_ACQUIRED_AFTER(core_mutex_);
   std::deque<Event> events_ ABSL_GUARDED_BY(queue_mutex_);
@@ -342,9 +377,13 @@ class Dispatcher::Worker {
   std::thread thread_;  // last: it uses the others
 };
 
-Dispatcher::Dispatcher(Options options) : options_(std::move(options)), encoder_(options_.adapt) {
-  for (std::size_t i = 0; i < options_.workers; ++i)
-    workers_.push_back(std::make_unique<Worker>(options_, encoder_));
+Dispatcher::Dispatcher(Options options)
+    : options_(std::move(options)),
+      encoder_(options_.adapt),
+      memories_(std::make_unique<Memories>()) {
+  for (std::size_t i = 0; i < options_.workers; ++i) {
+    workers_.push_back(std::make_unique<Worker>(options_, encoder_, *memories_));
+  }
 }
 
 Dispatcher::~Dispatcher() = default;

@@ -82,10 +82,12 @@ class Dispatcher {
   std::vector<SessionView> Sessions() const;  // by node id and peer
 
  private:
+  class Memories;
   class Worker;
 
   const Options options_;
   Encoder encoder_;
+  const std::unique_ptr<Memories> memories_;
   std::vector<std::unique_ptr<Worker>> workers_;  // fixed from construction on
 };
 
