@@ -414,6 +414,7 @@ class ManifestSource::Worker {
 
   std::vector<ManifestProblem> ListProblems() const {
     std::vector<ManifestProblem> problems;
+    problems.reserve(failures_.size() + shadowed_.size() + 1);
     for (const auto& [path, message] : failures_) {
       problems.push_back({ManifestProblem::Kind::kUnread, path, message});
     }

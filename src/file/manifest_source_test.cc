@@ -686,6 +686,38 @@ TEST(FolderWatch, LetsGoOfWhatLeftTheTree) {
   fs::remove_all(base);
 }
 
+TEST(FolderWatch, LostEventsAskForAScan) {
+  int queue = 0;
+  std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> queue;
+  if (queue == 0 || queue > 100'000) GTEST_SKIP() << "too many events to make";
+  std::string pattern = (fs::temp_directory_path() / "manifests.XXXXXX").string();
+  const fs::path base = mkdtemp(pattern.data());
+  FolderWatch watch(base.string());
+  watch.Scan();
+  for (int i = 0; i <= queue / 2; ++i) {  // each change of a name is two events
+    const bool even = i % 2 == 0;
+    if (i == 0) std::ofstream(base / "a").put('x');
+    fs::rename(base / (even ? "a" : "b"), base / (even ? "b" : "a"));
+  }
+  EXPECT_TRUE(watch.Drain().scan);
+  fs::remove_all(base);
+}
+
+TEST(FolderWatch, TooDeepIsUnreadNotGone) {
+  std::string pattern = (fs::temp_directory_path() / "manifests.XXXXXX").string();
+  const fs::path base = mkdtemp(pattern.data());
+  fs::path deepest = base;
+  for (int i = 1; i <= FolderWatch::kMaxDepth; ++i) deepest /= "d";
+  fs::create_directories(deepest);
+  std::ofstream(deepest / "a.yaml").put('x');
+  std::ofstream(deepest.parent_path() / "b.yaml").put('x');
+  FolderWatch watch(base.string());
+  const FolderWatch::Files files = watch.Scan();
+  EXPECT_THAT(files.paths, ElementsAre((deepest.parent_path() / "b.yaml").string()));
+  EXPECT_THAT(files.unread, ElementsAre(testing::Key(deepest.string())));
+  fs::remove_all(base);
+}
+
 TEST(FolderWatch, WithoutLimitsOnLinksItEnds) {
   std::string pattern = (fs::temp_directory_path() / "manifests.XXXXXX").string();
   const fs::path base = mkdtemp(pattern.data());
