@@ -81,18 +81,24 @@ api::ObjectPtr Unread(const char* data) {
   return secret;
 }
 
+std::vector<api::Change> ManyHosts(std::size_t hosts) {
+  std::vector<api::Change> changes;
+  for (std::size_t i = 0; i < hosts; ++i) {
+    changes.push_back(Added(Service("service-" + Number(i))));
+    if (i % 1000 == 0) changes.push_back(Added(Service("shared-" + Number(i / 1000))));
+    changes.push_back(Added(Root(i)));
+  }
+  return changes;
+}
+
 // One engine per number of hosts, kept between benchmarks.
 Engine& EngineOf(std::size_t hosts) {
   static std::map<std::size_t, std::unique_ptr<Engine>> engines;
   std::unique_ptr<Engine>& engine = engines[hosts];
   if (engine == nullptr) {
     engine = std::make_unique<Engine>(Options());
-    std::vector<api::Change> changes = {Added(Unread("one"))};
-    for (std::size_t i = 0; i < hosts; ++i) {
-      changes.push_back(Added(Service("service-" + Number(i))));
-      if (i % 1000 == 0) changes.push_back(Added(Service("shared-" + Number(i / 1000))));
-      changes.push_back(Added(Root(i)));
-    }
+    std::vector<api::Change> changes = ManyHosts(hosts);
+    changes.push_back(Added(Unread("one")));
     engine->Apply(changes);
   }
   return *engine;
@@ -157,26 +163,26 @@ BENCHMARK(BM_HostAddedAndRemoved)
     ->Arg(100000)
     ->Unit(benchmark::kMicrosecond);
 
-// Everything from nothing, and what the engine then holds beside the objects (which share the
-// counter only in `with_objects`).
+// Everything from nothing; the bytes that the engine then holds for each host, without the objects
+// and with them.
 void BM_FirstBuild(benchmark::State& state) {
   const auto hosts = static_cast<std::size_t>(state.range(0));
   double bytes = 0;
   double with_objects = 0;
   for (auto _ : state) {
+    state.PauseTiming();
     const std::size_t at_start = mallinfo2().uordblks;
-    std::vector<api::Change> changes;
-    for (std::size_t i = 0; i < hosts; ++i) {
-      changes.push_back(Added(Service("service-" + Number(i))));
-      if (i % 1000 == 0) changes.push_back(Added(Service("shared-" + Number(i / 1000))));
-      changes.push_back(Added(Root(i)));
-    }
+    std::vector<api::Change> changes = ManyHosts(hosts);
     const std::size_t with_changes = mallinfo2().uordblks;
-    Engine engine{Options()};
-    engine.Apply(changes);
+    auto engine = std::make_unique<Engine>(Options());
+    state.ResumeTiming();
+    engine->Apply(changes);
+    state.PauseTiming();
     bytes = static_cast<double>(mallinfo2().uordblks - with_changes);
     changes = {};
     with_objects = static_cast<double>(mallinfo2().uordblks - at_start);
+    engine = nullptr;
+    state.ResumeTiming();
   }
   state.counters["bytes_per_host"] = bytes / static_cast<double>(hosts);
   state.counters["bytes_per_host_with_objects"] = with_objects / static_cast<double>(hosts);
