@@ -184,6 +184,30 @@ TEST_F(EngineTest, EditOfOneRuleOfAnIngressDerivesItsHostOnly) {
   EXPECT_EQ(Work(ingress("/b")), 1U);
 }
 
+TEST_F(EngineTest, AnIngressThatWasMadeAnewIsYounger) {
+  const auto ingress = [](const char* name, const char* service, std::int64_t made) {
+    auto object = std::make_shared<api::Ingress>(*api::As<api::Ingress>(
+        Parsed("networking.k8s.io/v1", "Ingress", "default", name,
+               fmt::format(R"("spec":{{"rules":[{{"host":"a.example","http":{{"paths":[)"
+                           R"({{"path":"/","pathType":"Prefix","backend":{{"service":)"
+                           R"({{"name":"{}","port":{{"number":80}}}}}}}}]}}}}]}})",
+                           service))
+            .object.get()));
+    object->meta.creation_time = made;
+    return api::Change{object->Ref(), object};
+  };
+  const auto served = [&] {
+    const auto& route = engine_.FindVirtualHost("a.example")->http_routes.front();
+    return std::get<RouteAction>(route.action).clusters.front().cluster->service;
+  };
+  Apply({Service("default", "one"), Service("default", "two"), ingress("one", "one", 1),
+         ingress("two", "two", 2)});
+  EXPECT_EQ(served(), "one");
+  // Its deletion went by unseen; the content is the same.
+  Apply({ingress("one", "one", 3)});
+  EXPECT_EQ(served(), "two");
+}
+
 // ---- Statuses ----
 
 TEST_F(EngineTest, WhatRefusesARootComesBeforeWhatAWalkFindsInIt) {

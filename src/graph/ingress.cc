@@ -23,6 +23,8 @@ namespace {
 // Envoy refuses a route configuration that holds an expression of a bigger program, unless its
 // runtime says otherwise (re2.max_program_size.error_level).
 constexpr int kMaxRegexProgramSize = 100;
+// So that the expression which lets a wildcard take one label only stays below that.
+constexpr std::size_t kMaxWildcardSuffix = 60;
 
 class IngressDerivation {
  public:
@@ -44,7 +46,15 @@ class IngressDerivation {
   bool HasGoodHost() {
     std::string_view name = host_;
     if (name == "*") return true;
-    if (name.starts_with("*.")) name.remove_prefix(2);
+    if (name.starts_with("*.")) {
+      name.remove_prefix(2);
+      if (name.size() > kMaxWildcardSuffix) {
+        AddProblem("spec", fmt::format("host {} is too long for a wildcard: at most {} characters "
+                                       "may follow \"*.\"",
+                                       Quote(host_), kMaxWildcardSuffix));
+        return false;
+      }
+    }
     if (IsHostName(name)) return true;
     AddProblem("spec", fmt::format("host {} is not a valid host name", Quote(host_)));
     return false;

@@ -315,9 +315,10 @@ api::Change RandomWorld::Step() {
   if (made->kind != api::Kind::kIngressClass) made->meta.ns = Namespace();
   made->meta.resource_version = std::to_string(++version_);
   made->meta.creation_time = 1 + Pick(3);
-  // An edit doesn't change when an object was made; a recreation may.
+  // An edit doesn't change when an object was made; a recreation may, also one whose deletion went
+  // by unseen.
   if (const auto known = objects_.find(made->Ref()); known != objects_.end()) {
-    made->meta.creation_time = known->second->meta.creation_time;
+    if (!Chance(5)) made->meta.creation_time = known->second->meta.creation_time;
     if (Chance(20)) {
       // A status-only update, or one of a field that we don't read.
       if (const auto* route = api::As<api::IngressRoute>(*known->second)) {
