@@ -31,6 +31,7 @@ ResourcePtr MakeBlank(std::string_view name) {
   blank->name = name;
   wire::AppendField(blank->bytes, 1, name);
   blank->version = HashPair(blank->name, blank->bytes);
+  blank->without_endpoints = true;
   return blank;
 }
 

@@ -108,6 +108,10 @@ struct Resource {
   // waits.
   std::chrono::milliseconds warm_time{0};
 
+  // Of assignments only: nothing could be reached by it. What newly needs its cluster waits a
+  // moment for endpoints (see Session::Options::empty_wait). A blank one is so by itself.
+  bool without_endpoints = false;
+
   Parts parts = {};
   Hash128 version = {};  // set by SnapshotEditor
   bool known = true;  // false only in an Envoy's ledger: it has some content under this name that

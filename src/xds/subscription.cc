@@ -24,9 +24,9 @@ constexpr std::chrono::seconds kWarmingShows{1};
 // Rejected contents of one resource that are remembered until one is accepted.
 constexpr std::size_t kRejectedContents = 16;
 
-// Tables of ended streams that a session remembers: of one stream per route configuration there may
+// States of ended streams that a session remembers: of one stream per route configuration there may
 // be many.
-constexpr std::size_t kRememberedTables = 256;
+constexpr std::size_t kRememberedStates = 256;
 
 // In which order the types are written.
 constexpr std::array<ResourceType, kResourceTypes> kOrder = {
@@ -141,10 +141,13 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
     if (ResourcePtr wanted = Wanted(type, name); wanted != nullptr) subset.Set(std::move(wanted));
   }
   const bool resuming = !request.version.empty();
-  if (resuming && subset.version().Hex() == request.version) {
+  // The version doesn't say which routes it has since when: those of a listener that we sent just
+  // now are new to it.
+  const bool telling = type != ResourceType::kRoutes || !session_.listeners_changed_;
+  if (resuming && telling && subset.version().Hex() == request.version) {
     s.told = std::move(subset);  // it has just this
   } else if (const Table* had = session_.Recall(type, request.version);
-             resuming && had != nullptr) {
+             resuming && telling && had != nullptr) {
     const EditToken token = NewEditToken();
     had->ForEach([&](const ResourcePtr& resource) {
       if (s.wildcard || s.names.contains(resource->name)) s.told.Set(resource, token);
@@ -155,7 +158,21 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
     subset.ForEach(
         [&](const ResourcePtr& resource) { s.told.Set(MakeUnknown(resource->name, {}), token); });
   }
+  // A stream from before isn't that of a cluster sent since (see SettleSharers).
+  if (resuming) {
+    for (auto& [name, asked] : s.names) asked = 0;
+  }
   session_.Subscribed(type, *this, resuming, now);
+}
+
+// A name that was dropped and is wanted again is subscribed anew, also if only a stale request says
+// so.
+void Stream::NoteMissed(ResourceType type, const Request& request) {
+  State& s = state(type);
+  const StringSet names(request.names.begin(), request.names.end());
+  for (const auto& [name, asked] : s.names) {
+    if (!names.contains(name)) s.missed.insert(name);
+  }
 }
 
 void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time now) {
@@ -167,11 +184,17 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
   if (!request.nonce.empty()) {
     s.uses_nonces = true;
     Resolve(type, request, now);
-    if (request.nonce != s.last_nonce) return;  // stale: what it says has been said again since
+    if (request.nonce != s.last_nonce) {  // stale: what it asks for will be asked again
+      NoteMissed(type, request);
+      return;
+    }
   } else if (!s.last_nonce.empty()) {
     // Without a nonce, from an Envoy, it is older than the last response and says only which names
     // it wants by now. A client that never sends nonces repeats itself: it has seen the response.
-    if (s.uses_nonces) return;
+    if (s.uses_nonces) {
+      NoteMissed(type, request);
+      return;
+    }
     const StringSet asked(request.names.begin(), request.names.end());
     const bool same = std::all_of(asked.begin(), asked.end(), [&](const std::string& name) {
       return name == kWildcard ? s.wildcard : s.names.contains(name);
@@ -204,8 +227,10 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
     KeepOnlyNames(type);
     s.answer = true;
   }
+  const StringSet missed = std::exchange(s.missed, {});
   for (const std::string& name : names) {
-    if (s.names.contains(name)) continue;
+    if (s.names.contains(name) && !missed.contains(name)) continue;
+    if (s.names.contains(name) && !wildcard) Forget(type, name);
     AddName(type, name);
     s.answer = true;  // asked for: answered, whether it exists or not
     Touch(type, name, true);
@@ -238,7 +263,10 @@ void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
     if (has == nullptr) has = MakeUnknown(name, version);
     s.told.Set(std::move(has), token);
     // Only the difference, except of a cluster that waits for it.
-    if (named) s.dirty.insert_or_assign(name, session_.AwaitsAssignment(type, name));
+    if (named) {
+      s.dirty.insert_or_assign(name, session_.AwaitsAssignment(type, name));
+      s.names.insert_or_assign(name, 0);  // nor is it the stream of a cluster sent since
+    }
   }
   const bool resuming = !request.initial_versions.empty();
   if (type == ResourceType::kEndpoints && resuming) session_.EndpointsResumed(now);
@@ -359,7 +387,7 @@ void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t
   if (change.told == nullptr) return;
   if (type == ResourceType::kCluster) session_.ClusterAcknowledged(change.name, sequence, now);
   if (type == ResourceType::kEndpoints) {
-    session_.AssignmentAcknowledged(change.name, *this, sequence, now);
+    session_.AssignmentAcknowledged(*change.told, *this, sequence, now);
   }
 }
 
@@ -385,6 +413,8 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
                     Time now) {
   State& s = state(type);
   Rejection rejection{type, session_.identity_.node_id, session_.identity_.peer, words, {}};
+  const bool whole = !delta() && Info(type).whole;
+  const bool together = (whole ? response.told.size() : response.changes.size()) > 1;
   for (const Change& change : response.changes) {
     rejection.names.push_back(change.name);
     if (change.told == nullptr) {  // nothing that could be bad
@@ -397,7 +427,7 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
       at->second.rejected = change.told;
       at->second.words = words;
     }
-    if (response.changes.size() > 1) MayRun(type, change);
+    if (together) MayRun(type, change);
   }
   ++session_.counters_.rejections[Index(type)];
   if (session_.options_.on_rejection) session_.options_.on_rejection(rejection);
@@ -551,6 +581,8 @@ void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequenc
   } else {
     s.told.Remove(change.name);
   }
+  if (type == ResourceType::kListener && !SameVersion(was, change.told))
+    session_.listeners_changed_ = true;
   if (type != ResourceType::kCluster) return;
   if (change.told == nullptr) {
     session_.ClusterWithdrawn(change.name, was);
@@ -953,17 +985,20 @@ void Session::ClusterAcknowledged(const std::string& name, std::uint64_t sequenc
   Settle(name, now);
 }
 
-void Session::AssignmentAcknowledged(const std::string& name, const Stream& stream,
+void Session::AssignmentAcknowledged(const Resource& assignment, const Stream& stream,
                                      std::uint64_t sequence, Time now) {
+  const std::string& name = assignment.name;
   const auto users = cold_by_assignment_.find(name);
   if (users == cold_by_assignment_.end()) return;
   std::vector<std::string> waiting;  // clusters that wait for this assignment
   for (const std::string& cluster : users->second) {
-    if (!cold_.at(cluster).assigned) waiting.push_back(cluster);
+    Cold& cold = cold_.at(cluster);
+    if (sequence <= cold.pushed) continue;
+    cold.empty = assignment.without_endpoints;
+    waiting.push_back(cluster);
   }
   if (identity_.aggregated) {
     for (const std::string& cluster : waiting) {
-      if (sequence <= cold_.at(cluster).pushed) continue;
       cold_.at(cluster).assigned = true;
       Settle(cluster, now);
     }
@@ -974,10 +1009,9 @@ void Session::AssignmentAcknowledged(const std::string& name, const Stream& stre
   const auto asked = names.find(name);
   for (const std::string& cluster : waiting) {
     Cold& cold = cold_.at(cluster);
-    if (sequence > cold.pushed && (asked == names.end() || asked->second >= cold.pushed)) {
-      cold.answered.insert(stream.id_);
-    }
+    if (asked == names.end() || asked->second >= cold.pushed) cold.answered.insert(stream.id_);
   }
+  for (const std::string& cluster : waiting) Settle(cluster, now);
   SettleSharers(name, now);
 }
 
@@ -1026,6 +1060,13 @@ void Session::Settle(const std::string& cluster, Time now) {
       warm = now >= *cold.warm_at;
     }
   }
+  if (warm && by_assignment && cold.empty) {
+    if (!cold.empty_until.has_value()) {
+      cold.empty_until = now + options_.empty_wait;
+      warming_.emplace(*cold.empty_until, cluster);
+    }
+    warm = now >= *cold.empty_until;
+  }
   if (!warm) return;
   ForgetCold(cluster);
   RecheckHeld(&cluster);
@@ -1035,15 +1076,22 @@ void Session::Settle(const std::string& cluster, Time now) {
 
 void Session::Remember(const Stream& stream, ResourceType type) {
   if (!identity_.aggregated && type != ResourceType::kCluster && !IsUser(type)) return;
-  std::vector<Table>& tables = leaving_.tables[Index(type)];
+  const Stream::State& s = stream.state(type);
+  std::vector<Memory::State>& states = leaving_.states[Index(type)];
   const auto add = [&](const Table& table) {
-    const bool known = std::any_of(tables.begin(), tables.end(), [&](const Table& other) {
-      return other.version() == table.version();
+    const bool known = std::any_of(states.begin(), states.end(), [&](const Memory::State& other) {
+      return other.version == table.version();
     });
-    if (!known && tables.size() < kRememberedTables) tables.push_back(table);
+    if (known || states.size() >= kRememberedStates) return;
+    Table subscribed = table;
+    if (!s.wildcard) {
+      table.ForEach([&](const ResourcePtr& resource) {
+        if (!s.names.contains(resource->name)) subscribed.Remove(resource->name);
+      });
+    }
+    states.push_back({table.version(), std::move(subscribed)});
   };
   // Which of these it has shows its next request.
-  const Stream::State& s = stream.state(type);
   add(s.told);
   add(s.accepted);
   for (const Stream::InFlight& response : s.in_flight) add(response.told);
@@ -1062,8 +1110,8 @@ std::shared_ptr<const Memory> Session::TakeMemory() {
   // What this session didn't come to ask is as it was: clusters, if it lasted no longer than they
   // warmed.
   for (const TypeInfo& info : kTypes) {
-    std::vector<Table>& tables = leaving_.tables[Index(info.type)];
-    if (tables.empty() && memory_ != nullptr) tables = memory_->tables[Index(info.type)];
+    std::vector<Memory::State>& states = leaving_.states[Index(info.type)];
+    if (states.empty() && memory_ != nullptr) states = memory_->states[Index(info.type)];
   }
   return std::make_shared<const Memory>(std::exchange(leaving_, {}));
 }
@@ -1071,8 +1119,8 @@ std::shared_ptr<const Memory> Session::TakeMemory() {
 ResourcePtr Session::Recall(ResourceType type, const std::string& name,
                             const Hash128& version) const {
   if (memory_ == nullptr) return nullptr;
-  for (const Table& table : memory_->tables[Index(type)]) {
-    ResourcePtr found = table.Find(name);
+  for (const Memory::State& state : memory_->states[Index(type)]) {
+    ResourcePtr found = state.table.Find(name);
     if (found != nullptr && found->known && found->version == version) return found;
   }
   return nullptr;
@@ -1080,8 +1128,8 @@ ResourcePtr Session::Recall(ResourceType type, const std::string& name,
 
 const Table* Session::Recall(ResourceType type, std::string_view version) const {
   if (memory_ == nullptr) return nullptr;
-  for (const Table& table : memory_->tables[Index(type)]) {
-    if (table.version().Hex() == version) return &table;
+  for (const Memory::State& state : memory_->states[Index(type)]) {
+    if (state.version.Hex() == version) return &state.table;
   }
   return nullptr;
 }
@@ -1089,7 +1137,7 @@ const Table* Session::Recall(ResourceType type, std::string_view version) const 
 // An Envoy that had clusters before is going to subscribe to them again, if later than to the rest.
 void Session::Begin(Time now) {
   if (std::exchange(begun_, true)) return;
-  if (memory_ == nullptr || memory_->tables[Index(ResourceType::kCluster)].empty()) return;
+  if (memory_ == nullptr || memory_->states[Index(ResourceType::kCluster)].empty()) return;
   resuming_until_ = now + options_.warm_timeout;
 }
 

@@ -25,6 +25,9 @@
 //   content (or absence) stays in the route configuration. Only this part waits, and at most
 //   `warm_timeout`. Where the previous content isn't known (a state from before our start), the
 //   resource waits as a whole.
+// - A new cluster whose assignment holds no endpoint counts as cold for `empty_wait` more: Services
+//   and their endpoints come by different watches, and a host that answers 503 for the moment
+//   between is worse than one that comes a moment later.
 // - A cluster is withdrawn when nothing that this Envoy acknowledged, was sent or may have applied
 // names it. Its
 //   assignment stays as it was so long; one whose cluster is in the snapshot becomes empty instead
@@ -109,7 +112,11 @@ struct Response {
 // that it was told and may have accepted. It is believed only where the Envoy names the same
 // versions, so that the memory of another Envoy with the same node id does no harm.
 struct Memory {
-  std::array<std::vector<Table>, kResourceTypes> tables;
+  struct State {
+    Hash128 version;  // by which the Envoy names it
+    Table table;      // what of it the Envoy still subscribed to
+  };
+  std::array<std::vector<State>, kResourceTypes> states;
 };
 
 class Session;
@@ -174,6 +181,7 @@ class Stream {
     Table told;                      // what the Envoy has if it accepts everything
     Table accepted;                  // `told` of the response that was acknowledged last
     StringMap<Irregular> irregular;
+    StringSet missed;  // state of the world: subscribed names that a stale request didn't name
     std::map<std::string, bool> dirty;  // to be looked at; true: to be sent even if equal
     bool all = false;                   // everything is to be looked at
     bool answer = false;                // even with nothing to say
@@ -197,6 +205,7 @@ class Stream {
 
   void OnStateOfTheWorld(ResourceType type, const Request& request, Time now);
   void OnDelta(ResourceType type, const Request& request, Time now);
+  void NoteMissed(ResourceType type, const Request& request);
   void FirstStateOfTheWorld(ResourceType type, const Request& request, Time now);
   void FirstDelta(ResourceType type, const Request& request, Time now);
   void AddName(ResourceType type, const std::string& name);
@@ -240,6 +249,8 @@ class Session {
     // subscriptions are awaited.
     std::chrono::milliseconds warm_timeout{5000};
     std::function<void(const Rejection&)> on_rejection;  // may be empty; called within OnRequest
+    // How long a new cluster without endpoints is taken for cold: they may be on their way.
+    std::chrono::milliseconds empty_wait{250};
   };
 
   // `snapshot` isn't null. `memory`: of the Envoy's session before, if any.
@@ -281,6 +292,8 @@ class Session {
     std::chrono::milliseconds warm_time{0};
     bool acknowledged = false;
     bool assigned = false;
+    bool empty = false;               // its assignment, as acknowledged last
+    std::optional<Time> empty_until;  // then it counts as warm in spite of that
     std::set<std::uint64_t>
         answered;  // streams per type that asked for its assignment and acknowledged it
     std::optional<Time> warm_at;  // by its own time-out
@@ -308,8 +321,8 @@ class Session {
   void ClusterSent(const Resource& cluster, std::uint64_t sequence);
   void ClusterWithdrawn(const std::string& name, const ResourcePtr& was);
   void ClusterAcknowledged(const std::string& name, std::uint64_t sequence, Time now);
-  void AssignmentAcknowledged(const std::string& name, const Stream& stream, std::uint64_t sequence,
-                              Time now);
+  void AssignmentAcknowledged(const Resource& assignment, const Stream& stream,
+                              std::uint64_t sequence, Time now);
   void ClustersAcknowledged(std::uint64_t sequence, Time now);
   void SettleSharers(const std::string& assignment, Time now);
   void Settle(const std::string& cluster, Time now);
@@ -350,6 +363,7 @@ class Session {
   std::optional<Time> resuming_until_;  // an Envoy that had a state before is still subscribing
   std::optional<Time> users_awaited_until_;
   bool begun_ = false;                       // something was requested
+  bool listeners_changed_ = false;           // by a response of this session
   bool clusters_acknowledged_ = false;       // any response with clusters
   std::optional<Time> resend_endpoints_at_;  // unless that happens before
   StringMap<Cold> cold_;

@@ -71,6 +71,12 @@ class World {
     editor_.Set(type, {.name = name, .bytes = name + "@" + content});
     return *this;
   }
+  World& EmptyAssignment(const std::string& name, const std::string& content = "1") {
+    Resource assignment{.name = name, .bytes = name + "@" + content};
+    assignment.without_endpoints = true;
+    editor_.Set(kEDS, std::move(assignment));
+    return *this;
+  }
   World& Host(const std::string& host, std::vector<std::string> clusters,
               const std::string& content = "1", ResourceType type = kRDS,
               const std::string& resource = "r") {
@@ -502,6 +508,31 @@ TEST(Warm, TimeOutReleasesAndIsCounted) {
   EXPECT_EQ(x.node.session().NextDeadline(), std::nullopt);
 }
 
+TEST(Warm, ANewClusterWithoutEndpointsWaitsAMomentForThem) {
+  Running x;
+  x.world.Cluster("b").EmptyAssignment("b").Host("i", {"b"});
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1"));
+  x.node.Ack(x.stream, kCDS);
+  x.node.Request(x.stream, kEDS, {.subscribe = {"b"}});
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), IsEmpty());
+  x.node.now += 100ms;
+  x.world.Set(kEDS, "b", "2");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("EDS b@2"));
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("RDS r@1[h@1 i@1]"));
+}
+
+TEST(Warm, ANewClusterWithoutEndpointsIsAnnouncedWhenNoneCome) {
+  Running x;
+  x.world.Cluster("b").EmptyAssignment("b").Host("i", {"b"});
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1"));
+  x.node.Ack(x.stream, kCDS);
+  x.node.Request(x.stream, kEDS, {.subscribe = {"b"}});
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), IsEmpty());
+  EXPECT_THAT(x.node.Wait(249ms), IsEmpty());
+  EXPECT_THAT(x.node.Wait(1ms), ElementsAre("RDS r@1[h@1 i@1]"));
+  EXPECT_EQ(x.node.session().counters().released, 0U);
+}
+
 TEST(Warm, AnAssignmentAcknowledgedBeforeTheClusterDoesNotCount) {
   Running x;
   x.world.Set(kEDS, "a", "2");
@@ -535,6 +566,22 @@ TEST(Warm, WithoutEndpointsInTheSnapshotTheAssignmentIsEmpty) {
   x.world.Cluster("b").Host("i", {"b"});
   EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1"));
   EXPECT_THAT(x.node.Request(x.stream, kEDS, {.subscribe = {"b"}}), ElementsAre("EDS b@blank"));
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), IsEmpty()) << "its endpoints may be on their way";
+  EXPECT_EQ(x.node.session().NextDeadline(), x.node.now + 250ms);
+  EXPECT_THAT(x.node.Wait(249ms), IsEmpty());
+  EXPECT_THAT(x.node.Wait(1ms), ElementsAre("RDS r@1[h@1 i@1]"));
+  EXPECT_EQ(x.node.session().counters().released, 0U);
+}
+
+TEST(Warm, EndpointsThatComeEndTheWaitForThem) {
+  Running x;
+  x.world.Cluster("b").Host("i", {"b"});
+  x.node.Publish();
+  x.node.Request(x.stream, kEDS, {.subscribe = {"b"}});
+  x.world.Set(kEDS, "b");
+  EXPECT_THAT(x.node.Publish(), IsEmpty());
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("EDS b@1"))
+      << "the word on the empty one isn't enough";
   EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("RDS r@1[h@1 i@1]"));
 }
 
