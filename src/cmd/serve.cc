@@ -10,7 +10,9 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include "admin/health_server.h"
 #include "admin/metrics.h"
@@ -300,8 +302,21 @@ std::string Metrics(const World& world, const core::Core& core, const xds::Serve
   return text.String();
 }
 
+// Status files among the manifests would be read as manifests.
+absl::Status CheckFolders(const Flags& flags) {
+  if (flags.manifests.empty() || flags.status_dir.empty()) return absl::OkStatus();
+  std::error_code error;
+  const std::filesystem::path manifests = std::filesystem::weakly_canonical(flags.manifests, error);
+  const std::filesystem::path statuses = std::filesystem::weakly_canonical(flags.status_dir, error);
+  const std::filesystem::path relative = statuses.lexically_relative(manifests);
+  if (relative.empty() || *relative.begin() == "..") return absl::OkStatus();
+  return InvalidArgument("--status-dir: {} lies below --manifests {}, take another folder",
+                         flags.status_dir, flags.manifests);
+}
+
 absl::StatusOr<int> Run(const Flags& flags) {
   if (flags.debug) log::SetLevel(log::Level::kDebug);
+  CONTOUR_RETURN_IF_ERROR(CheckFolders(flags));
   Lifecycle lifecycle;
   CONTOUR_ASSIGN_OR_RETURN(const std::optional<xds::TLSFiles> tls, TLSOf(flags));
   CONTOUR_ASSIGN_OR_RETURN(World world, MakeWorld(flags));

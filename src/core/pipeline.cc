@@ -209,9 +209,10 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
     }
     assignments_of_service_[key->service].insert(name);
     service_of_assignment_.insert_or_assign(name, key->service);
-    editor.Set(
-        ResourceType::kEndpoints,
-        ToResource(envoy::TranslateAssignment(endpoints_.Build(key->service, key->port_name))));
+    const graph::Assignment assignment = endpoints_.Build(key->service, key->port_name);
+    xds::Resource resource = ToResource(envoy::TranslateAssignment(assignment));
+    resource.without_endpoints = assignment.addresses.empty();
+    editor.Set(ResourceType::kEndpoints, std::move(resource));
   }
 }
 

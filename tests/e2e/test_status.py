@@ -4,6 +4,7 @@ import time
 
 from conftest import CONTOUR_USER
 from harness import manifests
+from harness.contour import run as contour_run
 from harness.process import wait_until
 from test_kubernetes import apply, installed, namespace, world  # noqa: F401  (fixtures)
 
@@ -56,3 +57,9 @@ def test_a_restart_writes_nothing(world, contour, installed):  # noqa: F811
     time.sleep(1.0)
     assert written(second) == 0
     assert world.api.read(route(world, "root"))["metadata"]["resourceVersion"] == version
+
+
+def test_status_files_among_the_manifests_are_refused(tmp_path):
+    result = contour_run("serve", "--insecure", "--manifests", tmp_path, "--status-dir", tmp_path / "status")
+    assert result.returncode == 1
+    assert "--status-dir" in result.stderr and "--manifests" in result.stderr
