@@ -159,6 +159,7 @@ std::string StatusText(const core::Pipeline::Output& output) {
 absl::StatusOr<std::vector<api::Change>> ReadChanges(const std::string& text) {
   CONTOUR_ASSIGN_OR_RETURN(const auto objects, file::ParseManifest(text, file::Format::kYaml));
   std::vector<api::Change> changes;
+  changes.reserve(objects.size());
   for (const api::ObjectPtr& object : objects) changes.push_back({object->Ref(), object});
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {

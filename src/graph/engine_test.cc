@@ -57,7 +57,7 @@ class EngineTest : public ::testing::Test {
   }
   static api::Change Gone(const api::Change& change) { return {change.ref, nullptr}; }
 
-  Engine::Update Apply(std::vector<api::Change> changes) { return engine_.Apply(changes); }
+  Engine::Update Apply(const std::vector<api::Change>& changes) { return engine_.Apply(changes); }
 
   // How many derivations a change causes.
   std::uint64_t Work(const api::Change& change) {

@@ -43,7 +43,7 @@ std::shared_ptr<T> Make(std::string name) {
   return object;
 }
 
-api::Change Added(api::ObjectPtr object) { return {object->Ref(), object}; }
+api::Change Added(const api::ObjectPtr& object) { return {object->Ref(), object}; }
 
 api::ObjectPtr Service(std::string name, const char* limit = nullptr) {
   auto service = Make<api::Service>(std::move(name));
@@ -105,10 +105,9 @@ Engine& EngineOf(std::size_t hosts) {
 }
 
 // Applies the two states of one object in turn.
-void Toggle(benchmark::State& state, api::ObjectPtr first, api::ObjectPtr second) {
+void Toggle(benchmark::State& state, const api::ObjectPtr& first, const api::ObjectPtr& second) {
   Engine& engine = EngineOf(static_cast<std::size_t>(state.range(0)));
-  const std::vector<api::Change> changes[2] = {{Added(std::move(first))},
-                                               {Added(std::move(second))}};
+  const std::vector<api::Change> changes[2] = {{Added(first)}, {Added(second)}};
   const std::uint64_t allocations_before = allocations;
   const std::uint64_t derivations_before = engine.derivations();
   std::size_t turn = 0;

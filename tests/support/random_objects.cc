@@ -335,6 +335,7 @@ api::Change RandomWorld::Step() {
 
 std::vector<api::Change> RandomWorld::Shuffled() {
   std::vector<api::Change> changes;
+  changes.reserve(objects_.size());
   for (const auto& [ref, object] : objects_) changes.push_back({ref, object});
   for (std::size_t i = changes.size(); i > 1; --i) {
     std::swap(changes[i - 1], changes[static_cast<std::size_t>(Pick(static_cast<int>(i)))]);

@@ -2,6 +2,7 @@
 
 #include "tests/support/snapshot_text.h"
 
+#include <fmt/core.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 #include <google/protobuf/util/json_util.h>
@@ -149,24 +150,34 @@ std::string Flow(const YAML::Node& node) {
 
 // `column` is where the text begins; following lines are indented by `indent`.
 std::string Block(const YAML::Node& node, std::size_t indent, std::size_t column) {
-  const std::string flow = Flow(node);
-  if (column + flow.size() <= kWidth || node.size() == 0) return flow;
+  std::string text = Flow(node);
+  if (column + text.size() <= kWidth || node.size() == 0) return text;
+  text.clear();
   const std::string margin(indent, ' ');
-  std::string text;
+  const auto begin_line = [&] {
+    if (text.empty()) return;
+    text += '\n';
+    text += margin;
+  };
   if (node.IsSequence()) {
     for (const auto& element : node) {
-      text += (text.empty() ? "" : "\n" + margin) + "- " + Block(element, indent + 2, indent + 2);
+      begin_line();
+      text += "- ";
+      text += Block(element, indent + 2, indent + 2);
     }
     return text;
   }
   for (const auto& entry : node) {
-    const std::string key = Scalar(entry.first) + ":";
-    text += (text.empty() ? "" : "\n" + margin) + key;
+    begin_line();
+    const std::string key = Scalar(entry.first);
+    text += key;
+    text += ':';
     const std::string value = Flow(entry.second);
-    if (indent + key.size() + 1 + value.size() <= kWidth || entry.second.size() == 0) {
-      text += " " + value;
+    if (indent + key.size() + 2 + value.size() <= kWidth || entry.second.size() == 0) {
+      text += ' ';
+      text += value;
     } else {
-      text += "\n" + margin + "  " + Block(entry.second, indent + 2, kWidth);
+      text += fmt::format("\n{}  {}", margin, Block(entry.second, indent + 2, kWidth));
     }
   }
   return text;
@@ -226,7 +237,7 @@ std::string SnapshotPrinter::Text(const xds::Snapshot& snapshot, const xds::Snap
           ShortenAddresses(templates.IsDefined() ? Subtract(resource, templates) : resource));
     }
     for (const auto& [name, json] : before) {
-      if (!now.contains(name)) all["gone"].push_back(section + " " + name);
+      if (!now.contains(name)) all["gone"].push_back(fmt::format("{} {}", section, name));
     }
   }
   YAML::Emitter text;
