@@ -2,20 +2,27 @@
 
 #include "xds/server.h"
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
-#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
-#include <map>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
 #include <random>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/status.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/service/cluster/v3/cds.grpc.pb.h"
 #include "envoy/service/discovery/v3/ads.grpc.pb.h"
@@ -55,12 +62,14 @@ SnapshotPtr Clusters(int count, const std::string& alternative = "") {
 
 std::string Url(ResourceType type) { return std::string(Info(type).url); }
 
+// A connection of its own.
 struct Client {
-  explicit Client(int port, std::shared_ptr<grpc::ChannelCredentials> credentials =
-                                grpc::InsecureChannelCredentials()) {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own
-    arguments.SetSslTargetNameOverride("contour");
+  explicit Client(int port,
+                  const std::shared_ptr<grpc::ChannelCredentials>& credentials =
+                      grpc::InsecureChannelCredentials(),
+                  grpc::ChannelArguments arguments = {}) {
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetMaxReceiveMessageSize(-1);
     channel =
         grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port), credentials, arguments);
     context.set_deadline(std::chrono::system_clock::now() + 30s);
@@ -69,24 +78,46 @@ struct Client {
   grpc::ClientContext context;
 };
 
+using DeltaStream = grpc::ClientReaderWriter<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
+using WorldStream = grpc::ClientReaderWriter<DiscoveryRequest, DiscoveryResponse>;
+
+std::unique_ptr<DeltaStream> OpenDelta(Client& client) {
+  return AggregatedDiscoveryService::NewStub(client.channel)
+      ->DeltaAggregatedResources(&client.context);
+}
+
+DeltaDiscoveryRequest Subscription(ResourceType type, const std::string& node_id = "envoy-1") {
+  DeltaDiscoveryRequest request;
+  request.mutable_node()->set_id(node_id);
+  request.set_type_url(Url(type));
+  return request;
+}
+
+DeltaDiscoveryRequest Acknowledgement(const DeltaDiscoveryResponse& response) {
+  DeltaDiscoveryRequest request;
+  request.set_type_url(response.type_url());
+  request.set_response_nonce(response.nonce());
+  return request;
+}
+
 Server::Options Plain() {
   Server::Options options;
   options.port = 0;
   return options;
 }
 
+int MustStart(Server& server) {
+  const absl::StatusOr<int> port = server.Start();
+  EXPECT_TRUE(port.ok()) << port.status();
+  return port.value_or(0);
+}
+
 TEST(Server, DeltaAds) {
   Server server(Plain());
   server.Publish(Clusters(2));
-  const absl::StatusOr<int> port = server.Start();
-  ASSERT_TRUE(port.ok()) << port.status();
-  Client client(*port);
-  auto stub = AggregatedDiscoveryService::NewStub(client.channel);
-  auto stream = stub->DeltaAggregatedResources(&client.context);
-  DeltaDiscoveryRequest request;
-  request.mutable_node()->set_id("envoy-1");
-  request.set_type_url(Url(ResourceType::kCluster));
-  ASSERT_TRUE(stream->Write(request));
+  Client client(MustStart(server));
+  auto stream = OpenDelta(client);
+  ASSERT_TRUE(stream->Write(Subscription(ResourceType::kCluster)));
   DeltaDiscoveryResponse response;
   ASSERT_TRUE(stream->Read(&response));
   ASSERT_EQ(response.resources_size(), 2);
@@ -107,6 +138,483 @@ TEST(Server, DeltaAds) {
   server.Stop(5s);
   EXPECT_FALSE(stream->Read(&response));
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(server.GetMetrics().counters.responses[Index(ResourceType::kCluster)], 2U)
+      << "counted on after the stop";
+}
+
+TEST(Server, StateOfTheWorldAds) {
+  Server server(Plain());
+  server.Publish(Clusters(2));
+  Client client(MustStart(server));
+  auto stream = AggregatedDiscoveryService::NewStub(client.channel)
+                    ->StreamAggregatedResources(&client.context);
+  DiscoveryRequest request;
+  request.mutable_node()->set_id("envoy-1");
+  request.set_type_url(Url(ResourceType::kCluster));
+  ASSERT_TRUE(stream->Write(request));
+  DiscoveryResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.resources_size(), 2);
+  request.set_version_info(response.version_info());
+  request.set_response_nonce(response.nonce());
+  ASSERT_TRUE(stream->Write(request));
+  server.Publish(Clusters(3));
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.resources_size(), 3);
+  EXPECT_NE(response.version_info(), request.version_info());
+  server.Stop(5s);
+}
+
+TEST(Server, ServicesPerType) {
+  SnapshotEditor editor(nullptr);
+  for (const TypeInfo& info : kTypes)
+    editor.Set(info.type, {.name = "a", .bytes = std::string("\n\1a")});
+  Server::Options options = Plain();
+  options.adapt = [](ResourceType, std::string_view bytes, StreamMode mode) {
+    return std::string(bytes) + (mode == StreamMode::kDelta ? "delta" : "world");
+  };
+  Server server(options);
+  server.Publish(editor.Commit());
+  const int port = MustStart(server);
+  const auto world = [&](const TypeInfo& info, const auto& open) {
+    Client client(port);
+    std::unique_ptr<WorldStream> stream = open(client);
+    DiscoveryRequest request;
+    request.add_resource_names("a");  // and no type URL
+    ASSERT_TRUE(stream->Write(request));
+    DiscoveryResponse response;
+    ASSERT_TRUE(stream->Read(&response)) << info.name;
+    EXPECT_EQ(response.type_url(), info.url);
+    ASSERT_EQ(response.resources_size(), 1);
+    EXPECT_EQ(response.resources(0).value(), "\n\1aworld");
+  };
+  const auto delta = [&](const TypeInfo& info, const auto& open) {
+    Client client(port);
+    std::unique_ptr<DeltaStream> stream = open(client);
+    ASSERT_TRUE(stream->Write({}));
+    DeltaDiscoveryResponse response;
+    ASSERT_TRUE(stream->Read(&response)) << info.name;
+    EXPECT_EQ(response.type_url(), info.url);
+    ASSERT_EQ(response.resources_size(), 1);
+    EXPECT_EQ(response.resources(0).resource().value(), "\n\1adelta");
+  };
+  using namespace ::envoy::service;
+  const auto& [cds, eds, lds, rds, sds] = kTypes;
+  world(cds, [](Client& c) {
+    return cluster::v3::ClusterDiscoveryService::NewStub(c.channel)->StreamClusters(&c.context);
+  });
+  world(eds, [](Client& c) {
+    return endpoint::v3::EndpointDiscoveryService::NewStub(c.channel)->StreamEndpoints(&c.context);
+  });
+  world(lds, [](Client& c) {
+    return listener::v3::ListenerDiscoveryService::NewStub(c.channel)->StreamListeners(&c.context);
+  });
+  world(rds, [](Client& c) {
+    return route::v3::RouteDiscoveryService::NewStub(c.channel)->StreamRoutes(&c.context);
+  });
+  world(sds, [](Client& c) {
+    return secret::v3::SecretDiscoveryService::NewStub(c.channel)->StreamSecrets(&c.context);
+  });
+  delta(cds, [](Client& c) {
+    return cluster::v3::ClusterDiscoveryService::NewStub(c.channel)->DeltaClusters(&c.context);
+  });
+  delta(eds, [](Client& c) {
+    return endpoint::v3::EndpointDiscoveryService::NewStub(c.channel)->DeltaEndpoints(&c.context);
+  });
+  delta(lds, [](Client& c) {
+    return listener::v3::ListenerDiscoveryService::NewStub(c.channel)->DeltaListeners(&c.context);
+  });
+  delta(rds, [](Client& c) {
+    return route::v3::RouteDiscoveryService::NewStub(c.channel)->DeltaRoutes(&c.context);
+  });
+  delta(sds, [](Client& c) {
+    return secret::v3::SecretDiscoveryService::NewStub(c.channel)->DeltaSecrets(&c.context);
+  });
+  server.Stop(5s);
+}
+
+TEST(Server, StreamsPerTypeOfOneConnectionAreOneEnvoy) {
+  Server server(Plain());
+  server.Publish(Clusters(1));
+  const int port = MustStart(server);
+  Client one(port);
+  Client other(port);
+  grpc::ClientContext second;
+  using ::envoy::service::cluster::v3::ClusterDiscoveryService;
+  using ::envoy::service::route::v3::RouteDiscoveryService;
+  std::vector<std::unique_ptr<DeltaStream>> streams;
+  streams.push_back(ClusterDiscoveryService::NewStub(one.channel)->DeltaClusters(&one.context));
+  streams.push_back(RouteDiscoveryService::NewStub(one.channel)->DeltaRoutes(&second));
+  streams.push_back(ClusterDiscoveryService::NewStub(other.channel)->DeltaClusters(&other.context));
+  for (auto& stream : streams) {
+    DeltaDiscoveryRequest request;
+    request.mutable_node()->set_id("envoy-1");
+    ASSERT_TRUE(stream->Write(request));
+    DeltaDiscoveryResponse response;
+    ASSERT_TRUE(stream->Read(&response));
+  }
+  EXPECT_EQ(server.GetMetrics().streams, 3U);
+  EXPECT_EQ(server.GetMetrics().sessions, 2U);
+  server.Stop(5s);
+}
+
+TEST(Server, RefusesWhatItDoesNotServe) {
+  Server server(Plain());
+  server.Publish(Clusters(1));
+  const int port = MustStart(server);
+  {
+    Client client(port);
+    auto stream = OpenDelta(client);
+    DeltaDiscoveryRequest request;
+    request.set_type_url("type.googleapis.com/envoy.api.v2.Cluster");
+    stream->Write(request);
+    DeltaDiscoveryResponse response;
+    EXPECT_FALSE(stream->Read(&response));
+    const grpc::Status status = stream->Finish();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_EQ(status.error_message(),
+              "no resource registered for typeURL \"type.googleapis.com/envoy.api.v2.Cluster\"");
+  }
+  {
+    Client client(port);
+    DiscoveryResponse response;
+    const grpc::Status status =
+        ::envoy::service::cluster::v3::ClusterDiscoveryService::NewStub(client.channel)
+            ->FetchClusters(&client.context, {}, &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  }
+  server.Stop(5s);
+}
+
+TEST(Server, AClientThatClosesItsSideEndsWell) {
+  Server server(Plain());
+  server.Publish(Clusters(1));
+  Client client(MustStart(server));
+  auto stream = OpenDelta(client);
+  ASSERT_TRUE(stream->Write(Subscription(ResourceType::kCluster)));
+  DeltaDiscoveryResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  stream->WritesDone();
+  while (stream->Read(&response)) {
+  }
+  EXPECT_TRUE(stream->Finish().ok());
+  for (int i = 0; i < 1000 && server.GetMetrics().streams > 0; ++i)
+    std::this_thread::sleep_for(5ms);
+  EXPECT_EQ(server.GetMetrics().streams, 0U);
+  server.Stop(5s);
+}
+
+TEST(Server, ATakenPortIsAnError) {
+  Server first(Plain());
+  const int port = MustStart(first);
+  Server::Options options = Plain();
+  options.port = port;
+  Server second(options);
+  const absl::Status status = second.Start().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("listen 127.0.0.1:" + std::to_string(port)));
+  EXPECT_EQ(first.Start().status().code(), absl::StatusCode::kFailedPrecondition);
+  first.Stop(1s);
+  EXPECT_TRUE(second.Start().ok()) << "free again";
+  second.Stop(1s);
+}
+
+TEST(Server, ClosesAndOpensAgainOnThePort) {
+  Server::Options options = Plain();
+  {
+    Server server(Plain());
+    options.port = MustStart(server);
+  }
+  Server server(options);
+  server.Publish(Clusters(1));
+  for (int i = 0; i < 5; ++i) {
+    Client client(MustStart(server));
+    auto stream = OpenDelta(client);
+    ASSERT_TRUE(stream->Write(Subscription(ResourceType::kCluster)));
+    DeltaDiscoveryResponse response;
+    ASSERT_TRUE(stream->Read(&response)) << i;
+    EXPECT_EQ(response.resources_size(), 1) << "the last snapshot is still there";
+    server.Stop(5s);
+    EXPECT_FALSE(stream->Read(&response));
+    server.Stop(5s);  // nothing
+  }
+  EXPECT_EQ(server.GetMetrics().streams_opened, 5U);
+}
+
+TEST(Server, RequestsMayBeBig) {
+  Server server(Plain());
+  server.Publish(Clusters(1));
+  Client client(MustStart(server));
+  auto stream = OpenDelta(client);
+  DeltaDiscoveryRequest request = Subscription(ResourceType::kEndpoints);
+  for (int i = 0; i < 100000; ++i) {
+    const std::string name = std::to_string(i) + std::string(60, 'x');
+    request.add_resource_names_subscribe(name);
+    (*request.mutable_initial_resource_versions())[name] = std::string(32, '0');
+  }
+  ASSERT_GT(request.ByteSizeLong(), 5U << 20);
+  ASSERT_TRUE(stream->Write(request));
+  ASSERT_TRUE(stream->Write(Subscription(ResourceType::kCluster)));
+  DeltaDiscoveryResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.type_url(), Url(ResourceType::kCluster));
+  server.Stop(5s);
+}
+
+TEST(Server, FrequentPingsAreNoAbuse) {
+  Server server(Plain());
+  server.Publish(Clusters(1));
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 200);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  Client client(MustStart(server), grpc::InsecureChannelCredentials(), arguments);
+  auto stream = OpenDelta(client);
+  ASSERT_TRUE(stream->Write(Subscription(ResourceType::kCluster)));
+  DeltaDiscoveryResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  std::this_thread::sleep_for(3s);
+  server.Publish(Clusters(2));
+  EXPECT_TRUE(stream->Read(&response)) << stream->Finish().error_message();
+  server.Stop(5s);
+}
+
+TEST(Server, AStalledClientCostsOthersNothingAndTheStopIsInTime) {
+  Server server(Plain());
+  server.Publish(Clusters(2000, std::string(2000, 'x')));  // more than flow control lets through
+  const int port = MustStart(server);
+  Client stalled(port);
+  Client lively(port);
+  auto stalled_stream = OpenDelta(stalled);
+  ASSERT_TRUE(stalled_stream->Write(Subscription(ResourceType::kCluster, "stalled")));
+  auto stream = OpenDelta(lively);
+  ASSERT_TRUE(stream->Write(Subscription(ResourceType::kCluster, "lively")));
+  DeltaDiscoveryResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.resources_size(), 2000);
+  for (int i = 1; i <= 20; ++i) {
+    server.Publish(Clusters(2000, std::string(2000, static_cast<char>('a' + i))));
+    ASSERT_TRUE(stream->Read(&response));
+    EXPECT_EQ(response.resources_size(), 2000);
+    ASSERT_TRUE(stream->Write(Acknowledgement(response)));
+  }
+  EXPECT_LE(server.GetMetrics().counters.responses[Index(ResourceType::kCluster)], 22U);
+  const auto before = std::chrono::steady_clock::now();
+  server.Stop(500ms);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 5s);
+  stalled.context.TryCancel();
+}
+
+TEST(Server, StopsInTimeWithManyStreams) {
+  Server server(Plain());
+  server.Publish(Clusters(5));
+  const int port = MustStart(server);
+  std::vector<std::unique_ptr<Client>> clients;
+  std::vector<std::unique_ptr<DeltaStream>> streams;
+  DeltaDiscoveryResponse response;
+  for (int i = 0; i < 100; ++i) {
+    clients.push_back(std::make_unique<Client>(port));
+    streams.push_back(OpenDelta(*clients.back()));
+    ASSERT_TRUE(streams.back()->Write(Subscription(ResourceType::kCluster)));
+    ASSERT_TRUE(streams.back()->Read(&response));
+  }
+  EXPECT_EQ(server.GetMetrics().streams, 100U);
+  const auto before = std::chrono::steady_clock::now();
+  server.Stop(10s);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 5s)
+      << "it ends them, it doesn't wait for the deadline";
+}
+
+// Clients that come and go at any moment while snapshots pass by; each sees contents in order.
+TEST(Server, CancelStorm) {
+  Server::Options options = Plain();
+  options.workers = 2;
+  Server server(options);
+  server.Publish(Clusters(3));
+  const int port = MustStart(server);
+  std::atomic<bool> done = false;
+  std::thread publisher([&] {
+    for (int i = 0; !done; ++i) {
+      server.Publish(Clusters(3, fmt::format("{:08}", i)));
+      std::this_thread::sleep_for(1ms);
+    }
+  });
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 10; ++i) {
+    clients.emplace_back([&, i] {
+      std::mt19937 random(static_cast<unsigned>(i));
+      for (int round = 0; round < 12; ++round) {
+        Client client(port);
+        auto stream = OpenDelta(client);
+        std::thread canceller([&client, delay = std::chrono::microseconds(random() % 30000)] {
+          std::this_thread::sleep_for(delay);
+          client.context.TryCancel();
+        });
+        std::string last;
+        if (stream->Write(Subscription(ResourceType::kCluster))) {
+          DeltaDiscoveryResponse response;
+          while (stream->Read(&response)) {
+            ::envoy::config::cluster::v3::Cluster cluster;
+            ASSERT_TRUE(response.resources(0).resource().UnpackTo(&cluster));
+            EXPECT_LT(last, cluster.alt_stat_name());
+            last = cluster.alt_stat_name();
+            if (random() % 4 != 0 && !stream->Write(Acknowledgement(response))) break;
+          }
+        }
+        canceller.join();
+        stream->Finish();
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  done = true;
+  publisher.join();
+  for (int i = 0; i < 1000 && server.GetMetrics().streams > 0; ++i)
+    std::this_thread::sleep_for(5ms);
+  EXPECT_EQ(server.GetMetrics().streams, 0U);
+  EXPECT_EQ(server.GetMetrics().sessions, 0U);
+  server.Stop(5s);
+}
+
+// ---- TLS ----
+
+using KeyPtr = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+using CertificatePtr = std::unique_ptr<X509, decltype(&X509_free)>;
+
+std::string Pem(const std::function<int(BIO*)>& write) {
+  std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new(BIO_s_mem()), &BIO_free);
+  write(bio.get());
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &data);
+  return {data, static_cast<std::size_t>(size)};
+}
+
+// A certificate for `name`, by `issuer` or by itself.
+struct Identity {
+  explicit Identity(const std::string& name, const Identity* issuer = nullptr)
+      : key(EVP_EC_gen("P-256"), &EVP_PKEY_free), certificate(X509_new(), &X509_free) {
+    static std::atomic<long> serial{1};
+    X509* x = certificate.get();
+    X509_set_version(x, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), ++serial);
+    X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_set_pubkey(x, key.get());
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+                               reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+    const Identity& by = issuer == nullptr ? *this : *issuer;
+    X509_set_issuer_name(x, X509_get_subject_name(by.certificate.get()));
+    Extend(NID_basic_constraints, issuer == nullptr ? "critical,CA:TRUE" : "CA:FALSE");
+    if (issuer != nullptr) Extend(NID_subject_alt_name, "DNS:" + name);
+    X509_sign(x, by.key.get(), EVP_sha256());
+  }
+  void Extend(int nid, const std::string& value) {
+    X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, nullptr, nid, value.c_str());
+    X509_add_ext(certificate.get(), extension, -1);
+    X509_EXTENSION_free(extension);
+  }
+  std::string CertificatePem() const {
+    return Pem([&](BIO* bio) { return PEM_write_bio_X509(bio, certificate.get()); });
+  }
+  std::string KeyPem() const {
+    return Pem([&](BIO* bio) {
+      return PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+    });
+  }
+  KeyPtr key;
+  CertificatePtr certificate;
+};
+
+class ServerTLS : public testing::Test {
+ protected:
+  ServerTLS()
+      : folder_(std::filesystem::path(testing::TempDir()) /
+                fmt::format("xds_server_test.{}", getpid())) {
+    Write(Identity("contour", &ca_), ca_);
+    options_.port = 0;
+    options_.tls = {path("live/tls.crt"), path("live/tls.key"), path("live/ca.crt")};
+    options_.tls_refresh = 1s;
+  }
+  ~ServerTLS() override { std::filesystem::remove_all(folder_); }
+
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  // As Kubernetes does it: a new folder takes the old one's place.
+  void Write(const Identity& server, const Identity& client_ca) {
+    const std::filesystem::path fresh = folder_ / std::to_string(++generation_);
+    std::filesystem::create_directories(fresh);
+    std::ofstream(fresh / "tls.crt") << server.CertificatePem();
+    std::ofstream(fresh / "tls.key") << server.KeyPem();
+    std::ofstream(fresh / "ca.crt") << client_ca.CertificatePem();
+    std::filesystem::create_directory_symlink(fresh, folder_ / "next");
+    std::filesystem::rename(folder_ / "next", folder_ / "live");
+  }
+
+  // Whether a client with this certificate that trusts this CA is served.
+  static grpc::StatusCode Connect(int port, const Identity& server_ca, const Identity* client) {
+    grpc::SslCredentialsOptions ssl;
+    ssl.pem_root_certs = server_ca.CertificatePem();
+    if (client != nullptr) {
+      ssl.pem_cert_chain = client->CertificatePem();
+      ssl.pem_private_key = client->KeyPem();
+    }
+    grpc::ChannelArguments arguments;
+    arguments.SetSslTargetNameOverride("contour");
+    Client connection(port, grpc::SslCredentials(ssl), arguments);
+    auto stream = OpenDelta(connection);
+    stream->Write(Subscription(ResourceType::kCluster));
+    DeltaDiscoveryResponse response;
+    if (stream->Read(&response)) return grpc::StatusCode::OK;
+    return stream->Finish().error_code();
+  }
+
+  const std::filesystem::path folder_;
+  int generation_ = 0;
+  Identity ca_{"ca"};
+  Server::Options options_;
+};
+
+TEST_F(ServerTLS, AsksForACertificateOfTheCa) {
+  Server server(options_);
+  server.Publish(Clusters(1));
+  const int port = MustStart(server);
+  const Identity envoy("envoy", &ca_);
+  const Identity other_ca("other");
+  const Identity stranger("envoy", &other_ca);
+  EXPECT_EQ(Connect(port, ca_, &envoy), grpc::StatusCode::OK);
+  EXPECT_EQ(Connect(port, ca_, nullptr), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(Connect(port, ca_, &stranger), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(Connect(port, other_ca, &envoy), grpc::StatusCode::UNAVAILABLE);
+  server.Stop(5s);
+}
+
+TEST_F(ServerTLS, ReadsRenewedFiles) {
+  Server server(options_);
+  server.Publish(Clusters(1));
+  const int port = MustStart(server);
+  const Identity envoy("envoy", &ca_);
+  ASSERT_EQ(Connect(port, ca_, &envoy), grpc::StatusCode::OK);
+  const Identity new_ca("new ca");
+  const Identity new_envoy("envoy", &new_ca);
+  Write(Identity("contour", &new_ca), new_ca);
+  grpc::StatusCode code = grpc::StatusCode::UNKNOWN;
+  for (int i = 0; i < 100 && code != grpc::StatusCode::OK; ++i) {
+    std::this_thread::sleep_for(100ms);
+    code = Connect(port, new_ca, &new_envoy);
+  }
+  EXPECT_EQ(code, grpc::StatusCode::OK);
+  EXPECT_EQ(Connect(port, ca_, &envoy), grpc::StatusCode::UNAVAILABLE);
+  server.Stop(5s);
+}
+
+TEST_F(ServerTLS, AMissingFileIsNamed) {
+  options_.tls->key = path("live/absent.key");
+  Server server(options_);
+  const absl::Status status = server.Start().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(Message(status)),
+              testing::AllOf(HasSubstr("absent.key"), HasSubstr("No such file")));
 }
 
 }  // namespace

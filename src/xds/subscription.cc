@@ -230,7 +230,6 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
   const StringSet missed = std::exchange(s.missed, {});
   for (const std::string& name : names) {
     if (s.names.contains(name) && !missed.contains(name)) continue;
-    if (s.names.contains(name) && !wildcard) Forget(type, name);
     AddName(type, name);
     s.answer = true;  // asked for: answered, whether it exists or not
     Touch(type, name, true);
