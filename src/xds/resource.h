@@ -45,6 +45,8 @@ struct TypeInfo {
   // (field 1 in each).
   bool blank_if_unknown;
   std::uint32_t parts_field;  // of the repeated sub-message that parts are; 0: no parts
+  // Envoy refuses one that is made of parts and has none (a listener without filter chains).
+  bool needs_parts = false;
 };
 
 inline constexpr std::array<TypeInfo, kResourceTypes> kTypes = {{
@@ -54,7 +56,7 @@ inline constexpr std::array<TypeInfo, kResourceTypes> kTypes = {{
      "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
      "envoy.service.endpoint.v3.EndpointDiscoveryService", "Endpoints", false, true, 0},
     {ResourceType::kListener, "LDS", "type.googleapis.com/envoy.config.listener.v3.Listener",
-     "envoy.service.listener.v3.ListenerDiscoveryService", "Listeners", true, false, 3},
+     "envoy.service.listener.v3.ListenerDiscoveryService", "Listeners", true, false, 3, true},
     {ResourceType::kRoutes, "RDS", "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
      "envoy.service.route.v3.RouteDiscoveryService", "Routes", false, true, 2},
     {ResourceType::kSecret, "SDS",

@@ -485,7 +485,7 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
   const auto held = s.held.find(name);
   if ((wanted->clusters.empty() && wanted->parts.empty()) || !session_.JudgesWarmth(now)) {
     if (held != s.held.end()) s.held.erase(held);
-    return {wanted, 0};
+    return {wanted, false, 0};
   }
   ResourcePtr base = s.told.Find(name);
   if (const auto at = s.irregular.find(name); at != s.irregular.end() &&
@@ -546,7 +546,7 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
   } else {
     s.held.insert_or_assign(name, std::move(hold));
   }
-  if (all) return {nullptr, 0};
+  if (all) return {};
   judgement.view = wanted;
   if (!waiting.empty()) {
     auto view = std::make_shared<Resource>(*wanted);
@@ -558,6 +558,12 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
         view->parts.Remove(is->name, token);
       }
     }
+    // Nothing would be left, which Envoy refuses: so it keeps what it has, or has none yet.
+    if (Info(type).needs_parts && view->parts.empty()) {
+      judgement.view = base;
+      judgement.absent = base == nullptr;
+      return judgement;
+    }
     view->version -= wanted->parts.version();
     view->version += view->parts.version();
     judgement.view = std::move(view);
@@ -566,7 +572,8 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
 }
 
 // Records that the change goes out in the response `sequence`.
-void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequence) {
+void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequence,
+                  EditToken token) {
   State& s = state(type);
   const ResourcePtr was = s.told.Find(change.name);
   const auto [at, added] = s.irregular.try_emplace(change.name);
@@ -576,9 +583,9 @@ void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequenc
   }
   ++at->second.in_flight;
   if (change.told != nullptr) {
-    s.told.Set(change.told);
+    s.told.Set(change.told, token);
   } else {
-    s.told.Remove(change.name);
+    s.told.Remove(change.name, token);
   }
   if (type == ResourceType::kListener && !SameVersion(was, change.told))
     session_.listeners_changed_ = true;
@@ -638,6 +645,10 @@ std::optional<Response> Stream::Make(ResourceType type, Time now) {
       continue;
     }
     const Judgement judgement = Judge(type, name, wanted, force, now);
+    if (judgement.absent) {
+      if (told != nullptr) changes.push_back({name, nullptr});
+      continue;
+    }
     if (judgement.view == nullptr) {
       stalled = stalled || (whole && told != nullptr && !told->known);
       if (force && told != nullptr && told->known) {
@@ -663,7 +674,8 @@ std::optional<Response> Stream::Make(ResourceType type, Time now) {
   response.protocol = protocol_;
   response.type = type;
   response.nonce = std::to_string(++nonces_);
-  for (const Change& change : changes) Tell(type, change, sequence);
+  const EditToken token = NewEditToken();
+  for (const Change& change : changes) Tell(type, change, sequence, token);
   if (delta() || (!whole && !s.resend)) {
     for (const Change& change : changes) {
       if (change.told != nullptr) {
@@ -1077,6 +1089,7 @@ void Session::Remember(const Stream& stream, ResourceType type) {
   if (!identity_.aggregated && type != ResourceType::kCluster && !IsUser(type)) return;
   const Stream::State& s = stream.state(type);
   std::vector<Memory::State>& states = leaving_.states[Index(type)];
+  const EditToken token = NewEditToken();
   const auto add = [&](const Table& table) {
     const bool known = std::any_of(states.begin(), states.end(), [&](const Memory::State& other) {
       return other.version == table.version();
@@ -1085,7 +1098,7 @@ void Session::Remember(const Stream& stream, ResourceType type) {
     Table subscribed = table;
     if (!s.wildcard) {
       table.ForEach([&](const ResourcePtr& resource) {
-        if (!s.names.contains(resource->name)) subscribed.Remove(resource->name);
+        if (!s.names.contains(resource->name)) subscribed.Remove(resource->name, token);
       });
     }
     states.push_back({table.version(), std::move(subscribed)});
@@ -1097,9 +1110,9 @@ void Session::Remember(const Stream& stream, ResourceType type) {
   Table acknowledged = s.told;
   for (const auto& [name, irregular] : s.irregular) {
     if (irregular.acknowledged != nullptr) {
-      acknowledged.Set(irregular.acknowledged);
+      acknowledged.Set(irregular.acknowledged, token);
     } else {
-      acknowledged.Remove(name);
+      acknowledged.Remove(name, token);
     }
   }
   add(acknowledged);

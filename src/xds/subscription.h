@@ -48,8 +48,8 @@
 //
 // Known limits. A state of the world from before our start can't be kept, only recognised: clusters
 // that it has and the snapshot lacks go at once. Streams per type that break between a new cluster
-// and its assignment: the cluster is taken for warm. A client that has no cluster subscription is
-// told everything at once.
+// and its assignment: the cluster, or one that shares the assignment, may be taken for warm too
+// early. A client that has no cluster subscription is told everything at once.
 //
 // Space: per stream a shared map of what was told plus what deviates from it; one response under
 // way per type, of clusters up to kClusterResponses.
@@ -193,7 +193,8 @@ class Stream {
     bool uses_nonces = false;
   };
   struct Judgement {
-    ResourcePtr view;  // nullptr: the resource waits as a whole
+    ResourcePtr view;     // nullptr: the resource waits as a whole
+    bool absent = false;  // none of its parts may be told, and Envoy refuses it without
     std::size_t released = 0;
   };
 
@@ -223,7 +224,7 @@ class Stream {
   ResourcePtr Wanted(ResourceType type, const std::string& name) const;
   Judgement Judge(ResourceType type, const std::string& name, const ResourcePtr& wanted, bool force,
                   Time now);
-  void Tell(ResourceType type, const Change& change, std::uint64_t sequence);
+  void Tell(ResourceType type, const Change& change, std::uint64_t sequence, EditToken token);
   void Touch(ResourceType type, const std::string& name, bool force = false);
   bool MayWithdraw(ResourceType type, const std::string& name, std::optional<ClusterUses>& uses,
                    Time now) const;

@@ -612,14 +612,31 @@ TEST(Warm, ALaterAcknowledgementSpeaksForTheEarlier) {
   EXPECT_THAT(x.node.Ack(x.stream, kCDS), ElementsAre("RDS r@1[h@1 i@1]"));
 }
 
-TEST(Warm, ListenersAndTheirChainsWaitToo) {
+TEST(Warm, FilterChainsWaitToo) {
+  Running x;
+  x.world.Host("first", {}, "1", kLDS, "tcp");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("LDS tcp@1[first@1]"));
+  x.node.Ack(x.stream, kLDS);
+  x.world.Cluster("b").Set(kEDS, "b").Host("second", {"b"}, "1", kLDS, "tcp");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1"));
+  x.node.Request(x.stream, kEDS, {.subscribe = {"b"}});
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("LDS tcp@1[first@1 second@1]"));
+}
+
+// Envoy refuses a listener without filter chains.
+TEST(Warm, AListenerIsNeverSentWithoutItsChains) {
   Running x;
   x.world.Cluster("b").Set(kEDS, "b").Host("chain", {"b"}, "1", kLDS, "tcp");
-  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1", "LDS tcp@1"))
-      << "the listener without the chain";
-  x.node.Ack(x.stream, kLDS);
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS b@1"));
   x.node.Request(x.stream, kEDS, {.subscribe = {"b"}});
   EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("LDS tcp@1[chain@1]"));
+  x.node.Ack(x.stream, kLDS);
+
+  // The only chain is replaced by one that must wait: the old one stays so long.
+  x.world.Remove(kLDS, "tcp").Cluster("c").Set(kEDS, "c").Host("other", {"c"}, "1", kLDS, "tcp");
+  EXPECT_THAT(x.node.Publish(), ElementsAre("CDS c@1"));
+  x.node.Request(x.stream, kEDS, {.subscribe = {"c"}});
+  EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("LDS tcp@1[other@1]"));
 }
 
 TEST(Warm, AResourceThatNamesClustersItselfWaitsAsAWhole) {
