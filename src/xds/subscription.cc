@@ -882,8 +882,10 @@ void Session::Tick(Time now) {
   }
   for (Stream* stream : watched_) {
     for (const TypeInfo& info : kTypes) {
-      for (const auto& [name, hold] : stream->state(info.type).held) {
-        if (hold.earliest + options_.warm_timeout <= now) stream->Touch(info.type, name);
+      for (auto& [name, hold] : stream->state(info.type).held) {
+        if (hold.woken || hold.earliest + options_.warm_timeout > now) continue;
+        hold.woken = true;
+        stream->Touch(info.type, name);
       }
     }
   }
@@ -901,9 +903,8 @@ std::optional<Time> Session::NextDeadline() const {
   if (!warming_.empty()) consider(warming_.begin()->first);
   for (const Stream* stream : watched_) {
     for (const Stream::State& s : stream->states_) {
-      // One already looked at waits for its stream, not for time.
       for (const auto& [name, hold] : s.held) {
-        if (!s.dirty.contains(name)) consider(hold.earliest + options_.warm_timeout);
+        if (!hold.woken) consider(hold.earliest + options_.warm_timeout);
       }
     }
   }

@@ -162,6 +162,7 @@ class Stream {
     Time earliest;                      // of `since`
     StringSet waiting_for;              // clusters
     bool force = false;
+    bool woken = false;  // its time is over, its stream was told
   };
   struct Change {
     std::string name;

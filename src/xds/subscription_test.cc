@@ -533,6 +533,19 @@ TEST(Warm, ANewClusterWithoutEndpointsIsAnnouncedWhenNoneCome) {
   EXPECT_EQ(x.node.session().counters().released, 0U);
 }
 
+TEST(Warm, TimeIsToldOnceToAStreamThatCannotWrite) {
+  Running x;
+  x.world.Cluster("b").Set(kEDS, "b").Host("i", {"b"});
+  x.node.Publish();
+  x.node.now += 5s;
+  EXPECT_EQ(x.node.session().TakeReady(x.node.now).size(), 1U);
+  EXPECT_THAT(x.node.session().TakeReady(x.node.now), IsEmpty());
+  EXPECT_EQ(x.node.session().NextDeadline(), std::nullopt);
+  const std::optional<Response> response = x.stream.Next(x.node.now);
+  ASSERT_TRUE(response.has_value());
+  EXPECT_EQ(Describe(*response), "RDS r@1[h@1 i@1]");
+}
+
 TEST(Warm, AnAssignmentAcknowledgedBeforeTheClusterDoesNotCount) {
   Running x;
   x.world.Set(kEDS, "a", "2");
