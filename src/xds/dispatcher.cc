@@ -13,6 +13,7 @@
 
 #include "absl/time/time.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/status.h"
 
 namespace contour::xds {
@@ -251,7 +252,7 @@ class Dispatcher::Worker {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
     absl::StatusOr<ParsedRequest> parsed = ParseRequest(bytes, ProtocolOf(connection->mode));
     if (!parsed.ok()) {
-      End(*connection, parsed.status());
+      Refuse(*connection, parsed.status());
       return;
     }
     Request request = std::move(parsed->request);
@@ -259,7 +260,7 @@ class Dispatcher::Worker {
       request.type_url = Info(*connection->type).url;
     if (connection->stream == nullptr) Join(connection, parsed->node_id);
     if (const absl::Status status = connection->stream->OnRequest(request, now_); !status.ok()) {
-      End(*connection, status);
+      Refuse(*connection, status);
       return;
     }
     touched_.insert(connection->session);
@@ -340,6 +341,12 @@ class Dispatcher::Worker {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
     if (std::exchange(connection.finished, true)) return;
     connection.WithSink([&](Sink& sink) { sink.Finish(status); });
+  }
+
+  void Refuse(Connection& connection, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    log::Error("xds", "stream terminated", {{"peer", connection.peer}, {"error", Message(status)}});
+    End(connection, status);
   }
 
   void EndAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {

@@ -1161,7 +1161,8 @@ bool Session::AwaitsAssignment(ResourceType type, const std::string& name) const
 
 // The connection may have broken between a cluster and its assignment. Then the Envoy has an
 // assignment of that name from before, doesn't ask for it, and the cluster would end empty. In ADS
-// it shows by withholding its word on clusters.
+// it shows: it doesn't subscribe to clusters again before all are warm (measured with Envoy 1.40:
+// endpoints and listeners at once, clusters after the assignment came).
 void Session::EndpointsResumed(Time now) {
   if (identity_.aggregated && !clusters_acknowledged_) resend_endpoints_at_ = now + kWarmingShows;
 }
