@@ -10,8 +10,11 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <system_error>
 
 #include "admin/health_server.h"
@@ -254,6 +257,44 @@ void AddManifests(const file::ManifestSource& source, admin::MetricsText& text) 
                static_cast<double>(stats.failed_reads));
 }
 
+// The certificates that Envoys are given: when they expire. An expired one is served all the same,
+// since a browser's warning is better than a closed port, but somebody must know.
+class Certificates {
+ public:
+  void Report(const core::Pipeline::Output& output) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, secret] : output.secrets) {
+      const auto known = in_use_.find(name);
+      if (secret == nullptr) {
+        if (known != in_use_.end()) in_use_.erase(known);
+        continue;
+      }
+      const bool changed = known == in_use_.end() || known->second->not_after != secret->not_after;
+      in_use_.insert_or_assign(name, secret);
+      if (!changed || secret->not_after > std::time(nullptr)) continue;
+      log::Warning(kContext, "serving certificate has expired",
+                   {{"kind", "Secret"},
+                    {"namespace", secret->ns},
+                    {"name", secret->name},
+                    {"not_after", secret->not_after}});
+    }
+  }
+
+  void AddTo(admin::MetricsText& text) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, secret] : in_use_) {
+      text.Gauge("contour_serving_certificate_not_after_seconds",
+                 "When a certificate that is served expires, in seconds since 1970",
+                 {{"namespace", secret->ns}, {"name", secret->name}},
+                 static_cast<double>(secret->not_after));
+    }
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, graph::ServingSecretPtr> in_use_;  // by resource name
+};
+
 void AddStatuses(const status::StatusWriter::Statistics& statuses, admin::MetricsText& text) {
   text.Counter("contour_status_written_total", "Statuses written", {},
                static_cast<double>(statuses.written));
@@ -266,8 +307,10 @@ void AddStatuses(const status::StatusWriter::Statistics& statuses, admin::Metric
              static_cast<double>(statuses.waiting));
 }
 
-std::string Metrics(const World& world, const core::Core& core, const xds::Server& server) {
+std::string Metrics(const World& world, const core::Core& core, const xds::Server& server,
+                    const Certificates& certificates) {
   admin::MetricsText text;
+  certificates.AddTo(text);
   if (world.cluster != nullptr) AddKinds(world.cluster->GetStats().kinds, text);
   if (world.manifests != nullptr) AddManifests(*world.manifests, text);
   if (world.writer != nullptr) AddStatuses(world.writer->statistics(), text);
@@ -329,6 +372,7 @@ absl::StatusOr<int> Run(const Flags& flags) {
   options.pipeline.graph.root_namespaces = SplitList(flags.root_namespaces);
   if (!flags.ingress_class.empty()) options.pipeline.graph.ingress_class = flags.ingress_class;
 
+  Certificates certificates;
   std::atomic<bool> serving = false;
   absl::Status failure;
   // No Envoy is to see anything before the first build is complete: only then the port opens.
@@ -348,17 +392,19 @@ absl::StatusOr<int> Run(const Flags& flags) {
     if (output.snapshot != published) server.Publish(output.snapshot);
     published = output.snapshot;
     report.Report(output);
+    certificates.Report(output);
     if (first) lifecycle.Post(open_port);
   });
 
-  admin::HealthServer health(flags.http_address, flags.http_port,
-                             {.not_ready =
-                                  [&] {
-                                    if (serving) return std::string();
-                                    return std::string(core.built() ? "the xDS port is closed"
-                                                                    : "objects are not synced yet");
-                                  },
-                              .metrics = [&] { return Metrics(world, core, server); }});
+  admin::HealthServer health(
+      flags.http_address, flags.http_port,
+      {.not_ready =
+           [&] {
+             if (serving) return std::string();
+             return std::string(core.built() ? "the xDS port is closed"
+                                             : "objects are not synced yet");
+           },
+       .metrics = [&] { return Metrics(world, core, server, certificates); }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
 
   core.Start();

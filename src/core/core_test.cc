@@ -6,11 +6,15 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <ctime>
 #include <future>
 #include <mutex>
 #include <thread>
 
+#include "api/ingress.h"
 #include "api/ingress_route.h"
+#include "api/secret.h"
+#include "tests/support/certificates.h"
 
 namespace contour::core {
 namespace {
@@ -69,6 +73,33 @@ TEST(Core, BuildsOnceAfterAllSourcesAreSynced) {
   EXPECT_TRUE(recorder.WaitForStatuses(2));
   EXPECT_TRUE(core.built());
   EXPECT_EQ(recorder.batches(), 1U);
+}
+
+// An expired certificate is served, and whoever has a clock can tell.
+TEST(Pipeline, TellsWhichCertificatesAreServedAndUntilWhen) {
+  const testing::Pair pair = testing::MakePair("old.example", -1);
+  auto secret = std::make_shared<api::Secret>();
+  secret->meta.ns = "default";
+  secret->meta.name = "tls";
+  secret->type = "kubernetes.io/tls";
+  secret->tls_crt = pair.certificate;
+  secret->tls_key = pair.key;
+  auto ingress = std::make_shared<api::Ingress>();
+  ingress->meta.ns = "default";
+  ingress->meta.name = "old";
+  ingress->spec.tls.push_back({{"old.example"}, "tls"});
+
+  Pipeline pipeline({});
+  const Pipeline::Output came =
+      pipeline.Apply({{secret->Ref(), secret}, {ingress->Ref(), ingress}});
+  ASSERT_EQ(came.secrets.size(), 1U);
+  EXPECT_EQ(came.secrets[0].first, "default/tls");
+  ASSERT_NE(came.secrets[0].second, nullptr);
+  EXPECT_NEAR(static_cast<double>(came.secrets[0].second->not_after - std::time(nullptr)), -86400.0,
+              100.0);
+  const Pipeline::Output went = pipeline.Apply({{ingress->Ref(), nullptr}});
+  ASSERT_EQ(went.secrets.size(), 1U);
+  EXPECT_EQ(went.secrets[0].second, nullptr);
 }
 
 TEST(Core, BuildsAlsoWithoutAnyObject) {

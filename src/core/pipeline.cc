@@ -75,11 +75,15 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
   }
   for (const std::string& host : update.hosts) UpdateHost(host, editor);
   UpdateClusters(editor);
-  UpdateSecrets(editor);
+  Output output;
+  UpdateSecrets(editor, output);
   UpdateAssignments(touched, editor);
   UpdateListeners(editor);
   snapshot_ = editor.Commit();
-  return {snapshot_, std::move(update.statuses), std::move(update.problems)};
+  output.snapshot = snapshot_;
+  output.statuses = std::move(update.statuses);
+  output.problems = std::move(update.problems);
+  return output;
 }
 
 void Pipeline::UpdateHost(const std::string& host, xds::SnapshotEditor& editor) {
@@ -174,9 +178,11 @@ void Pipeline::UpdateClusters(xds::SnapshotEditor& editor) {
   }
 }
 
-void Pipeline::UpdateSecrets(xds::SnapshotEditor& editor) {
+void Pipeline::UpdateSecrets(xds::SnapshotEditor& editor, Output& output) {
   for (const std::string& name : secrets_.TakeDirty()) {
-    if (const graph::ServingSecretPtr* secret = secrets_.Find(name)) {
+    const graph::ServingSecretPtr* secret = secrets_.Find(name);
+    output.secrets.emplace_back(name, secret == nullptr ? nullptr : *secret);
+    if (secret != nullptr) {
       editor.Set(ResourceType::kSecret, ToResource(envoy::TranslateSecret(**secret)));
     } else {
       editor.Remove(ResourceType::kSecret, name);

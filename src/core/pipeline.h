@@ -40,6 +40,9 @@ class Pipeline {
     std::vector<std::pair<api::ObjectRef, std::optional<graph::Status>>>
         statuses;  // see Engine::Update
     std::vector<graph::Problem> problems;
+    // Serving certificates that came into use or changed, by resource name; nullptr: not in use
+    // now.
+    std::vector<std::pair<std::string, graph::ServingSecretPtr>> secrets;
   };
   Output Apply(const std::vector<api::Change>& changes);
 
@@ -61,7 +64,7 @@ class Pipeline {
 
   void UpdateHost(const std::string& host, xds::SnapshotEditor& editor);
   void UpdateClusters(xds::SnapshotEditor& editor);
-  void UpdateSecrets(xds::SnapshotEditor& editor);
+  void UpdateSecrets(xds::SnapshotEditor& editor, Output& output);
   void UpdateAssignments(const std::set<graph::ServiceKey>& touched, xds::SnapshotEditor& editor);
   void UpdateListeners(xds::SnapshotEditor& editor);
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Statuses on a real API server, with the rights of deploy/rbac and no more."""
+import subprocess
 import time
 
+import yaml
 from conftest import CONTOUR_USER
 from harness import manifests
 from harness.contour import run as contour_run
@@ -63,3 +65,28 @@ def test_status_files_among_the_manifests_are_refused(tmp_path):
     result = contour_run("serve", "--insecure", "--manifests", tmp_path, "--status-dir", tmp_path / "status")
     assert result.returncode == 1
     assert "--status-dir" in result.stderr and "--manifests" in result.stderr
+
+
+def test_an_expired_certificate_is_served_and_warned_about(tmp_path, contour):
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    request = tmp_path / "request.pem"
+    for command in (
+        ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=old.example",
+         "-keyout", key, "-out", request],
+        ["x509", "-req", "-in", request, "-signkey", key, "-days", "-1", "-out", certificate],
+    ):
+        subprocess.run(["openssl", *command], check=True, capture_output=True)
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    objects = [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "old", "namespace": "default"},
+         "type": "kubernetes.io/tls", "stringData": {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}},
+        {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "old", "namespace": "default"},
+         "spec": {"tls": [{"hosts": ["old.example"], "secretName": "old"}]}},
+    ]
+    (folder / "old.yaml").write_text(yaml.safe_dump_all(objects))
+    process = contour("--manifests", folder)
+    process.wait_log("serving certificate has expired.*name=old", 5)
+    series = [line for line in process.get("/metrics")[1].splitlines()
+              if line.startswith('contour_serving_certificate_not_after_seconds{name="old"')]
+    assert len(series) == 1 and float(series[0].split()[1]) <= time.time()
