@@ -423,7 +423,7 @@ void Dispatcher::Close(const ConnectionPtr& connection) {
   connection->worker->Closed(connection);
 }
 
-void Dispatcher::Publish(SnapshotPtr snapshot) {
+void Dispatcher::Publish(const SnapshotPtr& snapshot) {
   for (const auto& worker : workers_) worker->Publish(snapshot);
 }
 

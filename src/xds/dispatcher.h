@@ -72,7 +72,7 @@ class Dispatcher {
   void OnWritten(const ConnectionPtr& connection);
   void Close(const ConnectionPtr& connection);  // also of one that wasn't started
 
-  void Publish(SnapshotPtr snapshot);  // not null
+  void Publish(const SnapshotPtr& snapshot);  // not null
 
   // Finishes every stream with kUnavailable and refuses new ones. Returns when the sinks have been
   // told.
