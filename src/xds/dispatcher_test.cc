@@ -286,38 +286,6 @@ TEST(Dispatcher, AStalledClientSkipsAndCostsOthersNothing) {
   dispatcher.Stop();
 }
 
-TEST(Dispatcher, AStalledClientWhoseTimeIsOverKeepsNobodyBusy) {
-  Dispatcher dispatcher({.warm_timeout = 200ms});
-  SnapshotEditor editor(nullptr);
-  editor.Set(kCDS, {.name = "a", .bytes = "a"});
-  editor.SetHead(kRDS, "r", "head");
-  dispatcher.Publish(editor.Commit());
-  Client stalled(dispatcher, false, "a");
-  stalled.Subscribe(kCDS);
-  ASSERT_EQ(stalled.WaitForResponses(1), 1U);
-  stalled.TakeWritten();
-  stalled.Subscribe(kRDS, "node", "r");
-  ASSERT_EQ(stalled.WaitForResponses(2), 2U);
-  stalled.TakeWritten();
-  Resource slow{.name = "b", .bytes = "b"};
-  slow.warm_by = WarmBy::kAssignment;
-  slow.assignment = "b";
-  editor.Set(kCDS, slow);
-  editor.SetPart(kRDS, "r", {.name = "i", .bytes = "i", .clusters = {"b"}});
-  dispatcher.Publish(editor.Commit());
-  ASSERT_EQ(stalled.WaitForResponses(3), 3U);  // the cluster
-  stalled.TakeWritten();                       // the host waits
-  editor.Set(kCDS, {.name = "a", .bytes = "a2"});
-  dispatcher.Publish(editor.Commit());
-  ASSERT_EQ(stalled.WaitForResponses(4), 4U);  // which it doesn't read
-  std::this_thread::sleep_for(400ms);
-  EXPECT_EQ(dispatcher.GetMetrics().held, 1U);
-  Client lively(dispatcher, true, "a");
-  lively.Subscribe(kCDS);
-  EXPECT_EQ(lively.WaitForResponses(1), 1U);
-  dispatcher.Stop();
-}
-
 TEST(Dispatcher, StopEndsEveryStreamAndRefusesNewOnes) {
   Dispatcher dispatcher({.workers = 3});
   dispatcher.Publish(Clusters(10));
