@@ -6,8 +6,10 @@ import dataclasses
 import http.client
 import json
 import socket
+import ssl
 import threading
 import time
+import warnings
 
 
 @dataclasses.dataclass
@@ -33,12 +35,17 @@ class Client:
         self.address, self.port, self.timeout = address, port, timeout
         self._connection = None
 
+    def _connect(self):
+        connected = socket.create_connection((self.address, self.port), self.timeout)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connected
+
     def request(self, host, path="/", method="GET", headers=None, body=None):
         """Raises OSError or http.client.HTTPException if the connection breaks."""
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(self.address, self.port, timeout=self.timeout)
-            self._connection.connect()
-            self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = http.client.HTTPConnection(self.address, self.port, timeout=self.timeout)
+            connection.sock = self._connect()
+            self._connection = connection
         try:
             self._connection.request(method, path, body=body, headers={"host": host, **(headers or {})})
             response = self._connection.getresponse()
@@ -76,6 +83,71 @@ class Client:
             if time.monotonic() - started > timeout:
                 raise AssertionError(f"{host}{path}: wrong answers for {timeout:g} s, statuses {dict(seen)}")
             time.sleep(interval)
+
+
+class TLSClient(Client):
+    """The same behind TLS, with a server name of its own that need not be the host of the requests."""
+
+    def __init__(self, address, port, server_name, context, timeout=5.0):
+        super().__init__(address, port, timeout)
+        self.server_name, self.context = server_name, context
+
+    def _connect(self):
+        return self.context.wrap_socket(super()._connect(), server_hostname=self.server_name)
+
+
+def tls_context(ca_path, minimum=None, maximum=None):
+    """A client's context that verifies against that CA. With versions even those that OpenSSL would rather not offer."""
+    context = ssl.create_default_context(cafile=str(ca_path))
+    if minimum or maximum:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = minimum or ssl.TLSVersion.MINIMUM_SUPPORTED
+            context.maximum_version = maximum or ssl.TLSVersion.MAXIMUM_SUPPORTED
+    return context
+
+
+def count_backends(address, port, host, path, total, connections=8, window=25):
+    """`total` answers by backend, from kept connections with `window` requests under way on each."""
+    request = f"GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode()
+    counts, lock = collections.Counter(), threading.Lock()
+
+    def run(share):
+        with socket.create_connection((address, port), 10) as connection:
+            file = connection.makefile("rb")
+            while share:
+                batch = min(window, share)
+                connection.sendall(request * batch)
+                for _ in range(batch):
+                    response = http.client.HTTPResponse(_Shared(file))
+                    response.begin()
+                    response.read()
+                    with lock:
+                        counts[response.getheader("x-backend") if response.status == 200 else response.status] += 1
+                share -= batch
+    threads = [threading.Thread(target=run, args=(total // connections,)) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return counts
+
+
+class _Shared:
+    """Gives HTTPResponse one reader for all the answers of a connection; it would take a buffer of its own for each."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def makefile(self, _mode):
+        return self
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def close(self):
+        pass
 
 
 class SteadyLoad:

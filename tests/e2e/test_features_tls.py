@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS on both sides and TCP behind it: each feature seen by a client of a real Envoy."""
+import collections
+import http.client
+import socket
+import ssl
+import threading
+
+import pytest
+from features_support import (ANNOTATION, Authority, Site, ca_secret, ingress, ingress_route, route, service)
+from harness.client import tls_context
+from harness.process import wait_until
+
+V1_1, V1_2, V1_3 = ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+
+
+@pytest.fixture(scope="module")
+def site():
+    with Site("features_tls") as value:
+        blue, green = value.backend("blue"), value.backend("green")
+        value.put("services.yaml", service("blue", blue) + service("green", green))
+        value.publish("first.yaml", value.authority.secret("first", "first.example")
+                      + ingress("first", "first.example", [("/", "Prefix", "blue")], tls_secret="first"))
+        value.wait_tls("first.example").close()
+        yield value
+
+
+def redirected(site, host, path="/"):
+    answer = site.client.get(host, path)
+    return answer.status, answer.headers.get("location")
+
+
+# ---- HTTP beside HTTPS ----------------------------------------------------------------------------------------------
+
+def test_ingress_with_tls_answers_on_both(site):
+    assert site.client.get("first.example").backend == "blue"
+    answer = site.wait_tls("first.example").get("first.example", "/x")
+    assert answer.backend == "blue"
+    assert answer.json["headers"]["x-forwarded-proto"] == "https"
+
+
+def test_force_ssl_redirect(site):
+    site.publish("force.yaml", site.authority.secret("force", "force.example") + ingress(
+        "force", "force.example", [("/", "Prefix", "blue")], {"ingress.kubernetes.io/force-ssl-redirect": "true"}, "force"))
+    assert redirected(site, "force.example", "/a?b=c") == (301, "https://force.example/a?b=c")
+    assert site.wait_tls("force.example").get("force.example").backend == "blue"
+
+
+def test_ingress_route_redirects_except_where_insecure_is_permitted(site):
+    site.publish("route.yaml", site.authority.secret("route", "route.example") + ingress_route(
+        "route", "route.example", route("/", "blue"), route("/open", "green", permitInsecure=True),
+        tls={"secretName": "route"}))
+    assert redirected(site, "route.example", "/a") == (301, "https://route.example/a")
+    assert site.client.get("route.example", "/open/x").backend == "green"
+    client = site.wait_tls("route.example")
+    assert client.get("route.example", "/a").backend == "blue"
+    assert client.get("route.example", "/open").backend == "green"
+
+
+def test_allow_http_false(site):
+    site.publish("only.yaml", site.authority.secret("only", "only.example") + ingress(
+        "only", "only.example", [("/", "Prefix", "blue")], {"kubernetes.io/ingress.allow-http": "false"}, "only"))
+    assert site.wait_tls("only.example").get("only.example").backend == "blue"
+    assert site.client.get("only.example").status == 404
+
+
+# ---- Certificates ---------------------------------------------------------------------------------------------------
+
+def certificate_names(site, server_name):
+    with socket.create_connection((site.address, site.https_port), 5) as connection:
+        with site.tls(server_name).context.wrap_socket(connection, server_hostname=server_name) as tls:
+            return [name for _, name in tls.getpeercert()["subjectAltName"]]
+
+
+def test_each_server_name_has_its_certificate(site):
+    names = ["one.example", "two.example", "three.example"]
+    site.publish("names.yaml", "".join(
+        site.authority.secret(f"cert-{name[:3]}", name, f"alias-of-{name}")
+        + ingress(f"name-{name[:3]}", name, [("/", "Prefix", "blue")], tls_secret=f"cert-{name[:3]}") for name in names))
+    for name in names:
+        site.wait_tls(name).close()
+        assert certificate_names(site, name) == [name, f"alias-of-{name}"]
+    for name in ("unknown.example", "x.one.example"):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            certificate_names(site, name)
+
+
+def handshake_error(site, server_name, version):
+    """None, or why the server ended the handshake of a client that knows only this version."""
+    with socket.create_connection((site.address, site.https_port), 5) as connection:
+        try:
+            context = tls_context(site.authority.certificate, minimum=version, maximum=version)
+            context.wrap_socket(connection, server_hostname=server_name).close()
+        except ssl.SSLError as error:
+            return error.reason
+    return None
+
+
+def test_versions_of_tls(site):
+    annotation = {ANNOTATION + "tls-minimum-protocol-version": "1.3"}
+    site.publish("versions.yaml", site.authority.secret("versions", "new.example", "newest.example") + ingress(
+        "new", "new.example", [("/", "Prefix", "blue")], annotation, "versions") + ingress_route(
+        "newest", "newest.example", route("/", "blue"), tls={"secretName": "versions", "minimumProtocolVersion": "1.3"}))
+    site.wait_tls("new.example").close()
+    site.wait_tls("newest.example").close()
+    refused = "TLSV1_ALERT_PROTOCOL_VERSION"  # the alert of the server, no excuse of the client's library
+    got = {(name, version.name): handshake_error(site, name, version)
+           for name in ("first.example", "new.example", "newest.example") for version in (V1_1, V1_2, V1_3)}
+    assert got == {
+        ("first.example", "TLSv1_1"): refused, ("first.example", "TLSv1_2"): None, ("first.example", "TLSv1_3"): None,
+        ("new.example", "TLSv1_1"): refused, ("new.example", "TLSv1_2"): refused, ("new.example", "TLSv1_3"): None,
+        ("newest.example", "TLSv1_1"): refused, ("newest.example", "TLSv1_2"): refused, ("newest.example", "TLSv1_3"): None,
+    }
+
+
+def test_secrets_that_arrive_late(site):
+    """First the objects that name them; each is served on what it may without a certificate."""
+    site.publish("late.yaml", ingress("late", "late.example", [("/", "Prefix", "blue")], tls_secret="late")
+                 + ingress_route("later", "later.example", route("/", "blue"), tls={"secretName": "later"}))
+    assert site.client.get("late.example").backend == "blue"
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        certificate_names(site, "late.example")
+    site.put("late-secrets.yaml", site.authority.secret("late", "late.example")
+             + site.authority.secret("later", "later.example"))
+    assert site.wait_tls("late.example").get("late.example").backend == "blue"
+    assert site.wait_tls("later.example").get("later.example").backend == "blue"
+    assert redirected(site, "later.example") == (301, "https://later.example/")
+
+
+def test_renewed_certificate_drops_no_connection(site, figure):
+    renewals = 5
+    site.put("renewed-secret.yaml", site.authority.secret("renewed", "renewed.example"))
+    site.publish("renewed.yaml", ingress("renewed", "renewed.example", [("/", "Prefix", "blue")], tls_secret="renewed"))
+    kept = site.wait_tls("renewed.example")
+    kept.get("renewed.example")
+    connection = kept._connection
+    updates = site.envoy.stat("listener_manager.listener_modified")
+    counts, stop = collections.Counter(), threading.Event()
+
+    def new_connections():
+        while not stop.is_set():
+            client = site.tls("renewed.example")
+            try:
+                counts[client.get("renewed.example").status] += 1
+            except (OSError, http.client.HTTPException) as error:
+                counts[repr(error)] += 1
+            client.close()
+    threads = [threading.Thread(target=new_connections) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(renewals):
+            alias = f"renewal-{number}.example"
+            site.put("renewed-secret.yaml", site.authority.secret("renewed", "renewed.example", alias))
+            wait_until(lambda: alias in certificate_names(site, "renewed.example"), "the new certificate", 5)
+            assert kept.get("renewed.example").status == 200
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert kept._connection is connection, "the kept connection was closed"
+    assert set(counts) == {200}, dict(counts)
+    assert counts[200] > 20
+    figure("new_tls_connections_during_renewals", counts[200])
+    assert site.envoy.stat("listener_manager.listener_modified") == updates, "a renewal must not touch the listener"
+
+
+# ---- TLS to the backends --------------------------------------------------------------------------------------------
+
+def test_tls_to_the_backend_and_its_verification(site):
+    """Accepted; refused by Envoy (another CA, another name); and 503 where there is nothing to verify with (S13, S14)."""
+    certificate, key = site.authority.sign("upstream.example")
+    secure = site.backend("secure", certificate=certificate, key=key)
+    other = Authority(site.work_dir, "other")
+
+    def validation(ca, name="upstream.example"):
+        return ("secure", {"validation": {"caSecret": ca, "subjectName": name}})
+    site.publish("upstream.yaml", service("secure", secure, annotations={ANNOTATION + "upstream-protocol.tls": "80"})
+                 + service("cleartext", secure) + ca_secret("ca", site.authority.certificate)
+                 + ca_secret("other-ca", other.certificate)
+                 + ingress_route(
+                     "upstream", "upstream.example", route("/", "blue"), route("/unverified", "secure"),
+                     route("/cleartext", "cleartext"), route("/verified", validation("ca")),
+                     route("/other-ca", validation("other-ca")), route("/other-name", validation("ca", "else.example")))
+                 + ingress_route("s13", "s13.example", route("/", "blue"), route("/absent", validation("absent")))
+                 + ingress_route("s14", "s14.example", route("/", "blue"), route("/no-name", validation("ca", ""))))
+
+    def answer(path, host="upstream.example"):
+        got = site.client.get(host, path)
+        return got.backend or got.status
+    assert answer("/unverified") == "secure"
+    assert answer("/verified") == "secure"
+    assert answer("/other-ca") == 503
+    assert answer("/other-name") == 503
+    assert answer("/cleartext") == 503, "and it was TLS that worked above"
+    assert answer("/absent", "s13.example") == 503
+    assert answer("/no-name", "s14.example") == 503
+    assert answer("/", "s13.example") == answer("/", "s14.example") == "blue"
+
+    site.put("absent-ca.yaml", ca_secret("absent", site.authority.certificate))
+    site.wait_for("s13.example", "/absent", "secure")
+
+
+# ---- TCP ------------------------------------------------------------------------------------------------------------
+
+def say(site, server_name, context, message=b"hello"):
+    """What a TCP backend answers behind TLS, and the ALPN that was agreed on."""
+    with socket.create_connection((site.address, site.https_port), 5) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with context.wrap_socket(connection, server_hostname=server_name) as tls:
+            tls.sendall(message)
+            return tls.recv(1000), tls.selected_alpn_protocol()
+
+
+def wait_tcp(site, server_name, context):
+    def connected():
+        try:
+            return say(site, server_name, context)
+        except (OSError, ssl.SSLError):
+            return None
+    return wait_until(connected, server_name, 5)
+
+
+def test_tcp_behind_terminated_tls(site):
+    tcp = site.backend("tcp", protocol="tcp")
+    site.publish("tcp.yaml", service("tcp", tcp) + site.authority.secret("tcp", "tcp.example")
+                 + ingress_route("tcp", "tcp.example", tls={"secretName": "tcp"}, tcpproxy=[("tcp", {})]))
+    context = tls_context(site.authority.certificate)
+    assert wait_tcp(site, "tcp.example", context) == (b"tcp: hello", None)
+    assert site.client.get("tcp.example").status == 404
+
+
+def test_tcp_with_passthrough(site):
+    """The certificate is the backend's own, of a CA that contour never sees."""
+    other = Authority(site.work_dir, "backend-authority")
+    certificate, key = other.sign("passthrough.example")
+    backend = site.backend("passthrough", protocol="tcp", certificate=certificate, key=key)
+    site.publish("passthrough.yaml", service("passthrough", backend) + ingress_route(
+        "passthrough", "passthrough.example", tls={"passthrough": True}, tcpproxy=[("passthrough", {})]))
+    context = tls_context(other.certificate)
+    assert wait_tcp(site, "passthrough.example", context)[0] == b"passthrough: hello"
+
+
+def test_weights_of_tcp_services(site):
+    names = ("red", "black")
+    for name in names:
+        site.backend(name, protocol="tcp")
+    site.publish("tcp-weights.yaml", "".join(service(name, site.backends[name]) for name in names)
+                 + site.authority.secret("tcp-weights", "weights.example")
+                 + ingress_route("tcp-weights", "weights.example", tls={"secretName": "tcp-weights"},
+                                 tcpproxy=[("red", {"weight": 80}), ("black", {"weight": 20}), ("tcp", {})]))
+    context = tls_context(site.authority.certificate)
+    wait_tcp(site, "weights.example", context)
+    total = 600
+    counts = collections.Counter(say(site, "weights.example", context)[0].split(b":")[0].decode() for _ in range(total))
+    assert set(counts) == set(names), dict(counts)
+    assert abs(counts["red"] / total - 0.8) < 0.07, dict(counts)  # four standard deviations
+
+
+# ---- PROXY protocol -------------------------------------------------------------------------------------------------
+
+def test_proxy_protocol_on_both_listeners():
+    """The preamble is required, and tells who the client is."""
+    with Site("features_proxy_protocol", "--use-proxy-protocol") as site:
+        site.put("all.yaml", site.authority.secret("proxied", "proxied.example")
+                 + ingress("proxied", "proxied.example", [("/", "Prefix", "marker")], tls_secret="proxied"))
+        context = tls_context(site.authority.certificate)
+
+        def ask(port, preamble, tls):
+            with socket.create_connection((site.address, port), 5) as connection:
+                connection.sendall(preamble)
+                if tls:
+                    connection = context.wrap_socket(connection, server_hostname="proxied.example")
+                connection.sendall(b"GET / HTTP/1.1\r\nhost: proxied.example\r\nconnection: close\r\n\r\n")
+                answer = b""
+                while data := connection.recv(65536):
+                    answer += data
+                connection.close()
+                return answer.decode()
+        preamble = b"PROXY TCP4 203.0.113.7 203.0.113.8 40000 80\r\n"
+        for port, tls in ((site.http_port, False), (site.https_port, True)):
+            def asked(port=port, tls=tls):
+                answer = ask(port, preamble, tls)
+                return answer if " 200 " in answer else None
+            assert '"x-forwarded-for": "203.0.113.7"' in wait_until(asked, f"port {port}", 5)
+            try:
+                assert ask(port, b"", tls) == ""
+            except (ssl.SSLError, ConnectionError):
+                pass
