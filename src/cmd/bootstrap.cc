@@ -6,8 +6,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <memory>
+#include <string>
+#include <system_error>
+#include <vector>
 
 #include "base/status.h"
 #include "cmd/command.h"
@@ -20,6 +24,28 @@ struct Flags {
   std::string path;
   std::string mode = "delta-ads";
 };
+
+int CantWrite(const std::string& path) {
+  fmt::print(stderr, "{}: can't be written\n", path);
+  return 1;
+}
+
+bool Write(const std::string& path, const std::string& content) {
+  std::ofstream file(path, std::ios::trunc);
+  file << content;
+  file.close();
+  return !file.fail();
+}
+
+// A running Envoy may watch the file: it takes it over when it is moved there, and never sees half.
+bool WriteResource(const envoy::ResourceFile& file) {
+  const std::string temporary = file.path + ".new";
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(file.path).parent_path(), error);
+  if (error || !Write(temporary, file.content)) return false;
+  std::filesystem::rename(temporary, file.path, error);
+  return !error;
+}
 
 int Run(const Flags& flags) {
   envoy::BootstrapOptions options = flags.options;
@@ -36,18 +62,21 @@ int Run(const Flags& flags) {
     fmt::print(stderr, "{}\n", Message(json.status()));
     return 1;
   }
+  const absl::StatusOr<std::vector<envoy::ResourceFile>> resources =
+      envoy::BootstrapResources(options);
+  if (!resources.ok()) {
+    fmt::print(stderr, "{}\n", Message(resources.status()));
+    return 1;
+  }
+  // Envoy needs them as it starts, so they come first.
+  for (const envoy::ResourceFile& file : *resources) {
+    if (!WriteResource(file)) return CantWrite(file.path);
+  }
   if (flags.path == "-") {
     fmt::print("{}", *json);
     return 0;
   }
-  std::ofstream file(flags.path, std::ios::trunc);
-  file << *json;
-  file.close();
-  if (!file) {
-    fmt::print(stderr, "{}: can't be written\n", flags.path);
-    return 1;
-  }
-  return 0;
+  return Write(flags.path, *json) ? 0 : CantWrite(flags.path);
 }
 
 }  // namespace
@@ -62,7 +91,8 @@ std::function<int()> Bootstrap(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--xds-port", options.xds_port, "port of contour's xDS server")
       ->capture_default_str();
-  app.add_option("--admin-address", options.admin_address, "address of Envoy's admin interface")
+  app.add_option("--admin-address", options.admin_address,
+                 "loopback address, or absolute path of a Unix socket, of Envoy's admin interface")
       ->capture_default_str();
   app.add_option("--admin-port", options.admin_port, "port of Envoy's admin interface")
       ->capture_default_str();
@@ -72,6 +102,9 @@ std::function<int()> Bootstrap(CLI::App& app) {
       ->envname("ENVOY_CERT_FILE");
   app.add_option("--envoy-key-file", options.key_file, "key of that certificate")
       ->envname("ENVOY_KEY_FILE");
+  app.add_option("--resources-dir", options.resources_dir,
+                 "folder for files that name the certificates, so that Envoy sees renewed ones; "
+                 "without it Envoy reads them once");
   app.add_option("--namespace", options.ns, "namespace of contour")
       ->envname("CONTOUR_NAMESPACE")
       ->capture_default_str();

@@ -5,6 +5,11 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "base/status.h"
@@ -13,9 +18,12 @@
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/common.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/message.h"
 #include "envoy/names.h"
+#include "envoy/service/discovery/v3/discovery.pb.h"
 
 namespace contour::envoy {
 namespace {
@@ -26,6 +34,11 @@ using EnvoyBootstrap = ::envoy::config::bootstrap::v3::Bootstrap;
 using EnvoyCluster = ::envoy::config::cluster::v3::Cluster;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+
+// Whoever may enter the folder may ask Envoy's admin interface by its socket.
+constexpr std::uint32_t kSocketMode = 0644;
+// Of a Unix socket, in bytes (sun_path without the final zero).
+constexpr std::size_t kLongestSocketPath = 107;
 
 struct Mode {
   BootstrapMode mode;
@@ -74,26 +87,61 @@ void SetDynamicResources(const Mode& mode, EnvoyBootstrap::DynamicResources* res
   }
 }
 
-void SetEndpoint(std::string_view name, const std::string& address, std::uint16_t port,
-                 EnvoyCluster* cluster) {
+// The address of the only endpoint, to be filled in.
+core::Address* AddEndpoint(std::string_view name, EnvoyCluster* cluster) {
   auto* assignment = cluster->mutable_load_assignment();
   assignment->set_cluster_name(std::string(name));
-  SetAddress(
-      address, port,
-      assignment->add_endpoints()->add_lb_endpoints()->mutable_endpoint()->mutable_address());
+  return assignment->add_endpoints()->add_lb_endpoints()->mutable_endpoint()->mutable_address();
+}
+
+constexpr std::string_view kCertificateSecret = "contour_xds_tls_certificate";
+constexpr std::string_view kValidationSecret = "contour_xds_tls_validation_context";
+
+std::string CertificatePath(const BootstrapOptions& options) {
+  return options.resources_dir + "/sds/xds-tls-certificate.json";
+}
+std::string ValidationPath(const BootstrapOptions& options) {
+  return options.resources_dir + "/sds/xds-validation-context.json";
+}
+
+// The folder to watch for a file in it.
+std::string FolderOf(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+void SetCertificate(const BootstrapOptions& options, tls::TlsCertificate* certificate) {
+  certificate->mutable_certificate_chain()->set_filename(Text(options.cert_file));
+  certificate->mutable_private_key()->set_filename(Text(options.key_file));
+}
+
+void SetValidation(const BootstrapOptions& options, tls::CertificateValidationContext* validation) {
+  validation->mutable_trusted_ca()->set_filename(Text(options.ca_file));
+  auto* san = validation->add_match_typed_subject_alt_names();
+  san->set_san_type(tls::SubjectAltNameMatcher::DNS);
+  san->mutable_matcher()->set_exact("contour");
+}
+
+void SetSecretFile(std::string_view name, const std::string& path, tls::SdsSecretConfig* config) {
+  config->set_name(std::string(name));
+  auto* source = config->mutable_sds_config();
+  source->set_resource_api_version(core::V3);
+  source->mutable_path_config_source()->set_path(Text(path));
 }
 
 void SetTLS(const BootstrapOptions& options, EnvoyCluster* cluster) {
   tls::UpstreamTlsContext context;
   auto* common = context.mutable_common_tls_context();
-  auto* certificate = common->add_tls_certificates();
-  certificate->mutable_certificate_chain()->set_filename(Text(options.cert_file));
-  certificate->mutable_private_key()->set_filename(Text(options.key_file));
-  auto* validation = common->mutable_validation_context();
-  validation->mutable_trusted_ca()->set_filename(Text(options.ca_file));
-  auto* san = validation->add_match_typed_subject_alt_names();
-  san->set_san_type(tls::SubjectAltNameMatcher::DNS);
-  san->mutable_matcher()->set_exact("contour");
+  if (options.resources_dir.empty()) {
+    SetCertificate(options, common->add_tls_certificates());
+    SetValidation(options, common->mutable_validation_context());
+  } else {
+    SetSecretFile(kCertificateSecret, CertificatePath(options),
+                  common->add_tls_certificate_sds_secret_configs());
+    SetSecretFile(kValidationSecret, ValidationPath(options),
+                  common->mutable_validation_context_sds_secret_config());
+  }
   auto* socket = cluster->mutable_transport_socket();
   socket->set_name("envoy.transport_sockets.tls");
   Pack(context, socket->mutable_typed_config());
@@ -104,7 +152,7 @@ void SetContourCluster(const BootstrapOptions& options, EnvoyCluster* cluster) {
   cluster->set_alt_stat_name(Text(fmt::format("{}_contour_{}", options.ns, options.xds_port)));
   cluster->set_type(IsIP(options.xds_address) ? EnvoyCluster::STATIC : EnvoyCluster::STRICT_DNS);
   SetDuration(seconds(5), cluster->mutable_connect_timeout());
-  SetEndpoint(kContourCluster, options.xds_address, options.xds_port, cluster);
+  SetAddress(options.xds_address, options.xds_port, AddEndpoint(kContourCluster, cluster));
   SetHTTP2(cluster);
   // Without limits that matter: a stream or request to the control plane must never be refused.
   for (const auto priority : {core::HIGH, core::DEFAULT}) {
@@ -122,13 +170,67 @@ void SetContourCluster(const BootstrapOptions& options, EnvoyCluster* cluster) {
   keepalive->mutable_keepalive_interval()->set_value(5);
 }
 
+bool IsSocketPath(const std::string& address) { return address.front() == '/'; }
+
+void SetAdminAddress(const BootstrapOptions& options, core::Address* address) {
+  if (!IsSocketPath(options.admin_address)) {
+    SetAddress(options.admin_address, options.admin_port, address);
+    return;
+  }
+  auto* pipe = address->mutable_pipe();
+  pipe->set_path(Text(options.admin_address));
+  pipe->set_mode(kSocketMode);
+}
+
 void SetStatsCluster(const BootstrapOptions& options, EnvoyCluster* cluster) {
   cluster->set_name(std::string(kServiceStatsCluster));
   cluster->set_alt_stat_name(
       Text(fmt::format("{}_service-stats_{}", options.ns, options.admin_port)));
-  cluster->set_type(EnvoyCluster::LOGICAL_DNS);
+  cluster->set_type(IsSocketPath(options.admin_address) ? EnvoyCluster::STATIC
+                                                        : EnvoyCluster::LOGICAL_DNS);
   SetDuration(milliseconds(250), cluster->mutable_connect_timeout());
-  SetEndpoint(kServiceStatsCluster, options.admin_address, options.admin_port, cluster);
+  SetAdminAddress(options, AddEndpoint(kServiceStatsCluster, cluster));
+}
+
+// Whether there are TLS files: all three or none.
+absl::StatusOr<bool> HasTLS(const BootstrapOptions& options) {
+  const int given =
+      !options.ca_file.empty() + !options.cert_file.empty() + !options.key_file.empty();
+  if (given == 0 || given == 3) return given == 3;
+  return InvalidArgument(
+      "You must supply all three TLS parameters - --envoy-cafile, --envoy-cert-file, "
+      "--envoy-key-file, or none of them.");
+}
+
+absl::Status CheckAdminAddress(const std::string& address) {
+  const bool is_loopback = IsIP(address) && (address.rfind("127.", 0) == 0 || address == "::1");
+  if (is_loopback) return absl::OkStatus();
+  if (address.empty() || !IsSocketPath(address)) {
+    return InvalidArgument(
+        "--admin-address: expected a loopback address (127.0.0.1, ::1) or the absolute path of a "
+        "Unix socket, got \"{}\"",
+        address);
+  }
+  if (address.size() > kLongestSocketPath) {
+    return InvalidArgument("--admin-address: the path of a socket has at most {} bytes, got {}",
+                           kLongestSocketPath, address.size());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> JSON(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions print;
+  print.preserve_proto_field_names = true;
+  std::string json;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &json, print);
+  if (!status.ok()) return absl::InternalError(fmt::format("bootstrap: {}", status.ToString()));
+  return json;
+}
+
+absl::StatusOr<std::string> Response(const tls::Secret& secret) {
+  ::envoy::service::discovery::v3::DiscoveryResponse response;
+  Pack(secret, response.add_resources());
+  return JSON(response);
 }
 
 }  // namespace
@@ -148,37 +250,49 @@ ConfigSource ConfigSourceOf(BootstrapMode mode) {
 }
 
 absl::StatusOr<std::string> BootstrapJSON(const BootstrapOptions& options) {
-  const bool none =
-      options.ca_file.empty() && options.cert_file.empty() && options.key_file.empty();
-  const bool all =
-      !options.ca_file.empty() && !options.cert_file.empty() && !options.key_file.empty();
-  if (!none && !all) {
-    return InvalidArgument(
-        "You must supply all three TLS parameters - --envoy-cafile, --envoy-cert-file, "
-        "--envoy-key-file, or none of them.");
-  }
+  CONTOUR_ASSIGN_OR_RETURN(const bool with_tls, HasTLS(options));
+  CONTOUR_RETURN_IF_ERROR(CheckAdminAddress(options.admin_address));
 
   EnvoyBootstrap message;
   SetDynamicResources(ModeOf(options.mode), message.mutable_dynamic_resources());
   EnvoyCluster* contour = message.mutable_static_resources()->add_clusters();
   SetContourCluster(options, contour);
-  if (all) SetTLS(options, contour);
+  if (with_tls) SetTLS(options, contour);
   SetStatsCluster(options, message.mutable_static_resources()->add_clusters());
 
   auto* admin = message.mutable_admin();
-  SetAddress(options.admin_address, options.admin_port, admin->mutable_address());
+  SetAdminAddress(options, admin->mutable_address());
   ::envoy::extensions::access_loggers::file::v3::FileAccessLog file;
   file.set_path("/dev/null");
   auto* log = admin->add_access_log();
   log->set_name("envoy.access_loggers.file");
   Pack(file, log->mutable_typed_config());
+  return JSON(message);
+}
 
-  google::protobuf::util::JsonPrintOptions print;
-  print.preserve_proto_field_names = true;
-  std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &json, print);
-  if (!status.ok()) return absl::InternalError(fmt::format("bootstrap: {}", status.ToString()));
-  return json;
+absl::StatusOr<std::vector<ResourceFile>> BootstrapResources(const BootstrapOptions& options) {
+  CONTOUR_ASSIGN_OR_RETURN(const bool with_tls, HasTLS(options));
+  CONTOUR_RETURN_IF_ERROR(CheckAdminAddress(options.admin_address));
+  std::vector<ResourceFile> files;
+  if (!with_tls || options.resources_dir.empty()) return files;
+
+  tls::Secret certificate;
+  certificate.set_name(std::string(kCertificateSecret));
+  SetCertificate(options, certificate.mutable_tls_certificate());
+  certificate.mutable_tls_certificate()->mutable_watched_directory()->set_path(
+      Text(FolderOf(options.cert_file)));
+
+  tls::Secret validation;
+  validation.set_name(std::string(kValidationSecret));
+  SetValidation(options, validation.mutable_validation_context());
+  validation.mutable_validation_context()->mutable_watched_directory()->set_path(
+      Text(FolderOf(options.ca_file)));
+
+  CONTOUR_ASSIGN_OR_RETURN(std::string certificate_json, Response(certificate));
+  files.push_back({CertificatePath(options), std::move(certificate_json)});
+  CONTOUR_ASSIGN_OR_RETURN(std::string validation_json, Response(validation));
+  files.push_back({ValidationPath(options), std::move(validation_json)});
+  return files;
 }
 
 }  // namespace contour::envoy

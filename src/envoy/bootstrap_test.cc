@@ -6,20 +6,27 @@
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "envoy/message.h"
+#include "envoy/service/discovery/v3/discovery.pb.h"
 #include "envoy/testing.h"
 
 namespace contour::envoy {
 namespace {
 
 using ::envoy::config::bootstrap::v3::Bootstrap;
+using ::envoy::extensions::transport_sockets::tls::v3::Secret;
+using ::envoy::service::discovery::v3::DiscoveryResponse;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -138,14 +145,14 @@ TEST(BootstrapTest, Modes) {
 
 TEST(BootstrapTest, Addresses) {
   BootstrapOptions options;
-  options.admin_address = "fd00::1";
+  options.admin_address = "::1";
   options.admin_port = 9200;
   options.xds_address = "contour.example.svc";
   options.xds_port = 9000;
   options.ns = "other";
   Want want;
   want.type = "STRICT_DNS";
-  want.admin_address = "fd00::1";
+  want.admin_address = "::1";
   want.admin_port = 9200;
   want.xds_address = "contour.example.svc";
   want.xds_port = 9000;
@@ -169,6 +176,128 @@ TEST(BootstrapTest, TLS) {
           match_typed_subject_alt_names { san_type: DNS matcher { exact: "contour" } }
         } } } } })";
   EXPECT_EQ(Compare(options, want), "");
+}
+
+BootstrapOptions WithResources() {
+  BootstrapOptions options;
+  options.ca_file = "/ca/ca.crt";
+  options.cert_file = "/certs/tls.crt";
+  options.key_file = "/certs/tls.key";
+  options.resources_dir = "/resources";
+  return options;
+}
+
+TEST(BootstrapTest, TLSByFilesThatCanBeRenewed) {
+  Want want;
+  want.tls = R"(transport_socket {
+    name: "envoy.transport_sockets.tls"
+    typed_config { [type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext] {
+      common_tls_context {
+        tls_certificate_sds_secret_configs { name: "contour_xds_tls_certificate" sds_config {
+          path_config_source { path: "/resources/sds/xds-tls-certificate.json" } resource_api_version: V3 } }
+        validation_context_sds_secret_config { name: "contour_xds_tls_validation_context" sds_config {
+          path_config_source { path: "/resources/sds/xds-validation-context.json" } resource_api_version: V3 } }
+      } } } })";
+  EXPECT_EQ(Compare(WithResources(), want), "");
+}
+
+TEST(BootstrapTest, ResourceFiles) {
+  const absl::StatusOr<std::vector<ResourceFile>> files = BootstrapResources(WithResources());
+  ASSERT_TRUE(files.ok()) << files.status();
+  const struct {
+    const char* path;
+    const char* secret;
+  } want[] = {
+      {"/resources/sds/xds-tls-certificate.json",
+       R"(name: "contour_xds_tls_certificate" tls_certificate {
+            certificate_chain { filename: "/certs/tls.crt" } private_key { filename: "/certs/tls.key" }
+            watched_directory { path: "/certs" } })"},
+      {"/resources/sds/xds-validation-context.json",
+       R"(name: "contour_xds_tls_validation_context" validation_context {
+            trusted_ca { filename: "/ca/ca.crt" } watched_directory { path: "/ca" }
+            match_typed_subject_alt_names { san_type: DNS matcher { exact: "contour" } } })"},
+  };
+  ASSERT_EQ(files->size(), std::size(want));
+  for (std::size_t i = 0; i < files->size(); ++i) {
+    EXPECT_EQ((*files)[i].path, want[i].path);
+    DiscoveryResponse response;
+    const auto status = google::protobuf::util::JsonStringToMessage((*files)[i].content, &response);
+    ASSERT_TRUE(status.ok()) << status.ToString();
+    ASSERT_EQ(response.resources_size(), 1);
+    Secret secret;
+    ASSERT_TRUE(response.resources(0).UnpackTo(&secret));
+    EXPECT_EQ(Difference<Secret>(Serialize(secret), want[i].secret), "");
+  }
+}
+
+TEST(BootstrapTest, WatchesTheFolderOfTheFile) {
+  const struct {
+    const char* file;
+    const char* folder;
+  } cases[] = {{"/a/b/c", "\"/a/b\""}, {"/c", "\"/\""}, {"c", "\".\""}, {"a/c", "\"a\""}};
+  for (const auto& c : cases) {
+    BootstrapOptions options = WithResources();
+    options.cert_file = c.file;
+    const absl::StatusOr<std::vector<ResourceFile>> files = BootstrapResources(options);
+    ASSERT_TRUE(files.ok()) << files.status();
+    EXPECT_THAT(files->front().content,
+                HasSubstr(fmt::format("\"watched_directory\":{{\"path\":{}}}", c.folder)));
+  }
+}
+
+TEST(BootstrapTest, NoResourceFilesWithoutTLSOrFolder) {
+  BootstrapOptions no_folder = WithResources();
+  no_folder.resources_dir = "";
+  BootstrapOptions no_tls;
+  no_tls.resources_dir = "/resources";
+  for (const BootstrapOptions& options : {no_folder, no_tls}) {
+    const absl::StatusOr<std::vector<ResourceFile>> files = BootstrapResources(options);
+    ASSERT_TRUE(files.ok()) << files.status();
+    EXPECT_TRUE(files->empty());
+  }
+  EXPECT_EQ(Compare(no_tls, {}), "");
+}
+
+TEST(BootstrapTest, AdminOnAUnixSocket) {
+  BootstrapOptions options;
+  options.admin_address = "/admin/admin.sock";
+  const absl::StatusOr<std::string> json = BootstrapJSON(options);
+  ASSERT_TRUE(json.ok()) << json.status();
+  Bootstrap message;
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(*json, &message).ok());
+  EXPECT_EQ(message.admin().address().pipe().path(), "/admin/admin.sock");
+  EXPECT_EQ(message.admin().address().pipe().mode(), 0644U);
+  const auto& stats = message.static_resources().clusters(1);
+  EXPECT_EQ(stats.type(), ::envoy::config::cluster::v3::Cluster::STATIC);
+  EXPECT_EQ(stats.alt_stat_name(), "heptio-contour_service-stats_9001");
+  EXPECT_EQ(stats.load_assignment().endpoints(0).lb_endpoints(0).endpoint().address().pipe().path(),
+            "/admin/admin.sock");
+}
+
+TEST(BootstrapTest, AdminIsNotForOthers) {
+  for (const char* address : {"127.0.0.1", "127.1.2.3", "::1", "/a"}) {
+    BootstrapOptions options;
+    options.admin_address = address;
+    EXPECT_TRUE(BootstrapJSON(options).ok()) << address;
+  }
+  for (const char* address : {"0.0.0.0", "10.0.0.1", "::", "::ffff:10.0.0.1", "localhost",
+                              "127.example.com", "admin.sock", ""}) {
+    BootstrapOptions options;
+    options.admin_address = address;
+    const absl::StatusOr<std::string> got = BootstrapJSON(options);
+    ASSERT_FALSE(got.ok()) << address;
+    EXPECT_EQ(Message(got.status()),
+              fmt::format("--admin-address: expected a loopback address (127.0.0.1, ::1) or the "
+                          "absolute path of a Unix socket, got \"{}\"",
+                          address));
+    EXPECT_EQ(BootstrapResources(options).status(), got.status());
+  }
+  BootstrapOptions options;
+  options.admin_address = "/" + std::string(106, 'a');
+  EXPECT_TRUE(BootstrapJSON(options).ok());
+  options.admin_address += "a";
+  EXPECT_EQ(Message(BootstrapJSON(options).status()),
+            "--admin-address: the path of a socket has at most 107 bytes, got 108");
 }
 
 TEST(BootstrapTest, AllThreeFilesOrNone) {
