@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The figures of all rooms, as /metrics gives them.
+
+#pragma once
+
+#include <string>
+
+#include "cmd/serve/reports.h"
+#include "cmd/serve/world.h"
+#include "core/core.h"
+#include "xds/server.h"
+
+namespace contour::cmd {
+
+// The text format of Prometheus. Any thread.
+std::string Metrics(const World& world, const core::Core& core, const xds::Server& server,
+                    const Certificates& certificates);
+
+}  // namespace contour::cmd

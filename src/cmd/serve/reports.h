@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a build gives to people: statuses and problems of objects, certificates that expire.
+
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "admin/metrics.h"
+#include "core/pipeline.h"
+#include "status/status_files.h"
+#include "status/status_writer.h"
+
+namespace contour::cmd {
+
+// Tells what became of the objects: in the log, in the objects, and in files if asked for. On the
+// core thread.
+class StatusReport {
+ public:
+  // No `directory`: no files. `writer` nullptr: no API server.
+  StatusReport(const std::string& directory, status::StatusWriter* writer);
+
+  void Report(const core::Pipeline::Output& output);
+
+ private:
+  status::StatusWriter* writer_;
+  std::optional<status::StatusFiles> files_;
+};
+
+// The certificates that Envoys are given: when they expire. An expired one is served all the same,
+// since a browser's warning is better than a closed port, but somebody must know. Any thread.
+class Certificates {
+ public:
+  void Report(const core::Pipeline::Output& output);
+  void AddTo(admin::MetricsText& text) const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, graph::ServingSecretPtr> in_use_;  // by resource name
+};
+
+}  // namespace contour::cmd

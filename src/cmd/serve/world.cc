@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmd/serve/world.h"
+
+#include <utility>
+
+#include "base/strings.h"
+#include "kube/credentials.h"
+#include "kube/kubeconfig.h"
+
+namespace contour::cmd {
+namespace {
+
+// Shows the writer what the server has, on the way to the core.
+class Observer : public api::Sink {
+ public:
+  Observer(status::StatusWriter& writer, api::Sink& next) : writer_(writer), next_(next) {}
+  void Apply(std::vector<api::Change> changes) override {
+    writer_.Observe(changes);
+    next_.Apply(std::move(changes));
+  }
+  void Synced() override { next_.Synced(); }
+
+ private:
+  status::StatusWriter& writer_;
+  api::Sink& next_;
+};
+
+}  // namespace
+
+absl::Status World::Start(api::Sink& sink) {
+  if (manifests != nullptr) return manifests->Start(sink);
+  observer = std::make_unique<Observer>(*writer, sink);
+  writer->Start();
+  cluster->Start(*observer);
+  return absl::OkStatus();
+}
+
+void World::Stop() {
+  if (manifests != nullptr) manifests->Stop();
+  if (cluster != nullptr) cluster->Stop();
+  if (writer != nullptr) writer->Stop();
+}
+
+absl::StatusOr<World> MakeWorld(const Flags& flags) {
+  World world;
+  if (!flags.manifests.empty()) {
+    world.manifests = std::make_unique<file::ManifestSource>(flags.manifests);
+    return world;
+  }
+  CONTOUR_ASSIGN_OR_RETURN(
+      kube::ServerConfig server,
+      kube::LoadServerConfig({.in_cluster = flags.in_cluster, .kubeconfig = flags.kubeconfig}));
+  CONTOUR_ASSIGN_OR_RETURN(std::shared_ptr<kube::Credentials> credentials,
+                           kube::Credentials::Create(std::move(server)));
+  // As many as an API server takes easily; when it doesn't, it says 429, which the client heeds.
+  world.client = std::make_unique<kube::Client>(
+      credentials, kube::ClientOptions{.per_second = 500, .burst = 500});
+  world.writer = std::make_unique<status::StatusWriter>(
+      [client = world.client.get()](const api::ObjectRef& ref, const std::string& version,
+                                    const graph::Status& status, status::StatusWriter::Done done) {
+        client->Send(
+            kube::MergePatchStatus(ref, version, status::StatusJson(status)),
+            [done = std::move(done)](const kube::Response& response) { done(response.status); });
+      },
+      status::StatusWriter::Options());
+  kube::ClusterSourceOptions options;
+  options.watch_namespaces = SplitList(flags.watch_namespaces);
+  options.secret_namespaces = SplitList(flags.root_namespaces);
+  world.cluster = std::make_unique<kube::ClusterSource>(std::move(credentials), std::move(options));
+  return world;
+}
+
+}  // namespace contour::cmd

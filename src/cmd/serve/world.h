@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where objects come from and statuses go to: a folder of manifests, or an API server.
+
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "api/source.h"
+#include "base/status.h"
+#include "cmd/serve/flags.h"
+#include "file/manifest_source.h"
+#include "kube/client.h"
+#include "kube/cluster_source.h"
+#include "status/status_writer.h"
+
+namespace contour::cmd {
+
+// Either `manifests`, or the other three.
+struct World {
+  // In the order of their making: what is below uses what is above.
+  std::unique_ptr<file::ManifestSource> manifests;
+  std::unique_ptr<status::StatusWriter> writer;
+  std::unique_ptr<kube::Client> client;  // ends before the writer, which its answers go to
+  std::unique_ptr<kube::ClusterSource> cluster;
+  std::unique_ptr<api::Sink> observer;
+
+  // Delivers objects to `sink` until Stop.
+  absl::Status Start(api::Sink& sink);
+  void Stop();
+};
+
+// Errors: a kubeconfig or service account that can't be used.
+absl::StatusOr<World> MakeWorld(const Flags& flags);
+
+}  // namespace contour::cmd
