@@ -52,12 +52,13 @@ class Room:
     pure: bool = False
 
 
-EVERY_ROOM = ("base", "api", "kube", "file", "graph", "envoy", "xds", "core", "status", "leader", "admin", "config")
+EVERY_ROOM = ("base", "api", "kube", "file", "graph", "envoy", "xds", "core", "status", "leader", "admin", "config",
+              "certgen")
 ROOMS = {
-    "base": Room("status helpers, strings, hashes, log: what every room needs", (), ("spdlog",)),
+    "base": Room("status helpers, strings, hashes, log, YAML: what every room needs", (), ("spdlog", "yaml-cpp", "simdjson")),
     "api": Room("the Kubernetes kinds that we read: structs and their parsing", ("base",), ("simdjson",)),
     "kube": Room("the API server's client", ("api", "base"), ("curl", "simdjson", "nlohmann", "yaml-cpp", "OpenSSL")),
-    "file": Room("the same objects from a folder of manifests", ("api", "base"), ("yaml-cpp", "nlohmann", "simdjson")),
+    "file": Room("the same objects from a folder of manifests", ("api", "base"), ("nlohmann", "simdjson")),
     "graph": Room("store, tracked derivation, the meaning of the objects", ("api", "base"), ("OpenSSL", "RE2"), True),
     "envoy": Room("graph → Envoy's v3 messages, and the bootstrap", ("graph", "base"), ("protobuf", "OpenSSL"), True),
     "xds": Room("snapshot, streams, ordering, ACK and NACK", ("base",), ("protobuf", "gRPC", "OpenSSL")),
@@ -66,7 +67,8 @@ ROOMS = {
     "status": Room("wanted statuses → compare → write", ("kube", "api", "graph", "base"), ("nlohmann", "simdjson")),
     "leader": Room("the lock: ConfigMap or Lease", ("kube", "base"), ("nlohmann", "simdjson")),
     "admin": Room("HTTP: metrics, health, debug, graph", ("xds", "graph", "base"), ("httplib", "prometheus", "nlohmann")),
-    "config": Room("file + environment + flags → one immutable Config", ("base",), ("yaml-cpp", "CLI11")),
+    "config": Room("file + environment + flags → one immutable Config", ("base",), ("nlohmann", "CLI11")),
+    "certgen": Room("contour's own certificates: an authority, key pairs, their expiry", ("base",), ("OpenSSL", "nlohmann")),
     "cmd": Room("one file per subcommand; serve.cc wires the rooms", EVERY_ROOM, tuple(LIBRARIES)),
 }
 # Of a room listed above, only these headers: the values that pass between the rooms, not how they are made.

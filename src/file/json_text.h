@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "file/position.h"
+#include "base/position.h"
 
 namespace contour::file {
 

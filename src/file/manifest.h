@@ -15,7 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "api/object.h"
-#include "file/yaml.h"
+#include "base/yaml.h"
 
 namespace contour::file {
 

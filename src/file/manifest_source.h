@@ -40,7 +40,7 @@
 
 #include "absl/status/status.h"
 #include "api/source.h"
-#include "file/yaml.h"
+#include "base/yaml.h"
 
 namespace contour::file {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "file/yaml.h"
+#include "base/yaml.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 
 #include "base/status.h"
 
-namespace contour::file {
+namespace contour {
 namespace {
 
 using ::testing::Each;
@@ -273,6 +273,19 @@ TEST(Yaml, FindsFields) {
   }
 }
 
+TEST(Yaml, FindsKeys) {
+  const absl::Status status =
+      ForEachYamlDocument("a:\n  b:\n    - c: 1\nd:\n", [](const YamlDocument& document) {
+        EXPECT_EQ(document.FindKey("a"), (Position{1, 1}));
+        EXPECT_EQ(document.FindKey("a.b"), (Position{2, 3}));
+        EXPECT_EQ(document.FindKey("a.b[0].c"), (Position{3, 7}));
+        EXPECT_EQ(document.FindKey("a.b[0]"), document.Find("a.b[0]"));
+        EXPECT_EQ(document.FindKey("d"), (Position{4, 1}));
+        return absl::OkStatus();
+      });
+  EXPECT_TRUE(status.ok()) << Message(status);
+}
+
 TEST(Yaml, TheVisitorEndsIt) {
   int documents = 0;
   const absl::Status status =
@@ -284,4 +297,4 @@ TEST(Yaml, TheVisitorEndsIt) {
 }
 
 }  // namespace
-}  // namespace contour::file
+}  // namespace contour

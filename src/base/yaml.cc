@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "file/yaml.h"
+#include "base/yaml.h"
 
 #include <fmt/core.h>
 #include <yaml-cpp/depthguard.h>
@@ -22,7 +22,7 @@
 #include "base/status.h"
 #include "base/strings.h"
 
-namespace contour::file {
+namespace contour {
 namespace {
 
 using NodeId = std::uint32_t;
@@ -434,16 +434,23 @@ absl::StatusOr<std::string> YamlDocument::ToJson(const YamlLimits& limits) const
 
 namespace {
 
-// The value of a key, in the order in which JsonWriter takes them.
-std::optional<NodeId> FindMember(const std::vector<Node>& nodes, NodeId map,
-                                 std::string_view wanted) {
+// A key and its value.
+struct Found {
+  NodeId key;
+  NodeId value;
+};
+
+// In the order in which JsonWriter takes them.
+std::optional<Found> FindMember(const std::vector<Node>& nodes, NodeId map, std::string_view wanted) {
   const auto resolve = [&](NodeId id) {
     return nodes[id].kind == Node::Kind::kAlias ? nodes[id].target : id;
   };
   const std::vector<NodeId>& children = nodes[map].children;
   for (std::size_t i = 0; i + 1 < children.size(); i += 2) {
     const Node& key = nodes[resolve(children[i])];
-    if (IsScalar(key) && !IsMergeKey(key) && key.text == wanted) return children[i + 1];
+    if (IsScalar(key) && !IsMergeKey(key) && key.text == wanted) {
+      return Found{children[i], children[i + 1]};
+    }
   }
   for (std::size_t i = 0; i + 1 < children.size(); i += 2) {
     if (!IsMergeKey(nodes[resolve(children[i])])) continue;
@@ -456,26 +463,37 @@ std::optional<NodeId> FindMember(const std::vector<Node>& nodes, NodeId map,
   return std::nullopt;
 }
 
-}  // namespace
-
-Position YamlDocument::Find(std::string_view path) const {
-  const std::vector<Node>& nodes = tree_->nodes;
-  if (nodes.empty()) return {};
+// Where the path leads to: a key and its value; of a list's item both are the item.
+Found Follow(const std::vector<Node>& nodes, std::string_view path) {
   NodeId id = 0;
+  NodeId named = 0;
   for (const FieldStep& step : SplitFieldPath(path)) {
     const NodeId inside = nodes[id].kind == Node::Kind::kAlias ? nodes[id].target : id;
     const Node& node = nodes[inside];
     if (const std::size_t* index = std::get_if<std::size_t>(&step)) {
       if (node.kind != Node::Kind::kList || *index >= node.children.size()) break;
-      id = node.children[*index];
+      named = id = node.children[*index];
     } else {
       if (node.kind != Node::Kind::kMap) break;
-      const std::optional<NodeId> found = FindMember(nodes, inside, std::get<std::string>(step));
+      const std::optional<Found> found = FindMember(nodes, inside, std::get<std::string>(step));
       if (!found) break;
-      id = *found;
+      named = found->key;
+      id = found->value;
     }
   }
-  return nodes[id].position;
+  return {named, id};
+}
+
+}  // namespace
+
+Position YamlDocument::Find(std::string_view path) const {
+  if (tree_->nodes.empty()) return {};
+  return tree_->nodes[Follow(tree_->nodes, path).value].position;
+}
+
+Position YamlDocument::FindKey(std::string_view path) const {
+  if (tree_->nodes.empty()) return {};
+  return tree_->nodes[Follow(tree_->nodes, path).key].position;
 }
 
 absl::Status ForEachYamlDocument(std::string_view text,
@@ -499,4 +517,4 @@ absl::Status ForEachYamlDocument(std::string_view text,
   }
 }
 
-}  // namespace contour::file
+}  // namespace contour

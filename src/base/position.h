@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 
-namespace contour::file {
+namespace contour {
 
 // Both from 1, as editors count; columns in bytes.
 struct Position {
@@ -36,4 +36,4 @@ std::vector<FieldStep> SplitFieldPath(std::string_view path);
 // (and 0x04 for the end of the text).
 absl::Status CheckCharacters(std::string_view text);
 
-}  // namespace contour::file
+}  // namespace contour

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "file/position.h"
+#include "base/position.h"
 
 #include <fmt/core.h>
 #include <simdjson.h>
@@ -9,7 +9,7 @@
 
 #include "base/status.h"
 
-namespace contour::file {
+namespace contour {
 
 Position PositionAt(std::string_view text, std::size_t offset) {
   const std::string_view before = text.substr(0, offset);
@@ -67,4 +67,4 @@ absl::Status CheckCharacters(std::string_view text) {
   return ErrorAt(PositionAt(text, start), "not UTF-8");
 }
 
-}  // namespace contour::file
+}  // namespace contour

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "file/position.h"
+#include "base/position.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/status.h"
 
-namespace contour::file {
+namespace contour {
 namespace {
 
 using ::testing::ElementsAre;
@@ -48,4 +48,4 @@ TEST(CheckCharacters, Table) {
 }
 
 }  // namespace
-}  // namespace contour::file
+}  // namespace contour

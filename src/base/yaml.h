@@ -23,9 +23,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "file/position.h"
+#include "base/position.h"
 
-namespace contour::file {
+namespace contour {
 
 struct YamlLimits {
   std::size_t max_json_bytes = 64 << 20;  // of one document with its aliases expanded
@@ -45,6 +45,8 @@ class YamlDocument {
   absl::StatusOr<std::string> ToJson(const YamlLimits& limits) const;
   // Of the field, or of the innermost thing around it that is there. The path is api::FieldError's.
   Position Find(std::string_view path) const;
+  // Of the key that the path ends with; like Find() if the path ends with an index.
+  Position FindKey(std::string_view path) const;
 
  private:
   struct Tree;
@@ -57,4 +59,4 @@ class YamlDocument {
 absl::Status ForEachYamlDocument(std::string_view text,
                                  const std::function<absl::Status(const YamlDocument&)>& visit);
 
-}  // namespace contour::file
+}  // namespace contour
