@@ -3,48 +3,111 @@
 #include "admin/metrics.h"
 
 #include <prometheus/metric_family.h>
+#include <prometheus/summary.h>
 #include <prometheus/text_serializer.h>
 
+#include <cmath>
+#include <limits>
 #include <sstream>
-#include <vector>
+#include <utility>
 
 namespace contour::admin {
+namespace {
 
-struct MetricsText::Families {
-  // The series to fill in, of the family `name`.
-  prometheus::ClientMetric& Add(const std::string& name, const std::string& help,
-                                prometheus::MetricType type, const Labels& labels) {
-    if (list.empty() || list.back().name != name) {
-      prometheus::MetricFamily family;
-      family.name = name;
-      family.help = help;
-      family.type = type;
-      list.push_back(std::move(family));
-    }
-    prometheus::ClientMetric& metric = list.back().metric.emplace_back();
-    for (const auto& [label, value] : labels) metric.label.push_back({label, value});
-    return metric;
+prometheus::MetricType TypeOf(MetricType type) {
+  switch (type) {
+    case MetricType::kCounter:
+      return prometheus::MetricType::Counter;
+    case MetricType::kGauge:
+      return prometheus::MetricType::Gauge;
+    case MetricType::kHistogram:
+      return prometheus::MetricType::Histogram;
+    case MetricType::kSummary:
+      return prometheus::MetricType::Summary;
   }
-
-  std::vector<prometheus::MetricFamily> list;
-};
-
-MetricsText::MetricsText() : families_(std::make_unique<Families>()) {}
-MetricsText::~MetricsText() = default;
-
-void MetricsText::Gauge(const std::string& name, const std::string& help, const Labels& labels,
-                        double value) {
-  families_->Add(name, help, prometheus::MetricType::Gauge, labels).gauge.value = value;
+  return prometheus::MetricType::Untyped;
 }
 
-void MetricsText::Counter(const std::string& name, const std::string& help, const Labels& labels,
-                          double value) {
-  families_->Add(name, help, prometheus::MetricType::Counter, labels).counter.value = value;
+}  // namespace
+
+class LatencySummary::Impl {
+ public:
+  // The allowed errors are those that Contour 0.15's clients are used to.
+  Impl() : summary({{0.5, 0.05}, {0.9, 0.01}, {0.99, 0.001}}, std::chrono::minutes(10), 5) {}
+  prometheus::Summary summary;
+};
+
+LatencySummary::LatencySummary() : impl_(std::make_unique<Impl>()) {}
+LatencySummary::~LatencySummary() = default;
+void LatencySummary::Observe(std::chrono::nanoseconds time) {
+  impl_->summary.Observe(std::chrono::duration<double>(time).count());
+}
+
+struct MetricsText::Series {
+  prometheus::ClientMetric metric;
+};
+
+MetricsText::MetricsText() = default;
+MetricsText::~MetricsText() = default;
+
+void MetricsText::SetNumber(const Family& family, LabelValues labels, double value) {
+  prometheus::ClientMetric& metric = families_[&family][std::move(labels)].metric;
+  if (family.type == MetricType::kCounter) {
+    metric.counter.value = value;
+  } else {
+    metric.gauge.value = value;
+  }
+}
+
+void MetricsText::SetHistogram(const Family& family, LabelValues labels,
+                               const LatencyValues& value) {
+  prometheus::ClientMetric::Histogram& histogram =
+      families_[&family][std::move(labels)].metric.histogram;
+  histogram.sample_sum = value.sum;
+  histogram.bucket.clear();
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < value.counts.size(); ++i) {
+    count += value.counts[i];
+    const double bound =
+        i < kLatencyBounds.size() ? kLatencyBounds[i] : std::numeric_limits<double>::infinity();
+    histogram.bucket.push_back({count, bound});
+  }
+  histogram.sample_count = count;
+}
+
+void MetricsText::Set(FamilyName<0> name, const LatencySummary& summary) {
+  families_[&name.family()][{}].metric = summary.impl_->summary.Collect();
 }
 
 std::string MetricsText::String() const {
+  std::vector<prometheus::MetricFamily> list;
+  std::map<std::string_view, std::size_t> left_out;
+  const auto add = [&](const Family& family, const std::map<LabelValues, Series>& all) {
+    prometheus::MetricFamily& made = list.emplace_back();
+    made.name = family.name;
+    made.help = family.help;
+    made.type = TypeOf(family.type);
+    for (const auto& [values, series] : all) {
+      if (made.metric.size() == family.limit) {
+        left_out.emplace(family.name, all.size() - family.limit);
+        break;
+      }
+      prometheus::ClientMetric& metric = made.metric.emplace_back(series.metric);
+      for (std::size_t i = 0; i < values.size(); ++i)
+        metric.label.push_back({std::string(family.labels[i]), values[i]});
+    }
+  };
+  for (const Family& family : kFamilies) {
+    if (const auto found = families_.find(&family); found != families_.end())
+      add(family, found->second);
+  }
+  std::map<LabelValues, Series> counts;
+  for (const auto& [name, number] : left_out)
+    counts[{std::string(name)}].metric.gauge.value = static_cast<double>(number);
+  if (!counts.empty()) add(FamilyName<1>("contour_metrics_left_out").family(), counts);
+
   std::ostringstream text;
-  prometheus::TextSerializer().Serialize(text, families_->list);
+  prometheus::TextSerializer().Serialize(text, list);
   return text.str();
 }
 

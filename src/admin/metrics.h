@@ -3,36 +3,80 @@
 // series of something that vanished is thereby gone.
 //
 //   MetricsText text;
-//   text.Gauge("contour_xds_streams", "Open xDS streams", {}, 3);
+//   text.Set("contour_xds_streams", 3);
+//   text.Set("contour_kube_objects", 120, "Service");   // values of the labels, as declared
 //   return text.String();
+//
+// Names, types, labels and help texts are those of admin/families.h; anything else doesn't compile.
+// The order of the calls doesn't matter. One thread.
 
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "admin/families.h"
+#include "base/latency.h"
 
 namespace contour::admin {
 
+// A summary with the quantiles 0.5, 0.9 and 0.99 of the last ten minutes. Any thread.
+class LatencySummary {
+ public:
+  LatencySummary();
+  ~LatencySummary();
+  void Observe(std::chrono::nanoseconds time);
+
+ private:
+  friend class MetricsText;
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 class MetricsText {
  public:
-  using Labels = std::map<std::string, std::string>;
-
   MetricsText();
   ~MetricsText();
   MetricsText(const MetricsText&) = delete;
   MetricsText& operator=(const MetricsText&) = delete;
 
-  // Series of one name are given one after the other, with the same help text.
-  void Gauge(const std::string& name, const std::string& help, const Labels& labels, double value);
-  void Counter(const std::string& name, const std::string& help, const Labels& labels,
-               double value);
+  // Of a counter or gauge. A series that was set before gets the new value.
+  template <typename Number, typename... Values>
+    requires std::is_arithmetic_v<Number>
+  void Set(std::type_identity_t<FamilyName<sizeof...(Values)>> name, Number value,
+           const Values&... labels) {
+    SetNumber(name.family(), {std::string(labels)...}, static_cast<double>(value));
+  }
+  template <typename Rep, typename Period, typename... Values>
+  void Set(std::type_identity_t<FamilyName<sizeof...(Values)>> name,
+           std::chrono::duration<Rep, Period> value, const Values&... labels) {
+    SetNumber(name.family(), {std::string(labels)...},
+              std::chrono::duration<double>(value).count());
+  }
+  // Of a histogram.
+  template <typename... Values>
+  void Set(std::type_identity_t<FamilyName<sizeof...(Values)>> name, const LatencyValues& value,
+           const Values&... labels) {
+    SetHistogram(name.family(), {std::string(labels)...}, value);
+  }
+  void Set(FamilyName<0> name, const LatencySummary& summary);
 
+  // In the order of the declarations; series by their labels.
   std::string String() const;
 
  private:
-  struct Families;
-  std::unique_ptr<Families> families_;
+  using LabelValues = std::vector<std::string>;
+  struct Series;
+
+  void SetNumber(const Family& family, LabelValues labels, double value);
+  void SetHistogram(const Family& family, LabelValues labels, const LatencyValues& value);
+
+  std::map<const Family*, std::map<LabelValues, Series>> families_;
 };
 
 }  // namespace contour::admin

@@ -102,6 +102,8 @@ absl::StatusOr<int> Run(const Flags& flags) {
   if (!flags.ingress_class.empty()) options.pipeline.graph.ingress_class = flags.ingress_class;
 
   Certificates certificates;
+  BuildCounts builds;
+  options.observer = [&](const core::Core::Batch& batch) { builds.Observe(batch); };
   std::atomic<bool> serving = false;
   absl::Status failure;
   // No Envoy is to see anything before the first build is complete: only then the port opens.
@@ -133,7 +135,7 @@ absl::StatusOr<int> Run(const Flags& flags) {
              return std::string(core.built() ? "the xDS port is closed"
                                              : "objects are not synced yet");
            },
-       .metrics = [&] { return Metrics(world, core, server, certificates); }});
+       .metrics = [&] { return Metrics(world, core, server, certificates, builds); }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
 
   core.Start();

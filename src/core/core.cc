@@ -52,6 +52,7 @@ void Core::Enqueue(std::vector<api::Change> changes) {
     if (stopping_) return;
     if (queue_.empty()) {
       queue_ = std::move(changes);
+      queued_since_ = Clock::now();
     } else {
       queue_.insert(queue_.end(), std::make_move_iterator(changes.begin()),
                     std::make_move_iterator(changes.end()));
@@ -76,6 +77,7 @@ std::optional<std::vector<api::Change>> Core::TakeBatch(Clock::time_point last) 
   while (!stopping_ && !wake_.WaitWithDeadline(&mutex_, earliest)) {
   }
   if (stopping_) return std::nullopt;
+  if (!queue_.empty()) wait_.Observe(Clock::now() - queued_since_);
   return std::exchange(queue_, {});
 }
 
@@ -84,8 +86,11 @@ void Core::Run() {
   while (const std::optional<std::vector<api::Change>> batch = TakeBatch(last)) {
     last = Clock::now();
     const Pipeline::Output output = pipeline_.Apply(*batch);
+    const std::chrono::nanoseconds derived = Clock::now() - last;
+    derive_.Observe(derived);
     built_ = true;
     handler_(output);
+    if (options_.observer) options_.observer({*batch, output, derived});
 
     const absl::MutexLock lock(&mutex_);
     ++statistics_.batches;
@@ -96,7 +101,10 @@ void Core::Run() {
 
 Core::Statistics Core::statistics() const {
   const absl::MutexLock lock(&mutex_);
-  return statistics_;
+  Statistics statistics = statistics_;
+  statistics.wait = wait_.values();
+  statistics.derive = derive_.values();
+  return statistics;
 }
 
 }  // namespace contour::core

@@ -29,15 +29,23 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "api/source.h"
+#include "base/latency.h"
 #include "core/pipeline.h"
 
 namespace contour::core {
 
 class Core {
  public:
+  // What was just built, for those who count.
+  struct Batch {
+    const std::vector<api::Change>& changes;
+    const Pipeline::Output& output;
+    std::chrono::nanoseconds derived;  // how long the pipeline took
+  };
   struct Options {
     Pipeline::Options pipeline;
     std::chrono::milliseconds floor{5};
+    std::function<void(const Batch&)> observer;  // after the handler, on the core thread; optional
   };
   // Called on the core thread after each batch, the first build included.
   using Handler = std::function<void(const Pipeline::Output&)>;
@@ -62,6 +70,8 @@ class Core {
     std::uint64_t batches = 0;
     std::uint64_t changes = 0;
     std::chrono::nanoseconds busy{0};  // in the pipeline and the handler
+    LatencyValues wait;                // of each batch: from its oldest change to its beginning
+    LatencyValues derive;              // of each batch: in the pipeline
   };
   Statistics statistics() const;
 
@@ -83,9 +93,12 @@ class Core {
   mutable absl::Mutex mutex_;
   absl::CondVar wake_;
   std::vector<api::Change> queue_ ABSL_GUARDED_BY(mutex_);
+  std::chrono::steady_clock::time_point queued_since_ ABSL_GUARDED_BY(mutex_);  // the oldest
   std::size_t unsynced_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  Statistics statistics_ ABSL_GUARDED_BY(mutex_);
+  Statistics statistics_ ABSL_GUARDED_BY(mutex_);  // without the latencies
+  Latency wait_;
+  Latency derive_;
 
   std::thread thread_;
 };

@@ -14,6 +14,6 @@ namespace contour::cmd {
 
 // The text format of Prometheus. Any thread.
 std::string Metrics(const World& world, const core::Core& core, const xds::Server& server,
-                    const Certificates& certificates);
+                    const Certificates& certificates, const BuildCounts& builds);
 
 }  // namespace contour::cmd

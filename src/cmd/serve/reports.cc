@@ -3,6 +3,7 @@
 
 #include <ctime>
 
+#include "api/ingress_route.h"
 #include "base/log.h"
 #include "base/status.h"
 
@@ -63,11 +64,30 @@ void Certificates::Report(const core::Pipeline::Output& output) {
 void Certificates::AddTo(admin::MetricsText& text) const {
   const std::lock_guard lock(mutex_);
   for (const auto& [name, secret] : in_use_) {
-    text.Gauge("contour_serving_certificate_not_after_seconds",
-               "When a certificate that is served expires, in seconds since 1970",
-               {{"namespace", secret->ns}, {"name", secret->name}},
-               static_cast<double>(secret->not_after));
+    text.Set("contour_serving_certificate_not_after_seconds", secret->not_after, secret->ns,
+             secret->name);
   }
+}
+
+void BuildCounts::Observe(const core::Core::Batch& batch) {
+  for (const api::Change& change : batch.changes) {
+    if (change.ref.kind != api::Kind::kIngressRoute) continue;
+    const auto* route = api::As<api::IngressRoute>(change.object.get());
+    ingress_routes_.SetRoot(
+        change.ref.ns, change.ref.name,
+        route == nullptr ? std::nullopt : std::optional(route->spec.virtualhost.has_value()));
+  }
+  for (const auto& [ref, status] : batch.output.statuses) {
+    if (ref.kind == api::Kind::kIngressRoute) ingress_routes_.SetStatus(ref.ns, ref.name, status);
+  }
+  duration_.Observe(batch.derived);
+  last_ = std::time(nullptr);
+}
+
+void BuildCounts::AddTo(admin::MetricsText& text) const {
+  ingress_routes_.AddTo(text);
+  text.Set("contour_ingressroute_dagrebuild_timestamp", last_.load());
+  text.Set("contour_cachehandler_onupdate_duration_seconds", duration_);
 }
 
 }  // namespace contour::cmd

@@ -3,13 +3,16 @@
 
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
 
+#include "admin/ingress_route_counts.h"
 #include "admin/metrics.h"
-#include "core/pipeline.h"
+#include "core/core.h"
 #include "status/status_files.h"
 #include "status/status_writer.h"
 
@@ -39,6 +42,18 @@ class Certificates {
  private:
   mutable std::mutex mutex_;
   std::map<std::string, graph::ServingSecretPtr> in_use_;  // by resource name
+};
+
+// What is counted of builds. Any thread.
+class BuildCounts {
+ public:
+  void Observe(const core::Core::Batch& batch);
+  void AddTo(admin::MetricsText& text) const;
+
+ private:
+  admin::IngressRouteCounts ingress_routes_;
+  admin::LatencySummary duration_;
+  std::atomic<std::int64_t> last_ = 0;  // when, in seconds since 1970
 };
 
 }  // namespace contour::cmd

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every metric that the program has, declared once: MetricsText takes no other name (that is an
+// error of the compiler), docs/metrics.md is held against this table by a test, and so are the
+// rules and dashboards of deploy/. A new metric is a row here and a Set() where the number is.
+//
+// Names, labels and help of the first group are those of Contour 0.15, which dashboards depend on.
+// Names of ours begin with contour_, then say the room; durations are in seconds, times in seconds
+// since 1970.
+
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace contour::admin {
+
+enum class MetricType : std::uint8_t { kCounter, kGauge, kHistogram, kSummary };
+
+// Where a process has it.
+enum class Presence : std::uint8_t {
+  kAlways,
+  kCluster,    // objects come from an API server
+  kManifests,  // objects come from a folder
+  kElection,   // with leader election
+  kIfAny,      // one series for each thing that there is; none without
+};
+
+struct Family {
+  std::string_view name;
+  MetricType type = MetricType::kGauge;
+  Presence presence = Presence::kAlways;
+  std::array<std::string_view, 3> labels = {};  // "" after the last
+  std::string_view help;
+  // Series beyond this number are left out, the last ones by order, and are counted in
+  // contour_metrics_left_out: a family must not grow without bound with what users create.
+  std::size_t limit = 1000;
+
+  constexpr std::size_t LabelCount() const {
+    std::size_t count = 0;
+    while (count < labels.size() && !labels[count].empty()) ++count;
+    return count;
+  }
+};
+
+namespace families_internal {
+inline constexpr auto kCounter = MetricType::kCounter;
+inline constexpr auto kGauge = MetricType::kGauge;
+inline constexpr auto kHistogram = MetricType::kHistogram;
+inline constexpr auto kSummary = MetricType::kSummary;
+inline constexpr auto kAlways = Presence::kAlways;
+inline constexpr auto kCluster = Presence::kCluster;
+inline constexpr auto kManifests = Presence::kManifests;
+inline constexpr auto kIfAny = Presence::kIfAny;
+
+// clang-format off: a table
+inline constexpr Family kFamilies[] = {
+    // Of Contour 0.15.
+    {"contour_ingressroute_total", kGauge, kIfAny, {"namespace"}, "Total number of IngressRoutes"},
+    {"contour_ingressroute_root_total", kGauge, kIfAny, {"namespace"}, "Total number of root IngressRoutes"},
+    {"contour_ingressroute_valid_total", kGauge, kIfAny, {"namespace", "vhost"}, "Total number of valid IngressRoutes", 10'000},
+    {"contour_ingressroute_invalid_total", kGauge, kIfAny, {"namespace", "vhost"}, "Total number of invalid IngressRoutes", 10'000},
+    {"contour_ingressroute_orphaned_total", kGauge, kIfAny, {"namespace"}, "Total number of orphaned IngressRoutes"},
+    {"contour_ingressroute_dagrebuild_timestamp", kGauge, kAlways, {}, "Timestamp of the last DAG rebuild"},
+    {"contour_cachehandler_onupdate_duration_seconds", kSummary, kAlways, {}, "Histogram for the runtime of xDS cache regeneration"},
+
+    // The program.
+    {"contour_build_info", kGauge, kAlways, {"version"}, "Version of the program; always 1"},
+    {"contour_metrics_left_out", kGauge, kIfAny, {"family"}, "Series that are not shown because the family has too many"},
+    {"process_cpu_seconds_total", kCounter, kAlways, {}, "Total user and system CPU time spent in seconds."},
+    {"process_open_fds", kGauge, kAlways, {}, "Number of open file descriptors."},
+    {"process_max_fds", kGauge, kAlways, {}, "Maximum number of open file descriptors."},
+    {"process_virtual_memory_bytes", kGauge, kAlways, {}, "Virtual memory size in bytes."},
+    {"process_resident_memory_bytes", kGauge, kAlways, {}, "Resident memory size in bytes."},
+    {"process_start_time_seconds", kGauge, kAlways, {}, "Start time of the process since unix epoch in seconds."},
+    {"process_threads", kGauge, kAlways, {}, "Number of OS threads in the process."},
+
+    // Objects from an API server.
+    {"contour_kube_objects", kGauge, kCluster, {"kind"}, "Objects that are known"},
+    {"contour_kube_events_total", kCounter, kCluster, {"kind"}, "Watch events received"},
+    {"contour_kube_lists_total", kCounter, kCluster, {"kind"}, "Complete lists"},
+    {"contour_kube_failures_total", kCounter, kCluster, {"kind"}, "Lists and watches that failed"},
+    {"contour_kube_bad_objects_total", kCounter, kCluster, {"kind"}, "Objects that could not be read"},
+    {"contour_kube_synced", kGauge, kCluster, {"kind"}, "1 if the kind was listed completely"},
+    {"contour_kube_forbidden", kGauge, kCluster, {"kind"}, "1 if the permission to read the kind is missing"},
+    {"contour_kube_absent", kGauge, kCluster, {"kind"}, "1 if the kind is not installed"},
+    {"contour_kube_silence_seconds", kGauge, kCluster, {"kind"}, "Time since anything was received for the kind; bookmarks come about every minute"},
+
+    // Objects from a folder.
+    {"contour_manifests_files", kGauge, kManifests, {}, "Manifest files that are known"},
+    {"contour_manifests_objects", kGauge, kManifests, {}, "Objects of manifests that are in force"},
+    {"contour_manifests_problems", kGauge, kManifests, {}, "Manifest files with a problem now"},
+    {"contour_manifests_failed_reads_total", kCounter, kManifests, {}, "Reads of a manifest that failed"},
+
+    // From objects to resources.
+    {"contour_core_batches_total", kCounter, kAlways, {}, "Batches of changes that were built"},
+    {"contour_core_changes_total", kCounter, kAlways, {}, "Changes of objects that were taken in"},
+    {"contour_core_busy_seconds_total", kCounter, kAlways, {}, "Time in derivation, translation and publishing"},
+    {"contour_core_wait_seconds", kHistogram, kAlways, {}, "From the arrival of a change to the beginning of the batch that takes it in, the oldest change of each batch"},
+    {"contour_core_derive_seconds", kHistogram, kAlways, {}, "Derivation and translation of a batch, from its changes to a snapshot"},
+    {"contour_serving_certificate_not_after_seconds", kGauge, kIfAny, {"namespace", "name"}, "When a certificate that is served expires, in seconds since 1970", 5'000},
+
+    // Statuses on the API server.
+    {"contour_status_written_total", kCounter, kCluster, {}, "Statuses written"},
+    {"contour_status_conflicts_total", kCounter, kCluster, {}, "Writes of a status that came too late for the object"},
+    {"contour_status_failures_total", kCounter, kCluster, {}, "Writes of a status that failed"},
+    {"contour_status_waiting", kGauge, kCluster, {}, "Objects whose status is not right yet"},
+
+    // Envoys.
+    {"contour_xds_envoys", kGauge, kAlways, {}, "Connected Envoys"},
+    {"contour_xds_streams", kGauge, kAlways, {}, "Open xDS streams"},
+    {"contour_xds_held", kGauge, kAlways, {}, "Virtual hosts and other resources that wait for their clusters to be warm"},
+    {"contour_xds_released_total", kCounter, kAlways, {}, "Of these, those that a time-out released"},
+    {"contour_xds_sent_bytes_total", kCounter, kAlways, {}, "Bytes of xDS responses"},
+    {"contour_xds_responses_total", kCounter, kAlways, {"type"}, "xDS responses sent"},
+    {"contour_xds_rejections_total", kCounter, kAlways, {"type"}, "xDS responses that an Envoy refused"},
+};
+// clang-format on
+
+consteval const Family* Find(std::string_view name) {
+  for (const Family& family : kFamilies) {
+    if (family.name == name) return &family;
+  }
+  return nullptr;
+}
+}  // namespace families_internal
+
+// The name of a declared family with `Labels` labels.
+template <std::size_t Labels>
+class FamilyName {
+ public:
+  consteval FamilyName(const char* name)  // NOLINT(google-explicit-constructor): reads as the name
+      : family_(families_internal::Find(name)) {
+    if (family_ == nullptr) throw "not declared in admin/families.h";
+    if (family_->LabelCount() != Labels) throw "takes another number of labels";
+  }
+  const Family& family() const { return *family_; }
+
+ private:
+  const Family* family_;
+};
+
+// All of them, in the order of the table.
+inline constexpr const auto& kFamilies = families_internal::kFamilies;
+
+// The table as it stands in docs/metrics.md.
+std::string FamiliesMarkdown();
+
+}  // namespace contour::admin

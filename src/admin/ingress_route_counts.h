@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// How many IngressRoutes there are of each status, by namespace and virtual host: the gauges of
+// Contour 0.15. Kept up as statuses change, so that asking costs what is shown and no more.
+//
+//   counts.SetStatus("default", "www", status);   // nullopt: gone, or not ours any more
+//   counts.SetRoot("default", "www", true);       // has a virtualhost
+//   counts.AddTo(text);
+//
+// Beyond kOwnHosts virtual hosts of a namespace the rest is counted together under the virtual
+// host "(others)", so that sums stay right while the number of series stays bounded.
+//
+// Any thread.
+
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "admin/metrics.h"
+#include "graph/model.h"
+
+namespace contour::admin {
+
+class IngressRouteCounts {
+ public:
+  static constexpr std::size_t kOwnHosts = 2000;
+  static constexpr const char* kOthers = "(others)";
+
+  void SetStatus(const std::string& ns, const std::string& name,
+                 const std::optional<graph::Status>& status);
+  // nullopt: the object is gone.
+  void SetRoot(const std::string& ns, const std::string& name, std::optional<bool> root);
+
+  void AddTo(MetricsText& text) const;
+
+ private:
+  enum class State { kValid, kInvalid, kOrphaned };
+  struct Object {
+    bool root = false;
+    std::optional<State> state;  // nullopt: it has no status
+    std::string vhost;
+  };
+  using ByHost = std::map<std::string, std::size_t>;
+  struct Namespace {
+    std::size_t all = 0;
+    std::size_t roots = 0;
+    std::size_t orphaned = 0;
+    ByHost valid;
+    ByHost invalid;
+  };
+  using Key = std::pair<std::string, std::string>;  // namespace, name
+
+  // Takes what the object amounts to into the counts, or out of them.
+  void Count(const std::string& ns, const Object& object, bool in);
+
+  mutable std::mutex mutex_;
+  std::map<Key, Object> objects_;
+  std::map<std::string, Namespace> namespaces_;
+};
+
+}  // namespace contour::admin
