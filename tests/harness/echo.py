@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A backend that tells what reached it: `python3 -m harness.echo --name blue --address 10.244.0.1 --port 8080`.
 
-Every request is answered 200 with JSON: backend name, method, host, path, headers, size of the body. Some paths do
-more: `/status/503` answers with that code, `/delay/250/…` after that many milliseconds, `/flaky/2/key` with 503 for the
+Every request is answered 200 with JSON: backend name, own address, method, host, path, headers, size of the body. Some
+paths do more: `/status/503` answers with that code, `/delay/250/…` after that many milliseconds, `/flaky/2/key` with 503 for the
 first two requests of that key, `/only/blue` with 503 unless the backend is blue. A websocket is accepted and its short
 messages come back. Keep-alive, one process, an asyncio protocol without a library: several thousand requests per second.
 
@@ -21,7 +21,7 @@ import ssl
 _requests = collections.Counter()  # of /flaky/…
 
 
-def respond(name, method, target, headers, body_size):
+def respond(name, address, method, target, headers, body_size):
     """(status, JSON body, delay in seconds) for one request; the same for every protocol."""
     status, delay = 200, 0.0
     if match := re.match(r"/status/(\d{3})\b", target):
@@ -33,7 +33,7 @@ def respond(name, method, target, headers, body_size):
         status = 200 if match.group(1) == name else 503
     if match := re.match(r"/delay/(\d+)\b", target):
         delay = int(match.group(1)) / 1000
-    answer = {"backend": name, "method": method, "host": headers.get("host", ""), "path": target,
+    answer = {"backend": name, "address": address, "method": method, "host": headers.get("host", ""), "path": target,
               "headers": headers, "body_size": body_size}
     return status, json.dumps(answer).encode(), delay
 
@@ -112,7 +112,8 @@ class Http1(asyncio.Protocol):
             self.buffer = self.buffer[end:]
 
     def _answer(self, method, target, headers, body_size):
-        status, body, delay = respond(self.name, method, target, headers, body_size)
+        status, body, delay = respond(self.name, self.transport.get_extra_info("sockname")[0], method, target, headers,
+                                      body_size)
         head = (f"HTTP/1.1 {status} Status\r\ncontent-type: application/json\r\nx-backend: {self.name}\r\n"
                 f"content-length: {len(body)}\r\n\r\n").encode()
         data = head if method == "HEAD" else head + body
