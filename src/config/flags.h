@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Settings as flags of a command line.
+//
+//   auto given = std::make_shared<GivenFlags>();
+//   AddFlags(settings, app, given);  // before app.parse
+//   … settings.Resolve({.flags = given.get()});
+//
+// Each boolean flag has a negation, `--no-x`. Values are not looked at: Settings::Resolve does.
+
+#pragma once
+
+#include <memory>
+
+#include "config/settings.h"
+
+namespace CLI {
+class App;
+}
+
+namespace contour::config {
+
+void AddFlags(const Settings& settings, CLI::App& app, const std::shared_ptr<GivenFlags>& given);
+
+}  // namespace contour::config

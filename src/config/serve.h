@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `contour serve` runs with. Fixed once it is loaded; a changed file gives a new value, and
+// what of it can't be applied at once waits for a restart.
+//
+//   CONTOUR_ASSIGN_OR_RETURN(const auto loaded, LoadServe(flags, ProcessEnvironment()));
+//   Run(loaded->serve);
+//
+// A new setting is a member here and a line in serve.cc.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "config/settings.h"
+
+namespace contour::config {
+
+enum class TLSVersion : std::uint8_t { k1_1, k1_2, k1_3 };
+enum class LockKind : std::uint8_t { kLease, kConfigMap };
+// Who serves xDS: the leader alone, or every replica.
+enum class ServedBy : std::uint8_t { kLeader, kAll };
+
+struct ListenerSettings {
+  std::string http_address = "0.0.0.0";
+  std::uint16_t http_port = 8080;
+  std::string http_access_log = "/dev/stdout";
+  std::string https_address = "0.0.0.0";
+  std::uint16_t https_port = 8443;
+  std::string https_access_log = "/dev/stdout";
+  std::string stats_address = "0.0.0.0";
+  std::uint16_t stats_port = 8002;
+  bool use_proxy_protocol = false;
+  TLSVersion minimum_tls_version = TLSVersion::k1_2;
+};
+
+struct LeaderElection {
+  bool enabled = false;
+  LockKind lock = LockKind::kLease;
+  std::string lock_name = "contour";
+  std::string lock_namespace = "leader-elect";
+  ServedBy served_by = ServedBy::kLeader;
+  std::chrono::milliseconds lease_duration{15'000};
+  std::chrono::milliseconds renew_deadline{10'000};
+  std::chrono::milliseconds retry_period{2'000};
+};
+
+struct Serve {
+  std::string config_path;
+
+  // Where objects come from.
+  std::string manifests;   // empty: a cluster
+  std::string status_dir;  // empty: none
+  bool in_cluster = false;
+  std::string kubeconfig;  // empty: as kubectl finds it
+  std::string own_namespace = "heptio-contour";
+
+  // What they mean.
+  std::vector<std::string> root_namespaces;   // empty: all
+  std::vector<std::string> watch_namespaces;  // empty: all
+  std::string ingress_class;                  // empty: "contour"
+  bool disable_permit_insecure = false;
+  bool external_name_services = true;
+
+  // The xDS server.
+  std::string xds_address = "127.0.0.1";
+  std::uint16_t xds_port = 8001;
+  bool insecure = false;
+  std::string ca_file;
+  std::string cert_file;
+  std::string key_file;
+
+  ListenerSettings listeners;
+  LeaderElection leader_election;
+
+  // Health, metrics; debugging.
+  std::string http_address = "0.0.0.0";
+  std::uint16_t http_port = 8000;
+  std::string debug_http_address = "127.0.0.1";
+  std::uint16_t debug_http_port = 6060;
+  bool debug = false;
+};
+
+// The values with where each came from. Not movable: the settings refer to the values.
+class LoadedServe {
+ public:
+  LoadedServe();  // the defaults
+  LoadedServe(const LoadedServe&) = delete;
+  LoadedServe& operator=(const LoadedServe&) = delete;
+
+  const Serve& serve() const { return serve_; }
+  const Settings& settings() const { return settings_; }
+  // Of the configuration file; empty without one.
+  const std::string& file_text() const { return file_text_; }
+
+ private:
+  friend absl::StatusOr<std::unique_ptr<const LoadedServe>> LoadServe(
+      const GivenFlags& flags, const Environment& environment);
+
+  Serve serve_;
+  Settings settings_;
+  std::string file_text_;
+  // As the file has them; LockKind and the names above follow from which are given.
+  std::string config_map_name_ = "contour";
+  std::string config_map_namespace_ = "leader-elect";
+  std::string lease_name_ = "contour";
+  std::string lease_namespace_ = "leader-elect";
+
+  void Declare();
+  absl::Status ChooseLock();
+  absl::Status Check() const;
+};
+
+// Reads the file that the flag -c names, if any, and puts all together. Errors are for the person
+// who wrote the configuration.
+absl::StatusOr<std::unique_ptr<const LoadedServe>> LoadServe(const GivenFlags& flags,
+                                                             const Environment& environment);
+
+}  // namespace contour::config
