@@ -34,6 +34,10 @@ api::Sink& Core::AddSource() {
 }
 
 void Core::Start() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    running_ = true;
+  }
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -41,6 +45,7 @@ void Core::Stop() {
   {
     const absl::MutexLock lock(&mutex_);
     stopping_ = true;
+    questions_.clear();
   }
   wake_.SignalAll();
   if (thread_.joinable()) thread_.join();
@@ -61,6 +66,24 @@ void Core::Enqueue(std::vector<api::Change> changes) {
   wake_.SignalAll();
 }
 
+void Core::PostQuestion(std::function<void(const Pipeline&)> question) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (stopping_ || !running_) return;
+    questions_.push_back(std::move(question));
+  }
+  wake_.SignalAll();
+}
+
+void Core::AnswerQuestions() {
+  while (!stopping_ && !questions_.empty()) {
+    const auto questions = std::exchange(questions_, {});
+    mutex_.Unlock();
+    for (const auto& question : questions) question(pipeline_);
+    mutex_.Lock();
+  }
+}
+
 void Core::Synced() {
   {
     const absl::MutexLock lock(&mutex_);
@@ -71,7 +94,11 @@ void Core::Synced() {
 
 std::optional<std::vector<api::Change>> Core::TakeBatch(Clock::time_point last) {
   const absl::MutexLock lock(&mutex_);
-  while (!stopping_ && (unsynced_ > 0 || (queue_.empty() && built_))) wake_.Wait(&mutex_);
+  AnswerQuestions();
+  while (!stopping_ && (unsynced_ > 0 || (queue_.empty() && built_))) {
+    wake_.Wait(&mutex_);
+    AnswerQuestions();
+  }
   // After a quiet time this is over already, and the change goes at once.
   const absl::Time earliest = absl::Now() + absl::FromChrono(last + options_.floor - Clock::now());
   while (!stopping_ && !wake_.WaitWithDeadline(&mutex_, earliest)) {

@@ -21,9 +21,12 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -66,6 +69,30 @@ class Core {
 
   bool built() const { return built_; }  // the first build is done
 
+  // Puts a question to the pipeline between two batches: runs `question` on the core thread and
+  // gives its answer; nullopt if that takes longer than `patience`, or the core isn't running. Any
+  // thread but the core's.
+  //
+  //   const auto view = core.Ask(
+  //       [host](const Pipeline& pipeline) { return pipeline.DescribeHost(host); }, 2s);
+  //
+  // Keep it short, nothing is derived meanwhile. It must own what it uses: it may run after the
+  // asker has given up.
+  template <typename Question>
+  auto Ask(Question question, std::chrono::milliseconds patience)
+      -> std::optional<std::invoke_result_t<Question, const Pipeline&>> {
+    using Answer = std::invoke_result_t<Question, const Pipeline&>;
+    auto promise = std::make_shared<std::promise<Answer>>();
+    std::future<Answer> future = promise->get_future();
+    PostQuestion([question = std::move(question), promise = std::move(promise)](
+                     const Pipeline& pipeline) { promise->set_value(question(pipeline)); });
+    try {
+      if (future.wait_for(patience) == std::future_status::ready) return future.get();
+    } catch (const std::future_error&) {  // nobody will answer
+    }
+    return std::nullopt;
+  }
+
   struct Statistics {
     std::uint64_t batches = 0;
     std::uint64_t changes = 0;
@@ -82,6 +109,9 @@ class Core {
   // The next batch; nullopt: stop.
   std::optional<std::vector<api::Change>> TakeBatch(std::chrono::steady_clock::time_point last);
   void Enqueue(std::vector<api::Change> changes);
+  void PostQuestion(std::function<void(const Pipeline&)> question);
+  // Unlocks `mutex_` while it does.
+  void AnswerQuestions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Synced();
 
   Options options_;
@@ -94,7 +124,9 @@ class Core {
   absl::CondVar wake_;
   std::vector<api::Change> queue_ ABSL_GUARDED_BY(mutex_);
   std::chrono::steady_clock::time_point queued_since_ ABSL_GUARDED_BY(mutex_);  // the oldest
+  std::vector<std::function<void(const Pipeline&)>> questions_ ABSL_GUARDED_BY(mutex_);
   std::size_t unsynced_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool running_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   Statistics statistics_ ABSL_GUARDED_BY(mutex_);  // without the latencies
   Latency wait_;

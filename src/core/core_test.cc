@@ -11,9 +11,11 @@
 #include <mutex>
 #include <thread>
 
+#include "api/endpoint_slice.h"
 #include "api/ingress.h"
 #include "api/ingress_route.h"
 #include "api/secret.h"
+#include "api/service.h"
 #include "tests/support/certificates.h"
 
 namespace contour::core {
@@ -124,6 +126,134 @@ TEST(Core, GathersWhatArrivesInAStorm) {
   EXPECT_LE(recorder.batches(), 10U);
   core.Stop();
   EXPECT_EQ(core.statistics().changes, 200U);
+}
+
+TEST(Core, AnswersQuestionsBetweenBatches) {
+  Recorder recorder;
+  Core core({}, recorder.Handler());
+  const auto roots = [](const std::string& host) {
+    return [host](const Pipeline& pipeline) { return pipeline.DescribeHost(host).graph.roots; };
+  };
+  EXPECT_EQ(core.Ask(roots("a.example"), 10s), std::nullopt) << "it doesn't run";
+  api::Sink& source = core.AddSource();
+  core.Start();
+  EXPECT_THAT(core.Ask(roots("a.example"), 10s), ::testing::Optional(::testing::IsEmpty()));
+  source.Apply({Root("a")});
+  source.Synced();
+  ASSERT_TRUE(recorder.WaitForStatuses(1));
+  EXPECT_THAT(core.Ask(roots("a.example"), 10s),
+              ::testing::Optional(::testing::ElementsAre(Root("a").ref)));
+  core.Stop();
+  EXPECT_EQ(core.Ask(roots("a.example"), 10s), std::nullopt);
+}
+
+// The asker goes away, the question is answered all the same and harms nobody.
+TEST(Core, AQuestionMayComeTooLate) {
+  std::promise<void> entered;
+  std::promise<void> go;
+  Core core({}, [&](const Pipeline::Output&) {
+    entered.set_value();
+    go.get_future().wait();
+  });
+  core.AddSource().Synced();
+  core.Start();
+  entered.get_future().wait();
+  const auto answered = std::make_shared<std::promise<void>>();
+  EXPECT_EQ(core.Ask(
+                [answered](const Pipeline&) {
+                  answered->set_value();
+                  return 7;
+                },
+                1ms),
+            std::nullopt);
+  go.set_value();
+  EXPECT_EQ(answered->get_future().wait_for(10s), std::future_status::ready);
+}
+
+TEST(Core, MeasuresItsBatches) {
+  std::size_t observed = 0;
+  Recorder recorder;
+  Core core({.observer =
+                 [&](const Core::Batch& batch) {
+                   observed += batch.changes.size();
+                   EXPECT_GT(batch.derived.count(), 0);
+                 }},
+            recorder.Handler());
+  api::Sink& source = core.AddSource();
+  core.Start();
+  source.Apply({Root("a"), Root("b")});
+  source.Synced();
+  EXPECT_TRUE(recorder.WaitForStatuses(2));
+  core.Stop();
+  EXPECT_EQ(observed, 2U);
+  EXPECT_EQ(core.statistics().derive.Count(), 1U);
+  EXPECT_EQ(core.statistics().wait.Count(), 1U);
+}
+
+// What a host is made of, and what came out of it.
+TEST(Pipeline, DescribesHostsAndObjects) {
+  const testing::Pair pair = testing::MakePair("a.example");
+  auto secret = std::make_shared<api::Secret>();
+  secret->meta.ns = "default";
+  secret->meta.name = "tls";
+  secret->type = "kubernetes.io/tls";
+  secret->tls_crt = pair.certificate;
+  secret->tls_key = pair.key;
+  auto service = std::make_shared<api::Service>();
+  service->meta.ns = "default";
+  service->meta.name = "web";
+  service->spec.ports.push_back({.name = "http", .port = 80});
+  auto slice = std::make_shared<api::EndpointSlice>();
+  slice->meta.ns = "default";
+  slice->meta.name = "web-1";
+  slice->service_name = "web";
+  const auto ingress = [](const std::string& name, const std::string& backend) {
+    auto made = std::make_shared<api::Ingress>();
+    made->meta.ns = "default";
+    made->meta.name = name;
+    made->spec.tls.push_back({{name + ".example"}, "tls"});
+    api::IngressRule rule{.host = name + ".example"};
+    rule.http = {{.path = "/", .backend = {.service = backend, .port_number = 80}}};
+    made->spec.rules.push_back(rule);
+    return made;
+  };
+  Pipeline pipeline({});
+  pipeline.Apply({{secret->Ref(), secret},
+                  {service->Ref(), service},
+                  {slice->Ref(), slice},
+                  {ingress("a", "web")->Ref(), ingress("a", "web")},
+                  {ingress("b", "none")->Ref(), ingress("b", "none")}});
+
+  const HostView a = pipeline.DescribeHost("a.example");
+  EXPECT_THAT(a.graph.roots, ::testing::ElementsAre(ingress("a", "")->Ref()));
+  EXPECT_THAT(a.graph.read, ::testing::UnorderedElementsAre(ingress("a", "")->Ref(), secret->Ref(),
+                                                            service->Ref()));
+  EXPECT_THAT(a.graph.missing, ::testing::IsEmpty());
+  std::vector<std::string> resources;
+  for (const ResourceView& resource : a.resources) {
+    EXPECT_EQ(resource.version.size(), 32U);
+    resources.push_back(std::string(xds::Info(resource.type).name) + " " + resource.name +
+                        (resource.part.empty() ? "" : " " + resource.part));
+  }
+  EXPECT_THAT(resources, ::testing::ElementsAre(
+                             ::testing::StartsWith("CDS default/web/80/"), "EDS default/web/http",
+                             "LDS ingress_https a.example", "RDS ingress_http a.example",
+                             "RDS ingress_https a.example", "SDS default/tls"));
+
+  const HostView b = pipeline.DescribeHost("b.example");
+  EXPECT_THAT(b.graph.missing,
+              ::testing::ElementsAre(api::ObjectRef{api::Kind::kService, "default", "none"}));
+  EXPECT_THAT(b.graph.problems, ::testing::SizeIs(1));
+
+  const auto hosts = [&](const api::ObjectRef& ref) {
+    return pipeline.DescribeObject(ref, 1).object.hosts;
+  };
+  EXPECT_THAT(hosts(secret->Ref()), ::testing::ElementsAre("a.example", "b.example"));
+  EXPECT_THAT(pipeline.DescribeObject(secret->Ref(), 1).hosts, ::testing::SizeIs(1));
+  EXPECT_THAT(hosts(slice->Ref()), ::testing::ElementsAre("a.example"));
+  EXPECT_THAT(hosts({api::Kind::kService, "default", "none"}), ::testing::ElementsAre("b.example"));
+  EXPECT_FALSE(pipeline.DescribeObject({api::Kind::kService, "default", "none"}, 1).object.exists);
+  EXPECT_THAT(hosts({api::Kind::kService, "default", "unknown"}), ::testing::IsEmpty());
 }
 
 TEST(Core, StopsWithWorkInTheQueue) {

@@ -146,6 +146,50 @@ void Pipeline::UpdateHost(const std::string& host, xds::SnapshotEditor& editor) 
   if (now.virtual_host != nullptr) hosts_.emplace(host, std::move(now));
 }
 
+HostView Pipeline::DescribeHost(const std::string& host) const {
+  HostView view{engine_.DescribeHost(host), {}};
+  const auto known = hosts_.find(host);
+  if (known == hosts_.end() || snapshot_ == nullptr) return view;
+  const auto add = [&](ResourceType type, std::string_view name, std::string_view part = {}) {
+    const xds::ResourcePtr resource = snapshot_->Find(type, name);
+    if (resource == nullptr) return;
+    if (part.empty()) {
+      view.resources.push_back({type, resource->name, "", resource->version.Hex()});
+    } else if (const xds::PartPtr found = resource->parts.Find(part); found != nullptr) {
+      view.resources.push_back({type, resource->name, found->name, found->version.Hex()});
+    }
+  };
+  const HostState& state = known->second;
+  std::set<std::string> assignments;
+  for (const std::string& cluster : state.clusters) {
+    add(ResourceType::kCluster, cluster);
+    if (const auto assignment = assignment_of_cluster_.find(cluster);
+        assignment != assignment_of_cluster_.end()) {
+      assignments.insert(assignment->second);
+    }
+  }
+  for (const std::string& assignment : assignments) add(ResourceType::kEndpoints, assignment);
+  if (state.filter_chain) add(ResourceType::kListener, envoy::kIngressHTTPS, host);
+  for (const std::string_view table : {envoy::kIngressHTTP, envoy::kIngressHTTPS})
+    add(ResourceType::kRoutes, table, envoy::VirtualHostName(host));
+  if (!state.secret.empty()) add(ResourceType::kSecret, state.secret);
+  return view;
+}
+
+ObjectView Pipeline::DescribeObject(const api::ObjectRef& ref, std::size_t most_hosts) const {
+  ObjectView view{engine_.DescribeObject(ref), {}};
+  if (const graph::ServiceKey* service = endpoints_.FindService(ref); service != nullptr) {
+    view.object.exists = true;
+    view.object.hosts =
+        engine_.DescribeObject({api::Kind::kService, service->ns, service->name}).hosts;
+  }
+  for (const std::string& host : view.object.hosts) {
+    if (view.hosts.size() == most_hosts) break;
+    view.hosts.push_back(DescribeHost(host));
+  }
+  return view;
+}
+
 void Pipeline::UpdateClusters(xds::SnapshotEditor& editor) {
   for (const std::string& name : clusters_.TakeDirty()) {
     const graph::ClusterPtr* cluster = clusters_.Find(name);

@@ -20,6 +20,7 @@
 
 #include "api/source.h"
 #include "core/shared.h"
+#include "core/view.h"
 #include "envoy/listener.h"
 #include "graph/endpoints.h"
 #include "graph/engine.h"
@@ -47,6 +48,11 @@ class Pipeline {
   Output Apply(const std::vector<api::Change>& changes);
 
   const graph::Engine& engine() const { return engine_; }
+
+  // For people; copies, at most `most_hosts` of an object's hosts. An EndpointSlice or Endpoints
+  // object has the hosts of its Service.
+  HostView DescribeHost(const std::string& host) const;
+  ObjectView DescribeObject(const api::ObjectRef& ref, std::size_t most_hosts) const;
 
  private:
   // What a host has in the snapshot, so that it can be taken out again.

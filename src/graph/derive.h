@@ -51,14 +51,6 @@ struct StatusContribution {
   }
 };
 
-// Something that an object asks for and doesn't get, where no status says so.
-struct Problem {
-  api::ObjectRef object;
-  std::string text;  // begins with the field's path where there is one
-
-  auto operator<=>(const Problem&) const = default;
-};
-
 struct HostResult {
   VirtualHostPtr virtual_host;               // nullptr: nothing is served
   std::vector<StatusContribution> statuses;  // at most one per object; in the order of the walk

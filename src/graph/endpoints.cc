@@ -77,6 +77,11 @@ std::vector<ServiceKey> EndpointIndex::Apply(const api::Change& change) {
   return touched;
 }
 
+const ServiceKey* EndpointIndex::FindService(const api::ObjectRef& ref) const {
+  const auto found = services_by_ref_.find(ref);
+  return found == services_by_ref_.end() ? nullptr : &found->second;
+}
+
 Assignment EndpointIndex::Build(const ServiceKey& service, const std::string& port_name) const {
   Assignment assignment{service.ns, service.name, port_name, {}};
   const auto found = slices_.find(service);

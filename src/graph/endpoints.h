@@ -42,6 +42,9 @@ class EndpointIndex {
 
   Assignment Build(const ServiceKey& service, const std::string& port_name) const;
 
+  // Of an EndpointSlice or Endpoints object; nullptr: unknown.
+  const ServiceKey* FindService(const api::ObjectRef& ref) const;
+
   std::size_t size() const { return services_by_ref_.size(); }
 
  private:

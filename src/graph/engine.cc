@@ -186,6 +186,50 @@ std::vector<VirtualHostPtr> Engine::VirtualHosts() const {
   return hosts;
 }
 
+HostView Engine::DescribeHost(const std::string& host) const {
+  HostView view;
+  view.host = host;
+  const auto found = hosts_.find(host);
+  if (found == hosts_.end()) return view;
+  const auto& [dependencies, result] = found->second;
+  view.virtual_host = result.virtual_host;
+  for (const Claim& claim : store_.Claims(host)) view.roots.push_back(claim.object->Ref());
+  for (const Readers::value_type* entry : dependencies) {
+    const Dependency& key = entry->first;
+    if (key.type != Dependency::Type::kObject) continue;
+    (store_.Find(key.ref) != nullptr ? view.read : view.missing).push_back(key.ref);
+  }
+  // The roots are found by an index, and so are not among what was asked for by name.
+  view.read.insert(view.read.end(), view.roots.begin(), view.roots.end());
+  Unify(view.read);
+  Unify(view.missing);
+  view.problems = result.problems;
+  for (const StatusContribution& each : result.statuses)
+    view.statuses.emplace_back(each.object, *each.status);
+  return view;
+}
+
+ObjectView Engine::DescribeObject(const api::ObjectRef& ref) const {
+  ObjectView view;
+  view.ref = ref;
+  if (const api::Object* object = store_.Find(ref); object != nullptr) {
+    view.exists = true;
+    view.uid = object->meta.uid;
+    view.resource_version = object->meta.resource_version;
+    view.generation = object->meta.generation;
+    view.creation_time = object->meta.creation_time;
+    for (const auto& [host, part] : ClaimedHosts(*object)) {
+      if (hosts_.contains(host)) view.hosts.push_back(host);
+    }
+  }
+  if (const Status* status = FindStatus(ref); status != nullptr) view.status = *status;
+  if (const auto readers = readers_.find(DependencyView::Object(ref)); readers != readers_.end()) {
+    for (const HostNode* host : readers->second) view.hosts.push_back(host->first);
+  }
+  Unify(view.hosts);
+  return view;
+}
+
 const Status* Engine::FindStatus(const api::ObjectRef& ref) const {
   const auto found = object_statuses_.find(ref);
   return found == object_statuses_.end() ? nullptr : found->second.told.get();

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "graph/derive.h"
+#include "graph/view.h"
 
 namespace contour::graph {
 
@@ -56,6 +57,10 @@ class Engine {
 
   // All of them, copied.
   std::map<api::ObjectRef, Status> Statuses() const;
+
+  // For people; copies. A host that nobody claims has an empty view, as has an unknown object.
+  HostView DescribeHost(const std::string& host) const;
+  ObjectView DescribeObject(const api::ObjectRef& ref) const;
 
   const api::Object* FindObject(const api::ObjectRef& ref) const { return store_.Find(ref); }
 

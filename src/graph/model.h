@@ -241,4 +241,12 @@ struct Status {
   bool operator==(const Status&) const = default;
 };
 
+// Something that an object asks for and doesn't get, where no status says so.
+struct Problem {
+  api::ObjectRef object;
+  std::string text;  // begins with the field's path where there is one
+
+  auto operator<=>(const Problem&) const = default;
+};
+
 }  // namespace contour::graph
