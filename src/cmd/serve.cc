@@ -138,8 +138,9 @@ absl::StatusOr<int> Run(const Flags& flags) {
        .metrics = [&] { return Metrics(world, core, server, certificates, builds); }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
 
+  api::Sink& source = core.AddSource();
   core.Start();
-  CONTOUR_RETURN_IF_ERROR(world.Start(core.AddSource()));
+  CONTOUR_RETURN_IF_ERROR(world.Start(source));
   const int exit_code = lifecycle.Run();
 
   serving = false;

@@ -2,6 +2,8 @@
 
 #include "core/core.h"
 
+#include <cstdio>
+#include <cstdlib>
 #include <iterator>
 #include <utility>
 
@@ -29,6 +31,10 @@ Core::~Core() { Stop(); }
 
 api::Sink& Core::AddSource() {
   const absl::MutexLock lock(&mutex_);
+  if (running_) {
+    std::fputs("core: AddSource after Start\n", stderr);
+    std::abort();
+  }
   ++unsynced_;
   return *doors_.emplace_back(std::make_unique<Door>(*this));
 }

@@ -58,7 +58,8 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  // A door for one more source; before Start. Lives as long as the core. Its calls return at once,
+  // A door for one more source. REQUIRES: before Start, or the core could build without it; ends
+  // the process otherwise. Lives as long as the core. Its calls return at once,
   // from any thread.
   api::Sink& AddSource();
 

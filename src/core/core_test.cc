@@ -104,6 +104,15 @@ TEST(Pipeline, TellsWhichCertificatesAreServedAndUntilWhen) {
   EXPECT_EQ(went.secrets[0].second, nullptr);
 }
 
+// It could have been built without the source's objects already: Envoys would see an empty state.
+TEST(CoreDeathTest, NoSourceComesAfterTheStart) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  Core core({}, [](const Pipeline::Output&) {});
+  core.AddSource();
+  core.Start();
+  EXPECT_DEATH(core.AddSource(), "AddSource after Start");
+}
+
 TEST(Core, BuildsAlsoWithoutAnyObject) {
   std::promise<xds::SnapshotPtr> built;
   Core core({}, [&](const Pipeline::Output& output) { built.set_value(output.snapshot); });
