@@ -63,3 +63,24 @@ function(contour_room name)
     target_include_directories(${name}_bench PRIVATE ${CMAKE_SOURCE_DIR})
   endif()
 endfunction()
+
+# A libFuzzer target of a room: <room>_<name>_fuzz from SOURCE, only under the preset `fuzz`. Its corpus comes from
+# tests/fuzz/corpus.py.
+#
+#   contour_fuzz(kube line_framer SOURCE line_framer_fuzz.cc LIBS PkgConfig::simdjson)
+function(contour_fuzz room name)
+  if(NOT CONTOUR_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(FUZZ "" "SOURCE" "LIBS" ${ARGN})
+  set(target ${room}_${name}_fuzz)
+  if(TARGET contour_${room})
+    target_compile_options(contour_${room} PRIVATE -fsanitize=fuzzer-no-link)  # the coverage that steers the fuzzer
+    list(PREPEND FUZZ_LIBS contour_${room})
+  endif()
+  add_executable(${target} ${FUZZ_SOURCE})
+  target_link_libraries(${target} PRIVATE ${FUZZ_LIBS} contour_options)
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_compile_options(${target} PRIVATE -fsanitize=fuzzer)
+  target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+endfunction()

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "cmd/command.h"
+#include "cmd/harden.h"
 
 namespace contour::cmd {
 namespace {
@@ -50,4 +51,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace contour::cmd
 
-int main(int argc, char** argv) { return contour::cmd::Main(argc, argv); }
+int main(int argc, char** argv) {
+  contour::cmd::Harden();
+  return contour::cmd::Main(argc, argv);
+}
