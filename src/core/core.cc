@@ -101,7 +101,9 @@ void Core::Synced() {
 std::optional<std::vector<api::Change>> Core::TakeBatch(Clock::time_point last) {
   const absl::MutexLock lock(&mutex_);
   AnswerQuestions();
-  while (!stopping_ && (unsynced_ > 0 || (queue_.empty() && built_))) {
+  // Before there is a source nothing is known, which isn't the same as knowing that there is
+  // nothing.
+  while (!stopping_ && (doors_.empty() || unsynced_ > 0 || (queue_.empty() && built_))) {
     wake_.Wait(&mutex_);
     AnswerQuestions();
   }

@@ -118,7 +118,7 @@ class Core {
   Options options_;
   Handler handler_;
   Pipeline pipeline_;  // of the core thread
-  std::vector<std::unique_ptr<Door>> doors_;
+  std::vector<std::unique_ptr<Door>> doors_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> built_ = false;
 
   mutable absl::Mutex mutex_;

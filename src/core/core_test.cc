@@ -77,6 +77,20 @@ TEST(Core, BuildsOnceAfterAllSourcesAreSynced) {
   EXPECT_EQ(recorder.batches(), 1U);
 }
 
+// What nobody has told yet isn't "nothing": an empty build would take every route from every Envoy.
+TEST(Core, BuildsNothingBeforeThereIsASource) {
+  Recorder recorder;
+  Core core({}, recorder.Handler());
+  core.Start();
+  std::this_thread::sleep_for(20ms);
+  EXPECT_FALSE(core.built());
+  api::Sink& source = core.AddSource();
+  source.Apply({Root("a")});
+  source.Synced();
+  EXPECT_TRUE(recorder.WaitForStatuses(1));
+  EXPECT_EQ(recorder.batches(), 1U);
+}
+
 // An expired certificate is served, and whoever has a clock can tell.
 TEST(Pipeline, TellsWhichCertificatesAreServedAndUntilWhen) {
   const testing::Pair pair = testing::MakePair("old.example", -1);

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include <cerrno>
 #include <fstream>
 #include <system_error>
 
@@ -61,12 +62,14 @@ absl::Status StatusFiles::Write(const api::ObjectRef& ref,
     return Unavailable("{}: can't be made: {}", path.parent_path().string(), error.message());
   const std::filesystem::path temporary =
       path.parent_path() / ("." + path.filename().string() + ".tmp");
+  errno = 0;  // streams don't say why, the calls below them do
   std::ofstream file(temporary, std::ios::trunc);
   file << StatusYaml(ref, *status);
   file.close();
   if (!file) {
+    const std::string reason = std::generic_category().message(errno);
     std::filesystem::remove(temporary, error);
-    return Unavailable("{}: can't be written", path.string());
+    return Unavailable("{}: can't be written: {}", path.string(), reason);
   }
   std::filesystem::rename(temporary, path, error);
   if (error) {

@@ -209,12 +209,18 @@ def test_requests_above_4_mib(one_site):
     for number in range(100_000):
         request.initial_resource_versions[f"default/service-{number:06}/8080/da39a3ee5e0123456789"] = "00112233445566778899aabbccddeeff"
     assert request.ByteSize() > 4 << 20
-    stream = client.DeltaAggregatedResources(iter([request]))
+    hold = concurrent.futures.Future()
+
+    def requests():
+        yield request
+        hold.result(60)
+    stream = client.DeltaAggregatedResources(requests(), timeout=30)
     removed = 0
-    for response in stream:
-        removed += len(response.removed_resources)
-        break
+    while removed < 100_000:  # not at once: first it is seen whether this Envoy has routes that use them
+        removed += len(next(stream).removed_resources)
     assert removed == 100_000
+    hold.set_result(None)
+    stream.cancel()
     channel.close()
 
 
