@@ -107,6 +107,10 @@ inline constexpr Family kFamilies[] = {
     {"contour_status_conflicts_total", kCounter, kCluster, {}, "Writes of a status that came too late for the object"},
     {"contour_status_failures_total", kCounter, kCluster, {}, "Writes of a status that failed"},
     {"contour_status_waiting", kGauge, kCluster, {}, "Objects whose status is not right yet"},
+    {"contour_status_active", kGauge, kCluster, {}, "1 if this instance writes statuses"},
+    {"contour_status_overwritten_total", kCounter, kCluster, {}, "Right statuses that somebody else changed"},
+    {"contour_status_fights_total", kCounter, kCluster, {}, "Objects whose status somebody else was seen to change again and again"},
+    {"contour_status_fight_pause_seconds", kGauge, kIfAny, {"kind", "namespace", "name"}, "How long the next repair of the status waits, for objects whose status somebody else keeps changing (the first ten)"},
 
     // Envoys.
     {"contour_xds_envoys", kGauge, kAlways, {}, "Connected Envoys"},

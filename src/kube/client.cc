@@ -222,7 +222,7 @@ Request MergePatchStatus(const api::ObjectRef& ref, std::string_view resource_ve
                          std::string_view status) {
   Request request;
   request.method = "PATCH";
-  request.path = ObjectPath(ref) + "/status";
+  request.path = fmt::format("{}/status?fieldManager={}", ObjectPath(ref), kFieldManager);
   request.content_type = "application/merge-patch+json";
   request.body = fmt::format(R"({{"metadata":{{"resourceVersion":{}}},"status":{}}})",
                              nlohmann::json(std::string(resource_version)).dump(), status);

@@ -89,6 +89,9 @@ class Client {
   std::unique_ptr<Impl> impl_;
 };
 
+// The name under which the server notes our writes (metadata.managedFields).
+inline constexpr const char* kFieldManager = "contour-status";
+
 // A JSON merge patch of the status subresource, which the server applies only if the object is
 // still at `resource_version` (kAborted otherwise). `status` is the JSON of the changed fields.
 Request MergePatchStatus(const api::ObjectRef& ref, std::string_view resource_version,

@@ -68,7 +68,8 @@ TEST_F(ClientTest, SendsWhatItIsGiven) {
       MergePatchStatus({api::Kind::kIngressRoute, "default", "root"}, "1\"2", R"({"a":"b"})");
   EXPECT_EQ(patch.method, "PATCH");
   EXPECT_EQ(patch.path,
-            "/apis/contour.heptio.com/v1beta1/namespaces/default/ingressroutes/root/status");
+            "/apis/contour.heptio.com/v1beta1/namespaces/default/ingressroutes/root/status"
+            "?fieldManager=contour-status");
   EXPECT_EQ(patch.content_type, "application/merge-patch+json");
   EXPECT_EQ(patch.body, R"({"metadata":{"resourceVersion":"1\"2"},"status":{"a":"b"}})");
 }

@@ -35,11 +35,20 @@ void AddManifests(const file::ManifestSource& source, admin::MetricsText& text) 
   text.Set("contour_manifests_failed_reads_total", stats.failed_reads);
 }
 
-void AddStatuses(const status::StatusWriter::Statistics& statuses, admin::MetricsText& text) {
+void AddStatuses(const status::StatusWriter& writer, admin::MetricsText& text) {
+  constexpr std::size_t kMostFights = 10;
+  const status::StatusPlan::Statistics statuses = writer.statistics();
+  text.Set("contour_status_active", statuses.active);
   text.Set("contour_status_written_total", statuses.written);
   text.Set("contour_status_conflicts_total", statuses.conflicts);
   text.Set("contour_status_failures_total", statuses.failures);
   text.Set("contour_status_waiting", statuses.waiting);
+  text.Set("contour_status_overwritten_total", statuses.overwritten);
+  text.Set("contour_status_fights_total", statuses.fights);
+  for (const status::StatusPlan::Fight& fight : writer.Fights(kMostFights)) {
+    text.Set("contour_status_fight_pause_seconds", fight.pause, api::KindName(fight.ref.kind),
+             fight.ref.ns, fight.ref.name);
+  }
 }
 
 void AddStreams(const xds::Metrics& streams, admin::MetricsText& text) {
@@ -66,7 +75,7 @@ std::string Metrics(const World& world, const core::Core& core, const xds::Serve
   builds.AddTo(text);
   if (world.cluster != nullptr) AddKinds(world.cluster->GetStats().kinds, text);
   if (world.manifests != nullptr) AddManifests(*world.manifests, text);
-  if (world.writer != nullptr) AddStatuses(world.writer->statistics(), text);
+  if (world.writer != nullptr) AddStatuses(*world.writer, text);
   const core::Core::Statistics work = core.statistics();
   text.Set("contour_core_batches_total", work.batches);
   text.Set("contour_core_changes_total", work.changes);

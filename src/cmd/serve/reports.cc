@@ -6,6 +6,7 @@
 #include "api/ingress_route.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "status/fields.h"
 
 namespace contour::cmd {
 
@@ -24,7 +25,9 @@ void StatusReport::Report(const core::Pipeline::Output& output) {
                  {"status", status->current_status},
                  {"description", status->description}});
     }
-    if (writer_ != nullptr) writer_->Want(ref, status);
+    if (writer_ != nullptr) {
+      writer_->Want(ref, status ? std::optional(status::Fields(*status)) : std::nullopt);
+    }
     if (!files_) continue;
     if (const absl::Status written = files_->Write(ref, status); !written.ok()) {
       log::Error("status", "failed to set status",

@@ -56,13 +56,14 @@ absl::StatusOr<World> MakeWorld(const Flags& flags) {
   world.client = std::make_unique<kube::Client>(
       credentials, kube::ClientOptions{.per_second = 500, .burst = 500});
   world.writer = std::make_unique<status::StatusWriter>(
-      [client = world.client.get()](const api::ObjectRef& ref, const std::string& version,
-                                    const graph::Status& status, status::StatusWriter::Done done) {
-        client->Send(
-            kube::MergePatchStatus(ref, version, status::StatusJson(status)),
-            [done = std::move(done)](const kube::Response& response) { done(response.status); });
+      [client = world.client.get()](const status::StatusPlan::Write& write,
+                                    status::StatusWriter::Done done) {
+        client->Send(kube::MergePatchStatus(write.ref, write.resource_version, write.fields),
+                     [done = std::move(done)](const kube::Response& response) {
+                       done({response.status, response.retry_after, response.body});
+                     });
       },
-      status::StatusWriter::Options());
+      status::StatusPlan::Options());
   kube::ClusterSourceOptions options;
   options.watch_namespaces = SplitList(flags.watch_namespaces);
   options.secret_namespaces = SplitList(flags.root_namespaces);

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "status/status_plan.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "status/fields.h"
+
+namespace contour::status {
+
+using std::chrono::milliseconds;
+
+// Kept only for objects that somebody else has changed.
+struct StatusPlan::Battle {
+  std::uint64_t overwrites = 0;  // each within the window of the one before
+  bool fighting = false;
+  milliseconds pause{0};
+  Time last{};  // the last overwrite, or our answer to it
+  std::string writer;
+};
+
+struct StatusPlan::Entry {
+  std::optional<std::string> wanted;
+  std::string resource_version;  // empty: not known to exist
+  std::optional<std::string> known;
+  bool under_way = false;
+  bool waiting = false;  // counted as such
+  int failures = 0;      // in a row
+  int conflicts = 0;     // in a row
+  Time due{};            // not before
+  std::optional<Time> queued;
+  std::unique_ptr<Battle> battle;
+
+  bool Exists() const { return !resource_version.empty(); }
+  bool Differs() const { return wanted && Exists() && known && *known != *wanted; }
+  bool Right() const { return wanted && Exists() && known && *known == *wanted && !under_way; }
+};
+
+StatusPlan::StatusPlan(Options options, std::function<double()> random)
+    : options_(options), random_(std::move(random)), active_(options.active) {}
+
+StatusPlan::~StatusPlan() = default;
+
+milliseconds StatusPlan::Delay(int failures) const {
+  const auto step = std::min<milliseconds>(options_.first_delay * (1 << std::min(failures, 16)),
+                                           options_.most_delay);
+  // Replicas and objects that failed together must not come back together.
+  return std::chrono::duration_cast<milliseconds>(step * (0.8 + 0.4 * random_()));
+}
+
+void StatusPlan::Unqueue(Entries::iterator entry) {
+  if (!entry->second.queued) return;
+  queue_.erase({*entry->second.queued, &entry->first});
+  entry->second.queued = std::nullopt;
+}
+
+void StatusPlan::Judge(Entries::iterator at) {
+  Entry& entry = at->second;
+  const bool waiting = entry.under_way || entry.Differs();
+  statistics_.waiting += static_cast<std::size_t>(waiting);
+  statistics_.waiting -= static_cast<std::size_t>(entry.waiting);
+  entry.waiting = waiting;
+  Unqueue(at);
+  if (!entry.wanted && !entry.Exists() && !entry.under_way) {
+    entries_.erase(at);
+  } else if (active_ && !entry.under_way && entry.Differs()) {
+    entry.queued = entry.due;
+    queue_.emplace(entry.due, &at->first);
+  }
+}
+
+void StatusPlan::Observe(const std::vector<api::Change>& changes, Time now) {
+  for (const api::Change& change : changes) {
+    if (change.object == nullptr) {
+      const auto found = entries_.find(change.ref);
+      if (found == entries_.end()) continue;
+      Entry& entry = found->second;
+      entry.resource_version.clear();
+      entry.known.reset();
+      entry.failures = entry.conflicts = 0;
+      entry.due = {};
+      EndBattle(change.ref, entry);
+      Judge(found);
+      continue;
+    }
+    std::optional<std::string> fields = FieldsOf(*change.object);
+    if (!fields) continue;
+    const auto at = entries_.try_emplace(change.ref).first;
+    Entry& entry = at->second;
+    const bool was_right = entry.Right();
+    if (entry.resource_version != change.object->meta.resource_version && entry.conflicts > 0) {
+      // The object that the conflict was about. Somebody who changes it all the time is given way.
+      if (entry.conflicts <= 3) entry.due = {};
+    }
+    entry.resource_version = change.object->meta.resource_version;
+    entry.known = std::move(fields);
+    if (active_ && was_right && entry.Differs()) NoteOverwrite(change.ref, entry, now);
+    Judge(at);
+  }
+}
+
+void StatusPlan::EndBattle(const api::ObjectRef& ref, Entry& entry) {
+  if (entry.battle == nullptr) return;
+  entry.battle = nullptr;
+  fights_.erase(ref);
+}
+
+void StatusPlan::NoteOverwrite(const api::ObjectRef& ref, Entry& entry, Time now) {
+  ++statistics_.overwritten;
+  if (entry.battle == nullptr) entry.battle = std::make_unique<Battle>();
+  Battle& battle = *entry.battle;
+  if (now - battle.last > options_.fight_window) {
+    fights_.erase(ref);
+    battle = {};
+  }
+  battle.last = now;
+  if (++battle.overwrites < options_.fight_overwrites) return;
+  if (!battle.fighting) ++statistics_.fights;
+  battle.pause = battle.fighting ? std::min<milliseconds>(battle.pause * 2, options_.most_pause)
+                                 : options_.first_pause;
+  battle.fighting = true;
+  fights_.insert(ref);
+  entry.due = now + battle.pause;
+  log::Warning("status", "somebody else keeps changing the status of this object",
+               {{"kind", api::KindName(ref.kind)},
+                {"namespace", ref.ns},
+                {"name", ref.name},
+                {"writer", battle.writer.empty() ? "not known" : battle.writer},
+                {"theirs", *entry.known},
+                {"ours", *entry.wanted},
+                {"times", battle.overwrites},
+                {"put_right_in_ms", battle.pause.count()}});
+}
+
+void StatusPlan::Want(const api::ObjectRef& ref, std::optional<std::string> fields, Time) {
+  const auto at = fields ? entries_.try_emplace(ref).first : entries_.find(ref);
+  if (at == entries_.end()) return;
+  at->second.wanted = std::move(fields);
+  Judge(at);
+}
+
+void StatusPlan::SetActive(bool active, Time) {
+  if (active == active_) return;
+  active_ = active;
+  pauses_.clear();
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    // A new leader begins without what happened to an earlier one.
+    entry->second.failures = entry->second.conflicts = 0;
+    entry->second.due = {};
+    EndBattle(entry->first, entry->second);
+    Judge(entry++);
+  }
+}
+
+std::optional<StatusPlan::Write> StatusPlan::Next(Time now) {
+  while (!queue_.empty() && statistics_.under_way < options_.parallel &&
+         queue_.begin()->first <= now) {
+    const auto at = entries_.find(*queue_.begin()->second);
+    Entry& entry = at->second;
+    if (const auto pause = pauses_.find(at->first.kind);
+        pause != pauses_.end() && pause->second.until > now) {
+      entry.due = pause->second.until;
+      Judge(at);
+      continue;
+    }
+    Unqueue(at);
+    entry.under_way = true;
+    ++statistics_.under_way;
+    return Write{at->first, entry.resource_version, *entry.wanted};
+  }
+  return std::nullopt;
+}
+
+std::optional<StatusPlan::Time> StatusPlan::NextDue() const {
+  if (queue_.empty() || statistics_.under_way >= options_.parallel) return std::nullopt;
+  return queue_.begin()->first;
+}
+
+void StatusPlan::Finished(const Write& write, const Outcome& outcome, Time now) {
+  --statistics_.under_way;
+  const absl::Status& status = outcome.status;
+  const bool forbidden = absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
+  if (status.ok()) {
+    ++statistics_.written;
+    if (const auto pause = pauses_.find(write.ref.kind); pause != pauses_.end()) {
+      log::Info("status", "statuses can be written again",
+                {{"kind", api::KindName(write.ref.kind)}});
+      pauses_.erase(pause);
+    }
+  } else if (absl::IsAborted(status)) {
+    ++statistics_.conflicts;
+  } else if (!absl::IsNotFound(status) && !absl::IsFailedPrecondition(status)) {
+    ++statistics_.failures;
+  }
+  milliseconds wait = outcome.retry_after.value_or(std::chrono::seconds(0));
+  if (forbidden) {
+    Pause& pause = pauses_[write.ref.kind];
+    if (pause.until <= now) {  // else it is of a write that was under way with that of the pause
+      wait = std::max(wait, Delay(pause.failures++));
+      pause.until = now + wait;
+      if (pause.failures == 1) {
+        log::Error("status", "no permission to write statuses",
+                   {{"kind", api::KindName(write.ref.kind)},
+                    {"error", Message(status)},
+                    {"cure", "see deploy/rbac"}});
+      }
+    }
+  }
+
+  const auto found = entries_.find(write.ref);
+  if (found == entries_.end()) return;
+  Entry& entry = found->second;
+  entry.under_way = false;
+  const bool observed_newer = entry.resource_version != write.resource_version;
+  if (status.ok()) {
+    entry.failures = entry.conflicts = 0;
+    entry.due = {};
+    if (entry.battle != nullptr) {
+      entry.battle->last = now;
+      if (std::string other = OtherWriterOf(outcome.object); !other.empty()) {
+        entry.battle->writer = std::move(other);
+      }
+    }
+    // The event that says so is on its way, unless it was faster than the answer.
+    if (!observed_newer) {
+      entry.known = write.fields;
+      if (std::string version = ResourceVersionOf(outcome.object); !version.empty()) {
+        entry.resource_version = std::move(version);
+      }
+    }
+  } else if (absl::IsNotFound(status)) {
+    if (!observed_newer) {
+      entry.resource_version.clear();
+      entry.known.reset();
+    }
+  } else if (absl::IsAborted(status)) {
+    ++entry.conflicts;
+    // The newer object decides; the delay is for the case that it never comes.
+    const bool at_once = observed_newer && entry.conflicts <= 3;
+    entry.due = at_once ? Time() : now + Delay(entry.conflicts - 1);
+  } else if (forbidden) {
+    entry.due = pauses_[write.ref.kind].until;
+  } else if (absl::IsFailedPrecondition(status)) {
+    entry.due = now + Delay(0);
+  } else {
+    if (entry.failures == 0) {
+      log::Warning("status", "failed to set status",
+                   {{"kind", api::KindName(write.ref.kind)},
+                    {"namespace", write.ref.ns},
+                    {"name", write.ref.name},
+                    {"status", write.fields},
+                    {"error", Message(status)}});
+    }
+    entry.due = now + std::max(wait, Delay(entry.failures++));
+  }
+  Judge(found);
+}
+
+StatusPlan::Statistics StatusPlan::statistics() const {
+  Statistics statistics = statistics_;
+  statistics.active = active_;
+  return statistics;
+}
+
+std::vector<StatusPlan::Fight> StatusPlan::Fights(std::size_t most, Time now) const {
+  std::vector<Fight> fights;
+  for (const api::ObjectRef& ref : fights_) {
+    if (fights.size() == most) break;
+    const Entry& entry = entries_.at(ref);
+    // One that waits for its repair goes on; else it is over a window after the last blow.
+    if (!entry.waiting && now - entry.battle->last > options_.fight_window) continue;
+    fights.push_back({ref, entry.battle->writer, entry.battle->overwrites, entry.battle->pause});
+  }
+  return fights;
+}
+
+}  // namespace contour::status

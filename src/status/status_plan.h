@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decides which status is to be written when. Knows what each object's status should be and what
+// the server is known to have, and gives out the difference, one write per object at a time:
+//
+//   plan.Observe(changes, now);                  // each batch of a source: what the server has
+//   plan.Want(ref, Fields(status), now);         // what it should have
+//   while (auto write = plan.Next(now)) …        // send it, and when it is answered:
+//   plan.Finished(*write, outcome, now);
+//   plan.NextDue();                              // when to ask again if nothing happens before
+//
+// - Latest wins: what came while a write was under way is looked at when it is done.
+// - A write carries the resourceVersion of the object that it was judged by. A conflict is no
+// error: the
+//   newer object is on its way, and is judged when it comes.
+// - Other failures wait 0.5 s, twice as long each time up to 30 s, a fifth more or less, and never
+// less
+//   than the Retry-After of the answer. Where the permission is missing, the whole kind waits. An object
+//   that is gone (404) is left alone until it is seen again.
+// - Nothing differs, nothing is written; so a status that somebody else changes is put right at
+// once, and
+//   once. If that happens 5 times, each within a minute of the last, it is a fight: from then on each
+//   repair of this object waits, 1 s, 2 s, 4 s … 5 minutes, and the other is named. A minute without another
+//   change ends it.
+// - Inactive (not the leader), it keeps all of this up to date and gives out nothing; so what is
+// right
+//   already when it becomes active is not written again.
+//
+// Bounded by the number of objects: one row each. No threads, no clock; the time is passed in. One
+// thread at a time.
+
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "api/source.h"
+#include "base/hash.h"
+
+namespace contour::status {
+
+// What became of a write.
+struct Outcome {
+  // kAborted: a conflict. kNotFound: the object is gone. kFailedPrecondition: it wasn't sent, since
+  // we may not be the leader any more. Others as the server or the way to it has them.
+  absl::Status status;
+  std::optional<std::chrono::seconds> retry_after;
+  std::string object;  // the JSON of the object after a write that was done; may be empty
+};
+
+class StatusPlan {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  struct Options {
+    std::size_t parallel = 16;  // writes under way at once
+    std::chrono::milliseconds first_delay{500};
+    std::chrono::milliseconds most_delay{30'000};
+    std::size_t fight_overwrites = 5;
+    std::chrono::milliseconds fight_window{60'000};
+    std::chrono::milliseconds first_pause{1'000};
+    std::chrono::milliseconds most_pause{300'000};
+    bool active = true;  // at the start
+  };
+
+  struct Write {
+    api::ObjectRef ref;
+    std::string resource_version;
+    std::string fields;  // JSON, see fields.h
+  };
+
+  // An object whose status somebody else keeps changing.
+  struct Fight {
+    api::ObjectRef ref;
+    std::string writer;  // as the server names it; empty: not known
+    std::uint64_t overwrites = 0;
+    std::chrono::milliseconds pause{0};  // before the next repair
+  };
+
+  struct Statistics {
+    std::uint64_t written = 0;
+    std::uint64_t conflicts = 0;
+    std::uint64_t failures = 0;
+    std::uint64_t overwritten = 0;  // right statuses that somebody else changed
+    std::uint64_t fights = 0;       // begun
+    std::size_t waiting = 0;        // objects whose status isn't right yet
+    std::size_t under_way = 0;
+    bool active = false;
+  };
+
+  // `random` is uniform in [0, 1).
+  StatusPlan(Options options, std::function<double()> random);
+  ~StatusPlan();
+  StatusPlan(const StatusPlan&) = delete;
+  StatusPlan& operator=(const StatusPlan&) = delete;
+
+  void Observe(const std::vector<api::Change>& changes, Time now);
+  // nullopt: leave its status alone.
+  void Want(const api::ObjectRef& ref, std::optional<std::string> fields, Time now);
+  void SetActive(bool active, Time now);
+
+  // The next write that may be sent now; it is under way until Finished.
+  std::optional<Write> Next(Time now);
+  // When Next may have something. nullopt: not before something is told.
+  std::optional<Time> NextDue() const;
+  void Finished(const Write& write, const Outcome& outcome, Time now);
+
+  Statistics statistics() const;
+  // At most `most` of the fights that go on, in the order of the objects.
+  std::vector<Fight> Fights(std::size_t most, Time now) const;
+
+ private:
+  struct Entry;
+  struct Battle;
+  struct Pause {
+    int failures = 0;
+    Time until{};
+  };
+  using Entries = std::map<api::ObjectRef, Entry>;
+
+  // Puts the entry into the queue or takes it out, counts it, and drops it if it says nothing.
+  void Judge(Entries::iterator entry);
+  void Unqueue(Entries::iterator entry);
+  void EndBattle(const api::ObjectRef& ref, Entry& entry);
+  void NoteOverwrite(const api::ObjectRef& ref, Entry& entry, Time now);
+  std::chrono::milliseconds Delay(int failures) const;
+
+  const Options options_;
+  const std::function<double()> random_;
+  bool active_;
+  Entries entries_;
+  std::set<std::pair<Time, const api::ObjectRef*>> queue_;  // refs are those of entries_
+  std::map<api::Kind, Pause> pauses_;
+  std::set<api::ObjectRef> fights_;  // that were noticed; some may be over
+  Statistics statistics_;
+};
+
+}  // namespace contour::status
