@@ -441,7 +441,8 @@ struct Found {
 };
 
 // In the order in which JsonWriter takes them.
-std::optional<Found> FindMember(const std::vector<Node>& nodes, NodeId map, std::string_view wanted) {
+std::optional<Found> FindMember(const std::vector<Node>& nodes, NodeId map,
+                                std::string_view wanted) {
   const auto resolve = [&](NodeId id) {
     return nodes[id].kind == Node::Kind::kAlias ? nodes[id].target : id;
   };

@@ -3,7 +3,7 @@
 // snapshots to the xDS server and as statuses.
 //
 //   start: health port (alive, not ready) → core → source → first build → xDS port → ready
-//   stop: not ready → source → streams told and closed → core → health port
+//   stop: not ready → source → streams told and closed → core → statuses written → health port
 
 #include <fmt/core.h>
 
@@ -33,6 +33,7 @@ namespace {
 
 constexpr std::string_view kContext = "serve";
 constexpr std::chrono::seconds kStopDeadline{5};
+constexpr std::chrono::seconds kDrainDeadline{2};  // of statuses that are not written yet
 
 // The TLS of the xDS port: files, or nullopt with --insecure.
 absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const Flags& flags) {
@@ -139,14 +140,17 @@ absl::StatusOr<int> Run(const Flags& flags) {
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
 
   api::Sink& source = core.AddSource();
+  report.Start();
   core.Start();
   CONTOUR_RETURN_IF_ERROR(world.Start(source));
   const int exit_code = lifecycle.Run();
 
   serving = false;
-  world.Stop();
+  world.StopSources();
   server.Stop(kStopDeadline);
   core.Stop();
+  report.Stop();
+  world.StopWrites(kDrainDeadline);
   health.Stop();
   if (!failure.ok()) return failure;
   log::Info(kContext, "stopped");

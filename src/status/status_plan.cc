@@ -18,7 +18,8 @@ struct StatusPlan::Battle {
   bool fighting = false;
   milliseconds pause{0};
   Time last{};  // the last overwrite, or our answer to it
-  std::string writer;
+  bool inquired = false;
+  std::string writer;  // empty: not known
 };
 
 struct StatusPlan::Entry {
@@ -105,6 +106,7 @@ void StatusPlan::EndBattle(const api::ObjectRef& ref, Entry& entry) {
   if (entry.battle == nullptr) return;
   entry.battle = nullptr;
   fights_.erase(ref);
+  inquiries_.erase(ref);
 }
 
 void StatusPlan::NoteOverwrite(const api::ObjectRef& ref, Entry& entry, Time now) {
@@ -113,6 +115,7 @@ void StatusPlan::NoteOverwrite(const api::ObjectRef& ref, Entry& entry, Time now
   Battle& battle = *entry.battle;
   if (now - battle.last > options_.fight_window) {
     fights_.erase(ref);
+    inquiries_.erase(ref);
     battle = {};
   }
   battle.last = now;
@@ -123,13 +126,37 @@ void StatusPlan::NoteOverwrite(const api::ObjectRef& ref, Entry& entry, Time now
   battle.fighting = true;
   fights_.insert(ref);
   entry.due = now + battle.pause;
+  if (battle.inquired) {
+    LogBattle(ref, entry);
+  } else {
+    inquiries_.insert(ref);
+  }
+}
+
+std::optional<api::ObjectRef> StatusPlan::NextInquiry() {
+  if (inquiries_.empty()) return std::nullopt;
+  return inquiries_.extract(inquiries_.begin()).value();
+}
+
+void StatusPlan::Inquired(const api::ObjectRef& ref, std::string_view object) {
+  const auto found = entries_.find(ref);
+  if (found == entries_.end() || found->second.battle == nullptr) return;
+  Battle& battle = *found->second.battle;
+  if (!battle.fighting || battle.inquired) return;
+  battle.inquired = true;
+  battle.writer = OtherWriterOf(object);
+  LogBattle(ref, found->second);
+}
+
+void StatusPlan::LogBattle(const api::ObjectRef& ref, const Entry& entry) const {
+  const Battle& battle = *entry.battle;
   log::Warning("status", "somebody else keeps changing the status of this object",
                {{"kind", api::KindName(ref.kind)},
                 {"namespace", ref.ns},
                 {"name", ref.name},
                 {"writer", battle.writer.empty() ? "not known" : battle.writer},
-                {"theirs", *entry.known},
-                {"ours", *entry.wanted},
+                {"theirs", entry.known.value_or("")},
+                {"ours", entry.wanted.value_or("")},
                 {"times", battle.overwrites},
                 {"put_right_in_ms", battle.pause.count()}});
 }
@@ -217,12 +244,7 @@ void StatusPlan::Finished(const Write& write, const Outcome& outcome, Time now) 
   if (status.ok()) {
     entry.failures = entry.conflicts = 0;
     entry.due = {};
-    if (entry.battle != nullptr) {
-      entry.battle->last = now;
-      if (std::string other = OtherWriterOf(outcome.object); !other.empty()) {
-        entry.battle->writer = std::move(other);
-      }
-    }
+    if (entry.battle != nullptr) entry.battle->last = now;
     // The event that says so is on its way, unless it was faster than the answer.
     if (!observed_newer) {
       entry.known = write.fields;

@@ -7,6 +7,7 @@
 //   while (auto write = plan.Next(now)) …        // send it, and when it is answered:
 //   plan.Finished(*write, outcome, now);
 //   plan.NextDue();                              // when to ask again if nothing happens before
+//   while (auto ref = plan.NextInquiry()) …      // read the object, and plan.Inquired(*ref, its JSON)
 //
 // - Latest wins: what came while a write was under way is looked at when it is done.
 // - A write carries the resourceVersion of the object that it was judged by. A conflict is no
@@ -40,6 +41,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -115,6 +117,11 @@ class StatusPlan {
   std::optional<Time> NextDue() const;
   void Finished(const Write& write, const Outcome& outcome, Time now);
 
+  // The next object of which it is to be found out who changes its status: the server notes that in
+  // the object, until we put it right. Each once a fight.
+  std::optional<api::ObjectRef> NextInquiry();
+  void Inquired(const api::ObjectRef& ref, std::string_view object);  // "" if it can't be read
+
   Statistics statistics() const;
   // At most `most` of the fights that go on, in the order of the objects.
   std::vector<Fight> Fights(std::size_t most, Time now) const;
@@ -132,6 +139,7 @@ class StatusPlan {
   void Judge(Entries::iterator entry);
   void Unqueue(Entries::iterator entry);
   void EndBattle(const api::ObjectRef& ref, Entry& entry);
+  void LogBattle(const api::ObjectRef& ref, const Entry& entry) const;
   void NoteOverwrite(const api::ObjectRef& ref, Entry& entry, Time now);
   std::chrono::milliseconds Delay(int failures) const;
 
@@ -141,7 +149,8 @@ class StatusPlan {
   Entries entries_;
   std::set<std::pair<Time, const api::ObjectRef*>> queue_;  // refs are those of entries_
   std::map<api::Kind, Pause> pauses_;
-  std::set<api::ObjectRef> fights_;  // that were noticed; some may be over
+  std::set<api::ObjectRef> fights_;     // that were noticed; some may be over
+  std::set<api::ObjectRef> inquiries_;  // to be made; of these fights
   Statistics statistics_;
 };
 

@@ -341,9 +341,7 @@ TEST_F(StatusPlanTest, AFightIsNoticedSlowedAndNamed) {
     EXPECT_EQ(Next().has_value(), wait == 0ms);
     now_ += wait;
     EXPECT_EQ(Next().has_value(), wait > 0ms);
-    Finish({Ref(), std::to_string(version), kValid},
-           {absl::OkStatus(), {}, R"({"metadata":{"managedFields":[{"manager":"operator",
-               "subresource":"status","time":"2026-01-01T00:00:00Z"}]}})"});
+    Finish({Ref(), std::to_string(version), kValid});
     ObserveValid(std::to_string(++version));
     return wait;
   };
@@ -351,6 +349,10 @@ TEST_F(StatusPlanTest, AFightIsNoticedSlowedAndNamed) {
               testing::ElementsAre(0ms, 0ms, 0ms, 0ms, 1000ms, 2000ms, 4000ms, 8000ms));
   EXPECT_EQ(plan_->statistics().fights, 1U);
   EXPECT_EQ(plan_->statistics().overwritten, 8U);
+  EXPECT_EQ(plan_->NextInquiry(), Ref());
+  EXPECT_EQ(plan_->NextInquiry(), std::nullopt) << "once";
+  plan_->Inquired(Ref(), R"({"metadata":{"managedFields":[
+      {"manager":"operator","subresource":"status","time":"2026-01-01T00:00:00Z"}]}})");
   const std::vector<StatusPlan::Fight> fights = plan_->Fights(10, now_);
   ASSERT_EQ(fights.size(), 1U);
   EXPECT_EQ(fights[0].ref, Ref());
@@ -389,6 +391,8 @@ TEST_F(StatusPlanTest, AFightEndsWithItsObject) {
   }
   ASSERT_EQ(plan_->Fights(10, now_).size(), 1U);
   Gone();
+  EXPECT_EQ(plan_->NextInquiry(), std::nullopt);
+  plan_->Inquired(Ref(), "");  // an answer that comes late
   EXPECT_TRUE(plan_->Fights(10, now_).empty());
   EXPECT_EQ(UntilDue(), std::nullopt);
 }

@@ -17,8 +17,8 @@ double Random() {
 
 }  // namespace
 
-StatusWriter::StatusWriter(Patch patch, StatusPlan::Options options)
-    : patch_(std::move(patch)), plan_(options, Random) {}
+StatusWriter::StatusWriter(Patch patch, Read read, StatusPlan::Options options)
+    : patch_(std::move(patch)), read_(std::move(read)), plan_(options, Random) {}
 
 StatusWriter::~StatusWriter() { Stop(); }
 
@@ -62,7 +62,10 @@ void StatusWriter::SetActive(bool active) {
 
 bool StatusWriter::Drain(std::chrono::milliseconds deadline) {
   std::unique_lock lock(mutex_);
-  const auto done = [this] { return plan_.statistics().waiting == 0; };
+  const auto done = [this] {
+    const StatusPlan::Statistics statistics = plan_.statistics();
+    return !statistics.active || statistics.waiting == 0;
+  };
   settled_.wait_for(lock, deadline, [&] { return stopping_ || done(); });
   return done();
 }
@@ -73,6 +76,12 @@ void StatusWriter::Run() {
     if (std::optional<StatusPlan::Write> write = plan_.Next(Clock::now())) {
       lock.unlock();
       patch_(*write, [this, write = *write](const Outcome& outcome) { Finished(write, outcome); });
+      lock.lock();
+      continue;
+    }
+    if (const std::optional<api::ObjectRef> ref = plan_.NextInquiry()) {
+      lock.unlock();
+      read_(*ref, [this, ref = *ref](std::string_view object) { Inquired(ref, object); });
       lock.lock();
       continue;
     }
@@ -91,6 +100,11 @@ void StatusWriter::Finished(const StatusPlan::Write& write, const Outcome& outco
   }
   wake_.notify_all();
   settled_.notify_all();
+}
+
+void StatusWriter::Inquired(const api::ObjectRef& ref, std::string_view object) {
+  const std::lock_guard lock(mutex_);
+  plan_.Inquired(ref, object);
 }
 
 StatusPlan::Statistics StatusWriter::statistics() const {

@@ -2,7 +2,7 @@
 // Brings the statuses on the API server to what they should be: StatusPlan (what is written when)
 // on a thread.
 //
-//   StatusWriter writer(patch, {});
+//   StatusWriter writer(patch, read, {});
 //   writer.Start();
 //   writer.Observe(changes);              // each batch of a source: what the server has
 //   writer.Want(ref, Fields(status));     // each change of a status: what it should have
@@ -24,6 +24,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -36,8 +37,11 @@ class StatusWriter {
  public:
   using Done = std::function<void(const Outcome&)>;
   using Patch = std::function<void(const StatusPlan::Write& write, Done done)>;
+  // Gives the JSON of an object as the server has it, "" if it can't be read.
+  using Read = std::function<void(const api::ObjectRef& ref,
+                                  std::function<void(std::string_view object)> done)>;
 
-  StatusWriter(Patch patch, StatusPlan::Options options);
+  StatusWriter(Patch patch, Read read, StatusPlan::Options options);
   ~StatusWriter();  // stops; no `done` may come afterwards
   StatusWriter(const StatusWriter&) = delete;
   StatusWriter& operator=(const StatusWriter&) = delete;
@@ -49,7 +53,8 @@ class StatusWriter {
   void Want(const api::ObjectRef& ref, std::optional<std::string> fields);
   void SetActive(bool active);
 
-  // Waits until every status is right, but not longer than `deadline`. Whether they are.
+  // Waits until every status is right, but not longer than `deadline`. Whether they are, or it
+  // isn't for us to write them.
   bool Drain(std::chrono::milliseconds deadline);
 
   StatusPlan::Statistics statistics() const;
@@ -59,7 +64,10 @@ class StatusWriter {
   void Run();
   void Finished(const StatusPlan::Write& write, const Outcome& outcome);
 
+  void Inquired(const api::ObjectRef& ref, std::string_view object);
+
   const Patch patch_;
+  const Read read_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;     // of the thread
   std::condition_variable settled_;  // of Drain

@@ -56,7 +56,7 @@ class StatusWriterTest : public ::testing::Test {
   StatusWriterTest() { writer_.Start(); }
 
   Server server_;
-  StatusWriter writer_{server_.Patch(), {.first_delay = 1ms, .most_delay = 20ms}};
+  StatusWriter writer_{server_.Patch(), {}, {.first_delay = 1ms, .most_delay = 20ms}};
 };
 
 TEST_F(StatusWriterTest, WritesTheDifferenceOnce) {

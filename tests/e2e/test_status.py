@@ -38,6 +38,70 @@ def test_a_status_follows_the_objects(world, backends):
     wait_until(lambda: written(world.contour) == 2, "two writes", 5)
 
 
+def test_an_object_before_its_service_is_written_once(world, backends):
+    """What is missing may only be late: no flash of `invalid`, one write."""
+    backend = backends("blue")
+    seen = set()
+    for number in range(5):
+        name, service = f"root-{number}", f"late-{number}"
+        apply(world.api, manifests.ingress_route(name, f"{name}.example.com", {service: None}, namespace=world.namespace))
+        time.sleep(0.05)  # long enough for contour to see it without the Service
+        world.apply_service(service, backend)
+        wait_until(lambda name=name: seen.add(status(world, name).get("currentStatus")) or
+                   status(world, name).get("currentStatus") == "valid", f"status of {name}", 10, interval=0.005)
+    assert seen <= {None, "valid"}
+    time.sleep(0.5)
+    assert written(world.contour) == 5
+    for number in range(5):
+        assert world.contour.log(whole=True).count(f"name=root-{number} status=") == 1
+
+
+def test_a_service_that_is_replaced_does_not_show(world, backends):
+    backend = backends("blue")
+    world.apply_service("web", backend)
+    apply(world.api, manifests.ingress_route("root", "web.example.com", {"web": None}, namespace=world.namespace))
+    wait_for_status(world, "root", "valid", "valid IngressRoute")
+    wait_until(lambda: written(world.contour) == 1, "the answer to the first write", 5)
+    world.api.request("DELETE", f"/api/v1/namespaces/{world.namespace}/services/web")
+    world.apply_service("web", backend)
+    time.sleep(0.6)
+    assert written(world.contour) == 1
+
+
+def test_objects_that_go_while_their_statuses_wait(world, installed, contour):  # noqa: F811
+    """A namespace goes with all that is in it, while statuses wait to be written: nothing is tried for ever."""
+    names = [f"root-{number}" for number in range(40)]
+    for name in names:
+        apply(world.api, manifests.ingress_route(name, f"{name}.example.com", {"none": None}, namespace=world.namespace))
+    world.api.request("DELETE",
+                      f"/apis/contour.heptio.com/v1beta1/namespaces/{world.namespace}/ingressroutes")
+    wait_until(lambda: world.contour.metric("contour_status_waiting") == 0, "nothing waits", 10)
+    writes = written(world.contour)
+    time.sleep(1.0)
+    assert written(world.contour) == writes
+    assert world.contour.metric("contour_status_failures_total") == 0
+
+
+def test_a_fight_is_noticed_slowed_and_named(world):
+    apply(world.api, manifests.ingress_route("root", "fight.example.com", {"none": None}, namespace=world.namespace))
+    ours = {"currentStatus": "invalid", "description": "Service [none:80] is invalid or missing"}
+    wait_until(lambda: status(world, "root") == ours, "our status", 10)
+    path = world.api.path(route(world, "root")) + "/status?fieldManager=stubborn"
+    for number in range(5):
+        world.api.request("PATCH", path, {"status": {"description": f"no. {number}"}},
+                          content_type="application/merge-patch+json")
+        started = time.monotonic()
+        wait_until(lambda: status(world, "root") == ours, "our status again", 10, interval=0.01)
+        last = time.monotonic() - started
+        assert (last < 0.9) == (number < 4), f"repair {number} took {last:.2f} s"
+    line = world.contour.wait_log("somebody else keeps changing the status of this object.*", 5).group()
+    assert "writer=stubborn" in line and f"namespace={world.namespace} name=root" in line
+    assert world.contour.metric("contour_status_fights_total") == 1
+    assert world.contour.metric("contour_status_overwritten_total") == 5
+    assert any(text.startswith("contour_status_fight_pause_seconds{") and 'name="root"' in text
+               for text in world.contour.get("/metrics")[1].splitlines())
+
+
 def test_a_status_that_somebody_else_writes_is_put_right_once(world):
     apply(world.api, manifests.ingress_route("root", "fight.example.com", {"none": None}, namespace=world.namespace))
     wait_for_status(world, "root", "invalid", "Service [none:80] is invalid or missing")
@@ -88,5 +152,5 @@ def test_an_expired_certificate_is_served_and_warned_about(tmp_path, contour):
     process = contour("--manifests", folder)
     process.wait_log("serving certificate has expired.*name=old", 5)
     series = [line for line in process.get("/metrics")[1].splitlines()
-              if line.startswith('contour_serving_certificate_not_after_seconds{name="old"')]
+              if line.startswith("contour_serving_certificate_not_after_seconds{") and 'name="old"' in line]
     assert len(series) == 1 and float(series[0].split()[1]) <= time.time()

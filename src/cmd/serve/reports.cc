@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmd/serve/reports.h"
 
+#include <chrono>
 #include <ctime>
 
 #include "api/ingress_route.h"
@@ -9,39 +10,48 @@
 #include "status/fields.h"
 
 namespace contour::cmd {
+namespace {
+
+// Kinds that arrive one after the other are here within this time, unless they are missing.
+constexpr std::chrono::milliseconds kHold{250};
+
+}  // namespace
 
 StatusReport::StatusReport(const std::string& directory, status::StatusWriter* writer)
-    : writer_(writer) {
+    : writer_(writer), teller_(kHold, [this](const status::ObjectStatus& told) { Tell(told); }) {
   if (!directory.empty()) files_.emplace(directory);
 }
 
 void StatusReport::Report(const core::Pipeline::Output& output) {
-  for (const auto& [ref, status] : output.statuses) {
-    if (status) {
-      log::Info("status", "status",
-                {{"kind", api::KindName(ref.kind)},
-                 {"namespace", ref.ns},
-                 {"name", ref.name},
-                 {"status", status->current_status},
-                 {"description", status->description}});
-    }
-    if (writer_ != nullptr) {
-      writer_->Want(ref, status ? std::optional(status::Fields(*status)) : std::nullopt);
-    }
-    if (!files_) continue;
-    if (const absl::Status written = files_->Write(ref, status); !written.ok()) {
-      log::Error("status", "failed to set status",
-                 {{"kind", api::KindName(ref.kind)},
-                  {"namespace", ref.ns},
-                  {"name", ref.name},
-                  {"error", Message(written)}});
-    }
-  }
+  teller_.Offer(output.statuses);
   for (const graph::Problem& problem : output.problems) {
     log::Warning("graph", problem.text,
                  {{"kind", api::KindName(problem.object.kind)},
                   {"namespace", problem.object.ns},
                   {"name", problem.object.name}});
+  }
+}
+
+void StatusReport::Tell(const status::ObjectStatus& told) {
+  const auto& [ref, status] = told;
+  if (status) {
+    log::Info("status", "status",
+              {{"kind", api::KindName(ref.kind)},
+               {"namespace", ref.ns},
+               {"name", ref.name},
+               {"status", status->current_status},
+               {"description", status->description}});
+  }
+  if (writer_ != nullptr) {
+    writer_->Want(ref, status ? std::optional(status::Fields(*status)) : std::nullopt);
+  }
+  if (!files_) return;
+  if (const absl::Status written = files_->Write(ref, status); !written.ok()) {
+    log::Error("status", "failed to set status",
+               {{"kind", api::KindName(ref.kind)},
+                {"namespace", ref.ns},
+                {"name", ref.name},
+                {"error", Message(written)}});
   }
 }
 

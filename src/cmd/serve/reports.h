@@ -13,23 +13,31 @@
 #include "admin/ingress_route_counts.h"
 #include "admin/metrics.h"
 #include "core/core.h"
+#include "status/held_statuses.h"
 #include "status/status_files.h"
 #include "status/status_writer.h"
 
 namespace contour::cmd {
 
-// Tells what became of the objects: in the log, in the objects, and in files if asked for. On the
-// core thread.
+// Tells what became of the objects: in the log, in the objects, and in files if asked for. What was
+// caused by something missing is told a moment later (see status/held_statuses.h).
 class StatusReport {
  public:
   // No `directory`: no files. `writer` nullptr: no API server.
   StatusReport(const std::string& directory, status::StatusWriter* writer);
 
+  void Start() { teller_.Start(); }
+  void Stop() { teller_.Stop(); }
+
+  // On the core thread; returns at once.
   void Report(const core::Pipeline::Output& output);
 
  private:
+  void Tell(const status::ObjectStatus& told);  // on the teller's thread
+
   status::StatusWriter* writer_;
   std::optional<status::StatusFiles> files_;
+  status::StatusTeller teller_;  // last: it uses the others
 };
 
 // The certificates that Envoys are given: when they expire. An expired one is served all the same,

@@ -3,9 +3,11 @@
 
 #include <utility>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "kube/credentials.h"
 #include "kube/kubeconfig.h"
+#include "kube/resources.h"
 
 namespace contour::cmd {
 namespace {
@@ -35,10 +37,18 @@ absl::Status World::Start(api::Sink& sink) {
   return absl::OkStatus();
 }
 
-void World::Stop() {
+void World::StopSources() {
   if (manifests != nullptr) manifests->Stop();
   if (cluster != nullptr) cluster->Stop();
-  if (writer != nullptr) writer->Stop();
+}
+
+void World::StopWrites(std::chrono::milliseconds deadline) {
+  if (writer == nullptr) return;
+  if (!writer->Drain(deadline)) {
+    log::Warning("status", "stopped with statuses that are not right yet",
+                 {{"objects", writer->statistics().waiting}});
+  }
+  writer->Stop();
 }
 
 absl::StatusOr<World> MakeWorld(const Flags& flags) {
@@ -61,6 +71,13 @@ absl::StatusOr<World> MakeWorld(const Flags& flags) {
         client->Send(kube::MergePatchStatus(write.ref, write.resource_version, write.fields),
                      [done = std::move(done)](const kube::Response& response) {
                        done({response.status, response.retry_after, response.body});
+                     });
+      },
+      [client = world.client.get()](const api::ObjectRef& ref,
+                                    std::function<void(std::string_view)> done) {
+        client->Send({.path = kube::ObjectPath(ref)},
+                     [done = std::move(done)](const kube::Response& response) {
+                       done(response.status.ok() ? std::string_view(response.body) : "");
                      });
       },
       status::StatusPlan::Options());

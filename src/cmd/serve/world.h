@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -25,9 +26,11 @@ struct World {
   std::unique_ptr<kube::ClusterSource> cluster;
   std::unique_ptr<api::Sink> observer;
 
-  // Delivers objects to `sink` until Stop.
+  // Delivers objects to `sink` until StopSources.
   absl::Status Start(api::Sink& sink);
-  void Stop();
+  void StopSources();
+  // Writes the statuses that are not right yet, but not longer than `deadline`; then no more.
+  void StopWrites(std::chrono::milliseconds deadline);
 };
 
 // Errors: a kubeconfig or service account that can't be used.

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "status/held_statuses.h"
+
+#include "status/fields.h"
+
+namespace contour::status {
+
+bool HeldStatuses::Tell(const api::ObjectRef& ref, const std::optional<graph::Status>& status) {
+  if (!status) return told_.erase(ref) > 0;
+  const Hash128 hash = HashPair(Fields(*status), status->vhost);
+  const auto [at, added] = told_.try_emplace(ref, hash);
+  return added || std::exchange(at->second, hash) != hash;
+}
+
+std::vector<ObjectStatus> HeldStatuses::Offer(std::vector<ObjectStatus> statuses, Time now) {
+  std::vector<ObjectStatus> told;
+  for (ObjectStatus& offered : statuses) {
+    auto& [ref, status] = offered;
+    const auto held = held_.find(ref);
+    if (status && status->missing) {
+      if (held != held_.end()) {
+        held->second.status = std::move(*status);
+      } else {
+        held_.emplace(ref, Held{now + hold_, std::move(*status)});
+        due_.emplace(now + hold_, ref);
+      }
+      continue;
+    }
+    if (held != held_.end()) {
+      due_.erase({held->second.due, ref});
+      held_.erase(held);
+    }
+    if (Tell(ref, status)) told.push_back(std::move(offered));
+  }
+  return told;
+}
+
+std::vector<ObjectStatus> HeldStatuses::TakeDue(Time now) {
+  std::vector<ObjectStatus> told;
+  while (!due_.empty() && due_.begin()->first <= now) {
+    const auto held = held_.find(due_.begin()->second);
+    ObjectStatus status(held->first, std::move(held->second.status));
+    due_.erase(due_.begin());
+    held_.erase(held);
+    if (Tell(status.first, status.second)) told.push_back(std::move(status));
+  }
+  return told;
+}
+
+std::optional<HeldStatuses::Time> HeldStatuses::NextDue() const {
+  if (due_.empty()) return std::nullopt;
+  return due_.begin()->first;
+}
+
+StatusTeller::StatusTeller(std::chrono::milliseconds hold, Tell tell)
+    : tell_(std::move(tell)), held_(hold) {}
+
+StatusTeller::~StatusTeller() { Stop(); }
+
+void StatusTeller::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void StatusTeller::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void StatusTeller::Offer(std::vector<ObjectStatus> statuses) {
+  if (statuses.empty()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& [ref, status] : statuses) offered_.insert_or_assign(ref, std::move(status));
+  }
+  wake_.notify_all();
+}
+
+std::size_t StatusTeller::held() const {
+  const std::lock_guard lock(mutex_);
+  return held_.size();
+}
+
+void StatusTeller::Run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    const auto now = std::chrono::steady_clock::now();
+    std::vector<ObjectStatus> statuses = held_.Offer({offered_.begin(), offered_.end()}, now);
+    offered_.clear();
+    for (ObjectStatus& due : held_.TakeDue(now)) statuses.push_back(std::move(due));
+    if (!statuses.empty()) {
+      lock.unlock();
+      for (const ObjectStatus& status : statuses) tell_(status);
+      lock.lock();
+      continue;
+    }
+    if (stopping_) return;
+    if (const auto due = held_.NextDue()) {
+      wake_.wait_until(lock, *due);
+    } else {
+      wake_.wait(lock);
+    }
+  }
+}
+
+}  // namespace contour::status
