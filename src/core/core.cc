@@ -7,9 +7,6 @@
 #include <iterator>
 #include <utility>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
-
 namespace contour::core {
 
 using Clock = std::chrono::steady_clock;
@@ -30,7 +27,7 @@ Core::Core(Options options, Handler handler)
 Core::~Core() { Stop(); }
 
 api::Sink& Core::AddSource() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   if (running_) {
     std::fputs("core: AddSource after Start\n", stderr);
     std::abort();
@@ -41,7 +38,7 @@ api::Sink& Core::AddSource() {
 
 void Core::Start() {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     running_ = true;
   }
   thread_ = std::thread([this] { Run(); });
@@ -49,17 +46,17 @@ void Core::Start() {
 
 void Core::Stop() {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
     questions_.clear();
   }
-  wake_.SignalAll();
+  wake_.NotifyAll();
   if (thread_.joinable()) thread_.join();
 }
 
 void Core::Enqueue(std::vector<api::Change> changes) {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (stopping_) return;
     if (queue_.empty()) {
       queue_ = std::move(changes);
@@ -69,16 +66,16 @@ void Core::Enqueue(std::vector<api::Change> changes) {
                     std::make_move_iterator(changes.end()));
     }
   }
-  wake_.SignalAll();
+  wake_.NotifyAll();
 }
 
 void Core::PostQuestion(std::function<void(const Pipeline&)> question) {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (stopping_ || !running_) return;
     questions_.push_back(std::move(question));
   }
-  wake_.SignalAll();
+  wake_.NotifyAll();
 }
 
 void Core::AnswerQuestions() {
@@ -92,24 +89,23 @@ void Core::AnswerQuestions() {
 
 void Core::Synced() {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     --unsynced_;
   }
-  wake_.SignalAll();
+  wake_.NotifyAll();
 }
 
 std::optional<std::vector<api::Change>> Core::TakeBatch(Clock::time_point last) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   AnswerQuestions();
   // Before there is a source nothing is known, which isn't the same as knowing that there is
   // nothing.
   while (!stopping_ && (doors_.empty() || unsynced_ > 0 || (queue_.empty() && built_))) {
-    wake_.Wait(&mutex_);
+    wake_.Wait(mutex_);
     AnswerQuestions();
   }
   // After a quiet time this is over already, and the change goes at once.
-  const absl::Time earliest = absl::Now() + absl::FromChrono(last + options_.floor - Clock::now());
-  while (!stopping_ && !wake_.WaitWithDeadline(&mutex_, earliest)) {
+  while (!stopping_ && wake_.WaitUntil(mutex_, last + options_.floor)) {
   }
   if (stopping_) return std::nullopt;
   if (!queue_.empty()) wait_.Observe(Clock::now() - queued_since_);
@@ -127,7 +123,7 @@ void Core::Run() {
     handler_(output);
     if (options_.observer) options_.observer({*batch, output, derived});
 
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     ++statistics_.batches;
     statistics_.changes += batch->size();
     statistics_.busy += Clock::now() - last;
@@ -135,7 +131,7 @@ void Core::Run() {
 }
 
 Core::Statistics Core::statistics() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   Statistics statistics = statistics_;
   statistics.wait = wait_.values();
   statistics.derive = derive_.values();

@@ -30,9 +30,9 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "api/source.h"
 #include "base/latency.h"
+#include "base/mutex.h"
 #include "core/pipeline.h"
 
 namespace contour::core {
@@ -121,8 +121,8 @@ class Core {
   std::vector<std::unique_ptr<Door>> doors_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> built_ = false;
 
-  mutable absl::Mutex mutex_;
-  absl::CondVar wake_;
+  mutable Mutex mutex_;
+  Condition wake_;
   std::vector<api::Change> queue_ ABSL_GUARDED_BY(mutex_);
   std::chrono::steady_clock::time_point queued_since_ ABSL_GUARDED_BY(mutex_);  // the oldest
   std::vector<std::function<void(const Pipeline&)>> questions_ ABSL_GUARDED_BY(mutex_);

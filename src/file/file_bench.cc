@@ -9,9 +9,9 @@
 #include <fstream>
 #include <string>
 
-#include "absl/synchronization/mutex.h"
 #include "api/source.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "file/manifest.h"
 #include "file/manifest_source.h"
@@ -50,26 +50,28 @@ BENCHMARK(BM_ParseYaml)->Unit(benchmark::kMillisecond);
 class CountingSink : public api::Sink {
  public:
   void Apply(std::vector<api::Change>) override {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     ++batches_;
+    changed_.NotifyAll();
   }
   void Synced() override {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     synced_ = true;
+    changed_.NotifyAll();
   }
   void AwaitSynced() {
-    absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(&synced_));
+    const MutexLock lock(mutex_);
+    while (!synced_) changed_.Wait(mutex_);
   }
   void AwaitBatch() {
-    absl::MutexLock lock(&mutex_);
-    mutex_.Await(
-        absl::Condition(+[](CountingSink* self) { return self->batches_ != self->seen_; }, this));
+    const MutexLock lock(mutex_);
+    while (batches_ == seen_) changed_.Wait(mutex_);
     seen_ = batches_;
   }
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
+  Condition changed_;
   bool synced_ = false;
   int batches_ = 0;
   int seen_ = 0;

@@ -21,9 +21,9 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/synchronization/mutex.h"
 #include "api/secret.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "file/folder_watch.h"
 #include "file/manifest.h"
@@ -147,11 +147,11 @@ class ManifestSource::Worker {
   }
 
   std::vector<ManifestProblem> Problems() const {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     return problems_;
   }
   ManifestStats Stats() const {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     return stats_;
   }
 
@@ -242,7 +242,7 @@ class ManifestSource::Worker {
     for (const std::string& path : others) Gone(path);
     next_scan_ = Clock::now() + (found.unwatched.empty() ? options_.scan_interval
                                                          : options_.unwatched_scan_interval);
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     ++stats_.scans;
   }
 
@@ -399,7 +399,7 @@ class ManifestSource::Worker {
     std::vector<api::Change> changes = set_.TakeChanges();
     TellShadowed();
     {
-      absl::MutexLock lock(&mutex_);
+      const MutexLock lock(mutex_);
       if (std::exchange(problems_changed_, false)) problems_ = ListProblems();
       stats_.files = files_.size();
       stats_.objects = set_.object_count();
@@ -429,7 +429,7 @@ class ManifestSource::Worker {
   }
 
   void Count(std::uint64_t ManifestStats::* number) {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     ++(stats_.*number);
   }
 
@@ -452,7 +452,7 @@ class ManifestSource::Worker {
   std::string unwatched_;
   bool problems_changed_ = false;
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<ManifestProblem> problems_ ABSL_GUARDED_BY(mutex_);
   ManifestStats stats_ ABSL_GUARDED_BY(mutex_);
 };

@@ -17,11 +17,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "api/service.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "file/folder_watch.h"
 
@@ -40,7 +40,7 @@ constexpr absl::Duration kDeadline = absl::Seconds(20);
 class FakeSink : public api::Sink {
  public:
   void Apply(std::vector<api::Change> changes) override {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     std::string batch;
     for (const api::Change& change : changes) {
       const std::string name = std::string(api::KindName(change.ref.kind))[0] + change.ref.name;
@@ -56,25 +56,30 @@ class FakeSink : public api::Sink {
     EXPECT_FALSE(changes.empty());
     batches_.push_back(batch.substr(1));
     last_ = absl::Now();
+    changed_.NotifyAll();
   }
   void Synced() override {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     EXPECT_FALSE(synced_);
     synced_ = true;
+    changed_.NotifyAll();
   }
 
   // Waits until `done` of the state under the lock; false: not in time.
   bool Wait(const std::function<bool()>& done) {
-    absl::MutexLock lock(&mutex_);
-    return mutex_.AwaitWithTimeout(
-        absl::Condition(+[](const std::function<bool()>* f) { return (*f)(); }, &done), kDeadline);
+    const MutexLock lock(mutex_);
+    const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(kDeadline);
+    while (!done()) {
+      if (!changed_.WaitUntil(mutex_, deadline)) return done();
+    }
+    return true;
   }
   bool AwaitSynced() {
     return Wait([this] { return synced_; });
   }
   // "Sname=value …" of what is in force.
   std::string State() {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     return StateLocked();
   }
   // What is in force in the end; waits for it, and returns what is there if it doesn't come.
@@ -83,11 +88,11 @@ class FakeSink : public api::Sink {
     return State();
   }
   std::vector<std::string> TakeBatches() {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     return std::exchange(batches_, {});
   }
   absl::Time last() {
-    absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     return last_;
   }
 
@@ -100,7 +105,8 @@ class FakeSink : public api::Sink {
     return state;
   }
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
+  Condition changed_;
   std::map<std::string, std::string> objects_;
   std::vector<std::string> batches_;
   bool synced_ = false;
@@ -286,10 +292,10 @@ TEST_F(ManifestSourceTest, ABadFileKeepsItsLastGoodContent) {
 }
 
 TEST_F(ManifestSourceTest, ProblemsAreToldOnce) {
-  absl::Mutex mutex;
+  Mutex mutex;
   std::vector<std::string> told;
   options_.on_problem = [&](const ManifestProblem& problem) {
-    absl::MutexLock lock(&mutex);
+    const MutexLock lock(mutex);
     told.push_back(fs::path(problem.path).filename().string() + " " +
                    std::to_string(static_cast<int>(problem.kind)));
   };

@@ -11,9 +11,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/mutex.h"
 #include "base/status.h"
 #include "kube/api_status.h"
-#include "kube/mutex.h"
 #include "kube/resources.h"
 #include "kube/session.h"
 

@@ -7,7 +7,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "base/log.h"
-#include "kube/mutex.h"
+#include "base/mutex.h"
 #include "kube/session.h"
 
 namespace contour::kube {

@@ -11,11 +11,11 @@
 
 #include "absl/base/thread_annotations.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "kube/exec_credential.h"
 #include "kube/files.h"
-#include "kube/mutex.h"
 #include "kube/pem.h"
 #include "kube/process.h"
 

@@ -13,10 +13,10 @@
 #include <string>
 #include <utility>
 
+#include "base/mutex.h"
 #include "base/status.h"
 #include "kube/curl_io.h"
 #include "kube/exec_credential.h"
-#include "kube/mutex.h"
 #include "kube/pem.h"
 #include "kube/testing_certificates.h"
 #include "kube/testing_files.h"

@@ -24,9 +24,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "base/strings.h"
-#include "kube/mutex.h"
 #include "kube/url.h"
 
 namespace contour::kube {

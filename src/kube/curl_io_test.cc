@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/status.h"
-#include "kube/mutex.h"
 #include "kube/testing_certificates.h"
 #include "kube/testing_server.h"
 

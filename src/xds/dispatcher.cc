@@ -11,9 +11,9 @@
 #include <unordered_map>
 #include <utility>
 
-#include "absl/time/time.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/status.h"
 
 namespace contour::xds {
@@ -27,7 +27,7 @@ class Dispatcher::Connection {
   // Calls f(sink) unless the stream is closed.
   template <typename Function>
   void WithSink(Function&& f) ABSL_LOCKS_EXCLUDED(mutex) {
-    const absl::MutexLock lock(&mutex);
+    const MutexLock lock(mutex);
     if (sink != nullptr) f(*sink);
   }
 
@@ -36,7 +36,7 @@ class Dispatcher::Connection {
   const std::string peer;
   Worker* worker = nullptr;  // set before anyone else sees the connection
 
-  absl::Mutex mutex;
+  Mutex mutex;
   Sink* sink ABSL_GUARDED_BY(mutex);
 
   // The worker's.
@@ -52,14 +52,14 @@ class Dispatcher::Memories {
  public:
   void Put(const std::string& node_id, std::shared_ptr<const Memory> memory, Time now)
       ABSL_LOCKS_EXCLUDED(mutex_) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     std::erase_if(entries_, [&](const auto& entry) { return entry.second.until <= now; });
     if (entries_.size() >= kEnvoys && !entries_.contains(node_id)) return;
     entries_.insert_or_assign(node_id, Entry{now + kTime, std::move(memory)});
   }
   std::shared_ptr<const Memory> Get(const std::string& node_id, Time now)
       ABSL_LOCKS_EXCLUDED(mutex_) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     const auto at = entries_.find(node_id);
     return at == entries_.end() || at->second.until <= now ? nullptr : at->second.memory;
   }
@@ -72,7 +72,7 @@ class Dispatcher::Memories {
     std::shared_ptr<const Memory> memory;
   };
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -85,9 +85,10 @@ class Dispatcher::Worker {
   }
   ~Worker() {
     {
-      const absl::MutexLock lock(&queue_mutex_);
+      const MutexLock lock(queue_mutex_);
       quit_ = true;
       wake_ = true;
+      changed_.NotifyAll();
     }
     thread_.join();
   }
@@ -106,20 +107,22 @@ class Dispatcher::Worker {
   }
 
   void Publish(SnapshotPtr snapshot) ABSL_LOCKS_EXCLUDED(queue_mutex_) {
-    const absl::MutexLock lock(&queue_mutex_);
+    const MutexLock lock(queue_mutex_);
     published_ = std::move(snapshot);
     wake_ = true;
+    changed_.NotifyAll();
   }
 
   void Stop() ABSL_LOCKS_EXCLUDED(queue_mutex_) {
-    const absl::MutexLock lock(&queue_mutex_);
+    const MutexLock lock(queue_mutex_);
     stop_ = true;
     wake_ = true;
-    queue_mutex_.Await(absl::Condition(&stopped_));
+    changed_.NotifyAll();
+    while (!stopped_) changed_.Wait(queue_mutex_);
   }
 
   void AddMetrics(Metrics& metrics) const ABSL_LOCKS_EXCLUDED(core_mutex_) {
-    const absl::MutexLock lock(&core_mutex_);
+    const MutexLock lock(core_mutex_);
     metrics.counters += counters_;
     for (const auto& [session, slot] : sessions_) {
       metrics.counters += session->counters();
@@ -132,7 +135,7 @@ class Dispatcher::Worker {
   }
 
   void AddViews(std::vector<SessionView>& views) const ABSL_LOCKS_EXCLUDED(core_mutex_) {
-    const absl::MutexLock lock(&core_mutex_);
+    const MutexLock lock(core_mutex_);
     for (const auto& [session, slot] : sessions_) views.push_back(session->View());
   }
 
@@ -151,10 +154,11 @@ class Dispatcher::Worker {
   };
 
   bool Post(Event event, bool unless_stopped) ABSL_LOCKS_EXCLUDED(queue_mutex_) {
-    const absl::MutexLock lock(&queue_mutex_);
+    const MutexLock lock(queue_mutex_);
     if (unless_stopped && stop_) return false;
     events_.push_back(std::move(event));
     wake_ = true;
+    changed_.NotifyAll();
     return true;
   }
 
@@ -166,15 +170,13 @@ class Dispatcher::Worker {
       SnapshotPtr published;
       bool stop = false;
       {
-        const absl::MutexLock lock(&queue_mutex_);
-        const absl::Condition woken(&wake_);
-        if (deadline.has_value()) {
-          const auto wait = std::chrono::ceil<std::chrono::milliseconds>(
-              *deadline - std::chrono::steady_clock::now());
-          queue_mutex_.AwaitWithTimeout(
-              woken, absl::Milliseconds(std::max<std::int64_t>(wait.count(), 0)));
-        } else {
-          queue_mutex_.Await(woken);
+        const MutexLock lock(queue_mutex_);
+        while (!wake_) {
+          if (!deadline.has_value()) {
+            changed_.Wait(queue_mutex_);
+          } else if (!changed_.WaitUntil(queue_mutex_, *deadline)) {
+            break;
+          }
         }
         wake_ = false;
         if (quit_) return;
@@ -183,7 +185,7 @@ class Dispatcher::Worker {
         stop = stop_;
       }
       {
-        const absl::MutexLock lock(&core_mutex_);
+        const MutexLock lock(core_mutex_);
         now_ = std::chrono::steady_clock::now();
         Work(std::move(events), published);
         if (stop && !ended) EndAll();
@@ -192,8 +194,9 @@ class Dispatcher::Worker {
       }
       if (stop && !ended) {
         ended = true;
-        const absl::MutexLock lock(&queue_mutex_);
+        const MutexLock lock(queue_mutex_);
         stopped_ = true;
+        changed_.NotifyAll();
       }
     }
   }
@@ -358,7 +361,8 @@ class Dispatcher::Worker {
   Encoder& encoder_;
   Memories& memories_;
 
-  absl::Mutex queue_mutex_ ABSL_ACQUIRED_AFTER(core_mutex_);
+  Mutex queue_mutex_ ABSL_ACQUIRED_AFTER(core_mutex_);
+  Condition changed_;
   std::deque<Event> events_ ABSL_GUARDED_BY(queue_mutex_);
   SnapshotPtr published_ ABSL_GUARDED_BY(queue_mutex_);
   bool wake_ ABSL_GUARDED_BY(queue_mutex_) = false;
@@ -367,7 +371,7 @@ class Dispatcher::Worker {
   bool quit_ ABSL_GUARDED_BY(queue_mutex_) = false;
 
   // Held by the thread while it works; others only look.
-  mutable absl::Mutex core_mutex_;
+  mutable Mutex core_mutex_;
   Time now_ ABSL_GUARDED_BY(core_mutex_);
   SnapshotPtr snapshot_ ABSL_GUARDED_BY(core_mutex_);
   std::set<ConnectionPtr> connections_ ABSL_GUARDED_BY(core_mutex_);
@@ -417,7 +421,7 @@ void Dispatcher::OnWritten(const ConnectionPtr& connection) {
 
 void Dispatcher::Close(const ConnectionPtr& connection) {
   {
-    const absl::MutexLock lock(&connection->mutex);
+    const MutexLock lock(connection->mutex);
     connection->sink = nullptr;
   }
   connection->worker->Closed(connection);

@@ -33,7 +33,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "xds/encoder.h"
 #include "xds/ledger.h"
 #include "xds/subscription.h"

@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "absl/time/time.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 
@@ -27,7 +27,7 @@ using ::envoy::service::discovery::v3::DeltaDiscoveryResponse;
 
 constexpr auto kCDS = ResourceType::kCluster;
 constexpr auto kRDS = ResourceType::kRoutes;
-constexpr absl::Duration kPatience = absl::Seconds(20);
+constexpr std::chrono::seconds kPatience{20};
 
 SnapshotPtr Clusters(int count, int content = 0) {
   SnapshotEditor editor(nullptr);
@@ -58,7 +58,7 @@ class Client : public Sink {
 
   // Delivered when the dispatcher reads.
   void Send(const DeltaDiscoveryRequest& request) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     requests_.push_back(request.SerializeAsString());
     Deliver();
   }
@@ -73,50 +73,50 @@ class Client : public Sink {
 
   // Sink.
   void Read() override {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     reading_ = true;
     Deliver();
   }
   void Write(Payload payload) override {
     DeltaDiscoveryResponse response;
     ASSERT_TRUE(response.ParseFromString(payload.Text()));
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     EXPECT_FALSE(writing_) << "one at a time";
     EXPECT_FALSE(status_.has_value()) << "after the end";
     writing_ = true;
     responses_.push_back(response);
+    changed_.NotifyAll();
     if (automatic_) Take(response);
   }
   void Finish(absl::Status status) override {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     EXPECT_FALSE(status_.has_value()) << "once";
     status_ = status;
+    changed_.NotifyAll();
   }
 
   // Of a client that isn't automatic: reads what is written.
   void TakeWritten() {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (writing_) Take(responses_.back());
   }
 
   std::size_t WaitForResponses(std::size_t count) {
-    const absl::MutexLock lock(&mutex_);
-    wanted_ = count;
-    mutex_.AwaitWithTimeout(absl::Condition(this, &Client::Enough), kPatience);
+    const MutexLock lock(mutex_);
+    Await([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return responses_.size() >= count; });
     return responses_.size();
   }
   DeltaDiscoveryResponse last() {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     return responses_.back();
   }
   bool WaitForContent(const std::string& content) {
-    const absl::MutexLock lock(&mutex_);
-    content_ = content;
-    return mutex_.AwaitWithTimeout(absl::Condition(this, &Client::HasContent), kPatience);
+    const MutexLock lock(mutex_);
+    return Await([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return HasContent(content); });
   }
   absl::Status WaitForStatus() {
-    const absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(this, &Client::Ended), kPatience);
+    const MutexLock lock(mutex_);
+    Await([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return status_.has_value(); });
     return status_.value_or(absl::OkStatus());
   }
   bool started() const { return started_; }
@@ -137,11 +137,17 @@ class Client : public Sink {
     requests_.push_back(request.SerializeAsString());
     Deliver();
   }
-  bool Enough() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return responses_.size() >= wanted_; }
-  bool Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return status_.has_value(); }
-  bool HasContent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  bool HasContent(const std::string& content) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !responses_.empty() && responses_.back().resources_size() > 0 &&
-           responses_.back().resources(0).resource().value().find(content_) != std::string::npos;
+           responses_.back().resources(0).resource().value().find(content) != std::string::npos;
+  }
+  template <typename Predicate>
+  bool Await(const Predicate& predicate) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (!predicate()) {
+      if (!changed_.WaitUntil(mutex_, deadline)) return predicate();
+    }
+    return true;
   }
 
   Dispatcher& dispatcher_;
@@ -149,11 +155,10 @@ class Client : public Sink {
   const Dispatcher::ConnectionPtr connection_;
   bool started_ = false;
   bool closed_ = false;
-  absl::Mutex mutex_;
+  Mutex mutex_;
+  Condition changed_;
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  std::size_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::string content_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::string> requests_ ABSL_GUARDED_BY(mutex_);
   std::vector<DeltaDiscoveryResponse> responses_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);

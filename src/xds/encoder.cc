@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/mutex.h"
 #include "base/status.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "xds/protobuf_wire.h"
@@ -114,13 +115,13 @@ std::string Payload::Text() const {
 Encoder::Text Encoder::Assembled(ResourceType type, const Resource& resource) {
   const auto key = std::make_pair(type, resource.version);
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (const auto at = assembled_.find(key); at != assembled_.end()) {
       if (Text text = at->second.lock(); text != nullptr) return text;
     }
   }
   auto text = std::make_shared<const std::string>(Assemble(type, resource));
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   std::erase_if(assembled_, [](const auto& entry) { return entry.second.expired(); });
   assembled_.insert_or_assign(key, text);
   return text;
@@ -130,7 +131,7 @@ Slice Encoder::Body(ResourceType type, const ResourcePtr& resource, StreamMode m
   const bool adapts = adapt_ != nullptr && !IsAggregated(mode);
   const Key key{type, resource->version, mode};
   if (adapts) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (const auto at = adapted_by_key_.find(key); at != adapted_by_key_.end()) {
       adapted_.splice(adapted_.begin(), adapted_, at->second);
       return {at->second->text, *at->second->text};
@@ -144,7 +145,7 @@ Slice Encoder::Body(ResourceType type, const ResourcePtr& resource, StreamMode m
   if (!adapts) return body;
 
   auto text = std::make_shared<const std::string>(adapt_(type, body.bytes, mode));
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   if (adapted_by_key_.contains(key)) return {text, *text};  // somebody was faster
   adapted_.push_front({key, text});
   adapted_by_key_.emplace(key, adapted_.begin());

@@ -24,7 +24,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "xds/subscription.h"
 
 namespace contour::xds {
@@ -93,7 +93,7 @@ class Encoder {
   Text Assembled(ResourceType type, const Resource& resource) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Adapt adapt_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   // Composite resources as long as someone is being sent them.
   std::map<std::pair<ResourceType, Hash128>, std::weak_ptr<const std::string>> assembled_
       ABSL_GUARDED_BY(mutex_);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -37,13 +38,72 @@ struct LedgerEntry {
   bool cold = false;                    // a cluster that isn't known to be warm
 };
 
+// What can be refused by itself: a resource, or of a composite one a part (a virtual host, a filter
+// chain) or its head.
+struct Item {
+  ResourceType type = ResourceType::kCluster;
+  std::string resource;
+  std::optional<std::string> part;  // nullopt: the resource, of a composite one its head
+  bool operator==(const Item&) const = default;
+  auto operator<=>(const Item&) const = default;
+};
+
+// What waits for clusters on one Envoy.
+struct HeldView {
+  std::string resource;
+  std::string part;                      // "": the resource as a whole
+  std::vector<std::string> waiting_for;  // of the resource's clusters those that aren't warm
+  std::chrono::milliseconds since{0};    // how long
+};
+
+// A content that this Envoy refused. It stays as it is until it changes.
+struct RefusedView {
+  Item item;
+  std::string version;
+  std::string words;  // Envoy's
+  // Refused for sure, and not just in a response that others spoiled, which is being found out.
+  bool culprit = false;
+};
+
+// One type on one Envoy, over all of its streams. Versions as on the wire.
+struct TypeView {
+  ResourceType type = ResourceType::kCluster;
+  std::size_t streams = 0;                       // that subscribe to it
+  std::size_t sent = 0;                          // resources
+  std::size_t acknowledged = 0;                  // of these, as sent last
+  std::string sent_version;                      // of the last response
+  std::string acknowledged_version;              // of the last acknowledged response
+  std::size_t unacknowledged = 0;                // responses under way
+  std::optional<std::chrono::milliseconds> lag;  // since the oldest of them was sent
+  bool searching = false;                        // for what is at fault in a refused response
+  std::string words;                             // of the last refusal; empty: there was none
+  std::optional<std::chrono::milliseconds> refused_ago;
+  std::vector<RefusedView> refused;  // now
+  std::vector<HeldView> held;
+};
+
 // One Envoy: an ADS stream, or the streams per type of one connection.
 struct SessionView {
   std::string node_id;
   std::string peer;
   bool aggregated = false;
+  bool delta = false;  // else state of the world
+  // It refuses what others (or itself) took: its refusals concern nobody else.
+  bool distrusted = false;
   std::size_t streams = 0;
-  std::vector<LedgerEntry> entries;  // by type, then name
+  std::array<TypeView, kResourceTypes> types;  // by ResourceType
+  std::vector<LedgerEntry> entries;            // by type, then name
+};
+
+// A content that is kept from all Envoys, because one refused it; see quarantine.h.
+struct QuarantineView {
+  Item item;
+  std::string version;
+  std::string words;                 // Envoy's
+  std::string node_id;               // that Envoy
+  std::string peer;                  // its address
+  bool replaced = false;             // by the last good content; else it is left out
+  std::chrono::milliseconds ago{0};  // how long
 };
 
 // Counted since the start, unless it says otherwise.

@@ -20,8 +20,8 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "xds/dispatcher.h"
 
@@ -99,11 +99,11 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public Sink {
 
   // Sink.
   void Read() override ABSL_LOCKS_EXCLUDED(mutex_) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (!finished_) StartRead(&request_);
   }
   void Write(Payload payload) override ABSL_LOCKS_EXCLUDED(mutex_) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (finished_) return;
     response_ = ToByteBuffer(std::move(payload));
     StartWrite(&response_);
@@ -136,13 +136,13 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public Sink {
 
  private:
   void End(const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (!std::exchange(finished_, true)) grpc::ServerGenericBidiReactor::Finish(status);
   }
 
   Dispatcher& dispatcher_;
   const Dispatcher::ConnectionPtr connection_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   grpc::ByteBuffer request_;   // gRPC's between StartRead and OnReadDone
   grpc::ByteBuffer response_;  // gRPC's between StartWrite and OnWriteDone
@@ -226,7 +226,7 @@ class Server::Implementation {
   explicit Implementation(Options options) : options_(std::move(options)) {}
 
   absl::StatusOr<int> Start() {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     const std::string listen = HostPort(options_.address, options_.port);
     if (server_ != nullptr) return FailedPrecondition("listen {}: the server is running", listen);
     CONTOUR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
@@ -268,7 +268,7 @@ class Server::Implementation {
   }
 
   void Publish(SnapshotPtr snapshot) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     snapshot_ = std::move(snapshot);
     if (dispatcher_ != nullptr) dispatcher_->Publish(snapshot_);
   }
@@ -277,7 +277,7 @@ class Server::Implementation {
     std::unique_ptr<grpc::Server> server;
     Dispatcher* dispatcher = nullptr;
     {
-      const absl::MutexLock lock(&mutex_);
+      const MutexLock lock(mutex_);
       if (server_ == nullptr) return;
       server = std::move(server_);
       dispatcher = dispatcher_.get();
@@ -287,27 +287,27 @@ class Server::Implementation {
     dispatcher->Stop();
     server->Shutdown(std::chrono::system_clock::now() + deadline);
     server.reset();
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     retired_ += dispatcher_->GetMetrics();
     service_.reset();
     dispatcher_.reset();
   }
 
   Metrics GetMetrics() const {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     Metrics metrics = retired_;
     if (dispatcher_ != nullptr) metrics += dispatcher_->GetMetrics();
     return metrics;
   }
 
   std::vector<SessionView> Sessions() const {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     return dispatcher_ != nullptr ? dispatcher_->Sessions() : std::vector<SessionView>();
   }
 
  private:
   const Options options_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   SnapshotPtr snapshot_ ABSL_GUARDED_BY(mutex_);
   Metrics retired_ ABSL_GUARDED_BY(mutex_);  // of servers before this one
   // From here on in the order of construction.

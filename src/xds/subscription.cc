@@ -1291,7 +1291,11 @@ std::size_t Session::Held() const {
 }
 
 SessionView Session::View() const {
-  SessionView view{identity_.node_id, identity_.peer, identity_.aggregated, streams_.size(), {}};
+  SessionView view;
+  view.node_id = identity_.node_id;
+  view.peer = identity_.peer;
+  view.aggregated = identity_.aggregated;
+  view.streams = streams_.size();
   for (const TypeInfo& info : kTypes) {
     std::map<std::string, LedgerEntry> entries;
     for (const Stream* stream : subscribed_[Index(info.type)]) {

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// std::mutex with the annotations that clang's thread-safety analysis checks. Not absl::Mutex: the
-// packaged absl is built without the thread sanitizer, which then sees none of its locks and
-// reports races everywhere.
+// std::mutex with the annotations that clang's thread-safety analysis checks, a condition to wait
+// for, and a notification. Not absl::Mutex: the packaged absl is built without the thread
+// sanitizer, which then sees none of its locks and reports races everywhere.
 //
 //   Mutex mutex_;
-//   int value_ ABSL_GUARDED_BY(mutex_);
-//   { const MutexLock lock(mutex_); ++value_; }
+//   Condition changed_;
+//   bool ready_ ABSL_GUARDED_BY(mutex_) = false;
+//   { const MutexLock lock(mutex_); ready_ = true; changed_.NotifyAll(); }
+//   { const MutexLock lock(mutex_); while (!ready_) changed_.Wait(mutex_); }
 
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
 #include "absl/base/thread_annotations.h"
 
-namespace contour::kube {
+namespace contour {
 
 class ABSL_LOCKABLE Mutex {
  public:
@@ -22,6 +25,7 @@ class ABSL_LOCKABLE Mutex {
   void Unlock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
 
  private:
+  friend class Condition;
   std::mutex mutex_;
 };
 
@@ -36,6 +40,28 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
 
  private:
   Mutex& mutex_;
+};
+
+// Both waits may return for no reason: look again.
+class Condition {
+ public:
+  void Wait(Mutex& mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock lock(mutex.mutex_, std::adopt_lock);
+    changed_.wait(lock);
+    lock.release();
+  }
+  // False when `deadline` has passed.
+  bool WaitUntil(Mutex& mutex, std::chrono::steady_clock::time_point deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock lock(mutex.mutex_, std::adopt_lock);
+    const bool in_time = changed_.wait_until(lock, deadline) == std::cv_status::no_timeout;
+    lock.release();
+    return in_time;
+  }
+  void NotifyAll() { changed_.notify_all(); }
+
+ private:
+  std::condition_variable changed_;
 };
 
 // Something that happens once and is waited for. The waiter may destroy it as soon as Wait returns.
@@ -62,4 +88,4 @@ class Notification {
   bool happened_ = false;
 };
 
-}  // namespace contour::kube
+}  // namespace contour
