@@ -68,6 +68,8 @@ inline constexpr Family kFamilies[] = {
 
     // The program.
     {"contour_build_info", kGauge, kAlways, {"version"}, "Version of the program; always 1"},
+    {"contour_config_file_wrong", kGauge, kAlways, {}, "1 if the configuration file has changed to what can't be used; what was in force stays"},
+    {"contour_config_waiting_for_restart", kGauge, kAlways, {}, "Settings of the configuration file that have changed and need a restart"},
     {"contour_metrics_left_out", kGauge, kIfAny, {"family"}, "Series that are not shown because the family has too many"},
     {"process_cpu_seconds_total", kCounter, kAlways, {}, "Total user and system CPU time spent in seconds."},
     {"process_open_fds", kGauge, kAlways, {}, "Number of open file descriptors."},

@@ -171,7 +171,7 @@ std::function<int()> Cli(CLI::App& app) {
   return [flags, chosen] {
     const absl::Status status = Run(**chosen, *flags);
     if (status.ok()) return 0;
-    fmt::print(stderr, "contour: error: {}\n", Message(status));
+    fmt::print(stderr, "{}\n", Message(status));
     return 1;
   };
 }

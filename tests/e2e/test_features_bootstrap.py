@@ -363,7 +363,7 @@ def test_cli_says_what_is_wrong(served):
     assert cli(served, "cds", tls=False).returncode == 1, "no certificate"
     nobody = run("cli", "cds", "--once", "--contour", f"127.0.0.1:{free_port()}")
     assert nobody.returncode == 1
-    assert re.search(r"contour: error: 127\.0\.0\.1:\d+: .*[Cc]onnect", nobody.stderr), nobody.stderr
+    assert re.search(r"127\.0\.0\.1:\d+: .*[Cc]onnect", nobody.stderr), nobody.stderr
 
 
 def test_cli_follows_changes(served, work_dir):

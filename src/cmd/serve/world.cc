@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/log.h"
-#include "base/strings.h"
 #include "kube/credentials.h"
 #include "kube/kubeconfig.h"
 #include "kube/resources.h"
@@ -51,15 +50,15 @@ void World::StopWrites(std::chrono::milliseconds deadline) {
   writer->Stop();
 }
 
-absl::StatusOr<World> MakeWorld(const Flags& flags) {
+absl::StatusOr<World> MakeWorld(const config::Serve& config) {
   World world;
-  if (!flags.manifests.empty()) {
-    world.manifests = std::make_unique<file::ManifestSource>(flags.manifests);
+  if (!config.manifests.empty()) {
+    world.manifests = std::make_unique<file::ManifestSource>(config.manifests);
     return world;
   }
   CONTOUR_ASSIGN_OR_RETURN(
       kube::ServerConfig server,
-      kube::LoadServerConfig({.in_cluster = flags.in_cluster, .kubeconfig = flags.kubeconfig}));
+      kube::LoadServerConfig({.in_cluster = config.in_cluster, .kubeconfig = config.kubeconfig}));
   CONTOUR_ASSIGN_OR_RETURN(std::shared_ptr<kube::Credentials> credentials,
                            kube::Credentials::Create(std::move(server)));
   // As many as an API server takes easily; when it doesn't, it says 429, which the client heeds.
@@ -82,8 +81,8 @@ absl::StatusOr<World> MakeWorld(const Flags& flags) {
       },
       status::StatusPlan::Options());
   kube::ClusterSourceOptions options;
-  options.watch_namespaces = SplitList(flags.watch_namespaces);
-  options.secret_namespaces = SplitList(flags.root_namespaces);
+  options.watch_namespaces = config.watch_namespaces;
+  options.secret_namespaces = config.root_namespaces;
   world.cluster = std::make_unique<kube::ClusterSource>(std::move(credentials), std::move(options));
   return world;
 }

@@ -9,7 +9,7 @@
 
 #include "api/source.h"
 #include "base/status.h"
-#include "cmd/serve/flags.h"
+#include "config/serve.h"
 #include "file/manifest_source.h"
 #include "kube/client.h"
 #include "kube/cluster_source.h"
@@ -34,6 +34,6 @@ struct World {
 };
 
 // Errors: a kubeconfig or service account that can't be used.
-absl::StatusOr<World> MakeWorld(const Flags& flags);
+absl::StatusOr<World> MakeWorld(const config::Serve& config);
 
 }  // namespace contour::cmd

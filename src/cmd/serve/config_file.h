@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration file of a running process: a change is noticed, what can be applied at once is,
+// and what waits for a restart is said in the log and in metrics.
+
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "admin/metrics.h"
+#include "config/file_watch.h"
+#include "config/serve.h"
+
+namespace contour::cmd {
+
+class ConfigFile {
+ public:
+  // `started` is what the process was started with. Without a file nothing is watched.
+  ConfigFile(std::shared_ptr<const config::LoadedServe> started, config::GivenFlags flags);
+  ConfigFile(const ConfigFile&) = delete;
+  ConfigFile& operator=(const ConfigFile&) = delete;
+
+  void AddTo(admin::MetricsText& text) const;  // any thread
+
+ private:
+  void Changed(const absl::StatusOr<std::string>& text);
+
+  const std::shared_ptr<const config::LoadedServe> started_;
+  const config::GivenFlags flags_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const config::LoadedServe> latest_;  // what the file says now, if it is right
+  bool wrong_ = false;
+  std::unique_ptr<config::FileWatch> watch_;  // last: it calls Changed
+};
+
+}  // namespace contour::cmd

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmd/serve/options.h"
+
+#include <filesystem>
+#include <system_error>
+
+#include "base/log.h"
+#include "base/status.h"
+
+namespace contour::cmd {
+namespace {
+
+constexpr std::string_view kContext = "config";
+
+graph::TLSVersion TLSVersionOf(config::TLSVersion version) {
+  switch (version) {
+    case config::TLSVersion::k1_1:
+      return graph::TLSVersion::k1_1;
+    case config::TLSVersion::k1_2:
+      return graph::TLSVersion::k1_2;
+    case config::TLSVersion::k1_3:
+      return graph::TLSVersion::k1_3;
+  }
+  return graph::TLSVersion::k1_2;
+}
+
+}  // namespace
+
+core::Core::Options CoreOptions(const config::Serve& config) {
+  core::Core::Options options;
+  graph::Options& graph = options.pipeline.graph;
+  if (!config.ingress_class.empty()) graph.ingress_class = config.ingress_class;
+  graph.root_namespaces = config.root_namespaces;
+  graph.disable_permit_insecure = config.disable_permit_insecure;
+  graph.minimum_tls_version = TLSVersionOf(config.listeners.minimum_tls_version);
+  graph.external_name_services = config.external_name_services;
+  graph.own_namespace = config.own_namespace;
+  envoy::ListenerOptions& listeners = options.pipeline.listeners;
+  listeners.http_address = config.listeners.http_address;
+  listeners.http_port = config.listeners.http_port;
+  listeners.http_access_log = config.listeners.http_access_log;
+  listeners.https_address = config.listeners.https_address;
+  listeners.https_port = config.listeners.https_port;
+  listeners.https_access_log = config.listeners.https_access_log;
+  listeners.stats_address = config.listeners.stats_address;
+  listeners.stats_port = config.listeners.stats_port;
+  listeners.use_proxy_protocol = config.listeners.use_proxy_protocol;
+  listeners.minimum_tls_version = graph.minimum_tls_version;
+  return options;
+}
+
+absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const config::Serve& config) {
+  if (config.insecure) return std::optional<xds::TLSFiles>();
+  const int given = !config.ca_file.empty() + !config.cert_file.empty() + !config.key_file.empty();
+  if (given == 0) {
+    return InvalidArgument(
+        "no TLS parameters and --insecure not supplied. You must supply one or the other");
+  }
+  if (given != 3) {
+    return InvalidArgument(
+        "you must supply all three TLS parameters - --contour-cafile, --contour-cert-file, "
+        "--contour-key-file, or none of them");
+  }
+  return std::optional(xds::TLSFiles{config.cert_file, config.key_file, config.ca_file});
+}
+
+// Status files among the manifests would be read as manifests.
+absl::Status CheckFolders(const config::Serve& config) {
+  if (config.manifests.empty() || config.status_dir.empty()) return absl::OkStatus();
+  std::error_code error;
+  const std::filesystem::path manifests =
+      std::filesystem::weakly_canonical(config.manifests, error);
+  const std::filesystem::path statuses =
+      std::filesystem::weakly_canonical(config.status_dir, error);
+  const std::filesystem::path relative = statuses.lexically_relative(manifests);
+  if (relative.empty() || *relative.begin() == "..") return absl::OkStatus();
+  return InvalidArgument("--status-dir: {} lies below --manifests {}, take another folder",
+                         config.status_dir, config.manifests);
+}
+
+void WarnOfConfig(const config::Serve& config) {
+  if (config.insecure) {
+    log::Warning(
+        kContext,
+        "the xDS port is INSECURE: anybody who reaches it can read every route and private key",
+        {{"cure",
+          "--contour-cafile, --contour-cert-file and --contour-key-file instead of --insecure"}});
+  }
+  if (config.listeners.minimum_tls_version == config::TLSVersion::k1_1) {
+    log::Warning(
+        kContext, "TLS 1.1 is out of use and not safe (RFC 8996)",
+        {{"setting", "tls.minimumProtocolVersion"}, {"cure", "1.2, which is the default"}});
+  }
+}
+
+}  // namespace contour::cmd

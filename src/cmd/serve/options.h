@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration in the words of the rooms that it is for.
+
+#pragma once
+
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "config/serve.h"
+#include "core/core.h"
+#include "xds/server.h"
+
+namespace contour::cmd {
+
+core::Core::Options CoreOptions(const config::Serve& config);
+
+// The TLS of the xDS port: files, or nullopt with --insecure.
+absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const config::Serve& config);
+
+// What is wrong with the configuration in ways that only the machine shows.
+absl::Status CheckFolders(const config::Serve& config);
+
+// Says in the log what a careful person would not have configured.
+void WarnOfConfig(const config::Serve& config);
+
+}  // namespace contour::cmd
