@@ -4,8 +4,12 @@
 
 #include <fmt/core.h>
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -24,6 +28,14 @@ struct Flags {
   std::string path;
   std::string mode = "delta-ads";
 };
+
+// The pod's name: POD_NAME, or the name that a pod has as its host name.
+std::string NodeId() {
+  if (const char* pod = std::getenv("POD_NAME"); pod != nullptr && *pod != '\0') return pod;
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "";
+  return name.data();
+}
 
 int CantWrite(const std::string& path) {
   fmt::print(stderr, "{}: can't be written\n", path);
@@ -55,6 +67,7 @@ int Run(const Flags& flags) {
     return 1;
   }
   options.mode = *mode;
+  if (options.node_id.empty()) options.node_id = NodeId();
   // Nothing is touched before all is known to be right: a half-written bootstrap file would start a
   // wrong Envoy.
   const absl::StatusOr<std::string> json = envoy::BootstrapJSON(options);
@@ -107,6 +120,18 @@ std::function<int()> Bootstrap(CLI::App& app) {
                  "without it Envoy reads them once");
   app.add_option("--namespace", options.ns, "namespace of contour")
       ->envname("CONTOUR_NAMESPACE")
+      ->capture_default_str();
+  app.add_option("--node-id", options.node_id,
+                 "name of this Envoy, unless it is started with --service-node; default: "
+                 "$POD_NAME, else the host name");
+  app.add_option("--node-cluster", options.node_cluster,
+                 "fleet of this Envoy, unless it is started with --service-cluster")
+      ->capture_default_str();
+  app.add_option("--overload-max-heap", options.max_heap_bytes,
+                 "bytes of heap near which Envoy sheds load; 0: no limit")
+      ->capture_default_str();
+  app.add_option("--overload-downstream-max-conn", options.max_downstream_connections,
+                 "connections of clients above which Envoy closes new ones; 0: no limit")
       ->capture_default_str();
   return [flags] { return Run(*flags); };
 }

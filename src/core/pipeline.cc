@@ -100,7 +100,7 @@ void Pipeline::UpdateHost(const std::string& host, xds::SnapshotEditor& editor) 
   std::map<std::string, graph::ClusterPtr> clusters;
   graph::ServingSecretPtr secret;
   if (now.virtual_host != nullptr) {
-    routes = envoy::TranslateVirtualHost(*now.virtual_host);
+    routes = envoy::TranslateVirtualHost(*now.virtual_host, options_.listeners);
     chain = envoy::TranslateFilterChain(*now.virtual_host, options_.listeners);
     clusters = ClustersOf(*now.virtual_host);
     if (now.virtual_host->secure) secret = now.virtual_host->secure->secret;

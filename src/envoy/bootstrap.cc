@@ -17,7 +17,10 @@
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
+#include "envoy/config/overload/v3/overload.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections.pb.h"
+#include "envoy/extensions/resource_monitors/fixed_heap/v3/fixed_heap.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/common.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
@@ -60,29 +63,22 @@ const Mode& ModeOf(BootstrapMode mode) {
   return kModes[0];
 }
 
-// How a stream is opened, and opened again: Envoy's own back-off of 0.5 to 30 s is too slow for a
-// new leader.
-void SetStream(bool delta, core::ApiConfigSource* source) {
-  source->set_api_type(delta ? core::ApiConfigSource::DELTA_GRPC : core::ApiConfigSource::GRPC);
-  source->set_transport_api_version(core::V3);
+// A stream that says once who asks.
+void SetFirstStream(bool delta, core::ApiConfigSource* source) {
+  SetStream(delta, source);
   source->set_set_node_on_first_message_only(true);
-  auto* grpc = source->add_grpc_services()->mutable_envoy_grpc();
-  grpc->set_cluster_name(std::string(kContourCluster));
-  auto* back_off = grpc->mutable_retry_policy()->mutable_retry_back_off();
-  SetDuration(milliseconds(200), back_off->mutable_base_interval());
-  SetDuration(seconds(2), back_off->mutable_max_interval());
 }
 
 void SetDynamicResources(const Mode& mode, EnvoyBootstrap::DynamicResources* resources) {
   core::ConfigSource* const sources[] = {resources->mutable_lds_config(),
                                          resources->mutable_cds_config()};
-  if (mode.ads) SetStream(mode.delta, resources->mutable_ads_config());
+  if (mode.ads) SetFirstStream(mode.delta, resources->mutable_ads_config());
   for (core::ConfigSource* source : sources) {
     source->set_resource_api_version(core::V3);
     if (mode.ads) {
       source->mutable_ads();
     } else {
-      SetStream(mode.delta, source->mutable_api_config_source());
+      SetFirstStream(mode.delta, source->mutable_api_config_source());
     }
   }
 }
@@ -192,6 +188,56 @@ void SetStatsCluster(const BootstrapOptions& options, EnvoyCluster* cluster) {
   SetAdminAddress(options, AddEndpoint(kServiceStatsCluster, cluster));
 }
 
+// What only the runtime can say.
+void SetRuntime(::envoy::config::bootstrap::v3::LayeredRuntime* runtime) {
+  auto* layer = runtime->add_layers();
+  layer->set_name("contour");
+  auto& values = *layer->mutable_static_layer()->mutable_fields();
+  // An expression above the limit makes Envoy refuse a whole route configuration; contour has a
+  // limit of its own, far below, that costs nobody but the object with the expression.
+  values["re2.max_program_size.error_level"].set_number_value(1048576);
+  values["re2.max_program_size.warn_level"].set_number_value(1048576);
+  // A connection that sends many requests at once shares the thread with the others.
+  values["http.max_requests_per_io_cycle"].set_number_value(5);
+  // So that values can still be changed on the admin interface.
+  auto* admin = runtime->add_layers();
+  admin->set_name("admin");
+  admin->mutable_admin_layer();
+}
+
+namespace overload = ::envoy::config::overload::v3;
+
+void AddHeapAction(std::string_view name, double threshold, overload::OverloadManager* manager) {
+  auto* action = manager->add_actions();
+  action->set_name(fmt::format("envoy.overload_actions.{}", name));
+  auto* trigger = action->add_triggers();
+  trigger->set_name("envoy.resource_monitors.fixed_heap");
+  trigger->mutable_threshold()->set_value(threshold);
+}
+
+void SetOverloadManager(const BootstrapOptions& options, EnvoyBootstrap* message) {
+  namespace monitors = ::envoy::extensions::resource_monitors;
+  if (options.max_heap_bytes == 0 && options.max_downstream_connections == 0) return;
+  overload::OverloadManager* manager = message->mutable_overload_manager();
+  SetDuration(milliseconds(250), manager->mutable_refresh_interval());
+  if (options.max_heap_bytes > 0) {
+    auto* monitor = manager->add_resource_monitors();
+    monitor->set_name("envoy.resource_monitors.fixed_heap");
+    monitors::fixed_heap::v3::FixedHeapConfig heap;
+    heap.set_max_heap_size_bytes(options.max_heap_bytes);
+    Pack(heap, monitor->mutable_typed_config());
+    AddHeapAction("shrink_heap", 0.95, manager);
+    AddHeapAction("stop_accepting_requests", 0.98, manager);
+  }
+  if (options.max_downstream_connections > 0) {
+    auto* monitor = manager->add_resource_monitors();
+    monitor->set_name("envoy.resource_monitors.global_downstream_max_connections");
+    monitors::downstream_connections::v3::DownstreamConnectionsConfig connections;
+    connections.set_max_active_downstream_connections(options.max_downstream_connections);
+    Pack(connections, monitor->mutable_typed_config());
+  }
+}
+
 // Whether there are TLS files: all three or none.
 absl::StatusOr<bool> HasTLS(const BootstrapOptions& options) {
   const int given =
@@ -254,6 +300,9 @@ absl::StatusOr<std::string> BootstrapJSON(const BootstrapOptions& options) {
   CONTOUR_RETURN_IF_ERROR(CheckAdminAddress(options.admin_address));
 
   EnvoyBootstrap message;
+  if (!options.node_id.empty()) message.mutable_node()->set_id(Text(options.node_id));
+  if (!options.node_cluster.empty())
+    message.mutable_node()->set_cluster(Text(options.node_cluster));
   SetDynamicResources(ModeOf(options.mode), message.mutable_dynamic_resources());
   EnvoyCluster* contour = message.mutable_static_resources()->add_clusters();
   SetContourCluster(options, contour);
@@ -262,11 +311,14 @@ absl::StatusOr<std::string> BootstrapJSON(const BootstrapOptions& options) {
 
   auto* admin = message.mutable_admin();
   SetAdminAddress(options, admin->mutable_address());
+  admin->set_ignore_global_conn_limit(true);  // one can look, and drain, when all are in use
   ::envoy::extensions::access_loggers::file::v3::FileAccessLog file;
   file.set_path("/dev/null");
   auto* log = admin->add_access_log();
   log->set_name("envoy.access_loggers.file");
   Pack(file, log->mutable_typed_config());
+  SetRuntime(message.mutable_layered_runtime());
+  SetOverloadManager(options, &message);
   return JSON(message);
 }
 

@@ -6,8 +6,8 @@
 //   options.xds_address = "contour.projectcontour.svc";
 //   CONTOUR_ASSIGN_OR_RETURN(const std::string json, BootstrapJSON(options));
 //
-// The file has no node: it comes from Envoy's flags --service-node and --service-cluster, which
-// every mode needs. The listener of metrics and health isn't here either: it comes by LDS.
+// Envoy starts only with a node id and cluster; its flags --service-node and --service-cluster win
+// over those of the file. The listener of metrics and health isn't here: it comes by LDS.
 //
 // With TLS and a resources folder the certificates come from SDS files in that folder, which Envoy
 // reads again, together with the certificates that they name, when something is moved into the
@@ -59,6 +59,16 @@ struct BootstrapOptions {
   std::string resources_dir;
   // Contour's namespace: part of the statistics' names.
   std::string ns = "heptio-contour";
+  // Who this Envoy says that it is, to contour and in its logs: one id for each Envoy of the fleet.
+  // Empty: nothing is written, and Envoy needs the flags.
+  std::string node_id;
+  std::string node_cluster = "contour";
+  // Limits of Envoy's overload manager; 0: none. Near the heap's limit Envoy gives memory back
+  // (95 %), then refuses requests (98 %). Above the number of connections, all of the ingress
+  // listeners together, new ones are closed at once; the stats listener and the admin interface are
+  // exempt.
+  std::uint64_t max_heap_bytes = 0;
+  std::uint32_t max_downstream_connections = 0;
 };
 
 // A file that the bootstrap refers to (envoy.service.discovery.v3.DiscoveryResponse, as JSON).

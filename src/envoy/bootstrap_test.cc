@@ -14,6 +14,8 @@
 #include "base/status.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections.pb.h"
+#include "envoy/extensions/resource_monitors/fixed_heap/v3/fixed_heap.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
@@ -66,6 +68,8 @@ struct Want {
   std::string admin_address = "127.0.0.1";
   int admin_port = 9001;
   std::string ns = "heptio-contour";
+  std::string node = "cluster: 'contour'";
+  std::string overload;
 };
 
 std::string Text(const Want& want) {
@@ -95,14 +99,26 @@ std::string Text(const Want& want) {
       }}
       admin {{
         address {{ socket_address {{ address: "{admin_address}" port_value: {admin_port} }} }}
+        ignore_global_conn_limit: true
         access_log {{ name: "envoy.access_loggers.file"
           typed_config {{ [type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog] {{
             path: "/dev/null" }} }} }}
-      }})",
+      }}
+      node {{ {node} }}
+      layered_runtime {{
+        layers {{ name: "contour" static_layer {{
+          fields {{ key: "http.max_requests_per_io_cycle" value {{ number_value: 5 }} }}
+          fields {{ key: "re2.max_program_size.error_level" value {{ number_value: 1048576 }} }}
+          fields {{ key: "re2.max_program_size.warn_level" value {{ number_value: 1048576 }} }}
+        }} }}
+        layers {{ name: "admin" admin_layer {{}} }}
+      }}
+      {overload})",
       fmt::arg("dynamic", want.dynamic_resources), fmt::arg("ns", want.ns),
       fmt::arg("type", want.type), fmt::arg("xds_address", want.xds_address),
       fmt::arg("xds_port", want.xds_port), fmt::arg("limits", kLimits), fmt::arg("tls", want.tls),
-      fmt::arg("admin_address", want.admin_address), fmt::arg("admin_port", want.admin_port));
+      fmt::arg("admin_address", want.admin_address), fmt::arg("admin_port", want.admin_port),
+      fmt::arg("node", want.node), fmt::arg("overload", want.overload));
 }
 
 // Empty if the JSON is the wanted message.
@@ -300,6 +316,50 @@ TEST(BootstrapTest, AdminIsNotForOthers) {
             "--admin-address: the path of a socket has at most 107 bytes, got 108");
 }
 
+TEST(BootstrapTest, Node) {
+  BootstrapOptions options;
+  options.node_id = "envoy-1";
+  options.node_cluster = "edge";
+  Want want;
+  want.node = "id: 'envoy-1' cluster: 'edge'";
+  EXPECT_EQ(Compare(options, want), "");
+}
+
+TEST(BootstrapTest, Overload) {
+  const std::string heap_monitor = R"(resource_monitors {
+      name: "envoy.resource_monitors.fixed_heap" typed_config {
+        [type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig] {
+          max_heap_size_bytes: 5000000000 } } })";
+  const std::string connections_monitor = R"(resource_monitors {
+      name: "envoy.resource_monitors.global_downstream_max_connections" typed_config {
+        [type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig] {
+          max_active_downstream_connections: 9000 } } })";
+  const std::string heap_actions = R"(
+      actions { name: "envoy.overload_actions.shrink_heap"
+        triggers { name: "envoy.resource_monitors.fixed_heap" threshold { value: 0.95 } } }
+      actions { name: "envoy.overload_actions.stop_accepting_requests"
+        triggers { name: "envoy.resource_monitors.fixed_heap" threshold { value: 0.98 } } })";
+  const struct {
+    std::uint64_t heap;
+    std::uint32_t connections;
+    std::string want;
+  } cases[] = {
+      {0, 0, ""},
+      {5000000000, 0, heap_monitor + heap_actions},
+      {0, 9000, connections_monitor},
+      {5000000000, 9000, heap_monitor + connections_monitor + heap_actions},
+  };
+  for (const auto& c : cases) {
+    BootstrapOptions options;
+    options.max_heap_bytes = c.heap;
+    options.max_downstream_connections = c.connections;
+    Want want;
+    if (!c.want.empty())
+      want.overload = fmt::format("overload_manager {{ refresh_interval {{ nanos: 250000000 }} {} }}", c.want);
+    EXPECT_EQ(Compare(options, want), "");
+  }
+}
+
 TEST(BootstrapTest, AllThreeFilesOrNone) {
   for (int given = 1; given < 7; ++given) {
     BootstrapOptions options;
@@ -320,7 +380,7 @@ TEST(BootstrapTest, IsOneLineInSnakeCase) {
   EXPECT_THAT(*json, Not(HasSubstr("\n")));
   EXPECT_THAT(*json, HasSubstr(R"("connect_timeout":"0.250s")"));
   EXPECT_THAT(*json, HasSubstr(R"("alt_stat_name":"heptio-contour_contour_8001")"));
-  EXPECT_THAT(*json, Not(HasSubstr("node\"")));
+  EXPECT_THAT(*json, HasSubstr(R"("node":{"cluster":"contour"})"));
 }
 
 TEST(BootstrapTest, OddTextIsNotLost) {

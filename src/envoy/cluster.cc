@@ -44,6 +44,12 @@ void SetCircuitBreakers(const graph::CircuitBreakers& limits, EnvoyCluster* mess
   const auto positive = [](const std::optional<std::uint32_t>& limit) {
     return limit.value_or(0) > 0;
   };
+  if (positive(limits.per_host_max_connections)) {
+    message->mutable_circuit_breakers()
+        ->add_per_host_thresholds()
+        ->mutable_max_connections()
+        ->set_value(*limits.per_host_max_connections);
+  }
   if (!positive(limits.max_connections) && !positive(limits.max_pending_requests) &&
       !positive(limits.max_requests) && !positive(limits.max_retries)) {
     return;

@@ -91,8 +91,10 @@ INSTANTIATE_TEST_SUITE_P(
              "circuit_breakers { thresholds { max_requests { value: 404 } } }"},
         Case{"max_retries", [](auto* c) { c->circuit_breakers.max_retries = 7; }, kPlain,
              "circuit_breakers { thresholds { max_retries { value: 7 } } }"},
-        Case{"zero_limits", [](auto* c) { c->circuit_breakers = {0, 0, 0, 0}; }, kPlain, ""},
-        Case{"all_limits", [](auto* c) { c->circuit_breakers = {4294967295, 0, 2, 3}; }, kPlain,
+        Case{"per_host", [](auto* c) { c->circuit_breakers.per_host_max_connections = 8; }, kPlain,
+             "circuit_breakers { per_host_thresholds { max_connections { value: 8 } } }"},
+        Case{"zero_limits", [](auto* c) { c->circuit_breakers = {0, 0, 0, 0, 0}; }, kPlain, ""},
+        Case{"all_limits", [](auto* c) { c->circuit_breakers = {4294967295, 0, 2, 3, {}}; }, kPlain,
              R"(circuit_breakers { thresholds { max_connections { value: 4294967295 }
                 max_requests { value: 2 } max_retries { value: 3 } } })"},
         Case{"round_robin", [](auto* c) { c->strategy = "RoundRobin"; }, "f3b72af6a9", ""},
@@ -200,7 +202,8 @@ TEST(TranslateClusterOfKindTest, ConfigSources) {
         eds_config {{
           api_config_source {{
             api_type: {} transport_api_version: V3
-            grpc_services {{ envoy_grpc {{ cluster_name: "contour" }} }}
+            grpc_services {{ envoy_grpc {{ cluster_name: "contour" retry_policy {{ retry_back_off {{
+              base_interval {{ nanos: 200000000 }} max_interval {{ seconds: 2 }} }} }} }} }}
           }}
           resource_api_version: V3
         }}

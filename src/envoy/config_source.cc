@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "envoy/config_source.h"
 
+#include <chrono>
 #include <string>
 
 #include "envoy/config/core/v3/config_source.pb.h"
+#include "envoy/message.h"
 #include "envoy/names.h"
 
 namespace contour::envoy {
 
 namespace core = ::envoy::config::core::v3;
+
+void SetStream(bool delta, core::ApiConfigSource* message) {
+  message->set_api_type(delta ? core::ApiConfigSource::DELTA_GRPC : core::ApiConfigSource::GRPC);
+  message->set_transport_api_version(core::V3);
+  auto* grpc = message->add_grpc_services()->mutable_envoy_grpc();
+  grpc->set_cluster_name(std::string(kContourCluster));
+  auto* back_off = grpc->mutable_retry_policy()->mutable_retry_back_off();
+  SetDuration(std::chrono::milliseconds(200), back_off->mutable_base_interval());
+  SetDuration(std::chrono::seconds(2), back_off->mutable_max_interval());
+}
 
 void SetConfigSource(ConfigSource source, core::ConfigSource* message) {
   message->Clear();
@@ -17,11 +29,7 @@ void SetConfigSource(ConfigSource source, core::ConfigSource* message) {
     message->mutable_ads();
     return;
   }
-  auto* api = message->mutable_api_config_source();
-  api->set_api_type(source == ConfigSource::kGrpc ? core::ApiConfigSource::GRPC
-                                                  : core::ApiConfigSource::DELTA_GRPC);
-  api->set_transport_api_version(core::V3);
-  api->add_grpc_services()->mutable_envoy_grpc()->set_cluster_name(std::string(kContourCluster));
+  SetStream(source == ConfigSource::kDeltaGrpc, message->mutable_api_config_source());
 }
 
 }  // namespace contour::envoy

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 namespace envoy::config::core::v3 {
+class ApiConfigSource;
 class ConfigSource;
 }  // namespace envoy::config::core::v3
 
@@ -17,6 +18,10 @@ enum class ConfigSource : std::uint8_t {
   kGrpc,       // a state-of-the-world stream per type to the cluster `contour`
   kDeltaGrpc,  // a delta stream per type to the cluster `contour`
 };
+
+// A stream to the cluster `contour`, as bootstrap and resources have it. One that breaks is opened
+// again after 0.2 to 2 s: Envoy's own back-off of 0.5 to 30 s is too slow for a new leader.
+void SetStream(bool delta, ::envoy::config::core::v3::ApiConfigSource* message);
 
 // Writes the reference, of xDS v3 in both transport and resources.
 void SetConfigSource(ConfigSource source, ::envoy::config::core::v3::ConfigSource* message);

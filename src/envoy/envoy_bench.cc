@@ -38,7 +38,7 @@ void BM_VirtualHost(benchmark::State& state) {  // both sides
   const graph::VirtualHost host = Host(state.range(0));
   std::size_t bytes = 0;
   for (auto _ : state) {
-    const VirtualHostResources got = TranslateVirtualHost(host);
+    const VirtualHostResources got = TranslateVirtualHost(host, {});
     bytes = got.http->bytes.size();
     benchmark::DoNotOptimize(bytes);
   }

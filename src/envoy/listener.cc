@@ -8,9 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "envoy/config/accesslog/v3/accesslog.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
-#include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/compression/gzip/compressor/v3/gzip.pb.h"
 #include "envoy/extensions/filters/http/compressor/v3/compressor.pb.h"
 #include "envoy/extensions/filters/http/grpc_web/v3/grpc_web.pb.h"
@@ -19,6 +17,7 @@
 #include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb.h"
 #include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/filters/network/set_filter_state/v3/set_filter_state.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/message.h"
@@ -41,6 +40,20 @@ constexpr std::string_view kCipherSuites[] = {
     "ECDHE-ECDSA-AES256-GCM-SHA384",
     "ECDHE-RSA-AES256-GCM-SHA384",
 };
+// After them where TLS 1.1 is permitted, which has no others.
+constexpr std::string_view kOldCipherSuites[] = {
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-RSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-RSA-AES256-SHA",
+};
+
+// What a client may keep waiting or make Envoy hold. docs/hardening.md says which attack each
+// answers.
+constexpr std::chrono::seconds kHandshakeTimeout{15};
+constexpr std::chrono::seconds kRequestHeadersTimeout{60};
+// Of a stream and of a connection, in bytes: as much as Envoy holds of an HTTP/1.1 connection.
+constexpr std::uint32_t kHTTP2Window = 1024 * 1024;
 
 void SetListenAddress(const std::string& host, std::uint16_t port, listener::Listener* message) {
   SetAddress(host, port, message->mutable_address());
@@ -60,24 +73,18 @@ void AddProxyProtocol(listener::Listener* message) {
       message->add_listener_filters());
 }
 
-void AddFileLog(const std::string& path, ::envoy::config::accesslog::v3::AccessLog* log) {
-  ::envoy::extensions::access_loggers::file::v3::FileAccessLog file;
-  file.set_path(Text(path));
-  Add("envoy.access_loggers.file", file, log);
-}
-
 void AddRouter(hcm::HttpConnectionManager* manager) {
   Add("envoy.filters.http.router", http::router::v3::Router(), manager->add_http_filters());
 }
 
 // HTTP by the route configuration that is called like the listener.
 void AddIngressManager(std::string_view name, const std::string& access_log,
-                       ConfigSource config_source, listener::FilterChain* chain) {
+                       const ListenerOptions& options, listener::FilterChain* chain) {
   hcm::HttpConnectionManager manager;
   manager.set_stat_prefix(std::string(name));
   auto* rds = manager.mutable_rds();
   rds->set_route_config_name(std::string(name));
-  SetConfigSource(config_source, rds->mutable_config_source());
+  SetConfigSource(options.config_source, rds->mutable_config_source());
 
   http::compressor::v3::Compressor compressor;
   Add("envoy.compression.gzip.compressor",
@@ -88,7 +95,12 @@ void AddIngressManager(std::string_view name, const std::string& access_log,
   AddRouter(&manager);
 
   manager.mutable_http_protocol_options()->set_accept_http_10(true);
-  AddFileLog(access_log, manager.add_access_log());
+  auto* http2 = manager.mutable_http2_protocol_options();
+  http2->mutable_max_concurrent_streams()->set_value(options.max_concurrent_streams);
+  http2->mutable_initial_stream_window_size()->set_value(kHTTP2Window);
+  http2->mutable_initial_connection_window_size()->set_value(kHTTP2Window);
+  SetDuration(kRequestHeadersTimeout, manager.mutable_request_headers_timeout());
+  AddAccessLog(access_log, options.access_log, manager.mutable_access_log());
   manager.mutable_use_remote_address()->set_value(true);
   manager.mutable_normalize_path()->set_value(true);
   SetDuration(std::chrono::seconds(60),
@@ -97,7 +109,7 @@ void AddIngressManager(std::string_view name, const std::string& access_log,
   Add("envoy.filters.network.http_connection_manager", manager, chain->add_filters());
 }
 
-void AddTCPProxy(const graph::TCPProxy& source, const std::string& access_log,
+void AddTCPProxy(const graph::TCPProxy& source, const ListenerOptions& options,
                  listener::FilterChain* chain, std::vector<std::string>* used) {
   tcp::TcpProxy proxy;
   proxy.set_stat_prefix(std::string(kIngressHTTPS));
@@ -114,7 +126,7 @@ void AddTCPProxy(const graph::TCPProxy& source, const std::string& access_log,
       cluster->set_weight(share.weight);
     }
   }
-  AddFileLog(access_log, proxy.add_access_log());
+  AddAccessLog(options.https_access_log, options.access_log, proxy.mutable_access_log());
   SetDuration(std::chrono::seconds(9001), proxy.mutable_idle_timeout());
   Add("envoy.filters.network.tcp_proxy", proxy, chain->add_filters());
 }
@@ -131,16 +143,32 @@ tls::TlsParameters::TlsProtocol Protocol(graph::TLSVersion version) {
   return tls::TlsParameters::TLSv1_3;  // no such version: the strictest
 }
 
+struct Versions {
+  graph::TLSVersion minimum;
+  graph::TLSVersion maximum;
+};
+
+// The configured minimum is never undercut, not even by a host's maximum.
+Versions VersionsOf(const graph::SecureVirtualHost& secure, const ListenerOptions& options) {
+  const graph::TLSVersion minimum = std::max(options.minimum_tls_version, secure.minimum_version);
+  return {minimum, std::max(minimum, secure.maximum_version)};
+}
+
 void SetTLS(const graph::SecureVirtualHost& secure, const ListenerOptions& options,
             listener::FilterChain* chain) {
   tls::DownstreamTlsContext context;
   auto* common = context.mutable_common_tls_context();
   auto* parameters = common->mutable_tls_params();
-  parameters->set_tls_minimum_protocol_version(
-      Protocol(std::max(options.minimum_tls_version, secure.minimum_version)));
-  parameters->set_tls_maximum_protocol_version(tls::TlsParameters::TLSv1_3);
+  const Versions versions = VersionsOf(secure, options);
+  parameters->set_tls_minimum_protocol_version(Protocol(versions.minimum));
+  parameters->set_tls_maximum_protocol_version(Protocol(versions.maximum));
   for (const std::string_view suite : kCipherSuites) {
     parameters->add_cipher_suites(std::string(suite));
+  }
+  if (versions.minimum == graph::TLSVersion::k1_1) {
+    for (const std::string_view suite : kOldCipherSuites) {
+      parameters->add_cipher_suites(std::string(suite));
+    }
   }
   auto* secret = common->add_tls_certificate_sds_secret_configs();
   secret->set_name(SecretName(*secure.secret));
@@ -150,6 +178,18 @@ void SetTLS(const graph::SecureVirtualHost& secure, const ListenerOptions& optio
     common->add_alpn_protocols("http/1.1");
   }
   Add("envoy.transport_sockets.tls", context, chain->mutable_transport_socket());
+  SetDuration(kHandshakeTimeout, chain->mutable_transport_socket_connect_timeout());
+}
+
+void AddTLSHost(std::string_view host, listener::FilterChain* chain) {
+  ::envoy::extensions::filters::network::set_filter_state::v3::Config config;
+  auto* value = config.add_on_new_connection();
+  value->set_object_key(std::string(kTLSHostKey));
+  value->set_factory_key("envoy.string");
+  std::string format;  // a percent sign would begin an operator
+  for (const char c : TLSHostValue(host)) format.append(c == '%' ? 2 : 1, c);
+  value->mutable_format_string()->mutable_text_format_source()->set_inline_string(format);
+  Add("envoy.filters.network.set_filter_state", config, chain->add_filters());
 }
 
 // Whether Envoy takes the host in `server_names`: it refuses the whole listener for a wildcard that
@@ -176,8 +216,7 @@ Resource HTTPListener(const ListenerOptions& options) {
   message.set_name(result.name);
   SetListenAddress(options.http_address, options.http_port, &message);
   if (options.use_proxy_protocol) AddProxyProtocol(&message);
-  AddIngressManager(kIngressHTTP, options.http_access_log, options.config_source,
-                    message.add_filter_chains());
+  AddIngressManager(kIngressHTTP, options.http_access_log, options, message.add_filter_chains());
   result.bytes = Serialize(message);
   return result;
 }
@@ -211,15 +250,25 @@ std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
   message.mutable_filter_chain_match()->add_server_names(ToLower(result.name));
   if (secure.secret != nullptr) SetTLS(secure, options, &message);
   if (secure.tcp_proxy) {
-    AddTCPProxy(*secure.tcp_proxy, options.https_access_log, &message, &result.clusters);
+    AddTCPProxy(*secure.tcp_proxy, options, &message, &result.clusters);
     result.clusters.erase(std::unique(result.clusters.begin(), result.clusters.end()),
                           result.clusters.end());
   } else {
-    AddIngressManager(kIngressHTTPS, options.https_access_log, options.config_source, &message);
+    if (HasOwnTLSSettings(host, options)) AddTLSHost(host.host, &message);
+    AddIngressManager(kIngressHTTPS, options.https_access_log, options, &message);
   }
   result.bytes = Serialize(message);
   return result;
 }
+
+bool HasOwnTLSSettings(const graph::VirtualHost& host, const ListenerOptions& options) {
+  if (!host.secure || host.secure->secret == nullptr) return false;
+  const Versions versions = VersionsOf(*host.secure, options);
+  return versions.minimum != options.minimum_tls_version ||
+         versions.maximum != graph::TLSVersion::k1_3;
+}
+
+std::string TLSHostValue(std::string_view host) { return ToLower(Text(host)); }
 
 Resource StatsListener(const ListenerOptions& options) {
   Resource result;
@@ -227,6 +276,7 @@ Resource StatsListener(const ListenerOptions& options) {
   listener::Listener message;
   message.set_name(result.name);
   SetListenAddress(options.stats_address, options.stats_port, &message);
+  message.set_ignore_global_conn_limit(true);  // health and figures when all connections are in use
 
   hcm::HttpConnectionManager manager;
   manager.set_stat_prefix("stats");

@@ -20,7 +20,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include "envoy/access_log.h"
 #include "envoy/config_source.h"
 #include "envoy/resource.h"
 #include "graph/model.h"
@@ -37,10 +39,14 @@ struct ListenerOptions {
   std::uint16_t https_port = 8443;
   std::string https_access_log = "/dev/stdout";
 
+  AccessLogOptions access_log;  // of both
+
   std::string stats_address = "0.0.0.0";
   std::uint16_t stats_port = 8002;
 
   bool use_proxy_protocol = false;  // a PROXY preamble on both ingress listeners
+  // Requests at a time on one HTTP/2 connection of a client.
+  std::uint32_t max_concurrent_streams = 100;
   // For all hosts; the higher one of this and the host's own counts.
   graph::TLSVersion minimum_tls_version = graph::TLSVersion::k1_2;
   ConfigSource config_source = ConfigSource::kAds;
@@ -57,6 +63,16 @@ Resource HTTPSListenerHead(const ListenerOptions& options);
 // has neither certificate nor TCP proxy, or no client could ask for it by SNI ("*").
 std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
                                              const ListenerOptions& options);
+
+// Whether the host's TLS settings are other than those of all. Such a host must not be reached
+// round them, through the connection of another host: its routes ask for a connection of its own
+// filter chain, and answer 421 (Misdirected Request, RFC 9110) on any other. Browsers then try
+// again on a new connection.
+bool HasOwnTLSSettings(const graph::VirtualHost& host, const ListenerOptions& options);
+// How routes know: the filter chain of such a host puts TLSHostValue() under this key into the
+// connection's filter state.
+inline constexpr std::string_view kTLSHostKey = "projectcontour.io.tls_host";
+std::string TLSHostValue(std::string_view host);
 
 Resource StatsListener(const ListenerOptions& options);
 

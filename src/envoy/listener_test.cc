@@ -19,6 +19,7 @@
 #include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb.h"
 #include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/filters/network/set_filter_state/v3/set_filter_state.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/testing.h"
@@ -66,6 +67,12 @@ std::string Manager(const std::string& name, const std::string& access_log = "/d
         typed_config {{ [type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] {{}} }}
       }}
       http_protocol_options {{ accept_http_10: true }}
+      http2_protocol_options {{
+        max_concurrent_streams {{ value: 100 }}
+        initial_stream_window_size {{ value: 1048576 }}
+        initial_connection_window_size {{ value: 1048576 }}
+      }}
+      request_headers_timeout {{ seconds: 60 }}
       common_http_protocol_options {{ idle_timeout {{ seconds: 60 }} }}
       use_remote_address {{ value: true }}
       normalize_path {{ value: true }}
@@ -76,25 +83,43 @@ std::string Manager(const std::string& name, const std::string& access_log = "/d
                      name, FileLog(access_log), config_source);
 }
 
-std::string TLS(const std::string& minimum, const std::string& alpn) {
+std::string TLS(const std::string& minimum, const std::string& alpn,
+                const std::string& maximum = "TLSv1_3", const std::string& more_suites = "") {
   return fmt::format(R"(transport_socket {{
     name: "envoy.transport_sockets.tls"
     typed_config {{ [type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext] {{
       common_tls_context {{
         tls_params {{
           tls_minimum_protocol_version: {}
-          tls_maximum_protocol_version: TLSv1_3
+          tls_maximum_protocol_version: {}
           cipher_suites: "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]"
           cipher_suites: "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]"
           cipher_suites: "ECDHE-ECDSA-AES256-GCM-SHA384"
           cipher_suites: "ECDHE-RSA-AES256-GCM-SHA384"
+          {}
         }}
         tls_certificate_sds_secret_configs {{ name: "default/secret" sds_config {{ {} }} }}
         {}
       }}
     }} }}
+  }}
+  transport_socket_connect_timeout {{ seconds: 15 }})",
+                     minimum, maximum, more_suites, kAds, alpn);
+}
+constexpr const char* kOldSuites = R"(
+          cipher_suites: "ECDHE-ECDSA-AES128-SHA" cipher_suites: "ECDHE-RSA-AES128-SHA"
+          cipher_suites: "ECDHE-ECDSA-AES256-SHA" cipher_suites: "ECDHE-RSA-AES256-SHA")";
+// The filter before the others where a host has TLS settings of its own.
+std::string TLSHost(const std::string& host) {
+  return fmt::format(R"(filters {{
+    name: "envoy.filters.network.set_filter_state"
+    typed_config {{ [type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config] {{
+      on_new_connection {{
+        object_key: "projectcontour.io.tls_host" factory_key: "envoy.string"
+        format_string {{ text_format_source {{ inline_string: "{}" }} }}
+      }} }} }}
   }})",
-                     minimum, kAds, alpn);
+                     host);
 }
 constexpr const char* kHTTPAlpn = R"(alpn_protocols: "h2" alpn_protocols: "http/1.1")";
 
@@ -151,7 +176,8 @@ TEST(HTTPListenerTest, Options) {
                                        Manager("ingress_http", "/tmp/http.log",
                                                R"(resource_api_version: V3 api_config_source {
                                          api_type: GRPC transport_api_version: V3
-                                         grpc_services { envoy_grpc { cluster_name: "contour" } } })"))),
+                                         grpc_services { envoy_grpc { cluster_name: "contour" retry_policy { retry_back_off {
+                                           base_interval { nanos: 200000000 } max_interval { seconds: 2 } } } } } })"))),
       "");
 }
 
@@ -178,7 +204,7 @@ TEST(StatsListenerTest, Default) {
   const Resource got = StatsListener(options);
   EXPECT_EQ(got.name, "stats-health");
   EXPECT_EQ(Difference<Listener>(got.bytes, fmt::format(R"(
-      name: "stats-health" {}
+      name: "stats-health" ignore_global_conn_limit: true {}
       filter_chains {{ filters {{
         name: "envoy.filters.network.http_connection_manager"
         typed_config {{ [type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager] {{
@@ -240,22 +266,67 @@ TEST(FilterChainTest, TheHigherMinimumVersionWins) {
   const struct {
     TLSVersion all, host;
     const char* want;
+    bool own;
   } cases[] = {
-      {TLSVersion::k1_1, TLSVersion::k1_1, "TLSv1_1"},
-      {TLSVersion::k1_1, TLSVersion::k1_2, "TLSv1_2"},
-      {TLSVersion::k1_2, TLSVersion::k1_1, "TLSv1_2"},
-      {TLSVersion::k1_3, TLSVersion::k1_2, "TLSv1_3"},
-      {TLSVersion::k1_2, TLSVersion::k1_3, "TLSv1_3"},
+      {TLSVersion::k1_1, TLSVersion::k1_1, "TLSv1_1", false},
+      {TLSVersion::k1_1, TLSVersion::k1_2, "TLSv1_2", true},
+      {TLSVersion::k1_2, TLSVersion::k1_1, "TLSv1_2", false},
+      {TLSVersion::k1_3, TLSVersion::k1_2, "TLSv1_3", false},
+      {TLSVersion::k1_2, TLSVersion::k1_3, "TLSv1_3", true},
   };
   for (const auto& c : cases) {
     graph::VirtualHost host = Host();
     host.secure->minimum_version = c.host;
     ListenerOptions options;
     options.minimum_tls_version = c.all;
-    EXPECT_EQ(Difference<FilterChain>(Chain(host, options).bytes,
-                                      ChainText(TLS(c.want, kHTTPAlpn) + Manager("ingress_https"))),
+    const std::string suites = c.want == std::string("TLSv1_1") ? kOldSuites : "";
+    EXPECT_EQ(Difference<FilterChain>(
+                  Chain(host, options).bytes,
+                  ChainText(TLS(c.want, kHTTPAlpn, "TLSv1_3", suites) +
+                            (c.own ? TLSHost("www.example.com") : "") + Manager("ingress_https"))),
+              "");
+    EXPECT_EQ(HasOwnTLSSettings(host, options), c.own);
+  }
+}
+
+TEST(FilterChainTest, TheMaximumVersionNeverUndercutsTheMinimum) {
+  using graph::TLSVersion;
+  const struct {
+    TLSVersion all, host, maximum;
+    const char *want, *want_maximum;
+    bool own;
+  } cases[] = {
+      {TLSVersion::k1_2, TLSVersion::k1_2, TLSVersion::k1_2, "TLSv1_2", "TLSv1_2", true},
+      {TLSVersion::k1_2, TLSVersion::k1_3, TLSVersion::k1_2, "TLSv1_3", "TLSv1_3", true},
+      {TLSVersion::k1_3, TLSVersion::k1_2, TLSVersion::k1_2, "TLSv1_3", "TLSv1_3", false},
+  };
+  for (const auto& c : cases) {
+    graph::VirtualHost host = Host();
+    host.secure->minimum_version = c.host;
+    host.secure->maximum_version = c.maximum;
+    ListenerOptions options;
+    options.minimum_tls_version = c.all;
+    EXPECT_EQ(Difference<FilterChain>(
+                  Chain(host, options).bytes,
+                  ChainText(TLS(c.want, kHTTPAlpn, c.want_maximum) +
+                            (c.own ? TLSHost("www.example.com") : "") + Manager("ingress_https"))),
               "");
   }
+}
+
+TEST(FilterChainTest, HostsWithOwnSettingsAreToldByTheirPattern) {
+  graph::VirtualHost host = Host();
+  host.host = "*.Example.com";
+  host.secure->minimum_version = graph::TLSVersion::k1_3;
+  FilterChain message;
+  ASSERT_TRUE(message.ParseFromString(Chain(host).bytes));
+  FilterChain want;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(TLSHost("*.example.com"), &want));
+  EXPECT_EQ(message.filters(0).SerializeAsString(), want.filters(0).SerializeAsString());
+  host.secure->secret = nullptr;  // passthrough: nothing of contour's
+  EXPECT_FALSE(HasOwnTLSSettings(host, {}));
+  host.secure.reset();
+  EXPECT_FALSE(HasOwnTLSSettings(host, {}));
 }
 
 TEST(FilterChainTest, TCPProxyBehindTLSHasNoAlpn) {

@@ -38,7 +38,26 @@ bool IsSegmentPrefix(std::string_view path) {
          path.find_first_of("?#") == std::string_view::npos;
 }
 
-void SetMatch(const graph::PathMatch& match, const std::string& guard, route::RouteMatch* message) {
+// What the routes of a host ask for beside the path.
+struct Guard {
+  std::string authority;  // regex of `:authority`; empty: any
+  std::string tls_host;   // value of kTLSHostKey; empty: any connection
+};
+
+void SetGuard(const Guard& guard, route::RouteMatch* message) {
+  if (!guard.authority.empty()) {
+    auto* header = message->add_headers();
+    header->set_name(":authority");
+    header->mutable_string_match()->mutable_safe_regex()->set_regex(guard.authority);
+  }
+  if (!guard.tls_host.empty()) {
+    auto* state = message->add_filter_state();
+    state->set_key(std::string(kTLSHostKey));
+    state->mutable_string_match()->set_exact(guard.tls_host);
+  }
+}
+
+void SetMatch(const graph::PathMatch& match, const Guard& guard, route::RouteMatch* message) {
   using Type = graph::PathMatch::Type;
   std::string value = Text(match.value);
   switch (match.type) {
@@ -64,11 +83,7 @@ void SetMatch(const graph::PathMatch& match, const std::string& guard, route::Ro
       }
       break;
   }
-  if (!guard.empty()) {
-    auto* header = message->add_headers();
-    header->set_name(":authority");
-    header->mutable_string_match()->mutable_safe_regex()->set_regex(guard);
-  }
+  SetGuard(guard, message);
 }
 
 void SetClusters(const std::vector<graph::WeightedCluster>& clusters, route::RouteAction* action,
@@ -126,7 +141,7 @@ void SetDirectResponse(const graph::DirectResponse& response, route::Route* mess
   message->mutable_direct_response()->set_status(possible ? response.status : 503);
 }
 
-void SetRoute(const graph::Route& source, const std::string& guard, route::Route* message,
+void SetRoute(const graph::Route& source, const Guard& guard, route::Route* message,
               std::vector<std::string>* used) {
   SetMatch(source.match, guard, message->mutable_match());
   if (source.https_redirect) {
@@ -143,8 +158,20 @@ void SetRoute(const graph::Route& source, const std::string& guard, route::Route
   }
 }
 
-std::optional<Resource> Translate(const std::string& host,
-                                  const std::vector<graph::Route>& routes) {
+// The last routes of a host that takes connections of its own filter chain only: without them a
+// path that it doesn't serve would look like a misdirected request.
+void AddMisdirected(Guard guard, route::VirtualHost* message) {
+  for (const std::uint32_t status : {404U, 421U}) {
+    route::Route* route = message->add_routes();
+    route->mutable_match()->set_prefix("/");
+    SetGuard(guard, route->mutable_match());
+    route->mutable_direct_response()->set_status(status);
+    guard.tls_host.clear();
+  }
+}
+
+std::optional<Resource> Translate(const std::string& host, const std::vector<graph::Route>& routes,
+                                  std::string tls_host) {
   if (host.empty() || routes.empty()) return std::nullopt;
   Resource result;
   google::protobuf::Arena arena;
@@ -154,10 +181,11 @@ std::optional<Resource> Translate(const std::string& host,
   const std::string domain = Text(host);
   message.add_domains(domain);
   if (domain != "*") message.add_domains(domain + ":*");
-  const std::string guard = WildcardGuard(domain);
+  const Guard guard{WildcardGuard(domain), std::move(tls_host)};
   for (const graph::Route& source : routes) {
     SetRoute(source, guard, message.add_routes(), &result.clusters);
   }
+  if (!guard.tls_host.empty()) AddMisdirected(guard, &message);
   std::sort(result.clusters.begin(), result.clusters.end());
   result.clusters.erase(std::unique(result.clusters.begin(), result.clusters.end()),
                         result.clusters.end());
@@ -167,12 +195,14 @@ std::optional<Resource> Translate(const std::string& host,
 
 }  // namespace
 
-VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host) {
+VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
+                                          const ListenerOptions& options) {
   VirtualHostResources result;
-  result.http = Translate(host.host, host.http_routes);
+  result.http = Translate(host.host, host.http_routes, "");
   // A TCP proxy takes the whole connection, and without a certificate nothing can be read of it.
   if (host.secure && !host.secure->tcp_proxy && host.secure->secret != nullptr)
-    result.https = Translate(host.host, host.secure->routes);
+    result.https = Translate(host.host, host.secure->routes,
+                             HasOwnTLSSettings(host, options) ? TLSHostValue(host.host) : "");
   return result;
 }
 

@@ -4,7 +4,7 @@
 //
 //   std::string bytes = RouteConfigurationHead(kIngressHTTP).bytes;
 //   for (const auto& host : hosts) {
-//     const VirtualHostResources parts = TranslateVirtualHost(*host);
+//     const VirtualHostResources parts = TranslateVirtualHost(*host, options);
 //     if (parts.http) AppendPart(kVirtualHostsField, parts.http->bytes, &bytes);
 //   }
 //
@@ -24,6 +24,7 @@
 #include <optional>
 #include <string_view>
 
+#include "envoy/listener.h"
 #include "envoy/resource.h"
 #include "graph/model.h"
 
@@ -36,7 +37,10 @@ struct VirtualHostResources {
   std::optional<Resource> https;  // of kIngressHTTPS
 };
 
-VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host);
+// Over HTTPS a host with TLS settings of its own is served on connections of its own filter chain
+// only, see HasOwnTLSSettings().
+VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
+                                          const ListenerOptions& options);
 
 // The RouteConfiguration `name` without virtual hosts: to be completed with parts in the order of
 // their names.

@@ -49,7 +49,7 @@ graph::VirtualHost Host(std::vector<graph::Route> routes, std::string name = "ww
 
 // The HTTP part, which must be there.
 Resource HTTP(const graph::VirtualHost& host) {
-  return TranslateVirtualHost(host).http.value_or(Resource{"missing", "", {}});
+  return TranslateVirtualHost(host, {}).http.value_or(Resource{"missing", "", {}});
 }
 
 constexpr const char* kStart = R"(
@@ -275,6 +275,31 @@ TEST(VirtualHostTest, WildcardsTakeOneLabel) {
             "");
 }
 
+TEST(VirtualHostTest, OwnTLSSettingsTakeOwnConnectionsOnly) {
+  graph::VirtualHost host = Host({To({Weighted("kuard")})}, "*.Example.com");
+  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
+  host.secure->routes = {To({Weighted("kuard")}, {PathMatch::Type::kPrefix, "/a"})};
+  host.secure->minimum_version = graph::TLSVersion::k1_3;
+  const std::string authority = R"(headers { name: ":authority" string_match { safe_regex {
+      regex: "(?i)[a-z0-9]([-a-z0-9]*[a-z0-9])?\\.Example\\.com(:[0-9]+)?" } } })";
+  const std::string own = authority + R"(
+      filter_state { key: "projectcontour.io.tls_host" string_match { exact: "*.example.com" } })";
+  EXPECT_EQ(Difference<EnvoyVirtualHost>(TranslateVirtualHost(host, {}).https->bytes,
+                                         fmt::format(R"(
+      name: "*.Example.com" domains: "*.Example.com" domains: "*.Example.com:*"
+      routes {{ match {{ prefix: "/a" {0} }} route {{ cluster: "default/kuard/80/da39a3ee5e" }} {2} }}
+      routes {{ match {{ prefix: "/" {0} }} direct_response {{ status: 404 }} }}
+      routes {{ match {{ prefix: "/" {1} }} direct_response {{ status: 421 }} }})",
+                                                     own, authority, kStart)),
+            "");
+  // Plain HTTP is as ever, and so is HTTPS where all hosts have these settings.
+  EXPECT_EQ(TranslateVirtualHost(host, {}).http->bytes.find("filter_state"), std::string::npos);
+  EXPECT_EQ(TranslateVirtualHost(host, {}).http->bytes.find("tls_host"), std::string::npos);
+  ListenerOptions options;
+  options.minimum_tls_version = graph::TLSVersion::k1_3;
+  EXPECT_EQ(TranslateVirtualHost(host, options).https->bytes.find("tls_host"), std::string::npos);
+}
+
 TEST(VirtualHostTest, HashesLongNames) {
   const std::string host = "my-very-very-long-service-host-name.subdomain.boring-dept.my.company";
   const Resource got = HTTP(Host({To({Weighted("kuard")})}, host));
@@ -287,30 +312,30 @@ TEST(VirtualHostTest, HashesLongNames) {
 
 TEST(VirtualHostTest, IsAbsentWithoutRoutes) {
   graph::VirtualHost host = Host({});
-  EXPECT_FALSE(TranslateVirtualHost(host).http);
-  EXPECT_FALSE(TranslateVirtualHost(host).https);
-  EXPECT_FALSE(TranslateVirtualHost(Host({To({Weighted("kuard")})}, "")).http);
+  EXPECT_FALSE(TranslateVirtualHost(host, {}).http);
+  EXPECT_FALSE(TranslateVirtualHost(host, {}).https);
+  EXPECT_FALSE(TranslateVirtualHost(Host({To({Weighted("kuard")})}, ""), {}).http);
 
   graph::SecureVirtualHost& secure = host.secure.emplace();
   secure.secret = std::make_shared<const graph::ServingSecret>();
-  EXPECT_FALSE(TranslateVirtualHost(host).https);  // no routes
+  EXPECT_FALSE(TranslateVirtualHost(host, {}).https);  // no routes
   secure.routes = {To({Weighted("kuard")})};
-  EXPECT_FALSE(TranslateVirtualHost(host).http);
-  ASSERT_TRUE(TranslateVirtualHost(host).https);
-  EXPECT_THAT(TranslateVirtualHost(host).https->clusters,
+  EXPECT_FALSE(TranslateVirtualHost(host, {}).http);
+  ASSERT_TRUE(TranslateVirtualHost(host, {}).https);
+  EXPECT_THAT(TranslateVirtualHost(host, {}).https->clusters,
               ElementsAre("default/kuard/80/da39a3ee5e"));
   secure.tcp_proxy = graph::TCPProxy{{Weighted("kuard")}};
-  EXPECT_FALSE(TranslateVirtualHost(host).https);  // taken by the proxy
+  EXPECT_FALSE(TranslateVirtualHost(host, {}).https);  // taken by the proxy
   secure.tcp_proxy.reset();
   secure.secret = nullptr;
-  EXPECT_FALSE(TranslateVirtualHost(host).https);  // can't be read
+  EXPECT_FALSE(TranslateVirtualHost(host, {}).https);  // can't be read
 }
 
 TEST(VirtualHostTest, BothSidesMayDiffer) {
   graph::VirtualHost host = Host({To({Weighted("a")})});
   host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
   host.secure->routes = {To({Weighted("b")})};
-  const VirtualHostResources got = TranslateVirtualHost(host);
+  const VirtualHostResources got = TranslateVirtualHost(host, {});
   ASSERT_TRUE(got.http && got.https);
   EXPECT_THAT(got.http->clusters, ElementsAre("default/a/80/da39a3ee5e"));
   EXPECT_THAT(got.https->clusters, ElementsAre("default/b/80/da39a3ee5e"));

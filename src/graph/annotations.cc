@@ -32,9 +32,10 @@ std::from_chars_result FromChars(std::string_view text, std::int64_t& number) {
   return std::from_chars(begin, text.data() + text.size(), number);
 }
 
-std::optional<std::uint32_t> Limit(const api::Meta& meta, std::string_view name) {
+std::optional<std::uint32_t> Limit(const api::Meta& meta, std::string_view name,
+                                   bool modern_only = false) {
   const std::optional<Annotation> annotation = FindAnnotation(meta, name);
-  if (!annotation) return std::nullopt;
+  if (!annotation || (modern_only && !annotation->modern)) return std::nullopt;
   constexpr std::int64_t kMax = std::numeric_limits<std::int32_t>::max();
   std::int64_t number = 0;
   const std::string_view text = annotation->value;
@@ -117,6 +118,11 @@ TLSVersion MinimumTLSVersion(const api::Meta& meta, const Options& options) {
   return annotation->modern ? std::max(version, TLSVersion::k1_2) : version;
 }
 
+TLSVersion MaximumTLSVersion(const api::Meta& meta) {
+  return IsValue(meta, "projectcontour.io/tls-maximum-protocol-version", "1.2") ? TLSVersion::k1_2
+                                                                               : TLSVersion::k1_3;
+}
+
 Protocol UpstreamProtocol(const api::Meta& meta, std::string_view port_name, std::int32_t port) {
   const std::string number = std::to_string(port);
   Protocol by_name = Protocol::kHTTP1;
@@ -136,7 +142,8 @@ CircuitBreakers ServiceLimits(const api::Meta& meta) {
   return {.max_connections = Limit(meta, "max-connections"),
           .max_pending_requests = Limit(meta, "max-pending-requests"),
           .max_requests = Limit(meta, "max-requests"),
-          .max_retries = Limit(meta, "max-retries")};
+          .max_retries = Limit(meta, "max-retries"),
+          .per_host_max_connections = Limit(meta, "per-host-max-connections", true)};
 }
 
 }  // namespace contour::graph

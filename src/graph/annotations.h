@@ -51,11 +51,16 @@ std::vector<std::string> WebsocketRoutes(const api::Meta& meta);
 TLSVersion MinimumTLSVersion(std::string_view text, const Options& options);
 TLSVersion MinimumTLSVersion(const api::Meta& meta, const Options& options);
 
+// projectcontour.io/tls-maximum-protocol-version of an Ingress, 1.2 or 1.3; whatever else is 1.3.
+// There is none under contour.heptio.com/.
+TLSVersion MaximumTLSVersion(const api::Meta& meta);
+
 // upstream-protocol.{h2,h2c,tls} of a Service for one of its ports. A match by name beats one by
 // number; of several lists the last of h2, h2c, tls wins.
 Protocol UpstreamProtocol(const api::Meta& meta, std::string_view port_name, std::int32_t port);
 
-// max-connections, max-pending-requests, max-requests, max-retries of a Service. What is no number,
+// max-connections, max-pending-requests, max-requests, max-retries of a Service, and under
+// projectcontour.io/ per-host-max-connections. What is no number,
 // zero or negative counts as unset; too large is the largest.
 CircuitBreakers ServiceLimits(const api::Meta& meta);
 

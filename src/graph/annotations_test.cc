@@ -102,6 +102,23 @@ TEST(MinimumTLSVersion, ConfigurationIsTheFloor) {
             TLSVersion::k1_3);
 }
 
+TEST(MaximumTLSVersion, OfTheNewPrefixOnly) {
+  const std::string key = "projectcontour.io/tls-maximum-protocol-version";
+  EXPECT_EQ(MaximumTLSVersion(With({{key, "1.2"}})), TLSVersion::k1_2);
+  for (const char* value : {"1.3", "1.1", "", "x"}) {
+    EXPECT_EQ(MaximumTLSVersion(With({{key, value}})), TLSVersion::k1_3) << value;
+  }
+  EXPECT_EQ(MaximumTLSVersion(With({{"contour.heptio.com/tls-maximum-protocol-version", "1.2"}})),
+            TLSVersion::k1_3);
+}
+
+TEST(ServiceLimits, PerHostOfTheNewPrefixOnly) {
+  const std::string name = "per-host-max-connections";
+  EXPECT_EQ(ServiceLimits(With({{"projectcontour.io/" + name, "7"}})).per_host_max_connections, 7U);
+  EXPECT_EQ(ServiceLimits(With({{"projectcontour.io/" + name, "0"}})), CircuitBreakers());
+  EXPECT_EQ(ServiceLimits(With({{"contour.heptio.com/" + name, "7"}})), CircuitBreakers());
+}
+
 TEST(UpstreamProtocol, NameBeatsNumberAndTheLastListWins) {
   const api::Meta meta = With({{"contour.heptio.com/upstream-protocol.h2", "80, http"},
                                {"contour.heptio.com/upstream-protocol.h2c", "http"},

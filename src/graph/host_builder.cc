@@ -6,16 +6,20 @@
 
 namespace contour::graph {
 
-void HostBuilder::SetSecure(ServingSecretPtr secret, TLSVersion minimum_version) {
+void HostBuilder::SetSecure(ServingSecretPtr secret, TLSVersion minimum_version,
+                            TLSVersion maximum_version) {
   secret_ = std::move(secret);
   minimum_version_ = minimum_version;
+  maximum_version_ = maximum_version;
 }
 
 void HostBuilder::SetTCPProxy(TCPProxy proxy, bool passthrough) {
   tcp_proxy_ = std::move(proxy);
   if (passthrough) {
     secret_ = nullptr;
-    minimum_version_ = TLSVersion::k1_2;  // has no meaning here; one value for all
+    // Have no meaning here; one value for all.
+    minimum_version_ = TLSVersion::k1_2;
+    maximum_version_ = TLSVersion::k1_3;
   }
 }
 
@@ -57,6 +61,7 @@ VirtualHostPtr HostBuilder::Build() && {
   if (secret_ != nullptr || tcp_proxy_) {
     host.secure = SecureVirtualHost{.secret = std::move(secret_),
                                     .minimum_version = minimum_version_,
+                                    .maximum_version = maximum_version_,
                                     .routes = Sorted(std::move(https_)),
                                     .tcp_proxy = std::move(tcp_proxy_)};
   }

@@ -28,7 +28,8 @@ class HostBuilder {
   void AddHTTPSRoute(Route route) { Add(https_, std::move(route)); }
 
   // The serving certificate; never null.
-  void SetSecure(ServingSecretPtr secret, TLSVersion minimum_version);
+  void SetSecure(ServingSecretPtr secret, TLSVersion minimum_version,
+                 TLSVersion maximum_version = TLSVersion::k1_3);
   bool has_secret() const { return secret_ != nullptr; }
   // With `passthrough` connections are not ended here, whatever certificate there is.
   void SetTCPProxy(TCPProxy proxy, bool passthrough);
@@ -55,6 +56,7 @@ class HostBuilder {
   Routes https_;
   ServingSecretPtr secret_;
   TLSVersion minimum_version_ = TLSVersion::k1_2;
+  TLSVersion maximum_version_ = TLSVersion::k1_3;
   std::optional<TCPProxy> tcp_proxy_;
 };
 

@@ -20,11 +20,10 @@
 namespace contour::graph {
 namespace {
 
-// Envoy refuses a route configuration that holds an expression of a bigger program, unless its
-// runtime says otherwise (re2.max_program_size.error_level).
-constexpr int kMaxRegexProgramSize = 100;
-// So that the expression which lets a wildcard take one label only stays below that.
-constexpr std::size_t kMaxWildcardSuffix = 60;
+// The bigger the program, the longer each byte of each request's path can take and the more memory
+// Envoy needs for it, so there is a limit. Envoy's own, above which it refuses the whole route
+// configuration, is put out of the way by the bootstrap (re2.max_program_size.error_level).
+constexpr int kMaxRegexProgramSize = 2000;
 
 class IngressDerivation {
  public:
@@ -46,15 +45,7 @@ class IngressDerivation {
   bool HasGoodHost() {
     std::string_view name = host_;
     if (name == "*") return true;
-    if (name.starts_with("*.")) {
-      name.remove_prefix(2);
-      if (name.size() > kMaxWildcardSuffix) {
-        AddProblem("spec", fmt::format("host {} is too long for a wildcard: at most {} characters "
-                                       "may follow \"*.\"",
-                                       Quote(host_), kMaxWildcardSuffix));
-        return false;
-      }
-    }
+    if (name.starts_with("*.")) name.remove_prefix(2);
     if (IsHostName(name)) return true;
     AddProblem("spec", fmt::format("host {} is not a valid host name", Quote(host_)));
     return false;
@@ -81,7 +72,8 @@ class IngressDerivation {
         AddProblem(field, Message(secret->serving.status()));
       } else {
         derivation_.builder.SetSecure(*secret->serving,
-                                      MinimumTLSVersion(ingress_.meta, derivation_.options));
+                                      MinimumTLSVersion(ingress_.meta, derivation_.options),
+                                      MaximumTLSVersion(ingress_.meta));
       }
     }
   }
@@ -174,7 +166,7 @@ class IngressDerivation {
     }
     if (regex.ProgramSize() > kMaxRegexProgramSize) {
       AddProblem(field, fmt::format("is too big an expression: its program has {} instructions, "
-                                    "Envoy takes at most {}",
+                                    "at most {} are taken",
                                     regex.ProgramSize(), kMaxRegexProgramSize));
       return std::nullopt;
     }

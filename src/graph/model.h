@@ -63,6 +63,7 @@ struct CircuitBreakers {
   std::optional<std::uint32_t> max_pending_requests;
   std::optional<std::uint32_t> max_requests;
   std::optional<std::uint32_t> max_retries;
+  std::optional<std::uint32_t> per_host_max_connections;
 
   bool operator==(const CircuitBreakers&) const = default;
 };
@@ -184,6 +185,7 @@ struct TCPProxy {
 struct SecureVirtualHost {
   ServingSecretPtr secret;  // nullptr: TLS passthrough (then tcp_proxy is set)
   TLSVersion minimum_version = TLSVersion::k1_2;
+  TLSVersion maximum_version = TLSVersion::k1_3;  // below the minimum: the minimum counts
   std::vector<Route> routes;          // may be empty; https_redirect is never set
   std::optional<TCPProxy> tcp_proxy;  // takes the connection; `routes` are then unused
 
@@ -191,7 +193,8 @@ struct SecureVirtualHost {
     const bool same_secret =
         secret == other.secret ||
         (secret != nullptr && other.secret != nullptr && *secret == *other.secret);
-    return same_secret && minimum_version == other.minimum_version && routes == other.routes &&
+    return same_secret && minimum_version == other.minimum_version &&
+           maximum_version == other.maximum_version && routes == other.routes &&
            tcp_proxy == other.tcp_proxy;
   }
 };

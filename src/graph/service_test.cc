@@ -63,6 +63,7 @@ TEST_F(LookupServiceTest, TakesProtocolAndLimitsFromAnnotations) {
                                    {"contour.heptio.com/max-pending-requests", "-10"},
                                    {"contour.heptio.com/max-requests", "1e6"},
                                    {"contour.heptio.com/max-retries", "99999999999"},
+                                   {"contour.heptio.com/per-host-max-connections", "5"},
                                    {"contour.heptio.com/upstream-protocol.h2", "8443, http"},
                                    {"contour.heptio.com/upstream-protocol.tls", "https"}};
   const absl::StatusOr<Cluster> http = Lookup("kuard", {8080, ""});
