@@ -236,12 +236,7 @@ def api_sources(node):
             yield from api_sources(value)
 
 
-PER_TYPE = pytest.mark.xfail(strict=True, reason="src/envoy/config_source.cc sets no retry_policy: the EDS, RDS and SDS streams "
-                             "of the modes without ADS back off by Envoy's 0.5 to 30 s")
-
-
-@pytest.mark.parametrize("mode", ["delta-ads", "sotw-ads", pytest.param("delta", marks=PER_TYPE),
-                                  pytest.param("sotw", marks=PER_TYPE)])
+@pytest.mark.parametrize("mode", ["delta-ads", "sotw-ads", "delta", "sotw"])
 def test_back_off_in_everything_that_opens_a_stream(pair, mode):
     p = pair(mode=mode)
     path = p.bootstrap(free_port())

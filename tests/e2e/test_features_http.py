@@ -215,8 +215,12 @@ def test_limits_of_a_service(site):
         + ingress("unlimited", "unlimited.example", [("/", "Prefix", "blue")]))
 
     def ask(host):
+        """One that has the only connection, then, when it is connected, seven more."""
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            return list(pool.map(lambda _: Client(site.address, site.http_port).get(host, "/delay/300"), range(8)))
+            first = pool.submit(Client(site.address, site.http_port).get, host, "/delay/1000")
+            time.sleep(0.3)
+            others = list(pool.map(lambda _: Client(site.address, site.http_port).get(host, "/delay/300"), range(7)))
+            return [first.result(), *others]
     assert {answer.status for answer in ask("unlimited.example")} == {200}
     answers = ask("limited.example")
     assert collections.Counter(answer.status for answer in answers) == {200: 2, 503: 6}

@@ -4,6 +4,7 @@ import collections
 import http.client
 import socket
 import ssl
+import subprocess
 import threading
 
 import pytest
@@ -287,3 +288,66 @@ def test_proxy_protocol_on_both_listeners():
                 assert ask(port, b"", tls) == ""
             except (ssl.SSLError, ConnectionError):
                 pass
+
+
+# ---- One host through the connection of another ---------------------------------------------------------------------
+
+def curl(site, server_name, *hosts_and_paths):
+    """[(status, version of HTTP, new connections)] of requests that go over one connection to that server name."""
+    arguments = ["curl", "-s", "--http2", "--cacert", str(site.authority.certificate),
+                 "--connect-to", f"::{site.address}:{site.https_port}"]
+    for number, (host, path) in enumerate(hosts_and_paths):
+        arguments += [*(["--next", "-s"] if number else []), "-o", "/dev/null", "-w", "%{http_code} %{http_version} %{num_connects}\n",
+                      "-H", f"host: {host}", f"https://{server_name}{path}"]
+        if number:
+            arguments += ["--http2", "--cacert", str(site.authority.certificate), "--connect-to",
+                          f"::{site.address}:{site.https_port}"]
+    result = subprocess.run(arguments, capture_output=True, text=True, timeout=20, check=False)
+    assert result.returncode == 0, result.stderr + result.stdout
+    return [tuple(line.split()) for line in result.stdout.splitlines()]
+
+
+def test_a_host_with_tls_settings_of_its_own_answers_421_through_another(site):
+    """A browser uses an HTTP/2 connection for every host that its certificate covers. With 421 it comes again on a new one."""
+    hosts = ["usual.example", "usual-too.example", "strict.example", "strict-too.example", "old.example"]
+    new = "projectcontour.io/tls-"
+    site.publish("misdirected.yaml", site.authority.secret("covers-all", *hosts) + "".join(
+        ingress(host.split(".")[0], host, [("/", "Prefix", "blue")], annotations, "covers-all")
+        for host, annotations in zip(hosts[:2] + hosts[4:], [None, None, {new + "maximum-protocol-version": "1.2"}]))
+        + ingress("strict", "strict.example", [("/served", "Prefix", "blue")], {new + "minimum-protocol-version": "1.3"}, "covers-all")
+        + ingress_route("strict-too", "strict-too.example", route("/", "green"),
+                        tls={"secretName": "covers-all", "minimumProtocolVersion": "1.3"}))
+    for host in hosts:
+        site.wait_tls(host).close()
+
+    def answers(server_name):
+        got = curl(site, server_name, *((host, "/served") for host in hosts))
+        assert [(version, connects) for _, version, connects in got] == [("2", "1")] + [("2", "0")] * (len(hosts) - 1)
+        return dict(zip(hosts, (int(status) for status, _, _ in got)))
+    usual = {"usual.example": 200, "usual-too.example": 200}
+    refused = {"strict.example": 421, "strict-too.example": 421, "old.example": 421}
+    assert answers("usual.example") == {**usual, **refused}
+    assert answers("strict.example") == {**usual, **refused, "strict.example": 200}
+    assert answers("strict-too.example") == {**usual, **refused, "strict-too.example": 200}
+    assert answers("old.example") == {**usual, **refused, "old.example": 200}
+    # A path that the host doesn't serve is no misdirected request; a port in the Host header changes nothing.
+    got = curl(site, "strict.example", ("strict.example", "/nothing"), ("strict.example:443", "/served"), ("STRICT.example", "/served"))
+    assert [status for status, _, _ in got] == ["404", "200", "200"]
+    # HTTP/1.1 alike; plain HTTP has no such thing.
+    client = site.tls("usual.example")
+    assert [client.get(host, "/served").status for host in ("strict.example", "usual-too.example")] == [421, 200]
+    assert site.client.get("strict.example", "/served").status == 200
+    assert handshake_error(site, "old.example", V1_3) == "TLSV1_ALERT_PROTOCOL_VERSION"
+    assert handshake_error(site, "old.example", V1_2) is None
+
+
+def test_a_wildcard_with_tls_settings_of_its_own(site):
+    site.publish("strict-wildcard.yaml", site.authority.secret("strict-wildcard", "*.wild.example", "calm.example")
+                 + ingress("calm", "calm.example", [("/", "Prefix", "blue")], tls_secret="strict-wildcard")
+                 + ingress("strict-wildcard", "*.wild.example", [("/", "Prefix", "green")],
+                           {"projectcontour.io/tls-minimum-protocol-version": "1.3"}, "strict-wildcard"))
+    site.wait_tls("calm.example").close()
+    site.wait_tls("a.wild.example").close()
+    own, other = site.tls("a.wild.example"), site.tls("calm.example")
+    assert [own.get(host).status for host in ("a.wild.example", "b.wild.example", "calm.example")] == [200, 200, 200]
+    assert [other.get(host).status for host in ("a.wild.example", "calm.example", "a.b.wild.example")] == [421, 200, 404]
