@@ -251,7 +251,9 @@ class ManifestSource::Worker {
     struct stat status = {};
     if (stat(path.c_str(), &status) != 0) {
       if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return Gone(path);
-      return Failed(path, ErrorText(errno));
+      const std::string why = ErrorText(errno);
+      LookAgainLater(path);
+      return Failed(path, why);
     }
     if (!S_ISREG(status.st_mode)) return Gone(path);
     FileState& state = files_[path];
@@ -268,6 +270,7 @@ class ManifestSource::Worker {
     Count(&ManifestStats::reads);
     if (!text.ok()) {
       Count(&ManifestStats::failed_reads);
+      LookAgainLater(path);
       return Failed(path, Message(text.status()));
     }
     absl::StatusOr<std::vector<api::ObjectPtr>> objects = ParseManifest(
@@ -290,6 +293,11 @@ class ManifestSource::Worker {
     set_.Put(path, *std::move(objects));
     state.was_good = true;
     Mended(path);
+  }
+
+  // What kept a file from being read (no descriptor free, a share away) may end without any event.
+  void LookAgainLater(const std::string& path) {
+    due_[path] = Clock::now() + options_.unwatched_scan_interval;
   }
 
   static void RememberStamp(FileState& state, const Stamp& stamp, const struct stat& status) {

@@ -291,6 +291,16 @@ TEST_F(ClusterSourceTest, ARestoredServerIsListedAgain) {
   EXPECT_THAT(io_.Next(kServices).path(), HasSubstr("sendInitialEvents"));
 }
 
+TEST_F(ClusterSourceTest, AnEventFromThePastIsNotBelieved) {
+  StartSource();
+  FakeIo::Exchange& watch = ListServices({ServiceJson("a", 5)}, 20);
+  sink_.Take();
+  watch.Body(Event("MODIFIED", ServiceJson("a", 7)));
+  EXPECT_EQ(sink_.Take(), "");
+  ListServices({ServiceJson("a", 21)}, 22);
+  EXPECT_EQ(sink_.Take(), "+Service default/a@21 |");
+}
+
 TEST_F(ClusterSourceTest, BackoffGrowsFromLessThanOneSecondToThirty) {
   StartSource();
   io_.set_random(0.5);  // no jitter

@@ -265,11 +265,7 @@ bool Reflector::OnLine(std::string_view line) {
         WatchForSilence();
         break;
       }
-      if (IsOlder(item.resource_version, resource_version_)) {
-        Abort();
-        ListAgain("the server's history went back");
-        return false;
-      }
+      if (WentBack(item)) return false;
       Progress(item.resource_version);
       break;
     case WatchEvent::Type::kAdded:
@@ -278,6 +274,7 @@ bool Reflector::OnLine(std::string_view line) {
         Listed(item);
       } else {
         ++stats_.events;
+        if (WentBack(item)) return false;
         Changed(item);
         Progress(item.resource_version);
       }
@@ -287,12 +284,22 @@ bool Reflector::OnLine(std::string_view line) {
         pending_.push_back({{kind_, std::string(item.ns), std::string(item.name)}, nullptr});
       } else {
         ++stats_.events;
+        if (WentBack(item)) return false;
         Gone(item);
         Progress(item.resource_version);
       }
       break;
   }
   parser_->Shrink();
+  return true;
+}
+
+// Events come in the order of their versions. One that is older than where the watch is tells of a
+// server that was restored or lags: what it says could be the past, a list tells what is.
+bool Reflector::WentBack(const Item& item) {
+  if (!IsOlder(item.resource_version, resource_version_)) return false;
+  Abort();
+  ListAgain("the server's history went back");
   return true;
 }
 

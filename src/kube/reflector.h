@@ -175,6 +175,7 @@ class Reflector final : public HttpHandler {
 
   // One object of a list under way.
   void Listed(const Item& item);
+  bool WentBack(const Item& item);
   void Commit(std::string_view resource_version);
   // One object of a watch.
   void Changed(const Item& item);
