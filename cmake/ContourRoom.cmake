@@ -47,7 +47,7 @@ function(contour_room name)
   else()
     set(linked ${ROOM_ROOMS} ${ROOM_LIBS} ${ROOM_PRIVATE_LIBS})
   endif()
-  if(ROOM_TESTS)
+  if(ROOM_TESTS AND BUILD_TESTING)
     add_executable(${name}_test ${ROOM_TESTS})
     target_link_libraries(${name}_test PRIVATE ${linked} ${ROOM_PRIVATE_LIBS} ${ROOM_TEST_LIBS} contour_options
                                                GTest::gmock GTest::gtest_main)

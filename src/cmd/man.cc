@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cmd/version.h"
 #include "config/serve.h"
 
 namespace contour::cmd {
@@ -96,7 +97,7 @@ std::string ManPage(const CLI::App& app) {
       "An argument \\fI@file\\fR stands for the lines of the file. Each flag without a value has "
       "a\n"
       "negation, \\fB\\-\\-no\\-\\fIflag\\fR.\n",
-      Roff(CONTOUR_VERSION));
+      Roff(ProgramVersion()));
   page += ".SH FLAGS\n";
   AddOptions(app, &page);
   page += ".SH COMMANDS\n";

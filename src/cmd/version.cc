@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cmd/version.h"
 
 #include <fmt/core.h>
 
@@ -10,7 +11,7 @@ namespace contour::cmd {
 
 std::function<int()> Version(CLI::App& /*app*/) {
   return [] {
-    fmt::print("contour {}\n", CONTOUR_VERSION);
+    fmt::print("contour {}\n", ProgramVersion());
     return 0;
   };
 }

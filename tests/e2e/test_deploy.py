@@ -138,3 +138,109 @@ def test_lock_is_in_our_own_namespace():
         if overlay.startswith("split"):
             service = render.find(objects, "Service", "contour")
             assert ("selector" in service["spec"]) == (election["xds"] == "all")
+
+
+# ---- Helm
+
+CHART = DEPLOY / "helm/contour"
+LABELS_OF_HELM = {"app.kubernetes.io/managed-by", "app.kubernetes.io/instance", "app.kubernetes.io/version", "helm.sh/chart"}
+
+
+def comparable(value, namespace):
+    """The object without what Helm adds, and with the namespace's default name."""
+    value = copy.deepcopy(value)
+    metadata = value["metadata"]
+    metadata["labels"] = {key: text for key, text in (metadata.get("labels") or {}).items() if key not in LABELS_OF_HELM}
+    metadata.pop("annotations", None)
+    if value["kind"] == "ConfigMap":
+        value["data"] = {key: yaml.safe_load(text) for key, text in value["data"].items()}
+    if value["kind"].startswith("ClusterRole"):
+        metadata["name"] = metadata["name"].removesuffix(f"-{namespace}")
+        if "roleRef" in value:
+            value["roleRef"]["name"] = value["roleRef"]["name"].removesuffix(f"-{namespace}")
+    if value["kind"] == "CustomResourceDefinition":
+        return value
+    return yaml.safe_load(yaml.safe_dump(value).replace(namespace, "projectcontour"))
+
+
+def by_name(objects, namespace="projectcontour"):
+    values = [comparable(value, namespace) for value in objects if value["kind"] != "Namespace"]
+    return {(value["kind"], value["metadata"]["name"]): value for value in values}
+
+
+@pytest.mark.parametrize("overlay, values, namespace", [
+    ("split-all", [], "projectcontour"),
+    ("split-all", [], "elsewhere"),
+    ("split", ["--set", "xds=leader"], "projectcontour"),
+    ("split-host-network", ["--set", "envoy.hostNetwork=true"], "projectcontour"),
+])
+def test_chart_is_the_overlay(overlay, values, namespace):
+    chart = by_name(render.helm(CHART, *values, namespace=namespace), namespace)
+    kustomized = by_name(render.kustomize(DEPLOY / "overlays" / overlay))
+    assert chart.keys() == kustomized.keys()
+    for key, value in kustomized.items():
+        assert chart[key] == value, key
+
+
+CHANGED = [
+    "--set", "imagePullSecrets[0].name=registry", "--set", "image.tag=1.2.3", "--set", "contour.replicas=3",
+    "--set", "contour.extraArgs[0]=--debug", "--set", "contour.nodeSelector.disk=fast",
+    "--set", "envoy.tolerations[0].operator=Exists", "--set", "envoy.priorityClassName=high",
+    "--set", "envoy.service.type=ClusterIP", "--set", "envoy.service.annotations.a=b",
+    "--set", "envoy.service.extra.sessionAffinity=ClientIP", "--set", "envoy.terminationGracePeriodSeconds=60",
+    "--set", "config.disablePermitInsecure=true", "--set", "config.leaderelection.lease-name=other",
+    "--set", "podDisruptionBudget.enabled=false",
+]
+
+
+def test_api_server_takes_the_chart(api):
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "elsewhere"}})
+    for values in ([], ["--set", "envoy.hostNetwork=true"], CHANGED):
+        for value in render.helm(CHART, *values, namespace="elsewhere"):
+            dry_run(api, value)
+
+
+def test_values_of_the_chart_count():
+    objects = render.helm(CHART, *CHANGED)
+    contour = render.find(objects, "Deployment", "contour")["spec"]
+    pod = contour["template"]["spec"]
+    assert contour["replicas"] == 3 and pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["containers"][0]["image"] == "contour:1.2.3" and pod["containers"][0]["args"][-1] == "--debug"
+    assert pod["nodeSelector"] == {"disk": "fast"}
+    envoy = render.find(objects, "DaemonSet", "envoy")["spec"]["template"]["spec"]
+    assert envoy["tolerations"] == [{"operator": "Exists"}] and envoy["priorityClassName"] == "high"
+    assert envoy["terminationGracePeriodSeconds"] == 60
+    service = render.find(objects, "Service", "envoy")
+    assert service["metadata"]["annotations"] == {"a": "b"}
+    assert service["spec"]["type"] == "ClusterIP" and service["spec"]["sessionAffinity"] == "ClientIP"
+    assert "externalTrafficPolicy" not in service["spec"]
+    config = yaml.safe_load(render.find(objects, "ConfigMap", "contour")["data"]["contour.yaml"])
+    assert config["disablePermitInsecure"] is True
+    assert config["leaderelection"] == {"lease-name": "other", "lease-namespace": "projectcontour", "xds": "all"}
+    assert not [value for value in objects if value["kind"] == "PodDisruptionBudget"]
+    without = render.helm(CHART, "--set", "certgen.enabled=false", "--set", "networkPolicy.enabled=false")
+    assert not [value for value in without if value["kind"] in ("Job", "NetworkPolicy") or "certgen" in value["metadata"]["name"]]
+
+
+@pytest.mark.parametrize("wrong", ["contour.replica=3", "xds=some", "envoy.service.type=Loadbalancer"])
+def test_misspelt_values_are_refused(wrong):
+    with pytest.raises(AssertionError, match="values don't meet the specifications|additional properties|must be one of"):
+        render.helm(CHART, "--set", wrong)
+
+
+def test_chart_is_well_formed():
+    assert "0 chart(s) failed" in render.run("helm", "lint", "--strict", CHART, "--kube-version", render.KUBERNETES)
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    project = re.search(r"project\(contour VERSION ([\d.]+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")).group(1)
+    assert chart["appVersion"] == chart["version"] == project
+    for overlay in OVERLAYS:
+        for _, template in render.pod_templates(render.kustomize(DEPLOY / "overlays" / overlay)):
+            for container in template["spec"]["containers"]:
+                if container["image"].startswith("contour:"):
+                    assert container["image"] == f"contour:{project}"
+
+
+def test_every_rbac_manifest_is_in_the_chart():
+    linked = {path.resolve() for path in CHART.rglob("*.yaml") if path.is_symlink()}
+    wanted = {path for folder in ("crds", "rbac") for path in (DEPLOY / folder).glob("*.yaml")}
+    assert {path.resolve() for path in wanted if path.name != "00-namespace.yaml"} <= linked

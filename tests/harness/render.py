@@ -7,6 +7,7 @@ import subprocess
 
 import yaml
 
+KUBERNETES = "1.37"  # what the test cluster is
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
@@ -33,7 +34,8 @@ def kustomize(folder):
 
 def helm(chart, *arguments, release="contour", namespace="projectcontour"):
     """`helm template` with the CRDs and hooks."""
-    text = run("helm", "template", release, chart, "--namespace", namespace, "--include-crds", *arguments)
+    text = run("helm", "template", release, chart, "--namespace", namespace, "--include-crds", "--kube-version", KUBERNETES,
+               *arguments)
     return [value for value in yaml.safe_load_all(text) if value]
 
 

@@ -6,6 +6,7 @@
 
 #include "admin/metrics.h"
 #include "admin/process_metrics.h"
+#include "cmd/version.h"
 
 namespace contour::cmd {
 namespace {
@@ -70,7 +71,7 @@ std::string Metrics(const World& world, const core::Core& core, const xds::Serve
                     const Certificates& certificates, const BuildCounts& builds,
                     const ConfigFile& config_file) {
   admin::MetricsText text;
-  text.Set("contour_build_info", 1, CONTOUR_VERSION);
+  text.Set("contour_build_info", 1, ProgramVersion());
   admin::AddProcess(text);
   certificates.AddTo(text);
   builds.AddTo(text);
