@@ -53,6 +53,7 @@ inline constexpr auto kSummary = MetricType::kSummary;
 inline constexpr auto kAlways = Presence::kAlways;
 inline constexpr auto kCluster = Presence::kCluster;
 inline constexpr auto kManifests = Presence::kManifests;
+inline constexpr auto kElection = Presence::kElection;
 inline constexpr auto kIfAny = Presence::kIfAny;
 
 // clang-format off: a table
@@ -65,6 +66,17 @@ inline constexpr Family kFamilies[] = {
     {"contour_ingressroute_orphaned_total", kGauge, kIfAny, {"namespace"}, "Total number of orphaned IngressRoutes"},
     {"contour_ingressroute_dagrebuild_timestamp", kGauge, kAlways, {}, "Timestamp of the last DAG rebuild"},
     {"contour_cachehandler_onupdate_duration_seconds", kSummary, kAlways, {}, "Histogram for the runtime of xDS cache regeneration"},
+
+    // The leader election.
+    {"contour_leader_role", kGauge, kElection, {"role"}, "1 for the role that this instance has: standby, leader, or cut-off (it was the leader, can't renew the lock, and knows of no other)"},
+    {"contour_leader_lock_usable", kGauge, kElection, {}, "1 if the last request for the lock was answered as it should"},
+    {"contour_leader_lock_watched", kGauge, kElection, {}, "1 if the lock is watched, so that its release is seen at once"},
+    {"contour_leader_lock_transitions", kGauge, kElection, {}, "How often the lock changed hands, as it says itself"},
+    {"contour_leader_gained_total", kCounter, kElection, {}, "Times that this instance became the leader"},
+    {"contour_leader_lost_total", kCounter, kElection, {}, "Times that it ceased to be the leader"},
+    {"contour_leader_renewals_total", kCounter, kElection, {}, "Writes of the lock that succeeded"},
+    {"contour_leader_failures_total", kCounter, kElection, {}, "Requests for the lock that failed"},
+    {"contour_leader_address_published", kGauge, kElection, {}, "1 if this instance leads and the EndpointSlice contour-leader is known to name it"},
 
     // The program.
     {"contour_build_info", kGauge, kAlways, {"version"}, "Version of the program; always 1"},

@@ -18,8 +18,10 @@ class HealthServer::Impl {
     server_.set_read_timeout(10, 0);
     server_.set_write_timeout(300, 0);
     server_.set_payload_max_length(2048);
-    const auto alive = [](const httplib::Request&, httplib::Response& response) {
-      response.set_content("OK\n", "text/plain");
+    const auto alive = [this](const httplib::Request&, httplib::Response& response) {
+      const std::string reason = views_.not_alive ? views_.not_alive() : std::string();
+      response.status = reason.empty() ? 200 : 503;
+      response.set_content(reason.empty() ? "OK\n" : reason + "\n", "text/plain");
     };
     server_.Get("/healthz", alive);
     server_.Get("/health", alive);

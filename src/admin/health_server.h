@@ -17,6 +17,7 @@ class HealthServer {
  public:
   // What the pages show; called from the server's threads.
   struct Views {
+    std::function<std::string()> not_alive;  // why it is to be started anew; empty: alive
     std::function<std::string()> not_ready;  // why not; empty: ready
     std::function<std::string()> metrics;    // in Prometheus' text format
   };

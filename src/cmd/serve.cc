@@ -2,8 +2,9 @@
 // serve: wires the rooms. Objects come from a source, go through the core thread, and leave as
 // snapshots to the xDS server and as statuses.
 //
-//   start: health port (alive, not ready) → core → source → first build → xDS port → ready
-//   stop: not ready → source → streams told and closed → core → statuses written → health port
+//   start: health port (alive, not ready) → core → source → first build → (lock →) xDS port → ready
+//   stop: not ready → source → core → statuses written → lock released → streams told, port closed
+//         → health port
 
 #include "config/serve.h"
 
@@ -20,6 +21,7 @@
 #include "cmd/command.h"
 #include "cmd/lifecycle.h"
 #include "cmd/serve/config_file.h"
+#include "cmd/serve/fleet.h"
 #include "cmd/serve/metrics.h"
 #include "cmd/serve/options.h"
 #include "cmd/serve/reports.h"
@@ -34,7 +36,10 @@ namespace {
 
 constexpr std::string_view kContext = "serve";
 constexpr std::chrono::seconds kStopDeadline{5};
-constexpr std::chrono::seconds kDrainDeadline{2};  // of statuses that are not written yet
+constexpr std::chrono::seconds kDrainDeadline{2};    // of statuses that are not written yet
+constexpr std::chrono::seconds kReleaseDeadline{2};  // of the lock
+// Over this time the streams end when others serve, so that Envoys don't come to them all at once.
+constexpr std::chrono::seconds kSpread{1};
 
 // Resources are translated for the aggregated stream; to an Envoy with a stream per type they must
 // name the gRPC cluster.
@@ -71,19 +76,35 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   Certificates certificates;
   BuildCounts builds;
   options.observer = [&](const core::Core::Batch& batch) { builds.Observe(batch); };
-  std::atomic<bool> serving = false;
+  std::atomic<bool> stopping = false;
   absl::Status failure;
+  CONTOUR_ASSIGN_OR_RETURN(std::optional<FleetOptions> fleet_options,
+                           FleetOptionsOf(config, world));
+  const bool alone = !fleet_options.has_value();
   // No Envoy is to see anything before the first build is complete: only then the port opens.
-  const auto open_port = [&] {
-    const absl::StatusOr<int> port = server.Start();
-    if (!port.ok()) {
-      failure = port.status();
-      lifecycle.End(1);
-      return;
-    }
-    serving = true;
-    log::Info(kContext, "xDS server listening", {{"address", config.xds_address}, {"port", *port}});
-  };
+  Fleet fleet(std::move(fleet_options), lifecycle,
+              {.open =
+                   [&] {
+                     const absl::StatusOr<int> port = server.Start();
+                     if (!port.ok()) {
+                       failure = port.status();
+                       lifecycle.End(1);
+                       return false;
+                     }
+                     log::Info(kContext, "xDS server listening",
+                               {{"address", config.xds_address}, {"port", *port}});
+                     return true;
+                   },
+               .close =
+                   [&] {
+                     server.Stop(kStopDeadline, kSpread);
+                     log::Info(kContext, "xDS server closed");
+                   },
+               .writes =
+                   [&](bool ours) {
+                     if (world.writer != nullptr) world.writer->SetActive(ours);
+                   }});
+  *world.may_write = [&fleet] { return fleet.MayWrite(); };
   xds::SnapshotPtr published;
   core::Core core(options, [&](const core::Pipeline::Output& output) {
     const bool first = published == nullptr;
@@ -91,32 +112,31 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
     published = output.snapshot;
     report.Report(output);
     certificates.Report(output);
-    if (first) lifecycle.Post(open_port);
+    if (first) fleet.Built();
   });
 
   admin::HealthServer health(
       config.http_address, config.http_port,
-      {.not_ready =
-           [&] {
-             if (serving) return std::string();
-             return std::string(core.built() ? "the xDS port is closed"
-                                             : "objects are not synced yet");
-           },
-       .metrics = [&] { return Metrics(world, core, server, certificates, builds, config_file); }});
+      {.not_alive = [&] { return fleet.NotAlive(); },
+       .not_ready = [&] { return stopping ? std::string("stopping") : fleet.NotReady(); },
+       .metrics =
+           [&] { return Metrics(world, core, server, certificates, fleet, builds, config_file); }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
 
   api::Sink& source = core.AddSource();
+  fleet.Start();
   report.Start();
   core.Start();
   CONTOUR_RETURN_IF_ERROR(world.Start(source));
   const int exit_code = lifecycle.Run();
 
-  serving = false;
+  stopping = true;
   world.StopSources();
-  server.Stop(kStopDeadline);
   core.Stop();
   report.Stop();
   world.StopWrites(kDrainDeadline);
+  fleet.Leave(kReleaseDeadline);  // from here on the next one serves
+  server.Stop(kStopDeadline, alone ? std::chrono::seconds(0) : kSpread);
   health.Stop();
   if (!failure.ok()) return failure;
   log::Info(kContext, "stopped");

@@ -120,6 +120,16 @@ void LoadedServe::Declare() {
          .keys = {"enableleaderelection"},
          .text = "let one of several replicas lead: it alone writes statuses, and serves "
                  "Envoys unless all do"});
+  s.Add(e.identity, {.environment = "POD_NAME",
+                     .value = "NAME",
+                     .text = "name of this replica in the election; without one the host's name "
+                             "and something random",
+                     .zero_is_default = true});
+  s.Add(e.pod_ip, {.environment = "POD_IP",
+                   .value = "ADDRESS",
+                   .text = "address that the leader publishes in the EndpointSlice contour-leader, "
+                           "by which Envoys find it",
+                   .zero_is_default = true});
   s.Add(e.served_by, {{"leader", ServedBy::kLeader}, {"all", ServedBy::kAll}},
         {.keys = {"leaderelection.xds"}, .text = "who serves xDS: the leader, or all replicas"});
   s.Add(lease_name_, {.keys = {"leaderelection.lease-name"},

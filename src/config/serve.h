@@ -43,6 +43,8 @@ struct LeaderElection {
   LockKind lock = LockKind::kLease;
   std::string lock_name = "contour";
   std::string lock_namespace = "leader-elect";
+  std::string identity;  // empty: the host's name and something random
+  std::string pod_ip;    // where Envoys find us while we lead; empty: nothing is published
   ServedBy served_by = ServedBy::kLeader;
   std::chrono::milliseconds lease_duration{15'000};
   std::chrono::milliseconds renew_deadline{10'000};

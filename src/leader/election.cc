@@ -5,13 +5,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
@@ -186,30 +185,33 @@ class Election::Impl final : public Elector::Listener, public kube::ObjectWatch:
   }
 
   void Stop(milliseconds patience) {
-    struct Ended {
-      std::mutex mutex;
-      std::condition_variable changed;
-      bool ended = false;
+    struct Release {
+      Mutex mutex;
+      Condition changed;
+      bool done ABSL_GUARDED_BY(mutex) = false;
     };
-    const auto ended = std::make_shared<Ended>();
-    io_.Post([this, ended] {
-      elector_->Release([ended] {
-        const std::lock_guard lock(ended->mutex);
-        ended->ended = true;
-        ended->changed.notify_all();
+    const auto release = std::make_shared<Release>();
+    io_.Post([this, release] {
+      elector_->Release([release] {
+        const MutexLock lock(release->mutex);
+        release->done = true;
+        release->changed.NotifyAll();
       });
     });
-    std::unique_lock lock(ended->mutex);
-    if (!ended->changed.wait_for(lock, patience, [&] { return ended->ended; })) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const MutexLock lock(release->mutex);
+    while (!release->done) {
+      if (release->changed.WaitUntil(release->mutex, deadline)) continue;
       log::Warning(kContext, "the lock was not released in time",
                    {{"milliseconds", patience.count()}});
+      return;
     }
   }
 
   bool MayWrite() const { return elector_->MayWrite(); }
 
   View view() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return shown_;
   }
 
@@ -272,7 +274,7 @@ class Election::Impl final : public Elector::Listener, public kube::ObjectWatch:
 
   void Show() {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       shown_ = view_;
     }
     on_view_(view_);
@@ -287,8 +289,8 @@ class Election::Impl final : public Elector::Listener, public kube::ObjectWatch:
 
   const Options options_;
   const std::function<void(const View&)> on_view_;
-  mutable std::mutex mutex_;
-  View shown_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  View shown_ ABSL_GUARDED_BY(mutex_);
   kube::CurlIo io_;
   std::unique_ptr<kube::Client> client_;
   ApiLock lock_;

@@ -17,6 +17,11 @@
 #include "base/status.h"
 
 namespace contour::xds {
+namespace {
+
+constexpr std::chrono::milliseconds kEndInterval{50};  // of streams that end one after the other
+
+}  // namespace
 
 class Dispatcher::Connection {
  public:
@@ -113,6 +118,26 @@ class Dispatcher::Worker {
     changed_.NotifyAll();
   }
 
+  // No stream any more; of those that are open, one in `of` ends. Whether any is left.
+  bool EndSome(std::size_t of) ABSL_LOCKS_EXCLUDED(queue_mutex_, core_mutex_) {
+    {
+      const MutexLock lock(queue_mutex_);
+      closing_ = true;
+    }
+    const MutexLock lock(core_mutex_);
+    std::size_t open = 0;
+    for (const ConnectionPtr& connection : connections_) open += connection->finished ? 0 : 1;
+    const std::size_t count = (open + of - 1) / of;
+    std::size_t ended = 0;
+    for (const ConnectionPtr& connection : connections_) {
+      if (ended == count) break;
+      if (connection->finished) continue;
+      End(*connection, Unavailable("the xDS server is stopping"));
+      ++ended;
+    }
+    return ended < open;
+  }
+
   void Stop() ABSL_LOCKS_EXCLUDED(queue_mutex_) {
     const MutexLock lock(queue_mutex_);
     stop_ = true;
@@ -155,7 +180,7 @@ class Dispatcher::Worker {
 
   bool Post(Event event, bool unless_stopped) ABSL_LOCKS_EXCLUDED(queue_mutex_) {
     const MutexLock lock(queue_mutex_);
-    if (unless_stopped && stop_) return false;
+    if (unless_stopped && (stop_ || closing_)) return false;
     events_.push_back(std::move(event));
     wake_ = true;
     changed_.NotifyAll();
@@ -366,6 +391,7 @@ class Dispatcher::Worker {
   std::deque<Event> events_ ABSL_GUARDED_BY(queue_mutex_);
   SnapshotPtr published_ ABSL_GUARDED_BY(queue_mutex_);
   bool wake_ ABSL_GUARDED_BY(queue_mutex_) = false;
+  bool closing_ ABSL_GUARDED_BY(queue_mutex_) = false;
   bool stop_ ABSL_GUARDED_BY(queue_mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(queue_mutex_) = false;
   bool quit_ ABSL_GUARDED_BY(queue_mutex_) = false;
@@ -431,7 +457,13 @@ void Dispatcher::Publish(const SnapshotPtr& snapshot) {
   for (const auto& worker : workers_) worker->Publish(snapshot);
 }
 
-void Dispatcher::Stop() {
+void Dispatcher::Stop(std::chrono::milliseconds spread) {
+  for (auto left = static_cast<std::size_t>(spread / kEndInterval); left > 0; --left) {
+    bool open = false;
+    for (const auto& worker : workers_) open = worker->EndSome(left) || open;
+    if (!open) break;
+    std::this_thread::sleep_for(kEndInterval);
+  }
   for (const auto& worker : workers_) worker->Stop();
 }
 

@@ -73,9 +73,9 @@ class Dispatcher {
 
   void Publish(const SnapshotPtr& snapshot);  // not null
 
-  // Finishes every stream with kUnavailable and refuses new ones. Returns when the sinks have been
-  // told.
-  void Stop();
+  // Finishes every stream with kUnavailable, a few at a time over `spread` so that not all come to
+  // the next server at once, and refuses new ones. Returns when the sinks have been told.
+  void Stop(std::chrono::milliseconds spread = std::chrono::milliseconds(0));
 
   Metrics GetMetrics() const;
   std::vector<SessionView> Sessions() const;  // by node id and peer

@@ -273,7 +273,7 @@ class Server::Implementation {
     if (dispatcher_ != nullptr) dispatcher_->Publish(snapshot_);
   }
 
-  void Stop(std::chrono::milliseconds deadline) {
+  void Stop(std::chrono::milliseconds deadline, std::chrono::milliseconds spread) {
     std::unique_ptr<grpc::Server> server;
     Dispatcher* dispatcher = nullptr;
     {
@@ -284,8 +284,9 @@ class Server::Implementation {
     }
     // Shutdown alone would wait for streams that nobody ends; it returns when every reactor is
     // done.
-    dispatcher->Stop();
-    server->Shutdown(std::chrono::system_clock::now() + deadline);
+    std::thread ender([&] { dispatcher->Stop(spread); });
+    server->Shutdown(std::chrono::system_clock::now() + spread + deadline);
+    ender.join();
     server.reset();
     const MutexLock lock(mutex_);
     retired_ += dispatcher_->GetMetrics();
@@ -325,7 +326,9 @@ absl::StatusOr<int> Server::Start() { return implementation_->Start(); }
 
 void Server::Publish(SnapshotPtr snapshot) { implementation_->Publish(std::move(snapshot)); }
 
-void Server::Stop(std::chrono::milliseconds deadline) { implementation_->Stop(deadline); }
+void Server::Stop(std::chrono::milliseconds deadline, std::chrono::milliseconds spread) {
+  implementation_->Stop(deadline, spread);
+}
 
 Metrics Server::GetMetrics() const { return implementation_->GetMetrics(); }
 

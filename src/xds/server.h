@@ -69,9 +69,10 @@ class Server {
 
   void Publish(SnapshotPtr snapshot);  // not null
 
-  // Ends every stream, then closes the port; streams that don't end within the deadline are cut.
-  // Nothing if it isn't started.
-  void Stop(std::chrono::milliseconds deadline);
+  // Closes the port and ends every stream with UNAVAILABLE, spread over `spread`; streams that
+  // don't end within the deadline after it are cut. Nothing if it isn't started.
+  void Stop(std::chrono::milliseconds deadline,
+            std::chrono::milliseconds spread = std::chrono::milliseconds(0));
 
   Metrics GetMetrics() const;
   std::vector<SessionView> Sessions() const;  // every Envoy's ledger, for a debug page

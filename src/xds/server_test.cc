@@ -11,6 +11,7 @@
 #include <openssl/x509v3.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -425,6 +426,36 @@ TEST(Server, StopsInTimeWithManyStreams) {
   server.Stop(10s);
   EXPECT_LT(std::chrono::steady_clock::now() - before, 5s)
       << "it ends them, it doesn't wait for the deadline";
+}
+
+TEST(Server, StreamsEndOneAfterTheOther) {
+  Server server(Plain());
+  server.Publish(Clusters(1));
+  const int port = MustStart(server);
+  std::vector<std::unique_ptr<Client>> clients;
+  std::vector<std::thread> readers;
+  std::vector<std::chrono::steady_clock::time_point> ended(20);
+  for (std::size_t i = 0; i < ended.size(); ++i) {
+    clients.push_back(std::make_unique<Client>(port));
+    std::shared_ptr<DeltaStream> stream = OpenDelta(*clients.back());
+    DeltaDiscoveryResponse response;
+    ASSERT_TRUE(stream->Write(Subscription(ResourceType::kCluster)));
+    ASSERT_TRUE(stream->Read(&response));
+    readers.emplace_back([&at = ended[i], stream] {
+      DeltaDiscoveryResponse none;
+      EXPECT_FALSE(stream->Read(&none));
+      at = std::chrono::steady_clock::now();
+      EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+    });
+  }
+  const auto before = std::chrono::steady_clock::now();
+  server.Stop(10s, 1s);
+  const auto after = std::chrono::steady_clock::now();
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_GE(after - before, 900ms);
+  EXPECT_LT(after - before, 8s);
+  std::sort(ended.begin(), ended.end());
+  EXPECT_GT(ended[15] - ended[4], 300ms) << "not all at once";
 }
 
 // Clients that come and go at any moment while snapshots pass by; each sees contents in order.

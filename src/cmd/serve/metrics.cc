@@ -68,12 +68,13 @@ void AddStreams(const xds::Metrics& streams, admin::MetricsText& text) {
 }  // namespace
 
 std::string Metrics(const World& world, const core::Core& core, const xds::Server& server,
-                    const Certificates& certificates, const BuildCounts& builds,
+                    const Certificates& certificates, const Fleet& fleet, const BuildCounts& builds,
                     const ConfigFile& config_file) {
   admin::MetricsText text;
   text.Set("contour_build_info", 1, ProgramVersion());
   admin::AddProcess(text);
   certificates.AddTo(text);
+  fleet.AddTo(text);
   builds.AddTo(text);
   config_file.AddTo(text);
   if (world.cluster != nullptr) AddKinds(world.cluster->GetStats().kinds, text);

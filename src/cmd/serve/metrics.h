@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cmd/serve/config_file.h"
+#include "cmd/serve/fleet.h"
 #include "cmd/serve/reports.h"
 #include "cmd/serve/world.h"
 #include "core/core.h"
@@ -15,7 +16,7 @@ namespace contour::cmd {
 
 // The text format of Prometheus. Any thread.
 std::string Metrics(const World& world, const core::Core& core, const xds::Server& server,
-                    const Certificates& certificates, const BuildCounts& builds,
+                    const Certificates& certificates, const Fleet& fleet, const BuildCounts& builds,
                     const ConfigFile& config_file);
 
 }  // namespace contour::cmd

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "base/log.h"
 #include "base/status.h"
@@ -47,6 +48,36 @@ core::Core::Options CoreOptions(const config::Serve& config) {
   listeners.use_proxy_protocol = config.listeners.use_proxy_protocol;
   listeners.minimum_tls_version = graph.minimum_tls_version;
   return options;
+}
+
+absl::StatusOr<std::optional<FleetOptions>> FleetOptionsOf(const config::Serve& config,
+                                                           const World& world) {
+  const config::LeaderElection& wanted = config.leader_election;
+  if (!wanted.enabled) return std::optional<FleetOptions>();
+  if (world.credentials == nullptr) {
+    return InvalidArgument(
+        "--enable-leader-election: expected a cluster, where the lock is, but objects come from "
+        "--manifests {}",
+        config.manifests);
+  }
+  FleetOptions options;
+  leader::Options& election = options.election;
+  election.kind = wanted.lock == config::LockKind::kLease ? leader::LockKind::kLease
+                                                          : leader::LockKind::kConfigMap;
+  election.name = wanted.lock_name;
+  election.ns = wanted.lock_namespace;
+  election.identity = wanted.identity.empty() ? leader::DefaultIdentity() : wanted.identity;
+  election.lease_duration = wanted.lease_duration;
+  election.renew_deadline = wanted.renew_deadline;
+  election.retry_period = wanted.retry_period;
+  election.xds =
+      wanted.served_by == config::ServedBy::kAll ? leader::Serving::kAll : leader::Serving::kLeader;
+  CONTOUR_RETURN_IF_ERROR(leader::Check(election));
+  options.address.ns = config.own_namespace;
+  options.address.pod_ip = wanted.pod_ip;
+  options.address.port = config.xds_port;
+  options.credentials = world.credentials;
+  return std::optional(std::move(options));
 }
 
 absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const config::Serve& config) {

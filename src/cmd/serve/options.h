@@ -6,6 +6,8 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
+#include "cmd/serve/fleet.h"
+#include "cmd/serve/world.h"
 #include "config/serve.h"
 #include "core/core.h"
 #include "xds/server.h"
@@ -13,6 +15,10 @@
 namespace contour::cmd {
 
 core::Core::Options CoreOptions(const config::Serve& config);
+
+// nullopt: no election. Errors: an election without a cluster; times that don't fit together.
+absl::StatusOr<std::optional<FleetOptions>> FleetOptionsOf(const config::Serve& config,
+                                                           const World& world);
 
 // The TLS of the xDS port: files, or nullopt with --insecure.
 absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const config::Serve& config);

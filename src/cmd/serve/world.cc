@@ -62,15 +62,18 @@ absl::StatusOr<World> MakeWorld(const config::Serve& config) {
   CONTOUR_ASSIGN_OR_RETURN(std::shared_ptr<kube::Credentials> credentials,
                            kube::Credentials::Create(std::move(server)));
   // As many as an API server takes easily; when it doesn't, it says 429, which the client heeds.
+  world.credentials = credentials;
   world.client = std::make_unique<kube::Client>(
       credentials, kube::ClientOptions{.per_second = 500, .burst = 500});
   world.writer = std::make_unique<status::StatusWriter>(
-      [client = world.client.get()](const status::StatusPlan::Write& write,
-                                    status::StatusWriter::Done done) {
-        client->Send(kube::MergePatchStatus(write.ref, write.resource_version, write.fields),
-                     [done = std::move(done)](const kube::Response& response) {
-                       done({response.status, response.retry_after, response.body});
-                     });
+      [client = world.client.get(), may_write = world.may_write](
+          const status::StatusPlan::Write& write, status::StatusWriter::Done done) {
+        kube::Request request =
+            kube::MergePatchStatus(write.ref, write.resource_version, write.fields);
+        request.may_start = *may_write;
+        client->Send(std::move(request), [done = std::move(done)](const kube::Response& response) {
+          done({response.status, response.retry_after, response.body});
+        });
       },
       [client = world.client.get()](const api::ObjectRef& ref,
                                     std::function<void(std::string_view)> done) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -13,12 +14,16 @@
 #include "file/manifest_source.h"
 #include "kube/client.h"
 #include "kube/cluster_source.h"
+#include "kube/credentials.h"
 #include "status/status_writer.h"
 
 namespace contour::cmd {
 
-// Either `manifests`, or the other three.
+// Either `manifests`, or the others.
 struct World {
+  // Asked just before a status is written; unset: always. Set before Start.
+  std::shared_ptr<std::function<bool()>> may_write = std::make_shared<std::function<bool()>>();
+  std::shared_ptr<kube::Credentials> credentials;
   // In the order of their making: what is below uses what is above.
   std::unique_ptr<file::ManifestSource> manifests;
   std::unique_ptr<status::StatusWriter> writer;

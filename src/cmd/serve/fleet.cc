@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmd/serve/fleet.h"
+
+#include <utility>
+
+#include "base/log.h"
+
+namespace contour::cmd {
+
+Fleet::Fleet(std::optional<FleetOptions> options, Lifecycle& lifecycle, Doors doors)
+    : all_serve_(!options || options->election.xds == leader::Serving::kAll),
+      lifecycle_(lifecycle),
+      doors_(std::move(doors)) {
+  doors_.writes(!options);
+  if (!options) return;
+  // Envoys need to find the leader only where others don't serve them.
+  if (all_serve_) options->address.pod_ip.clear();
+  election_ = std::make_unique<leader::Election>(
+      std::move(options->credentials), options->election, std::move(options->address),
+      [this](const leader::View& view) { OnView(view); });
+}
+
+Fleet::~Fleet() = default;
+
+void Fleet::Start() {
+  if (election_ == nullptr) {
+    log::Info("serve", "Leader election disabled");
+    return;
+  }
+  election_->Start();
+}
+
+void Fleet::Built() {
+  built_ = true;
+  if (election_ != nullptr) election_->Contend();
+  lifecycle_.Post([this] { Settle(); });
+}
+
+void Fleet::Leave(std::chrono::milliseconds patience) {
+  left_ = true;
+  doors_.writes(false);
+  if (election_ != nullptr) election_->Stop(patience);
+}
+
+void Fleet::OnView(const leader::View& view) {
+  const leader::Role role = view.elector.role;
+  if (role_.exchange(role) == role || left_) return;
+  doors_.writes(role == leader::Role::kLeader);
+  lifecycle_.Post([this] { Settle(); });
+}
+
+bool Fleet::ShouldServe() const {
+  return built_ && (all_serve_ || role_ != leader::Role::kStandby);
+}
+
+void Fleet::Settle() {
+  if (left_) return;
+  if (!ShouldServe()) {
+    if (open_.exchange(false)) doors_.close();
+    return;
+  }
+  if (!open_) open_ = doors_.open();
+  if (open_ && election_ != nullptr) election_->PublishAddress();
+}
+
+bool Fleet::MayWrite() const { return election_ == nullptr || election_->MayWrite(); }
+
+std::string Fleet::NotReady() const {
+  if (!built_) return "objects are not synced yet";
+  if (left_) return "stopping";
+  if (election_ != nullptr) {
+    if (std::string reason = election_->NotReady(); !reason.empty()) return reason;
+  }
+  return ShouldServe() && !open_ ? "the xDS port is closed" : "";
+}
+
+std::string Fleet::NotAlive() const {
+  return election_ == nullptr ? std::string() : election_->NotAlive();
+}
+
+void Fleet::AddTo(admin::MetricsText& text) const {
+  if (election_ == nullptr) return;
+  const leader::View view = election_->view();
+  for (const leader::Role role :
+       {leader::Role::kStandby, leader::Role::kLeader, leader::Role::kCutOff}) {
+    text.Set("contour_leader_role", view.elector.role == role, leader::RoleName(role));
+  }
+  text.Set("contour_leader_lock_usable", view.elector.sight == leader::Sight::kClear);
+  text.Set("contour_leader_lock_watched", view.watching);
+  text.Set("contour_leader_lock_transitions", view.elector.transitions);
+  text.Set("contour_leader_gained_total", view.elector.gained);
+  text.Set("contour_leader_lost_total", view.elector.lost);
+  text.Set("contour_leader_renewals_total", view.elector.renewals);
+  text.Set("contour_leader_failures_total", view.elector.failures);
+  text.Set("contour_leader_address_published", view.address.published);
+}
+
+}  // namespace contour::cmd

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part that this process plays in its fleet: whether its xDS port is open and whether it
+// writes.
+//
+//   Fleet fleet(options, lifecycle, {.open = …, .close = …, .writes = …});
+//   fleet.Start();
+//   fleet.Built();              // the first build is complete: it may be shown
+//   …
+//   fleet.Leave(2s);            // the lock is free for the next one
+//
+//                  port open, once built      writes
+//   no election    always                     always
+//   leader         always                     while the lease lasts
+//   cut off        always                     no
+//   standby        only if every replica serves   no
+//
+// `open` and `close` run on the lifecycle's thread, one after the other. Standbys don't try for the
+// lock before they are built: who leads must be able to serve.
+
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "admin/metrics.h"
+#include "cmd/lifecycle.h"
+#include "kube/credentials.h"
+#include "leader/election.h"
+
+namespace contour::cmd {
+
+struct FleetOptions {
+  leader::Options election;
+  leader::AddressOptions address;
+  std::shared_ptr<kube::Credentials> credentials;
+};
+
+class Fleet {
+ public:
+  struct Doors {
+    std::function<bool()> open;  // the port; whether that succeeded
+    std::function<void()> close;
+    std::function<void(bool)> writes;  // whether statuses are ours to write
+  };
+
+  // nullopt: no election.
+  Fleet(std::optional<FleetOptions> options, Lifecycle& lifecycle, Doors doors);
+  ~Fleet();
+  Fleet(const Fleet&) = delete;
+  Fleet& operator=(const Fleet&) = delete;
+
+  void Start();
+  void Built();
+  // Writes no more and gives the lock back. The port is left as it is.
+  void Leave(std::chrono::milliseconds patience);
+
+  // Asked just before each write. Any thread, as the next three.
+  bool MayWrite() const;
+  std::string NotReady() const;  // why; empty: ready
+  std::string NotAlive() const;  // why; empty: alive
+  void AddTo(admin::MetricsText& text) const;
+
+ private:
+  void OnView(const leader::View& view);
+  bool ShouldServe() const;
+  void Settle();  // on the lifecycle's thread
+
+  const bool all_serve_;
+  Lifecycle& lifecycle_;
+  const Doors doors_;
+  std::atomic<bool> built_ = false;
+  std::atomic<bool> left_ = false;
+  std::atomic<bool> open_ = false;
+  std::atomic<leader::Role> role_ = leader::Role::kStandby;
+  std::unique_ptr<leader::Election> election_;  // last: it calls us
+};
+
+}  // namespace contour::cmd
