@@ -219,7 +219,7 @@ def test_values_of_the_chart_count():
     assert config["leaderelection"] == {"lease-name": "other", "lease-namespace": "projectcontour", "xds": "all"}
     assert not [value for value in objects if value["kind"] == "PodDisruptionBudget"]
     without = render.helm(CHART, "--set", "certgen.enabled=false", "--set", "networkPolicy.enabled=false")
-    assert not [value for value in without if value["kind"] in ("Job", "NetworkPolicy") or "certgen" in value["metadata"]["name"]]
+    assert not [value for value in without if value["kind"] in ("Job", "CronJob", "NetworkPolicy") or "certgen" in value["metadata"]["name"]]
 
 
 @pytest.mark.parametrize("wrong", ["contour.replica=3", "xds=some", "envoy.service.type=Loadbalancer"])

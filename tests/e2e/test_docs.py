@@ -174,7 +174,7 @@ def test_quick_start(work_dir, contour, envoy):
     image = f"{kustomization['images'][0]['newName']}:{kustomization['images'][0]['newTag']}"
     containers = [container for _, template in render.pod_templates(render.kustomize(own))
                   for container in [*template["spec"].get("initContainers", []), *template["spec"]["containers"]]]
-    assert [container["image"] for container in containers].count(image) == 4
+    assert [container["image"] for container in containers].count(image) == 5
     example = Example(work_dir, contour, envoy, objects)
     try:
         example.check_status("default/hello", "valid")

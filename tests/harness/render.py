@@ -45,7 +45,12 @@ def find(objects, kind, name):
     return found[0]
 
 
+def pod_template(value):
+    """The pod template of an object that makes pods, or None."""
+    spec = value["spec"]["jobTemplate"]["spec"] if value["kind"] == "CronJob" else value.get("spec", {})
+    return spec["template"] if value["kind"] in ("Deployment", "DaemonSet", "Job", "CronJob") else None
+
+
 def pod_templates(objects):
     """(kind/name, pod template) of everything that makes pods."""
-    return [(f"{value['kind']}/{value['metadata']['name']}", value["spec"]["template"]) for value in objects
-            if value["kind"] in ("Deployment", "DaemonSet", "Job")]
+    return [(f"{value['kind']}/{value['metadata']['name']}", pod_template(value)) for value in objects if pod_template(value)]

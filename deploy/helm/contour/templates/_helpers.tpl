@@ -75,3 +75,31 @@ the namespace in their name: there may be several releases. (dict "root" $ "file
 {{ toYaml $object }}
 {{- end }}
 {{- end }}
+
+{{/* The pods of certgen */}}
+{{- define "contour.certgenTemplate" -}}
+template:
+  metadata:
+    labels:
+      app.kubernetes.io/name: contour-certgen
+  spec:
+    serviceAccountName: contour-certgen
+    automountServiceAccountToken: true
+    restartPolicy: Never
+    {{- include "contour.scheduling" (dict "root" $ "values" .Values.contour) | nindent 4 }}
+    securityContext:
+      {{- omit (include "contour.podSecurity" . | fromYaml) "fsGroup" | toYaml | nindent 6 }}
+    containers:
+      - name: contour
+        {{- include "contour.image" . | nindent 8 }}
+        command: [contour]
+        args: [certgen, --incluster, --kube, --rotate, --keep-ca-key]
+        env:
+          {{- include "contour.namespaceEnv" . | nindent 10 }}
+        resources:
+          requests:
+            cpu: 50m
+            memory: 32Mi
+        securityContext:
+          {{- include "contour.containerSecurity" . | nindent 10 }}
+{{- end }}
