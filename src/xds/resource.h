@@ -28,10 +28,17 @@
 
 namespace contour::xds {
 
-enum class ResourceType : std::uint8_t { kCluster, kEndpoints, kListener, kRoutes, kSecret };
-inline constexpr std::size_t kResourceTypes = 5;
+enum class ResourceType : std::uint8_t {
+  kCluster,
+  kEndpoints,
+  kListener,
+  kRoutes,
+  kSecret,
+  kScopedRoutes,  // the routes of one host, as a resource of their own
+};
+inline constexpr std::size_t kResourceTypes = 6;
 
-// What the protocol says of a type. A further type (scoped routes) is a further row of kTypes.
+// What the protocol says of a type. A further type is a further row of kTypes.
 struct TypeInfo {
   ResourceType type;
   std::string_view name;     // in logs and metrics: the field's short name
@@ -62,11 +69,14 @@ inline constexpr std::array<TypeInfo, kResourceTypes> kTypes = {{
     {ResourceType::kSecret, "SDS",
      "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
      "envoy.service.secret.v3.SecretDiscoveryService", "Secrets", false, false, 0},
+    {ResourceType::kScopedRoutes, "SRDS",
+     "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration",
+     "envoy.service.route.v3.ScopedRoutesDiscoveryService", "ScopedRoutes", true, false, 0},
 }};
 
 constexpr std::size_t Index(ResourceType type) { return static_cast<std::size_t>(type); }
 constexpr const TypeInfo& Info(ResourceType type) { return kTypes[Index(type)]; }
-static_assert(Info(ResourceType::kSecret).type == ResourceType::kSecret &&
+static_assert(Info(ResourceType::kScopedRoutes).type == ResourceType::kScopedRoutes &&
                   kTypes[0].type == ResourceType::kCluster,
               "rows are in the order of the enumeration");
 

@@ -200,7 +200,11 @@ TEST(Server, ServicesPerType) {
     EXPECT_EQ(response.resources(0).resource().value(), "\n\1adelta");
   };
   using namespace ::envoy::service;
-  const auto& [cds, eds, lds, rds, sds] = kTypes;
+  const TypeInfo& cds = Info(ResourceType::kCluster);
+  const TypeInfo& eds = Info(ResourceType::kEndpoints);
+  const TypeInfo& lds = Info(ResourceType::kListener);
+  const TypeInfo& rds = Info(ResourceType::kRoutes);
+  const TypeInfo& sds = Info(ResourceType::kSecret);
   world(cds, [](Client& c) {
     return cluster::v3::ClusterDiscoveryService::NewStub(c.channel)->StreamClusters(&c.context);
   });

@@ -30,15 +30,16 @@ constexpr std::size_t kRememberedStates = 256;
 
 // In which order the types are written.
 constexpr std::array<ResourceType, kResourceTypes> kOrder = {
-    ResourceType::kCluster, ResourceType::kEndpoints, ResourceType::kSecret,
-    ResourceType::kListener, ResourceType::kRoutes};
+    ResourceType::kCluster,  ResourceType::kEndpoints, ResourceType::kSecret,
+    ResourceType::kListener, ResourceType::kRoutes,    ResourceType::kScopedRoutes};
 
 std::size_t Rank(ResourceType type) {
   return static_cast<std::size_t>(std::find(kOrder.begin(), kOrder.end(), type) - kOrder.begin());
 }
 
 // Of these types the parts and resources name clusters.
-constexpr std::array<ResourceType, 2> kUsers = {ResourceType::kListener, ResourceType::kRoutes};
+constexpr std::array<ResourceType, 3> kUsers = {ResourceType::kListener, ResourceType::kRoutes,
+                                                ResourceType::kScopedRoutes};
 
 bool IsUser(ResourceType type) {
   return std::find(kUsers.begin(), kUsers.end(), type) != kUsers.end();
@@ -474,6 +475,9 @@ bool Stream::MayWithdraw(ResourceType type, const std::string& name,
     case ResourceType::kRoutes:
     case ResourceType::kSecret:
       return session_.ListenersInSync();
+    case ResourceType::kScopedRoutes:
+      // A host goes at once, all of them only after the listeners that look hosts up in this way.
+      return !session_.snapshot_->table(type).empty() || session_.ListenersInSync();
   }
   return true;
 }
@@ -1184,8 +1188,14 @@ bool Session::AwaitsUsers(Time now) const {
   if (!users_awaited_until_.has_value() || now >= *users_awaited_until_) return false;
   if (!identity_.aggregated && resuming_until_.has_value())
     return true;  // each on a stream of its own
-  return std::any_of(kUsers.begin(), kUsers.end(),
-                     [&](ResourceType type) { return subscribed_[Index(type)].empty(); });
+  const auto silent = [&](ResourceType type) { return subscribed_[Index(type)].empty(); };
+  // Routes come in one of two shapes, or in both.
+  const auto routes_missing = [&](ResourceType type) {
+    return silent(type) && !snapshot_->table(type).empty();
+  };
+  return silent(ResourceType::kListener) ||
+         (silent(ResourceType::kRoutes) && silent(ResourceType::kScopedRoutes)) ||
+         routes_missing(ResourceType::kRoutes) || routes_missing(ResourceType::kScopedRoutes);
 }
 
 ClusterUses Session::CollectUses() const {

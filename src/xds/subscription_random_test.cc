@@ -698,6 +698,8 @@ class Simulation {
         CheckUse(listeners_[resource->name], *resource);
         listeners_[resource->name] = resource;
         return;
+      case ResourceType::kScopedRoutes:  // this Envoy doesn't ask for them
+        return;
       case kRDS:
         if (!RouteNames().contains(resource->name)) return;
         CheckUse(routes_[resource->name], *resource);
@@ -805,6 +807,8 @@ class Simulation {
         return;
       case kLDS:
         listeners_.erase(name);
+        return;
+      case ResourceType::kScopedRoutes:
         return;
       case kRDS:
         if (RouteNames().contains(name) && routes_.contains(name))

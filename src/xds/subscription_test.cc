@@ -20,12 +20,14 @@ using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 constexpr auto kCDS = ResourceType::kCluster;
 constexpr auto kEDS = ResourceType::kEndpoints;
 constexpr auto kLDS = ResourceType::kListener;
 constexpr auto kRDS = ResourceType::kRoutes;
 constexpr auto kSDS = ResourceType::kSecret;
+constexpr auto kSRDS = ResourceType::kScopedRoutes;
 
 std::string Content(const std::string& bytes, const std::string& name) {
   return bytes == MakeBlank(name)->bytes ? name + "@blank" : bytes;
@@ -83,6 +85,14 @@ class World {
     editor_.SetHead(type, resource, resource + "@1");
     editor_.SetPart(type, resource,
                     {.name = host, .bytes = host + "@" + content, .clusters = std::move(clusters)});
+    return *this;
+  }
+  // The routes of a host as a resource of their own.
+  World& Scope(const std::string& host, std::vector<std::string> clusters,
+               const std::string& content = "1") {
+    Resource scope{.name = host, .bytes = host + "@" + content};
+    scope.clusters = std::move(clusters);
+    editor_.Set(kSRDS, std::move(scope));
     return *this;
   }
   World& RemoveHost(const std::string& host) {
@@ -159,7 +169,7 @@ class Node {
   void Settle(Stream& stream) {
     for (bool more = true; more;) {
       more = false;
-      for (const ResourceType type : {kCDS, kEDS, kSDS, kLDS, kRDS}) {
+      for (const ResourceType type : {kCDS, kEDS, kSDS, kLDS, kRDS, kSRDS}) {
         const auto at = last.find({&stream, type});
         if (at == last.end() || acknowledged[&at->second] == at->second.nonce) continue;
         acknowledged[&at->second] = at->second.nonce;
@@ -774,6 +784,74 @@ TEST(Withdrawal, RoutesAndSecretsGoAfterTheListeners) {
   x.world.Remove(kLDS, "l").Remove(kSDS, "s").Remove(kRDS, "r");
   EXPECT_THAT(x.node.Publish(), ElementsAre("LDS -l"));
   EXPECT_THAT(x.node.Ack(x.stream, kLDS), ElementsAre("SDS -s", "RDS -r"));
+}
+
+// An Envoy that looks hosts up one by one: no route configuration, clusters before their hosts.
+struct Scoped : testing::Test {
+  Scoped() {
+    world.Set(kEDS, "a").Set(kLDS, "l").Cluster("a").Scope("h", {"a"});
+    node.emplace(world);
+    stream = &node->Open(Protocol::kDelta);
+    node->Request(*stream, kCDS, {});
+    node->Request(*stream, kEDS, {.subscribe = {"a"}});
+    node->Request(*stream, kLDS, {});
+    node->Request(*stream, kSRDS, {});
+    node->Settle(*stream);
+  }
+  World world;
+  std::optional<Node> node;
+  Stream* stream = nullptr;
+};
+
+TEST_F(Scoped, OneHostIsSentAloneOnceItsClustersAreWarm) {
+  world.Cluster("b").Set(kEDS, "b").Scope("new", {"b"});
+  EXPECT_THAT(node->Publish(), ElementsAre("CDS b@1"));
+  EXPECT_THAT(node->Request(*stream, kEDS, {.subscribe = {"b"}}), ElementsAre("EDS b@1"));
+  EXPECT_THAT(node->Ack(*stream, kEDS), ElementsAre("SRDS new@1"));
+}
+
+TEST_F(Scoped, APreviousContentStaysUntilTheNewClustersAreWarm) {
+  world.Cluster("b").Set(kEDS, "b").Scope("h", {"b"}, "2").Scope("k", {"a"});
+  EXPECT_THAT(node->Publish(), ElementsAre("CDS b@1", "SRDS k@1"));
+  node->Ack(*stream, kSRDS);
+  node->Request(*stream, kEDS, {.subscribe = {"b"}});
+  EXPECT_THAT(node->Ack(*stream, kEDS), ElementsAre("SRDS h@2"));
+}
+
+TEST_F(Scoped, AClusterGoesAfterItsHost) {
+  world.Remove(kSRDS, "h").Remove(kCDS, "a").Remove(kEDS, "a").Scope("other", {});
+  EXPECT_THAT(node->Publish(), ElementsAre("SRDS other@1 -h"));
+  EXPECT_THAT(node->Ack(*stream, kSRDS), ElementsAre("CDS -a", "EDS -a"));
+}
+
+TEST_F(Scoped, AHostGoesAlthoughAListenerIsRejected) {
+  world.Scope("other", {}).Set(kLDS, "l", "2");
+  EXPECT_THAT(node->Publish(), ElementsAre("LDS l@2", "SRDS other@1"));
+  node->Nack(*stream, kLDS, "no");
+  node->Ack(*stream, kSRDS);
+  world.Remove(kSRDS, "other");
+  EXPECT_THAT(node->Publish(), ElementsAre("SRDS -other"));
+}
+
+TEST_F(Scoped, AllOfThemGoAfterTheListeners) {
+  world.Remove(kSRDS, "h").Set(kLDS, "l", "2");
+  EXPECT_THAT(node->Publish(), ElementsAre("LDS l@2"));
+  EXPECT_THAT(node->Ack(*stream, kLDS), ElementsAre("SRDS -h"));
+}
+
+TEST_F(Scoped, AReconnectedEnvoyLosesAClusterOnceItsHostsAreKnown) {
+  const auto version = [&](ResourceType type, const std::string& name) {
+    return std::pair(name, VersionOf(world, type, name));
+  };
+  Node again(world);
+  Stream& second = again.Open(Protocol::kDelta);
+  const auto gone = std::pair(std::string("old"), VersionOf(world, kCDS, "a"));
+  again.Request(second, kCDS, {.initial_versions = {version(kCDS, "a"), gone}});
+  again.Request(second, kEDS, {.subscribe = {"a"}, .initial_versions = {version(kEDS, "a")}});
+  EXPECT_THAT(again.Request(second, kLDS, {.initial_versions = {version(kLDS, "l")}}),
+              Not(testing::Contains("CDS -old")));
+  EXPECT_THAT(again.Request(second, kSRDS, {.initial_versions = {version(kSRDS, "h")}}),
+              testing::Contains("CDS -old"));
 }
 
 TEST(Withdrawal, UnsubscribingFreesTheClusters) {
