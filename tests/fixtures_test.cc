@@ -29,6 +29,7 @@
 #include "base/status.h"
 #include "base/strings.h"
 #include "core/pipeline.h"
+#include "envoy/names.h"
 #include "file/manifest.h"
 #include "tests/support/certificates.h"
 #include "tests/support/snapshot_text.h"
@@ -227,9 +228,39 @@ class FixtureTest : public ::testing::Test {
     EXPECT_EQ(fresh.Apply({}).snapshot->Version(), before->Version());
     EXPECT_EQ(fresh.engine().Statuses(), pipeline.engine().Statuses());
     EXPECT_TRUE(fresh.engine().Problems() == pipeline.engine().Problems());
+    ExpectSharded(options, objects, *before);
   }
 
  private:
+  // The other shape holds the same hosts, clusters and all the rest.
+  static void ExpectSharded(core::Pipeline::Options options,
+                            const std::map<api::ObjectRef, api::ObjectPtr>& objects,
+                            const xds::Snapshot& classic) {
+    options.listeners.delivery = envoy::Delivery::kSharded;
+    core::Pipeline pipeline(options);
+    std::vector<api::Change> changes;
+    for (const auto& [ref, object] : objects) {
+      if (object != nullptr) changes.push_back({ref, object});
+    }
+    const xds::SnapshotPtr sharded = pipeline.Apply(changes).snapshot;
+    using xds::ResourceType;
+    std::map<std::string, std::vector<std::string>> hosts;  // name → clusters
+    std::map<std::string, std::vector<std::string>> scopes;
+    classic.Find(ResourceType::kRoutes, envoy::kIngressHTTP)
+        ->parts.ForEach([&](const xds::PartPtr& part) { hosts[part->name] = part->clusters; });
+    sharded->table(ResourceType::kScopedRoutes).ForEach([&](const xds::ResourcePtr& scope) {
+      scopes[scope->name] = scope->clusters;
+    });
+    EXPECT_EQ(scopes, hosts);
+    EXPECT_EQ(sharded->Find(ResourceType::kRoutes, envoy::kIngressHTTP), nullptr);
+    for (const ResourceType type :
+         {ResourceType::kCluster, ResourceType::kEndpoints, ResourceType::kSecret}) {
+      EXPECT_EQ(sharded->table(type).version(), classic.table(type).version());
+    }
+    EXPECT_EQ(sharded->table(ResourceType::kListener).size(),
+              classic.table(ResourceType::kListener).size());
+  }
+
   fs::path directory_;
 };
 

@@ -20,6 +20,7 @@
 #include "envoy/service/endpoint/v3/eds.grpc.pb.h"
 #include "envoy/service/listener/v3/lds.grpc.pb.h"
 #include "envoy/service/route/v3/rds.grpc.pb.h"
+#include "envoy/service/route/v3/srds.grpc.pb.h"
 #include "envoy/service/secret/v3/sds.grpc.pb.h"
 #include "xds/resource.h"
 
@@ -69,6 +70,11 @@ constexpr Type kTypes[] = {
     {"rds", "routes", xds::ResourceType::kRoutes,
      [](const auto& channel, auto* context) {
        return service::route::v3::RouteDiscoveryService::NewStub(channel)->StreamRoutes(context);
+     }},
+    {"srds", "routes of each host (--delivery sharded)", xds::ResourceType::kScopedRoutes,
+     [](const auto& channel, auto* context) {
+       return service::route::v3::ScopedRoutesDiscoveryService::NewStub(channel)
+           ->StreamScopedRoutes(context);
      }},
     {"sds", "secrets (with private keys)", xds::ResourceType::kSecret,
      [](const auto& channel, auto* context) {

@@ -114,6 +114,13 @@ void LoadedServe::Declare() {
         {.keys = {"tls.minimumProtocolVersion", "tls.minimum-protocol-version"},
          .text = "minimum TLS version that Contour will negotiate"});
 
+  s.Add(
+      l.delivery, {{"classic", Delivery::kClassic}, {"sharded", Delivery::kSharded}},
+      {.flag = "delivery",
+       .keys = {"delivery"},
+       .text = "how routes reach Envoy: all hosts of a listener in one resource, or plain HTTP by "
+               "a resource per host, so that a change costs the same for any number of hosts"});
+
   s.Group("Leader election");
   s.Add(e.enabled,
         {.flag = "enable-leader-election",

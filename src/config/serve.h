@@ -25,6 +25,10 @@ enum class LockKind : std::uint8_t { kLease, kConfigMap };
 // Who serves xDS: the leader alone, or every replica.
 enum class ServedBy : std::uint8_t { kLeader, kAll };
 
+// In which shape routes reach Envoy: all hosts of a listener in one resource, or plain HTTP by a
+// resource per host.
+enum class Delivery : std::uint8_t { kClassic, kSharded };
+
 struct ListenerSettings {
   std::string http_address = "0.0.0.0";
   std::uint16_t http_port = 8080;
@@ -36,6 +40,7 @@ struct ListenerSettings {
   std::uint16_t stats_port = 8002;
   bool use_proxy_protocol = false;
   TLSVersion minimum_tls_version = TLSVersion::k1_2;
+  Delivery delivery = Delivery::kClassic;
 };
 
 struct LeaderElection {

@@ -183,6 +183,16 @@ TEST_F(LoadServeTest, Locks) {
                         "of lock, but leaderelection.lease-name"));
 }
 
+TEST_F(LoadServeTest, Delivery) {
+  const auto sharded = Load("delivery: sharded\n");
+  ASSERT_TRUE(sharded.ok()) << Message(sharded.status());
+  EXPECT_EQ((*sharded)->serve().listeners.delivery, config::Delivery::kSharded);
+  EXPECT_FALSE(Load("delivery: scattered\n").ok());
+  const auto absent = Load("");
+  ASSERT_TRUE(absent.ok()) << Message(absent.status());
+  EXPECT_EQ((*absent)->serve().listeners.delivery, config::Delivery::kClassic);
+}
+
 TEST_F(LoadServeTest, Timings) {
   const auto loaded = Load(
       "leaderelection:\n  lease-duration: 1m\n  renew-deadline: 40s\n  retry-period: 500ms\n"

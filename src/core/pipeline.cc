@@ -68,8 +68,9 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
 
   xds::SnapshotEditor editor(snapshot_);
   if (snapshot_ == nullptr) {
-    // Both exist from the start, with hosts or without.
-    SetHead(envoy::RouteConfigurationHead(envoy::kIngressHTTP), ResourceType::kRoutes, editor);
+    // They exist from the start, with hosts or without.
+    if (!Sharded())
+      SetHead(envoy::RouteConfigurationHead(envoy::kIngressHTTP), ResourceType::kRoutes, editor);
     SetHead(envoy::RouteConfigurationHead(envoy::kIngressHTTPS), ResourceType::kRoutes, editor);
     editor.Set(ResourceType::kListener, ToResource(envoy::StatsListener(options_.listeners)));
   }
@@ -101,6 +102,7 @@ void Pipeline::UpdateHost(const std::string& host, xds::SnapshotEditor& editor) 
   graph::ServingSecretPtr secret;
   if (now.virtual_host != nullptr) {
     routes = envoy::TranslateVirtualHost(*now.virtual_host, options_.listeners);
+    if (Sharded()) routes.http = envoy::TranslateScope(*now.virtual_host);
     chain = envoy::TranslateFilterChain(*now.virtual_host, options_.listeners);
     clusters = ClustersOf(*now.virtual_host);
     if (now.virtual_host->secure) secret = now.virtual_host->secure->secret;
@@ -116,9 +118,14 @@ void Pipeline::UpdateHost(const std::string& host, xds::SnapshotEditor& editor) 
     }
   };
   const bool had_http = before.virtual_host != nullptr && !before.virtual_host->http_routes.empty();
-  http_hosts_ += static_cast<std::size_t>(routes.http.has_value());
-  http_hosts_ -= static_cast<std::size_t>(had_http);
-  set_routes(envoy::kIngressHTTP, routes.http);
+  CountHTTPHost(host, had_http, routes.http.has_value());
+  if (!Sharded()) {
+    set_routes(envoy::kIngressHTTP, routes.http);
+  } else if (routes.http) {
+    editor.Set(ResourceType::kScopedRoutes, ToResource(*std::move(routes.http)));
+  } else {
+    editor.Remove(ResourceType::kScopedRoutes, name);
+  }
   set_routes(envoy::kIngressHTTPS, routes.https);
 
   now.filter_chain = chain.has_value();
@@ -172,6 +179,7 @@ HostView Pipeline::DescribeHost(const std::string& host) const {
   if (state.filter_chain) add(ResourceType::kListener, envoy::kIngressHTTPS, host);
   for (const std::string_view table : {envoy::kIngressHTTP, envoy::kIngressHTTPS})
     add(ResourceType::kRoutes, table, envoy::VirtualHostName(host));
+  add(ResourceType::kScopedRoutes, envoy::VirtualHostName(host));
   if (!state.secret.empty()) add(ResourceType::kSecret, state.secret);
   return view;
 }
@@ -188,6 +196,24 @@ ObjectView Pipeline::DescribeObject(const api::ObjectRef& ref, std::size_t most_
     view.hosts.push_back(DescribeHost(host));
   }
   return view;
+}
+
+void Pipeline::CountHTTPHost(const std::string& host, bool before, bool now) {
+  if (before == now) return;
+  http_hosts_ = now ? http_hosts_ + 1 : http_hosts_ - 1;
+  if (host == "*") http_any_host_ = now;
+  if (const std::size_t labels = envoy::WildcardLabels(host); labels > 0) {
+    std::size_t& hosts = http_wildcards_[labels];
+    hosts = now ? hosts + 1 : hosts - 1;
+    if (hosts == 0) http_wildcards_.erase(labels);
+  }
+}
+
+envoy::HostLookup Pipeline::Lookup() const {
+  envoy::HostLookup lookup;
+  lookup.any_host = http_any_host_;
+  for (const auto& [labels, hosts] : http_wildcards_) lookup.wildcard_labels.insert(labels);
+  return lookup;
 }
 
 void Pipeline::UpdateClusters(xds::SnapshotEditor& editor) {
@@ -268,7 +294,8 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
 
 void Pipeline::UpdateListeners(xds::SnapshotEditor& editor) {
   if (http_hosts_ > 0) {
-    editor.Set(ResourceType::kListener, ToResource(envoy::HTTPListener(options_.listeners)));
+    editor.Set(ResourceType::kListener,
+               ToResource(envoy::HTTPListener(options_.listeners, Lookup())));
   } else {
     editor.Remove(ResourceType::kListener, envoy::kIngressHTTP);
   }

@@ -69,6 +69,9 @@ class Pipeline {
   };
 
   void UpdateHost(const std::string& host, xds::SnapshotEditor& editor);
+  void CountHTTPHost(const std::string& host, bool before, bool now);
+  envoy::HostLookup Lookup() const;
+  bool Sharded() const { return options_.listeners.delivery == envoy::Delivery::kSharded; }
   void UpdateClusters(xds::SnapshotEditor& editor);
   void UpdateSecrets(xds::SnapshotEditor& editor, Output& output);
   void UpdateAssignments(const std::set<graph::ServiceKey>& touched, xds::SnapshotEditor& editor);
@@ -79,7 +82,10 @@ class Pipeline {
   graph::EndpointIndex endpoints_;
 
   std::map<std::string, HostState, std::less<>> hosts_;
-  std::size_t http_hosts_ = 0;               // with routes on plain HTTP
+  std::size_t http_hosts_ = 0;  // with routes on plain HTTP
+  // Of these the wildcard hosts, by WildcardLabels(), and whether "*" is one.
+  std::map<std::size_t, std::size_t> http_wildcards_;
+  bool http_any_host_ = false;
   std::size_t https_hosts_ = 0;              // with a filter chain
   Shared<graph::ClusterPtr> clusters_;       // used by hosts
   Shared<graph::ServingSecretPtr> secrets_;  // used by hosts

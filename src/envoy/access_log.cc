@@ -129,8 +129,13 @@ struct ArgumentsOperator {
   bool truncates = true;
 };
 constexpr ArgumentsOperator kArgumentsOperators[] = {
-    {"ENVIRONMENT"},       {"METADATA"}, {"REQ"},     {"REQ_WITHOUT_QUERY"},
-    {"RESP"},              {"TRAILER"},  {"START_TIME", true, false},
+    {"ENVIRONMENT"},
+    {"METADATA"},
+    {"REQ"},
+    {"REQ_WITHOUT_QUERY"},
+    {"RESP"},
+    {"TRAILER"},
+    {"START_TIME", true, false},
 };
 
 // Envoy has an implementation of these beside the built-in ones.
@@ -179,9 +184,8 @@ std::optional<Operator> TakeOperator(std::string_view* text) {
     const std::size_t end = text->find('%');
     if (end == std::string_view::npos) return std::nullopt;
     found.length = text->substr(1, end - 1);
-    const bool is_length =
-        !found.length->empty() && found.length->size() <= 9 &&
-        found.length->find_first_not_of("0123456789") == std::string_view::npos;
+    const bool is_length = !found.length->empty() && found.length->size() <= 9 &&
+                           found.length->find_first_not_of("0123456789") == std::string_view::npos;
     if (!is_length) return std::nullopt;
     text->remove_prefix(end);
   }
@@ -209,7 +213,8 @@ bool IsGoodHeader(std::string_view arguments) {
 bool IsGoodMetadata(std::string_view arguments) {
   const std::string_view kind = arguments.substr(0, arguments.find(':'));
   if (kind.size() == arguments.size()) return false;
-  for (const std::string_view known : {"DYNAMIC", "CLUSTER", "ROUTE", "UPSTREAM_HOST", "LISTENER"}) {
+  for (const std::string_view known :
+       {"DYNAMIC", "CLUSTER", "ROUTE", "UPSTREAM_HOST", "LISTENER"}) {
     if (kind == known) return true;
   }
   return false;

@@ -42,16 +42,19 @@ constexpr const char* kWithoutQuery = R"(formatters {
 
 TEST(AccessLogTest, EnvoysFormat) {
   EXPECT_EQ(Difference<TcpProxy>(Log({}), Want("")), "");
-  EXPECT_EQ(Difference<TcpProxy>(
-                Log({.format_string = "%REQ(:PATH):9% %% %DURATION%\n"}),
-                Want(R"(log_format { text_format_source { inline_string: "%REQ(:PATH):9% %% %DURATION%\n" } })")),
-            "");
-  EXPECT_EQ(Difference<TcpProxy>(
-                Log({.format_string = "%REQ_WITHOUT_QUERY(:PATH)%\n"}),
-                Want(fmt::format(
-                    R"(log_format {{ text_format_source {{ inline_string: "%REQ_WITHOUT_QUERY(:PATH)%\n" }} {} }})",
-                    kWithoutQuery))),
-            "");
+  EXPECT_EQ(
+      Difference<TcpProxy>(
+          Log({.format_string = "%REQ(:PATH):9% %% %DURATION%\n"}),
+          Want(
+              R"(log_format { text_format_source { inline_string: "%REQ(:PATH):9% %% %DURATION%\n" } })")),
+      "");
+  EXPECT_EQ(
+      Difference<TcpProxy>(
+          Log({.format_string = "%REQ_WITHOUT_QUERY(:PATH)%\n"}),
+          Want(fmt::format(
+              R"(log_format {{ text_format_source {{ inline_string: "%REQ_WITHOUT_QUERY(:PATH)%\n" }} {} }})",
+              kWithoutQuery))),
+      "");
 }
 
 TEST(AccessLogTest, JSON) {
@@ -59,15 +62,14 @@ TEST(AccessLogTest, JSON) {
     return fmt::format(R"(fields {{ key: "{}" value {{ string_value: "{}" }} }})", name, format);
   };
   const std::vector<std::string> names = {"@timestamp", "path", "Response_Code", "x=%REQ(X)% y"};
-  EXPECT_EQ(
-      Difference<TcpProxy>(
-          Log({.format = Format::kJSON, .json_fields = names}),
-          Want(fmt::format("log_format {{ omit_empty_values: true json_format {{ {} }} }}",
-                           field("@timestamp", "%START_TIME%") +
-                               field("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%") +
-                               field("Response_Code", "%RESPONSE_CODE%") +
-                               field("x", "%REQ(X)% y")))),
-      "");
+  EXPECT_EQ(Difference<TcpProxy>(
+                Log({.format = Format::kJSON, .json_fields = names}),
+                Want(fmt::format("log_format {{ omit_empty_values: true json_format {{ {} }} }}",
+                                 field("@timestamp", "%START_TIME%") +
+                                     field("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%") +
+                                     field("Response_Code", "%RESPONSE_CODE%") +
+                                     field("x", "%REQ(X)% y")))),
+            "");
   EXPECT_EQ(Difference<TcpProxy>(
                 Log({.format = Format::kJSON, .json_fields = {"p=%REQ_WITHOUT_QUERY(:PATH)%"}}),
                 Want(fmt::format("log_format {{ omit_empty_values: true json_format {{ {} }} {} }}",

@@ -20,8 +20,16 @@ using ::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
 void AdaptFilterChain(ConfigSource source, FilterChain& chain) {
   for (auto& filter : *chain.mutable_filters()) {
     HttpConnectionManager manager;
-    if (!filter.typed_config().UnpackTo(&manager) || !manager.has_rds()) continue;
-    SetConfigSource(source, manager.mutable_rds()->mutable_config_source());
+    if (!filter.typed_config().UnpackTo(&manager)) continue;
+    if (manager.has_rds()) {
+      SetConfigSource(source, manager.mutable_rds()->mutable_config_source());
+    } else if (manager.has_scoped_routes()) {
+      auto& scoped = *manager.mutable_scoped_routes();
+      SetConfigSource(source, scoped.mutable_rds_config_source());
+      SetConfigSource(source, scoped.mutable_scoped_rds()->mutable_scoped_rds_config_source());
+    } else {
+      continue;
+    }
     Pack(manager, filter.mutable_typed_config());
   }
   DownstreamTlsContext tls;

@@ -42,6 +42,9 @@ TEST(Adapt, EqualsTheTranslationForTheMode) {
               AdaptListener(ListenerBytes(source), source));
     EXPECT_EQ(AdaptListener(HTTPListener({}).bytes, source),
               HTTPListener({.config_source = source}).bytes);
+    const ListenerOptions sharded{.config_source = source, .delivery = Delivery::kSharded};
+    EXPECT_EQ(AdaptListener(HTTPListener({.delivery = Delivery::kSharded}).bytes, source),
+              HTTPListener(sharded).bytes);
     EXPECT_EQ(AdaptListener(StatsListener({}).bytes, source), StatsListener({}).bytes);
   }
 }

@@ -355,7 +355,8 @@ TEST(BootstrapTest, Overload) {
     options.max_downstream_connections = c.connections;
     Want want;
     if (!c.want.empty())
-      want.overload = fmt::format("overload_manager {{ refresh_interval {{ nanos: 250000000 }} {} }}", c.want);
+      want.overload =
+          fmt::format("overload_manager {{ refresh_interval {{ nanos: 250000000 }} {} }}", c.want);
     EXPECT_EQ(Compare(options, want), "");
   }
 }

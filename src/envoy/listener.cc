@@ -77,14 +77,30 @@ void AddRouter(hcm::HttpConnectionManager* manager) {
   Add("envoy.filters.http.router", http::router::v3::Router(), manager->add_http_filters());
 }
 
-// HTTP by the route configuration that is called like the listener.
-void AddIngressManager(std::string_view name, const std::string& access_log,
-                       const ListenerOptions& options, listener::FilterChain* chain) {
-  hcm::HttpConnectionManager manager;
-  manager.set_stat_prefix(std::string(name));
-  auto* rds = manager.mutable_rds();
+// Routes by the route configuration that is called like the listener.
+void SetRDS(std::string_view name, const ListenerOptions& options,
+            hcm::HttpConnectionManager* manager) {
+  auto* rds = manager->mutable_rds();
   rds->set_route_config_name(std::string(name));
   SetConfigSource(options.config_source, rds->mutable_config_source());
+}
+
+// Routes by a resource per host.
+void SetScopedRDS(std::string_view name, const ListenerOptions& options, const HostLookup& lookup,
+                  hcm::HttpConnectionManager* manager) {
+  auto* scoped = manager->mutable_scoped_routes();
+  scoped->set_name(std::string(name));
+  SetConfigSource(options.config_source, scoped->mutable_rds_config_source());
+  SetConfigSource(options.config_source,
+                  scoped->mutable_scoped_rds()->mutable_scoped_rds_config_source());
+  AddHostLookup(lookup, manager);
+}
+
+// Plain HTTP and HTTPS alike, but for where the routes come from.
+hcm::HttpConnectionManager IngressManager(std::string_view name, const std::string& access_log,
+                                          const ListenerOptions& options) {
+  hcm::HttpConnectionManager manager;
+  manager.set_stat_prefix(std::string(name));
 
   http::compressor::v3::Compressor compressor;
   Add("envoy.compression.gzip.compressor",
@@ -106,6 +122,10 @@ void AddIngressManager(std::string_view name, const std::string& access_log,
   SetDuration(std::chrono::seconds(60),
               manager.mutable_common_http_protocol_options()->mutable_idle_timeout());
   manager.set_preserve_external_request_id(true);
+  return manager;
+}
+
+void AddManager(const hcm::HttpConnectionManager& manager, listener::FilterChain* chain) {
   Add("envoy.filters.network.http_connection_manager", manager, chain->add_filters());
 }
 
@@ -209,14 +229,21 @@ std::string ToLower(std::string text) {
 
 }  // namespace
 
-Resource HTTPListener(const ListenerOptions& options) {
+Resource HTTPListener(const ListenerOptions& options, const HostLookup& lookup) {
   Resource result;
   result.name = kIngressHTTP;
   listener::Listener message;
   message.set_name(result.name);
   SetListenAddress(options.http_address, options.http_port, &message);
   if (options.use_proxy_protocol) AddProxyProtocol(&message);
-  AddIngressManager(kIngressHTTP, options.http_access_log, options, message.add_filter_chains());
+  hcm::HttpConnectionManager manager =
+      IngressManager(kIngressHTTP, options.http_access_log, options);
+  if (options.delivery == Delivery::kSharded) {
+    SetScopedRDS(kIngressHTTP, options, lookup, &manager);
+  } else {
+    SetRDS(kIngressHTTP, options, &manager);
+  }
+  AddManager(manager, message.add_filter_chains());
   result.bytes = Serialize(message);
   return result;
 }
@@ -255,7 +282,10 @@ std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
                           result.clusters.end());
   } else {
     if (HasOwnTLSSettings(host, options)) AddTLSHost(host.host, &message);
-    AddIngressManager(kIngressHTTPS, options.https_access_log, options, &message);
+    hcm::HttpConnectionManager manager =
+        IngressManager(kIngressHTTPS, options.https_access_log, options);
+    SetRDS(kIngressHTTPS, options, &manager);
+    AddManager(manager, &message);
   }
   result.bytes = Serialize(message);
   return result;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The listeners (envoy.config.listener.v3.Listener) and what hangs on them.
 //
-//   ingress_http   present iff a host has HTTP routes; one filter chain, routes by RDS
+//   ingress_http   present iff a host has HTTP routes; one filter chain, routes by RDS or, sharded,
+//                  by scoped routes
 //   ingress_https  present iff a host is served by TLS; a filter chain per host, picked by SNI
 //   stats-health   always: Envoy's metrics (/stats) and health (/healthz)
 //
@@ -24,6 +25,8 @@
 
 #include "envoy/access_log.h"
 #include "envoy/config_source.h"
+#include "envoy/delivery.h"
+#include "envoy/host_lookup.h"
 #include "envoy/resource.h"
 #include "graph/model.h"
 
@@ -50,9 +53,11 @@ struct ListenerOptions {
   // For all hosts; the higher one of this and the host's own counts.
   graph::TLSVersion minimum_tls_version = graph::TLSVersion::k1_2;
   ConfigSource config_source = ConfigSource::kAds;
+  Delivery delivery = Delivery::kClassic;
 };
 
-Resource HTTPListener(const ListenerOptions& options);
+// `lookup`: what hosts there are beside plain ones; matters in the sharded shape alone.
+Resource HTTPListener(const ListenerOptions& options, const HostLookup& lookup = {});
 
 // ingress_https without its filter chains; these follow in the order of their names.
 Resource HTTPSListenerHead(const ListenerOptions& options);

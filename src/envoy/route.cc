@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/config/route/v3/scoped_route.pb.h"
+#include "envoy/host_lookup.h"
 #include "envoy/message.h"
 #include "envoy/names.h"
 #include "envoy/weights.h"
@@ -19,6 +21,11 @@ namespace {
 
 namespace core = ::envoy::config::core::v3;
 namespace route = ::envoy::config::route::v3;
+
+enum class Shape : std::uint8_t {
+  kPart,   // of a route configuration of many hosts
+  kScope,  // the one virtual host of a ScopedRouteConfiguration
+};
 
 // The regex of `:authority` for a host of one label below `*.suffix`; empty for other hosts. Case
 // is ignored, as Envoy ignores it in domains.
@@ -40,21 +47,39 @@ bool IsSegmentPrefix(std::string_view path) {
 
 // What the routes of a host ask for beside the path.
 struct Guard {
+  Shape shape = Shape::kPart;
   std::string authority;  // regex of `:authority`; empty: any
   std::string tls_host;   // value of kTLSHostKey; empty: any connection
 };
 
-void SetGuard(const Guard& guard, route::RouteMatch* message) {
-  if (!guard.authority.empty()) {
+// A part sees the authority itself, a scope the one that the look-up put aside.
+void SetAuthority(const Guard& guard, route::RouteMatch* message) {
+  if (guard.shape == Shape::kPart) {
     auto* header = message->add_headers();
     header->set_name(":authority");
     header->mutable_string_match()->mutable_safe_regex()->set_regex(guard.authority);
+    return;
   }
+  auto* metadata = message->add_dynamic_metadata();
+  metadata->set_filter(std::string(kLookupFilter));
+  metadata->add_path()->set_key("authority");
+  metadata->mutable_value()->mutable_string_match()->mutable_safe_regex()->set_regex(
+      guard.authority);
+}
+
+void SetGuard(const Guard& guard, route::RouteMatch* message) {
+  if (!guard.authority.empty()) SetAuthority(guard, message);
   if (!guard.tls_host.empty()) {
     auto* state = message->add_filter_state();
     state->set_key(std::string(kTLSHostKey));
     state->mutable_string_match()->set_exact(guard.tls_host);
   }
+}
+
+google::protobuf::Value& Mark(std::string_view filter, const char* mark, route::Route* message) {
+  google::protobuf::Struct& marks =
+      (*message->mutable_metadata()->mutable_filter_metadata())[std::string(filter)];
+  return (*marks.mutable_fields())[mark];
 }
 
 void SetMatch(const graph::PathMatch& match, const Guard& guard, route::RouteMatch* message) {
@@ -144,6 +169,7 @@ void SetDirectResponse(const graph::DirectResponse& response, route::Route* mess
 void SetRoute(const graph::Route& source, const Guard& guard, route::Route* message,
               std::vector<std::string>* used) {
   SetMatch(source.match, guard, message->mutable_match());
+  if (guard.shape == Shape::kScope) Mark(kLookupFilter, "found", message).set_string_value("route");
   if (source.https_redirect) {
     message->mutable_redirect()->set_https_redirect(true);
     return;
@@ -155,6 +181,8 @@ void SetRoute(const graph::Route& source, const Guard& guard, route::Route* mess
     SetDirectResponse({}, message);
   } else {
     SetAction(*action, message, used);
+    if (guard.shape == Shape::kScope && action->websocket)
+      Mark(kUpgradeFilter, "pass", message).set_bool_value(true);
   }
 }
 
@@ -170,6 +198,15 @@ void AddMisdirected(Guard guard, route::VirtualHost* message) {
   }
 }
 
+void SetRoutes(const std::vector<graph::Route>& routes, const Guard& guard,
+               route::VirtualHost* message, std::vector<std::string>* clusters) {
+  for (const graph::Route& source : routes) {
+    SetRoute(source, guard, message->add_routes(), clusters);
+  }
+  std::sort(clusters->begin(), clusters->end());
+  clusters->erase(std::unique(clusters->begin(), clusters->end()), clusters->end());
+}
+
 std::optional<Resource> Translate(const std::string& host, const std::vector<graph::Route>& routes,
                                   std::string tls_host) {
   if (host.empty() || routes.empty()) return std::nullopt;
@@ -181,14 +218,9 @@ std::optional<Resource> Translate(const std::string& host, const std::vector<gra
   const std::string domain = Text(host);
   message.add_domains(domain);
   if (domain != "*") message.add_domains(domain + ":*");
-  const Guard guard{WildcardGuard(domain), std::move(tls_host)};
-  for (const graph::Route& source : routes) {
-    SetRoute(source, guard, message.add_routes(), &result.clusters);
-  }
+  const Guard guard{Shape::kPart, WildcardGuard(domain), std::move(tls_host)};
+  SetRoutes(routes, guard, &message, &result.clusters);
   if (!guard.tls_host.empty()) AddMisdirected(guard, &message);
-  std::sort(result.clusters.begin(), result.clusters.end());
-  result.clusters.erase(std::unique(result.clusters.begin(), result.clusters.end()),
-                        result.clusters.end());
   result.bytes = Serialize(message);
   return result;
 }
@@ -203,6 +235,36 @@ VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
   if (host.secure && !host.secure->tcp_proxy && host.secure->secret != nullptr)
     result.https = Translate(host.host, host.secure->routes,
                              HasOwnTLSSettings(host, options) ? TLSHostValue(host.host) : "");
+  return result;
+}
+
+std::optional<Resource> TranslateScope(const graph::VirtualHost& host) {
+  if (host.host.empty() || host.http_routes.empty()) return std::nullopt;
+  Resource result;
+  google::protobuf::Arena arena;
+  auto& message = *google::protobuf::Arena::CreateMessage<route::ScopedRouteConfiguration>(&arena);
+  result.name = VirtualHostName(host.host);
+  message.set_name(result.name);
+  message.mutable_key()->add_fragments()->set_string_key(Text(host.host));
+  auto* configuration = message.mutable_route_configuration();
+  configuration->set_name(std::string(kIngressHTTP));
+  // As of a route configuration that is fetched: a route may be there before its cluster.
+  configuration->mutable_validate_clusters()->set_value(false);
+  auto* virtual_host = configuration->add_virtual_hosts();
+  virtual_host->set_name(result.name);
+  virtual_host->add_domains("*");  // the scope has been found by the host
+  const Guard guard{Shape::kScope, WildcardGuard(Text(host.host)), ""};
+  SetRoutes(host.http_routes, guard, virtual_host, &result.clusters);
+  // The host is known: a path without a route is not a reason to look further.
+  route::Route* rest = virtual_host->add_routes();
+  rest->mutable_match()->set_prefix("");
+  rest->mutable_direct_response()->set_status(404);
+  Mark(kLookupFilter, "found", rest).set_string_value("nothing");
+  Mark(kUpgradeFilter, "pass", rest).set_bool_value(true);
+  route::FilterConfig found;
+  found.set_disabled(true);
+  Pack(found, &(*virtual_host->mutable_typed_per_filter_config())[std::string(kLookupFilter)]);
+  result.bytes = Serialize(message);
   return result;
 }
 

@@ -42,6 +42,11 @@ struct VirtualHostResources {
 VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
                                           const ListenerOptions& options);
 
+// The plain-HTTP routes of one host as a resource of their own, a ScopedRouteConfiguration whose
+// key is the host: the sharded shape (see delivery.h and host_lookup.h). `name` is
+// VirtualHostName(host); nullopt where the host has no routes on plain HTTP.
+std::optional<Resource> TranslateScope(const graph::VirtualHost& host);
+
 // The RouteConfiguration `name` without virtual hosts: to be completed with parts in the order of
 // their names.
 Resource RouteConfigurationHead(std::string_view name);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/config/route/v3/scoped_route.pb.h"
 #include "envoy/message.h"
 #include "envoy/names.h"
 #include "envoy/testing.h"
@@ -21,6 +22,7 @@ namespace contour::envoy {
 namespace {
 
 using ::envoy::config::route::v3::RouteConfiguration;
+using ::envoy::config::route::v3::ScopedRouteConfiguration;
 using EnvoyVirtualHost = ::envoy::config::route::v3::VirtualHost;
 using graph::PathMatch;
 using std::chrono::milliseconds;
@@ -340,6 +342,98 @@ TEST(VirtualHostTest, BothSidesMayDiffer) {
   EXPECT_THAT(got.http->clusters, ElementsAre("default/a/80/da39a3ee5e"));
   EXPECT_THAT(got.https->clusters, ElementsAre("default/b/80/da39a3ee5e"));
   EXPECT_EQ(got.http->name, got.https->name);
+}
+
+TEST(ScopeTest, IsOneHostWithALastRouteThatAnswers404) {
+  const std::optional<Resource> got =
+      TranslateScope(Host({To({Weighted("kuard")})}, "www.example.com"));
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->name, "www.example.com");
+  EXPECT_THAT(got->clusters, ElementsAre("default/kuard/80/da39a3ee5e"));
+  EXPECT_EQ(Difference<ScopedRouteConfiguration>(got->bytes, R"(
+    name: "www.example.com"
+    key { fragments { string_key: "www.example.com" } }
+    route_configuration {
+      name: "ingress_http"
+      validate_clusters { value: false }
+      virtual_hosts {
+        name: "www.example.com"
+        domains: "*"
+        routes {
+          match { prefix: "/" }
+          route { cluster: "default/kuard/80/da39a3ee5e" }
+          request_headers_to_add {
+            header { key: "x-request-start" value: "t=%START_TIME(%s.%3f)%" }
+            append_action: APPEND_IF_EXISTS_OR_ADD
+          }
+          metadata { filter_metadata {
+            key: "contour.host"
+            value { fields { key: "found" value { string_value: "route" } } }
+          } }
+        }
+        routes {
+          match { prefix: "" }
+          direct_response { status: 404 }
+          metadata {
+            filter_metadata {
+              key: "contour.host"
+              value { fields { key: "found" value { string_value: "nothing" } } }
+            }
+            filter_metadata {
+              key: "contour.upgrade"
+              value { fields { key: "pass" value { bool_value: true } } }
+            }
+          }
+        }
+        typed_per_filter_config {
+          key: "contour.host"
+          value {
+            [type.googleapis.com/envoy.config.route.v3.FilterConfig] { disabled: true }
+          }
+        }
+      }
+    })"),
+            "");
+}
+
+TEST(ScopeTest, AWildcardIsHeldAgainstTheAuthorityThatWasSent) {
+  const std::optional<Resource> got =
+      TranslateScope(Host({To({Weighted("kuard")})}, "*.example.com"));
+  ASSERT_TRUE(got);
+  ScopedRouteConfiguration message;
+  ASSERT_TRUE(message.ParseFromString(got->bytes));
+  EXPECT_EQ(message.key().fragments(0).string_key(), "*.example.com");
+  const auto& host = message.route_configuration().virtual_hosts(0);
+  ASSERT_EQ(host.routes_size(), 2);
+  EXPECT_TRUE(host.routes(0).match().headers().empty());
+  ASSERT_EQ(host.routes(0).match().dynamic_metadata_size(), 1);
+  const auto& guard = host.routes(0).match().dynamic_metadata(0);
+  EXPECT_EQ(guard.filter(), "contour.host");
+  EXPECT_EQ(guard.path(0).key(), "authority");
+  EXPECT_EQ(guard.value().string_match().safe_regex().regex(),
+            R"((?i)[a-z0-9]([-a-z0-9]*[a-z0-9])?\.example\.com(:[0-9]+)?)");
+  EXPECT_TRUE(host.routes(1).match().dynamic_metadata().empty());  // answers 404 to the others
+}
+
+TEST(ScopeTest, WebsocketRoutesAreMarked) {
+  graph::Route websocket = To({Weighted("a")}, {PathMatch::Type::kPrefix, "/ws"});
+  std::get<graph::RouteAction>(websocket.action).websocket = true;
+  const std::optional<Resource> got = TranslateScope(Host({websocket, To({Weighted("b")})}));
+  ASSERT_TRUE(got);
+  ScopedRouteConfiguration message;
+  ASSERT_TRUE(message.ParseFromString(got->bytes));
+  const auto& routes = message.route_configuration().virtual_hosts(0).routes();
+  ASSERT_EQ(routes.size(), 3);
+  EXPECT_TRUE(routes[0].metadata().filter_metadata().contains("contour.upgrade"));
+  EXPECT_FALSE(routes[1].metadata().filter_metadata().contains("contour.upgrade"));
+}
+
+TEST(ScopeTest, OnlyPlainHTTPHasOne) {
+  graph::VirtualHost host = Host({});
+  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
+  host.secure->routes = {To({Weighted("kuard")})};
+  EXPECT_FALSE(TranslateScope(host));
+  EXPECT_FALSE(TranslateScope(Host({To({Weighted("kuard")})}, "")));
 }
 
 TEST(RouteConfigurationTest, IsHeadAndParts) {

@@ -30,6 +30,7 @@
 #include "envoy/service/endpoint/v3/eds.grpc.pb.h"
 #include "envoy/service/listener/v3/lds.grpc.pb.h"
 #include "envoy/service/route/v3/rds.grpc.pb.h"
+#include "envoy/service/route/v3/srds.grpc.pb.h"
 #include "envoy/service/secret/v3/sds.grpc.pb.h"
 
 namespace contour::xds {
@@ -205,6 +206,7 @@ TEST(Server, ServicesPerType) {
   const TypeInfo& lds = Info(ResourceType::kListener);
   const TypeInfo& rds = Info(ResourceType::kRoutes);
   const TypeInfo& sds = Info(ResourceType::kSecret);
+  const TypeInfo& srds = Info(ResourceType::kScopedRoutes);
   world(cds, [](Client& c) {
     return cluster::v3::ClusterDiscoveryService::NewStub(c.channel)->StreamClusters(&c.context);
   });
@@ -219,6 +221,14 @@ TEST(Server, ServicesPerType) {
   });
   world(sds, [](Client& c) {
     return secret::v3::SecretDiscoveryService::NewStub(c.channel)->StreamSecrets(&c.context);
+  });
+  world(srds, [](Client& c) {
+    return route::v3::ScopedRoutesDiscoveryService::NewStub(c.channel)->StreamScopedRoutes(
+        &c.context);
+  });
+  delta(srds, [](Client& c) {
+    return route::v3::ScopedRoutesDiscoveryService::NewStub(c.channel)->DeltaScopedRoutes(
+        &c.context);
   });
   delta(cds, [](Client& c) {
     return cluster::v3::ClusterDiscoveryService::NewStub(c.channel)->DeltaClusters(&c.context);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every fixture of tests/fixtures, loaded by a real Envoy in each mode of xDS: not one resource may be refused, and the
-answers to the requests that a fixture is about are the same in all modes.
+"""Every fixture of tests/fixtures, loaded by a real Envoy in each mode of xDS and in both shapes of delivery: not one
+resource may be refused, and the answers to the requests that a fixture is about are the same in all of them.
 
 One contour and one Envoy of a mode for all fixtures: the objects of a fixture take the place of those before, together
 with a route of our own whose answer shows that Envoy has got that far. The fixtures' options.yaml don't matter here.
@@ -52,7 +52,7 @@ class Placeholders:
 
 
 class Loader:
-    def __init__(self, work_dir, mode="delta-ads"):
+    def __init__(self, work_dir, mode="delta-ads", *flags):
         self.folder = work_dir / "manifests"
         self.folder.mkdir(parents=True)
         (work_dir / "pki").mkdir()
@@ -60,7 +60,7 @@ class Loader:
         self.number = 0
         self.marker = Backend("marker", work_dir, next_pod_address(), MARKER_PORT).start()
         self._write("")
-        self.contour = Contour(work_dir, "--manifests", self.folder).start().wait_ready()
+        self.contour = Contour(work_dir, "--manifests", self.folder, *flags).start().wait_ready()
         admin_port = free_port()
         self.envoy = Envoy(self.contour.bootstrap(admin_port, mode), work_dir, admin_port).start().wait_live()
         self.client = Client("127.0.0.1", self.contour.ingress_http_port)
@@ -112,7 +112,8 @@ def test_nothing_is_refused(loader, case):
 
 # ---- The modes agree ------------------------------------------------------------------------------------------------
 
-MODES = ["delta-ads", "sotw-ads", "delta", "sotw"]
+MODES = {mode: (mode,) for mode in ("delta-ads", "sotw-ads", "delta", "sotw")}
+MODES["sharded"] = "delta-ads", "--delivery", "sharded"
 SAMPLE = 8  # one fixture in so many is in the short run
 PORT = 8088
 
@@ -126,8 +127,8 @@ def loaders():
     with contextlib.ExitStack() as stack:
         stack.callback(Backend("everywhere", path, "0.0.0.0", PORT).start().kill)
         found = {}
-        for mode in MODES:
-            loader = found[mode] = Loader(path / mode, mode)
+        for mode, arguments in MODES.items():
+            loader = found[mode] = Loader(path / mode, *arguments)
             stack.callback(loader.stop)
         yield found
 

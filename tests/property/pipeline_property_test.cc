@@ -45,6 +45,7 @@ TEST(PipelineProperty, SnapshotIsThatOfAFreshProcessAndClosed) {
     core::Pipeline::Options options;
     if (seed % 3 == 0) options.graph.root_namespaces = {"roots", "default"};
     if (seed % 4 == 0) options.graph.minimum_tls_version = graph::TLSVersion::k1_1;
+    if (seed % 2 == 1) options.listeners.delivery = envoy::Delivery::kSharded;
     core::Pipeline pipeline(options);
     xds::SnapshotPtr snapshot;
     for (int step = 1; step <= steps; ++step) {

@@ -8,6 +8,7 @@
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/config/route/v3/scoped_route.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 
@@ -23,6 +24,14 @@ class Inspector {
   std::vector<std::string> Run() {
     Each<::envoy::config::route::v3::RouteConfiguration>(
         ResourceType::kRoutes, [&](const auto& name, const auto& routes) { Routes(name, routes); });
+    std::set<std::string> keys;
+    Each<::envoy::config::route::v3::ScopedRouteConfiguration>(
+        ResourceType::kScopedRoutes, [&](const auto& name, const auto& scope) {
+          Expect(scope.name() == name, "scope " + name + " calls itself " + scope.name());
+          const std::string& key = scope.key().fragments(0).string_key();
+          Expect(keys.insert(key).second, "key twice: " + key);
+          Routes(name, scope.route_configuration());
+        });
     Each<::envoy::config::listener::v3::Listener>(
         ResourceType::kListener,
         [&](const auto& name, const auto& listener) { Listeners(name, listener); });

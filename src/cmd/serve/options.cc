@@ -47,6 +47,9 @@ core::Core::Options CoreOptions(const config::Serve& config) {
   listeners.stats_port = config.listeners.stats_port;
   listeners.use_proxy_protocol = config.listeners.use_proxy_protocol;
   listeners.minimum_tls_version = graph.minimum_tls_version;
+  listeners.delivery = config.listeners.delivery == config::Delivery::kSharded
+                           ? envoy::Delivery::kSharded
+                           : envoy::Delivery::kClassic;
   return options;
 }
 

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "envoy/host_lookup.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "envoy/extensions/filters/http/lua/v3/lua.pb.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/message.h"
+
+namespace contour::envoy {
+namespace {
+
+namespace hcm = ::envoy::extensions::filters::network::http_connection_manager::v3;
+
+// Without "clear the route cache whenever a header changed", else the restored authority would
+// throw away the route that was found.
+hcm::HttpFilter LuaFilter(std::string_view name, const std::string& program) {
+  ::envoy::extensions::filters::http::lua::v3::Lua lua;
+  lua.mutable_default_source_code()->set_inline_string(program);
+  lua.mutable_clear_route_cache()->set_value(false);
+  hcm::HttpFilter filter;
+  filter.set_name(std::string(name));
+  Pack(lua, filter.mutable_typed_config());
+  return filter;
+}
+
+std::vector<hcm::HttpFilter> LookupFilters(const HostLookup& lookup) {
+  std::vector<std::string> programs = {ExactProgram()};
+  // The longest first, as Envoy tries the wildcards of one route configuration.
+  for (auto labels = lookup.wildcard_labels.rbegin(); labels != lookup.wildcard_labels.rend();
+       ++labels) {
+    programs.push_back(WildcardProgram(*labels));
+  }
+  if (lookup.any_host) programs.push_back(AnyHostProgram());
+  programs.push_back(RestoreProgram());
+  std::vector<hcm::HttpFilter> filters;
+  filters.reserve(programs.size());
+  for (const std::string& program : programs) filters.push_back(LuaFilter(kLookupFilter, program));
+  return filters;
+}
+
+}  // namespace
+
+std::size_t WildcardLabels(std::string_view host) {
+  if (!host.starts_with("*.")) return 0;
+  return static_cast<std::size_t>(std::count(host.begin(), host.end(), '.'));
+}
+
+// The port is what follows the last colon, but not within the brackets of an IPv6 address: as Envoy
+// finds it where a route configuration ignores ports. A plain host, whose domains there are `host`
+// and `host:*`, takes more colons as well.
+std::string ExactProgram() {
+  return fmt::format(R"(function envoy_on_request(handle)
+  local headers = handle:headers()
+  local authority = headers:get(":authority") or ""
+  local host = authority:lower()
+  local port = host:find(":[^:]*$")
+  if port and not host:find("]", port, true) then host = host:sub(1, port - 1) end
+  local data = handle:streamInfo():dynamicMetadata()
+  data:set("{0}", "authority", authority)
+  data:set("{0}", "host", host)
+  local key = host:match("^[^:]*")
+  if key ~= authority then
+    headers:replace(":authority", key)
+    handle:clearRouteCache()
+  end
+end
+)",
+                     kLookupFilter);
+}
+
+std::string WildcardProgram(std::size_t labels) {
+  std::string pattern;
+  for (std::size_t i = 0; i < labels; ++i) pattern += "%.[^.]+";
+  return fmt::format(R"(function envoy_on_request(handle)
+  if handle:metadata():get("found") then return end
+  local host = handle:streamInfo():dynamicMetadata():get("{0}")["host"]
+  local rest = host:match("^.+({1})$")
+  if rest then
+    handle:headers():replace(":authority", "*" .. rest)
+    handle:clearRouteCache()
+  end
+end
+)",
+                     kLookupFilter, pattern);
+}
+
+std::string AnyHostProgram() {
+  return R"(function envoy_on_request(handle)
+  if handle:metadata():get("found") then return end
+  handle:headers():replace(":authority", "*")
+  handle:clearRouteCache()
+end
+)";
+}
+
+// Asking for the metadata makes Envoy look for the route while the key still stands. Envoy itself
+// refuses an upgrade only if it has a route from the start.
+std::string RestoreProgram() {
+  return fmt::format(R"(function envoy_on_request(handle)
+  local found = handle:metadata():get("found")
+  local headers = handle:headers()
+  local data = handle:streamInfo():dynamicMetadata()
+  headers:replace(":authority", data:get("{0}")["authority"])
+  if not found then data:set("{0}", "unknown", true) end
+  local upgrade = headers:get("upgrade")
+  if found == "route" and upgrade and upgrade:lower() ~= "websocket" then
+    handle:respond({{[":status"] = "403"}}, "")
+  end
+end
+)",
+                     kLookupFilter);
+}
+
+std::string UpgradeProgram() {
+  return fmt::format(R"(function envoy_on_request(handle)
+  if handle:metadata():get("pass") then return end
+  local lookup = handle:streamInfo():dynamicMetadata():get("{0}")
+  if lookup and lookup["unknown"] then return end
+  handle:respond({{[":status"] = "403"}}, "")
+end
+)",
+                     kLookupFilter);
+}
+
+void AddHostLookup(const HostLookup& lookup, hcm::HttpConnectionManager* manager) {
+  auto* by_host = manager->mutable_scoped_routes()
+                      ->mutable_scope_key_builder()
+                      ->add_fragments()
+                      ->mutable_header_value_extractor();
+  by_host->set_name(":authority");
+  by_host->set_index(0);
+
+  const std::vector<hcm::HttpFilter> others(manager->http_filters().begin(),
+                                            manager->http_filters().end());
+  const std::vector<hcm::HttpFilter> lookups = LookupFilters(lookup);
+  auto* upgrade = manager->add_upgrade_configs();
+  upgrade->set_upgrade_type("websocket");
+  manager->clear_http_filters();
+  for (const hcm::HttpFilter& filter : lookups) {
+    *manager->add_http_filters() = filter;
+    *upgrade->add_filters() = filter;
+  }
+  *upgrade->add_filters() = LuaFilter(kUpgradeFilter, UpgradeProgram());
+  for (const hcm::HttpFilter& filter : others) {
+    *manager->add_http_filters() = filter;
+    *upgrade->add_filters() = filter;
+  }
+}
+
+}  // namespace contour::envoy
