@@ -36,11 +36,18 @@ def wait_until(condition, what, timeout=30.0, interval=0.02):
         time.sleep(interval)
 
 
+_taken_ports = set()
+
+
 def free_port(address="127.0.0.1"):
-    """A TCP port that nobody listens on. Inside a namespace of our own nobody else takes it meanwhile."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
+    """A TCP port that nobody listens on, never the same twice. Inside a namespace of our own nobody else takes it meanwhile."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((address, 0))
+            port = probe.getsockname()[1]
+        if port not in _taken_ports:
+            _taken_ports.add(port)
+            return port
 
 
 def port_is_open(address, port):
