@@ -2,18 +2,25 @@
 """What a change costs at scale: a real kube-apiserver, a real Envoy, and a control plane between them, in a network
 namespace of their own.
 
-For each control plane (ours, and with --peer a Contour of the Go family) and each size N:
-  N Services with one EndpointSlice each, N objects with a host and two routes; start; then
+For each control plane (ours in each shape of delivery, and with --peer a Contour of the Go family) and each size N:
+  N Services with one EndpointSlice each, N objects with a host and two routes (with --tls each, also a Secret of its own);
+  start, until the first, middle and last host answer, and until every object has its status;
   30 times: create an object, ask for its host every 5 ms over a kept connection until 200, and count every other code;
   30 times: move a Service to the other backend, ask every 2 ms until that one answers;
   100 edits that change nothing (an annotation that nobody reads);
 with resident and peak memory, CPU seconds per operation of the control plane and of Envoy, and bytes of xDS sent.
 
-Prints one JSON line a run and a table with ratios. Every loop is bounded and ends by itself.
+--kind ingressroute gives a peer the same hosts and routes as HTTPProxies, which are what it knows.
+With --tls each the probes go to port 443, each new host with a TLS handshake until there is one. All Secrets hold the same
+certificate, under N names.
 
-usage: scale.py [--n 1000,5000] [--kind ingress] [--peer PATH] [--skip-ours]
+Prints one JSON line a run and a table with ratios. Every loop is bounded and ends by itself. Of several rounds (--rounds) the
+table shows the least of each figure, since other work on the machine only ever adds.
+
+usage: scale.py [--n 1000,5000] [--kind ingress|ingressroute] [--tls none|each] [--delivery classic,sharded] [--peer PATH]
 """
 import argparse
+import base64
 import concurrent.futures
 import http.client
 import json
@@ -25,15 +32,16 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from harness import netns  # noqa: E402
 from harness.backend import Backend  # noqa: E402
-from harness.client import Client  # noqa: E402
-from harness.cluster import Cluster  # noqa: E402
-from harness.contour import Contour  # noqa: E402
+from harness.client import Client, TLSClient, tls_context  # noqa: E402
+from harness.cluster import Cluster, make_ca, make_certificate  # noqa: E402
+from harness.contour import Contour, binary as contour_binary  # noqa: E402
 from harness.envoy import Envoy  # noqa: E402
 from harness.process import Process, free_port, wait_until  # noqa: E402
 
@@ -60,21 +68,52 @@ def host(name):
     return f"{name}.example.com"
 
 
-def ingress(name, backend):
+def secret(name, pair):
+    certificate, key = (base64.b64encode(path.read_bytes()).decode() for path in pair)
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "default"},
+            "type": "kubernetes.io/tls", "data": {"tls.crt": certificate, "tls.key": key}}
+
+
+def ingress(name, backend, tls):
     target = {"service": {"name": backend, "port": {"name": "http"}}}
+    spec = {"rules": [{"host": host(name), "http": {"paths": [
+        {"path": path, "pathType": "Prefix", "backend": target} for path in ("/", "/blog")]}}]}
+    if tls:
+        spec["tls"] = [{"hosts": [host(name)], "secretName": name}]
     return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name, "namespace": "default"},
-            "spec": {"rules": [{"host": host(name), "http": {"paths": [
-                {"path": path, "pathType": "Prefix", "backend": target} for path in ("/", "/blog")]}}]}}
+            "spec": spec}
 
 
-def ingress_route(name, backend):
+def virtual_host(name, tls):
+    return {"fqdn": host(name), **({"tls": {"secretName": name}} if tls else {})}
+
+
+def ingress_route(name, backend, tls):
     return {"apiVersion": "contour.heptio.com/v1beta1", "kind": "IngressRoute",
             "metadata": {"name": name, "namespace": "default"},
-            "spec": {"virtualhost": {"fqdn": host(name)}, "routes": [
+            "spec": {"virtualhost": virtual_host(name, tls), "routes": [
                 {"match": path, "services": [{"name": backend, "port": 80}]} for path in ("/", "/blog")]}}
 
 
-ROOTS = {"ingress": ingress, "ingressroute": ingress_route}
+def http_proxy(name, backend, tls):
+    return {"apiVersion": "projectcontour.io/v1", "kind": "HTTPProxy", "metadata": {"name": name, "namespace": "default"},
+            "spec": {"virtualhost": virtual_host(name, tls), "routes": [
+                {"conditions": [{"prefix": path}], "services": [{"name": backend, "port": 80}]} for path in ("/", "/blog")]}}
+
+
+KINDS = ("ingress", "ingressroute")
+
+
+def root_of(control, kind):
+    """Makes the objects of this kind that the control plane knows."""
+    return ingress if kind == "ingress" else http_proxy if control == "peer" else ingress_route
+
+
+def has_status(value):
+    status = value.get("status") or {}
+    if value.get("kind") == "Ingress" or "loadBalancer" in status:
+        return bool((status.get("loadBalancer") or {}).get("ingress"))
+    return status.get("currentStatus") == "valid"
 
 
 class Writer:
@@ -96,6 +135,18 @@ class Writer:
         text = response.read()
         if not 200 <= response.status < 300:
             raise RuntimeError(f"{method} {path}: {response.status} {text[:300]!r}")
+        return text
+
+    def list(self, value, limit=500):
+        """All objects of the kind of `value`, in pieces."""
+        found, rest = [], ""
+        while True:
+            page = json.loads(self.send("GET", f"{self._api.collection(value)}?limit={limit}{rest}"))
+            found += page["items"]
+            token = page["metadata"].get("continue")
+            if not token:
+                return found
+            rest = "&continue=" + urllib.parse.quote(token)
 
     def create(self, value):
         self.send("POST", self._api.collection(value), value)
@@ -149,9 +200,10 @@ def median_ms(seconds):
 class Peer(Process):
     """A Contour of the Go family (1.33), with the flags that make it watch the same objects."""
 
-    def __init__(self, path, work_dir, kubeconfig):
+    def __init__(self, path, work_dir, kubeconfig, *flags):
         self.xds_port, self.http_port, self.stats_port = free_port(), free_port(), free_port()
         self.ingress_address, self.ingress_http_port = "127.0.0.1", free_port()
+        self.ingress_https_port = free_port()
         self.path = path
         self.work_dir = work_dir
         super().__init__("peer", [
@@ -161,7 +213,7 @@ class Peer(Process):
             "--health-address=127.0.0.1", f"--health-port={self.http_port}", "--stats-address=127.0.0.1",
             f"--stats-port={self.stats_port}", "--envoy-service-http-address=127.0.0.1",
             f"--envoy-service-http-port={self.ingress_http_port}", "--envoy-service-https-address=127.0.0.1",
-            f"--envoy-service-https-port={free_port()}", f"--debug-http-port={free_port()}",
+            f"--envoy-service-https-port={self.ingress_https_port}", f"--debug-http-port={free_port()}", *flags,
         ], pathlib.Path(work_dir) / "peer.log", env={**os.environ, "CONTOUR_NAMESPACE": "default"})
 
     def bootstrap(self, admin_port, _mode=None):
@@ -175,6 +227,14 @@ class Peer(Process):
 
     def metric(self, _name):
         return None
+
+
+def address_flags(program, kind):
+    """So that Ingresses, whose status is an address, have one to be written."""
+    flag = "--ingress-status-address"
+    known = kind == "ingress" and flag in subprocess.run([program, "serve", "--help"], capture_output=True, text=True,
+                                                         check=False, timeout=20).stdout
+    return [f"{flag}=192.0.2.10"] if known else []
 
 
 def install_peer_kinds(cluster):
@@ -204,8 +264,58 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def run(name, make, n, kind, work_dir):
-    make_root = ROOTS[kind]
+class Probe:
+    """Asks for hosts as a client does: over plain HTTP, or with --tls each over TLS with the host as server name."""
+
+    def __init__(self, control, context):
+        self._address, self._control, self._context = control.ingress_address, control, context
+        self._plain = Client(self._address, control.ingress_http_port)
+
+    def of(self, name):
+        if self._context is None:
+            return self._plain
+        return TLSClient(self._address, self._control.ingress_https_port, host(name), self._context)
+
+
+class Statuses(threading.Thread):
+    """Looks every half second how many objects have their status; `seconds` since `started` when all have, else None."""
+
+    def __init__(self, writer, sample, count, started, limit):
+        super().__init__(daemon=True)
+        self._arguments = writer, sample, count, started, limit
+        self.seconds, self.found = None, 0
+
+    def run(self):
+        writer, sample, count, started, limit = self._arguments
+        while time.monotonic() - started < limit:
+            self.found = sum(has_status({"kind": sample["kind"], **value}) for value in writer.list(sample))
+            if self.found >= count:
+                self.seconds = time.monotonic() - started
+                return
+            time.sleep(0.5)
+
+
+class Bytes:
+    """with Bytes(control) as sent: …; sent.bytes → of xDS, None where that isn't counted."""
+
+    def __init__(self, control):
+        self._control = control
+
+    def _read(self):
+        return self._control.metric("contour_xds_sent_bytes_total")
+
+    def __enter__(self):
+        self._before = self._read()
+        return self
+
+    def __exit__(self, *_):
+        after = self._read()
+        self.bytes = None if after is None or self._before is None else after - self._before
+
+
+def run(name, make, n, options, work_dir):
+    make_root = root_of(name, options.kind)
+    tls = options.tls == "each"
     shutil.rmtree(work_dir, ignore_errors=True)
     work_dir.mkdir(parents=True)
     cluster = Cluster(work_dir / "cluster").start()
@@ -216,54 +326,68 @@ def run(name, make, n, kind, work_dir):
         for backend_name, address in zip(("blue", "green"), BACKENDS):
             backend = Backend(backend_name, work_dir, address, 8080).start()
             stop.append(backend.kill)
+        context, pair = None, None
+        if tls:
+            make_ca(work_dir / "ca.crt", work_dir / "ca.key", "bench")
+            pair = work_dir / "host.crt", work_dir / "host.key"
+            make_certificate(*pair, work_dir / "ca.crt", work_dir / "ca.key", "/CN=bench", ["DNS:*.example.com"])
+            context = tls_context(work_dir / "ca.crt")
         writer = Writer(cluster)
         names = [f"host-{i}" for i in range(n)]
-        say(f"{name} n={n}: creating {3 * n} objects")
-        writer.create_all([service(x) for x in names] + [endpoint_slice(x, BACKENDS[0]) for x in names]
-                          + [make_root(x, x) for x in names])
+
+        def objects_of(x):
+            secrets = [secret(x, pair)] if tls else []
+            return [service(x), endpoint_slice(x, BACKENDS[0]), *secrets, make_root(x, x, tls)]
+        say(f"{name} n={n}: creating {n} hosts")
+        writer.create_all([value for x in names for value in objects_of(x)])
         time.sleep(1)
 
         started = time.monotonic()
         control = make(work_dir, cluster.kubeconfig()).start()
         stop.append(control.kill)
+        statuses = Statuses(writer, make_root(names[0], names[0], tls), n, started, limit=options.status_limit)
         admin_port = free_port()
         envoy = Envoy(control.bootstrap(admin_port), work_dir, admin_port)
         stop.append(envoy.kill)
         wait_until(lambda: control.running, "the control plane", 5)
         envoy.start()
-        client = Client(control.ingress_address, control.ingress_http_port)
-        for probe in (names[0], names[n // 2], names[-1]):
-            client.poll(host(probe), "/", lambda answer: answer.status == 200, timeout=300, interval=0.01)
-        start_seconds = time.monotonic() - started
-        say(f"{name} n={n}: all served after {start_seconds:.1f} s")
+        probe = Probe(control, context)
+        for x in (names[0], names[n // 2], names[-1]):
+            probe.of(x).poll(host(x), "/", lambda answer: answer.status == 200, timeout=300, interval=0.01)
+        result = {"control": name, "kind": options.kind, "tls": options.tls, "n": n}
+        result["start_s"] = time.monotonic() - started
+        result["start_cpu_control_s"], result["start_cpu_envoy_s"] = cpu_seconds(control), cpu_seconds(envoy)
+        say(f"{name} n={n}: all served after {result['start_s']:.1f} s")
+        if options.status_limit:
+            statuses.start()
+            statuses.join()
+            result["status_s"] = statuses.seconds
+            say(f"{name} n={n}: {statuses.found} statuses" + (f" after {statuses.seconds:.1f} s" if statuses.seconds else ""))
         time.sleep(3)
 
-        result = {"control": name, "kind": kind, "n": n, "start_s": start_seconds}
-        before = control.metric("contour_xds_sent_bytes_total")
-
-        # New objects. Their Service exists already: the route alone is new.
+        # New objects.
         times, codes = [], {}
-        with Cpu(control, envoy) as cpu:
+        with Bytes(control) as sent, Cpu(control, envoy) as cpu:
             for i in range(REPEATS):
-                writer.create(service(f"new-{i}"))
-                writer.create(endpoint_slice(f"new-{i}", BACKENDS[0]))
-                writer.create(make_root(f"new-{i}", f"new-{i}"))
-                seconds, seen = client.poll(host(f"new-{i}"), "/", lambda answer: answer.status == 200, timeout=60,
-                                            interval=0.005)
+                for value in objects_of(f"new-{i}"):
+                    writer.create(value)
+                seconds, seen = probe.of(f"new-{i}").poll(host(f"new-{i}"), "/", lambda answer: answer.status == 200,
+                                                          timeout=60, interval=0.005)
                 times.append(seconds)
                 for code, count in seen.items():
                     codes[code] = codes.get(code, 0) + count
         result["create_ms"] = median_ms(times)
         result["create_max_ms"] = max(times) * 1000
         result["codes"] = {str(code): count for code, count in sorted(codes.items())}
-        result["other_codes"] = sum(count for code, count in codes.items() if code != 404)
+        # 0: with TLS, before the host has a certificate, there is nothing to talk to.
+        result["other_codes"] = sum(count for code, count in codes.items() if code not in (404, 0))
         result["create_cpu_control_s"], result["create_cpu_envoy_s"] = (used / REPEATS for used in cpu.used)
-        after = control.metric("contour_xds_sent_bytes_total")
-        result["create_bytes"] = None if after is None else (after - before) / REPEATS
+        result["create_bytes"] = sent.bytes and sent.bytes / REPEATS
 
         # Endpoints that change.
         times = []
-        with Cpu(control, envoy) as cpu:
+        client = probe.of(names[0])
+        with Bytes(control) as sent, Cpu(control, envoy) as cpu:
             for i in range(REPEATS):
                 target = i % 2 == 0
                 backend_name = "green" if target else "blue"
@@ -274,16 +398,15 @@ def run(name, make, n, kind, work_dir):
                 times.append(seconds)
         result["endpoint_ms"] = median_ms(times)
         result["endpoint_cpu_control_s"], result["endpoint_cpu_envoy_s"] = (used / REPEATS for used in cpu.used)
+        result["endpoint_bytes"] = sent.bytes and sent.bytes / REPEATS
 
         # Edits that mean nothing.
-        before = control.metric("contour_xds_sent_bytes_total")
-        with Cpu(control, envoy) as cpu:
+        with Bytes(control) as sent, Cpu(control, envoy) as cpu:
             for i in range(IDLE_EDITS):
-                value = make_root(names[i % n], names[i % n])
+                value = make_root(names[i % n], names[i % n], tls)
                 writer.patch(value, {"metadata": {"annotations": {"example.com/note": f"{i}-{time.time()}"}}})
         result["idle_cpu_control_s"] = cpu.used[0]
-        after = control.metric("contour_xds_sent_bytes_total")
-        result["idle_bytes"] = None if after is None else after - before
+        result["idle_bytes"] = sent.bytes
 
         result["memory_mib"] = memory_mib(control, "VmRSS")
         result["memory_peak_mib"] = memory_mib(control, "VmHWM")
@@ -304,50 +427,72 @@ ROWS = (("create_ms", "object created → 200, median (ms)", "{:.1f}"),
         ("create_bytes", "xDS bytes per route", "{:.0f}"),
         ("endpoint_ms", "endpoint changed → served, median (ms)", "{:.1f}"),
         ("endpoint_cpu_control_s", "control-plane CPU per endpoint change (s)", "{:.4f}"),
+        ("endpoint_bytes", "xDS bytes per endpoint change", "{:.0f}"),
         ("idle_cpu_control_s", "CPU for 100 edits without effect (s)", "{:.3f}"),
         ("idle_bytes", "xDS bytes for these", "{:.0f}"),
         ("memory_mib", "resident memory (MiB)", "{:.0f}"),
         ("memory_peak_mib", "peak memory (MiB)", "{:.0f}"),
         ("envoy_memory_mib", "Envoy's memory (MiB)", "{:.0f}"),
-        ("start_s", "start → probes of N routes served (s)", "{:.1f}"))
+        ("start_s", "start → probes of N routes served (s)", "{:.1f}"),
+        ("start_cpu_control_s", "  control-plane CPU until then (s)", "{:.1f}"),
+        ("start_cpu_envoy_s", "  Envoy CPU until then (s)", "{:.1f}"),
+        ("status_s", "start → all N statuses right (s)", "{:.1f}"))
+
+
+def least(results):
+    """Of several rounds of one run: the least of each figure, and of codes that shouldn't be the most."""
+    merged = dict(results[0])
+    for key, _, _ in ROWS:
+        values = [result[key] for result in results if result.get(key) is not None]
+        merged[key] = (max if key == "other_codes" else min)(values) if values else None
+    return merged
 
 
 def table(results):
+    """A table for each size: a column for each control plane, and the ratio of the peer's figure to ours."""
     for n in sorted({result["n"] for result in results}):
-        of_size = {result["control"]: result for result in results if result["n"] == n}
-        ours, peer = of_size.get("ours"), of_size.get("peer")
-        print(f"\nn = {n}{'':32} {'ours':>12} {'peer':>12} {'ours/peer':>10}")
+        names = list(dict.fromkeys(result["control"] for result in results if result["n"] == n))
+        of = {name: least([result for result in results if result["n"] == n and result["control"] == name]) for name in names}
+        ratios = [name for name in names if name != "peer"] if "peer" in names else []
+        print(f"\nn = {n}".ljust(45) + "".join(f"{name:>12}" for name in names)
+              + "".join(f"{'peer/' + name:>14}" for name in ratios))
         for key, text, form in ROWS:
-            cells = [form.format(side[key]) if side and side.get(key) is not None else "–" for side in (ours, peer)]
-            ratio = "–"
-            if ours and peer and ours.get(key) is not None and peer.get(key):
-                ratio = f"{ours[key] / peer[key]:.3f}"
-            print(f"{text:44} {cells[0]:>12} {cells[1]:>12} {ratio:>10}")
+            line = f"{text:44}"
+            for name in names:
+                line += f"{'–' if of[name].get(key) is None else form.format(of[name][key]):>12}"
+            for name in ratios:
+                ours, peer = of[name].get(key), of["peer"].get(key)
+                line += f"{f'{peer / ours:.1f}' if ours and peer else '–':>14}"
+            print(line)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench scale")
     parser.add_argument("--n", default="1000", help="sizes, separated by commas")
-    parser.add_argument("--kind", choices=sorted(ROOTS), default="ingress")
+    parser.add_argument("--kind", choices=KINDS, default="ingress")
+    parser.add_argument("--tls", choices=("none", "each"), default="none", help="each: every host has a Secret of its own")
+    parser.add_argument("--delivery", default="classic,sharded", help="shapes of ours to measure, separated by commas")
     parser.add_argument("--peer", type=pathlib.Path, help="a contour of the Go family to measure beside ours")
     parser.add_argument("--skip-ours", action="store_true", help="measure the peer only")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--status-limit", type=float, default=120, help="seconds to wait for the statuses; 0: don't")
     options = parser.parse_args()
-    if options.peer and options.kind == "ingressroute":
-        parser.error("--peer knows no IngressRoute: use --kind ingress")
     netns.enter()
     work_dir = ROOT / "build/log/scale"
     results = []
     for n in map(int, options.n.split(",")):
-        if not options.skip_ours:
-            def make_ours(folder, kubeconfig):
-                return Contour(folder, "--kubeconfig", kubeconfig)
-            results.append(run("ours", make_ours, n, options.kind, work_dir))
-        if options.peer:
-            peer = options.peer.resolve()
+        for _ in range(options.rounds):
+            for delivery in [] if options.skip_ours else options.delivery.split(","):
+                def make_ours(folder, kubeconfig, delivery=delivery):
+                    return Contour(folder, "--kubeconfig", kubeconfig, "--delivery", delivery,
+                                   *address_flags(contour_binary(), options.kind))
+                results.append(run(delivery, make_ours, n, options, work_dir))
+            if options.peer:
+                peer = options.peer.resolve()
 
-            def make_peer(folder, kubeconfig):
-                return Peer(peer, folder, kubeconfig)
-            results.append(run("peer", make_peer, n, options.kind, work_dir))
+                def make_peer(folder, kubeconfig):
+                    return Peer(peer, folder, kubeconfig, *address_flags(peer, options.kind))
+                results.append(run("peer", make_peer, n, options, work_dir))
     table(results)
 
 
