@@ -33,6 +33,8 @@ def test_overlays_are_there():
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_api_server_takes_it(api, overlay):
     for value in render.kustomize(DEPLOY / "overlays" / overlay):
+        if value["kind"] == "Namespace":
+            api.apply(value)
         try:
             dry_run(api, value)
         except ApiError as error:

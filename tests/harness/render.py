@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What kustomize and helm make of the folders of deploy/: lists of objects. ./dev builds both programs from tests/render."""
+import functools
 import hashlib
 import os
 import pathlib
@@ -28,8 +29,14 @@ def run(name, *arguments):
     return result.stdout
 
 
+@functools.lru_cache(maxsize=None)
+def _built(folder):
+    return run("kustomize", "build", folder)
+
+
 def kustomize(folder):
-    return [value for value in yaml.safe_load_all(run("kustomize", "build", folder)) if value]
+    """The objects, anew for each caller."""
+    return [value for value in yaml.safe_load_all(_built(folder)) if value]
 
 
 def helm(chart, *arguments, release="contour", namespace="projectcontour"):
