@@ -111,6 +111,41 @@ def test_every_manifest_is_in_its_kustomization():
             assert manifest.name in resources, f"{manifest.relative_to(ROOT)} is in no kustomization"
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_ports_lead_somewhere(overlay):
+    """Ports by name or number, in Services, policies, probes and hooks, are those of the containers."""
+    objects = render.kustomize(DEPLOY / "overlays" / overlay)
+    templates = [template for _, template in render.pod_templates(objects)]
+
+    def selected(selector):
+        return [template for template in templates if selector.items() <= template["metadata"]["labels"].items()]
+
+    def ports(template):
+        return [port for container in template["spec"]["containers"] for port in container.get("ports", [])]
+    checked = 0
+    for value in objects:
+        if value["kind"] == "Service" and "selector" in value["spec"]:
+            for port in value["spec"]["ports"]:
+                for template in selected(value["spec"]["selector"]) or pytest.fail(f"Service {value['metadata']['name']}: no pods"):
+                    assert port["targetPort"] in {port["name"] for port in ports(template)} | {
+                        port["containerPort"] for port in ports(template)}, value["metadata"]["name"]
+                    checked += 1
+        if value["kind"] == "NetworkPolicy":
+            for template in selected(value["spec"]["podSelector"]["matchLabels"]):
+                allowed = {port["port"] for rule in value["spec"]["ingress"] for port in rule["ports"]}
+                assert allowed == {port["containerPort"] for port in ports(template)}, value["metadata"]["name"]
+                checked += 1
+        if value["kind"] == "PodDisruptionBudget":
+            assert selected(value["spec"]["selector"]["matchLabels"])
+    for template in templates:
+        for container in template["spec"]["containers"]:
+            for probe in ("livenessProbe", "readinessProbe"):
+                port = container.get(probe, {}).get("httpGet", {}).get("port")
+                known = container.get("ports", [])
+                assert port is None or port in [entry["name"] for entry in known] + [entry["containerPort"] for entry in known]
+    assert checked or "host-network" in overlay
+
+
 def version(text):
     return tuple(int(part) for part in text.split("."))
 
