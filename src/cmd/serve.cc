@@ -62,6 +62,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   const config::Serve& config = loaded->serve();
   if (config.debug) log::SetLevel(log::Level::kDebug);
   CONTOUR_RETURN_IF_ERROR(CheckFolders(config));
+  CONTOUR_RETURN_IF_ERROR(CheckAccessLogs(config));
   Lifecycle lifecycle;
   CONTOUR_ASSIGN_OR_RETURN(const std::optional<xds::TLSFiles> tls, TLSOf(config));
   WarnOfConfig(config);

@@ -99,6 +99,34 @@ void LoadedServe::Declare() {
                              .value = "FILE",
                              .text = "access log of the HTTPS listener",
                              .zero_is_default = true});
+  s.Add(l.access_log_format, {{"envoy", AccessLogFormat::kEnvoy}, {"json", AccessLogFormat::kJSON}},
+        {.flag = "accesslog-format",
+         .keys = {"accesslog-format"},
+         .text = "format of the access logs"});
+  s.Add(l.access_log_format_string,
+        {.keys = {"accesslog-format-string"},
+         .value = "FORMAT",
+         .text = "Envoy's format string of the envoy format, ending in a newline; empty: Envoy's "
+                 "own format"});
+  s.Add(l.access_log_fields,
+        {.keys = {"json-fields"},
+         .value = "FIELDS",
+         .text = "fields of the json format: names, Envoy's operators, or name=format string; "
+                 "empty: the usual ones"});
+  s.Add(l.access_log_level,
+        {{"info", AccessLogLevel::kInfo},
+         {"error", AccessLogLevel::kError},
+         {"critical", AccessLogLevel::kCritical},
+         {"disabled", AccessLogLevel::kDisabled}},
+        {.keys = {"accesslog-level"},
+         .text = "what is logged: all, statuses from 300 and failures (error), from 500 and "
+                 "failures (critical), or nothing"});
+  s.Add(l.max_concurrent_streams,
+        {.keys = {"listener.http2-max-concurrent-streams"},
+         .value = "N",
+         .text = "requests at a time on one HTTP/2 connection of a client",
+         .minimum = 1,
+         .maximum = 2147483647});
   s.Add(l.stats_address, {.flag = "stats-address",
                           .value = "ADDRESS",
                           .text = "address of the listener of Envoy's metrics and health",

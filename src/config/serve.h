@@ -29,6 +29,9 @@ enum class ServedBy : std::uint8_t { kLeader, kAll };
 // resource per host.
 enum class Delivery : std::uint8_t { kClassic, kSharded };
 
+enum class AccessLogFormat : std::uint8_t { kEnvoy, kJSON };
+enum class AccessLogLevel : std::uint8_t { kInfo, kError, kCritical, kDisabled };
+
 struct ListenerSettings {
   std::string http_address = "0.0.0.0";
   std::uint16_t http_port = 8080;
@@ -38,7 +41,12 @@ struct ListenerSettings {
   std::string https_access_log = "/dev/stdout";
   std::string stats_address = "0.0.0.0";
   std::uint16_t stats_port = 8002;
+  AccessLogFormat access_log_format = AccessLogFormat::kEnvoy;
+  std::string access_log_format_string;        // empty: Envoy's own
+  std::vector<std::string> access_log_fields;  // empty: the usual ones
+  AccessLogLevel access_log_level = AccessLogLevel::kInfo;
   bool use_proxy_protocol = false;
+  std::uint32_t max_concurrent_streams = 100;
   TLSVersion minimum_tls_version = TLSVersion::k1_2;
   Delivery delivery = Delivery::kClassic;
 };

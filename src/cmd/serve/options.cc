@@ -25,6 +25,30 @@ graph::TLSVersion TLSVersionOf(config::TLSVersion version) {
   return graph::TLSVersion::k1_2;
 }
 
+envoy::AccessLogOptions AccessLogOptionsOf(const config::ListenerSettings& settings) {
+  using Level = envoy::AccessLogOptions::Level;
+  envoy::AccessLogOptions options;
+  if (settings.access_log_format == config::AccessLogFormat::kJSON)
+    options.format = envoy::AccessLogOptions::Format::kJSON;
+  options.format_string = settings.access_log_format_string;
+  options.json_fields = settings.access_log_fields;
+  switch (settings.access_log_level) {
+    case config::AccessLogLevel::kInfo:
+      options.level = Level::kInfo;
+      break;
+    case config::AccessLogLevel::kError:
+      options.level = Level::kError;
+      break;
+    case config::AccessLogLevel::kCritical:
+      options.level = Level::kCritical;
+      break;
+    case config::AccessLogLevel::kDisabled:
+      options.level = Level::kDisabled;
+      break;
+  }
+  return options;
+}
+
 }  // namespace
 
 core::Core::Options CoreOptions(const config::Serve& config) {
@@ -45,6 +69,8 @@ core::Core::Options CoreOptions(const config::Serve& config) {
   listeners.https_access_log = config.listeners.https_access_log;
   listeners.stats_address = config.listeners.stats_address;
   listeners.stats_port = config.listeners.stats_port;
+  listeners.access_log = AccessLogOptionsOf(config.listeners);
+  listeners.max_concurrent_streams = config.listeners.max_concurrent_streams;
   listeners.use_proxy_protocol = config.listeners.use_proxy_protocol;
   listeners.minimum_tls_version = graph.minimum_tls_version;
   listeners.delivery = config.listeners.delivery == config::Delivery::kSharded
@@ -110,6 +136,10 @@ absl::Status CheckFolders(const config::Serve& config) {
   if (relative.empty() || *relative.begin() == "..") return absl::OkStatus();
   return InvalidArgument("--status-dir: {} lies below --manifests {}, take another folder",
                          config.status_dir, config.manifests);
+}
+
+absl::Status CheckAccessLogs(const config::Serve& config) {
+  return envoy::CheckAccessLog(AccessLogOptionsOf(config.listeners));
 }
 
 void WarnOfConfig(const config::Serve& config) {

@@ -26,6 +26,9 @@ absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const config::Serve& config);
 // What is wrong with the configuration in ways that only the machine shows.
 absl::Status CheckFolders(const config::Serve& config);
 
+// What Envoy would refuse.
+absl::Status CheckAccessLogs(const config::Serve& config);
+
 // Says in the log what a careful person would not have configured.
 void WarnOfConfig(const config::Serve& config);
 
