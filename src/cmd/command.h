@@ -20,6 +20,7 @@ std::function<int()> Serve(CLI::App& app);
 std::function<int()> Bootstrap(CLI::App& app);
 std::function<int()> Config(CLI::App& app);
 std::function<int()> Cli(CLI::App& app);
+std::function<int()> Envoy(CLI::App& app);
 std::function<int()> Version(CLI::App& app);
 
 }  // namespace contour::cmd

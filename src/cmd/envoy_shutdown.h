@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Takes an Envoy out of service without a failed request, before its pod ends.
+//
+//   1. wait `drain_delay`: those who balance the load learn that the pod ends
+//   2. POST /healthcheck/fail: readiness fails, and Envoy asks its clients to go, by `connection:
+//      close` (HTTP/1.1) and GOAWAY (HTTP/2) with the next answers
+//   3. wait `check_delay`, then count the open HTTP connections every `check_interval`
+//   4. few enough, or `drain_timeout` over: the ready file is written, for which the shutdown
+//      manager (envoy_shutdown_manager.h) lets Envoy's preStop hook wait
+//
+// TCP connections behind the TCP proxy can't be asked to go and aren't waited for. Drain() blocks;
+// one thread. Waiting and talking to Envoy are interfaces, so that tests need neither.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace contour::cmd {
+
+struct ShutdownOptions {
+  std::string admin_address = "/admin/admin.sock";  // path of a Unix socket, or loopback address
+  std::uint16_t admin_port = 9001;                  // with an address
+  std::string ready_file = "/admin/ok";
+  std::chrono::nanoseconds drain_delay{0};
+  std::chrono::nanoseconds check_delay{0};
+  std::chrono::nanoseconds check_interval = std::chrono::seconds(5);
+  std::chrono::nanoseconds drain_timeout = std::chrono::seconds(280);  // since step 2
+  std::uint64_t min_open_connections = 0;
+};
+
+// The sum of the gauges envoy_http_downstream_cx_active in Prometheus' text, without those of
+// Envoy's own listeners (stats, health, admin). kInvalidArgument: a line that can't be read.
+absl::StatusOr<std::uint64_t> OpenConnections(std::string_view text);
+
+// What Drain() does to the world.
+struct ShutdownActions {
+  std::function<absl::Status()> fail_health_check;
+  std::function<absl::StatusOr<std::string>()> connection_stats;  // for OpenConnections()
+  std::function<void(std::chrono::nanoseconds)> sleep;
+  std::function<std::chrono::steady_clock::time_point()> now;
+  std::function<absl::Status()> write_ready_file;
+};
+
+// Errors: Envoy can't be told, in four tries (after 0.2, 1 and 5 s), or the file can't be written.
+// Connections that can't be counted for once are counted the next time.
+absl::Status Drain(const ShutdownOptions& options, const ShutdownActions& actions);
+
+// Those of a real Envoy.
+ShutdownActions RealShutdownActions(const ShutdownOptions& options);
+
+}  // namespace contour::cmd

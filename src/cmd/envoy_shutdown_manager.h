@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The HTTP server beside an Envoy, in its pod, that Envoy's preStop hook waits for:
+//
+//   GET /healthz    200
+//   GET /shutdown   answered, 200, when the ready file is there (see envoy_shutdown.h); 503 if the
+//                   manager ends before
+//
+//   ShutdownManager manager("0.0.0.0", 8090, "/admin/ok");
+//   CONTOUR_RETURN_IF_ERROR(manager.Start().status());
+//
+// Whoever reaches the port can wait, and do nothing else. When the manager is told to stop, those
+// who wait for a file that is there are answered first: in a pod both hooks end at the same time.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace contour::cmd {
+
+class ShutdownManager {
+ public:
+  // Looks for the file once an `interval`.
+  ShutdownManager(std::string address, std::uint16_t port, std::string ready_file,
+                  std::chrono::milliseconds interval = std::chrono::seconds(1));
+  ~ShutdownManager();  // stops
+  ShutdownManager(const ShutdownManager&) = delete;
+  ShutdownManager& operator=(const ShutdownManager&) = delete;
+
+  // Binds and begins to answer. Gives the port (useful with 0).
+  absl::StatusOr<std::uint16_t> Start();
+  void Stop();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace contour::cmd
