@@ -158,7 +158,9 @@ class SteadyLoad:
     load.assert_clean()           # every answer was 200, no connection broke
     """
 
-    def __init__(self, address, port, host, path="/", per_second=200, connections=4, expect=200):
+    def __init__(self, address, port, host, path="/", per_second=200, connections=4, expect=200,
+                 client=None):
+        self._client = client or (lambda: Client(address, port))
         self.address, self.port, self.host, self.path = address, port, host, path
         self.expect = expect
         self.statuses = collections.Counter()
@@ -170,7 +172,7 @@ class SteadyLoad:
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(connections)]
 
     def _run(self):
-        client = Client(self.address, self.port)
+        client = self._client()
         due = time.monotonic()
         while not self._stop.is_set():
             try:
