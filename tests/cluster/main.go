@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command cluster is the real control plane that the tests run against: etcd, kube-apiserver and
-// kube-controller-manager in one binary, chosen by the first argument, so that a test machine needs
+// Command cluster is the real control plane that the tests run against, etcd and kube-apiserver, and
+// an elector of client-go, in one binary, chosen by the first argument, so that a test machine needs
 // neither a container runtime nor a prebuilt Kubernetes.
 package main
 
@@ -16,7 +16,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: cluster etcd|kube-apiserver [flags]")
+		fmt.Fprintln(os.Stderr, "usage: cluster etcd|kube-apiserver|elector [flags]")
 		os.Exit(2)
 	}
 	program := os.Args[1]
@@ -26,8 +26,13 @@ func main() {
 		etcdmain.Main(os.Args)
 	case "kube-apiserver":
 		os.Exit(cli.Run(app.NewAPIServerCommand()))
+	case "elector":
+		if err := elector(); err != nil {
+			fmt.Fprintln(os.Stderr, "elector:", err)
+			os.Exit(1)
+		}
 	default:
-		fmt.Fprintf(os.Stderr, "cluster: unknown program %q, expected etcd or kube-apiserver\n", program)
+		fmt.Fprintf(os.Stderr, "cluster: unknown program %q, expected etcd, kube-apiserver or elector\n", program)
 		os.Exit(2)
 	}
 }

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fleet for the tests of the leader election: replicas of contour on pod addresses of their own, the address of the
+Service that leads to the leader, and Envoys that connect to it."""
+import json
+import os
+import time
+
+import yaml
+from conftest import CONTOUR_USER, ROOT, next_pod_address
+from harness import manifests
+from harness.client import Client, SteadyLoad
+from harness.cluster import ApiError
+from harness.contour import Contour, run
+from harness.envoy import Envoy
+from harness.process import free_port, port_is_open, wait_until
+from harness.service import ServiceAddress, slice_endpoints
+
+NAMESPACE = "projectcontour"
+LEASE = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "contour", "namespace": NAMESPACE}}
+CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "contour", "namespace": NAMESPACE}}
+SLICE = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+         "metadata": {"name": "contour-leader", "namespace": NAMESPACE}}
+ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
+XDS_PORT = 8001
+
+
+def install(cluster):
+    """deploy/crds and deploy/rbac, and no trace of an earlier election."""
+    api = cluster.api()
+    for folder in ("crds", "rbac"):
+        for path in sorted((ROOT / "deploy" / folder).glob("*.yaml")):
+            api.apply_file(path)
+
+    def served():
+        try:
+            return api.get("/apis/contour.heptio.com/v1beta1/ingressroutes")
+        except ApiError:
+            return None
+    wait_until(served, "the kinds of deploy/crds", 20)
+    for value in (LEASE, CONFIG_MAP, SLICE):
+        try:
+            api.delete(value)
+        except ApiError as error:
+            assert error.status == 404, error
+    return cluster
+
+
+class Replica(Contour):
+    """One pod: its name is its identity. Times are short, so that tests are."""
+
+    def __init__(self, fleet, name):
+        self.pod_ip = next_pod_address()
+        config = fleet.work_dir / "contour.yaml"
+        config.write_text(yaml.safe_dump({"leaderelection": fleet.election}), encoding="utf-8")
+        super().__init__(fleet.work_dir, "--kubeconfig", fleet.kubeconfig, "--enable-leader-election", "--config-path",
+                         config, name=name, xds_address=self.pod_ip, xds_port=XDS_PORT, **fleet.ports)
+        self.env = {**os.environ, "POD_NAME": name, "POD_IP": self.pod_ip, "CONTOUR_NAMESPACE": NAMESPACE}
+
+    def ready(self):
+        return self.get("/readyz")[0] == 200
+
+    def wait_ready(self, timeout=20.0):
+        """As the kubelet sees it: a standby's xDS port is closed, and it is ready."""
+        self.wait(self.ready, "/readyz", timeout)
+        return self
+
+    def serves(self):
+        return port_is_open(self.pod_ip, XDS_PORT)
+
+    def role(self):
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith("contour_leader_role{") and line.endswith(" 1"):
+                return line.split('"')[1]
+        return None
+
+
+class Fleet:
+    """fleet = Fleet(cluster, work_dir); a, b, c = fleet.start("a", "b", "c"); fleet.envoys(3); fleet.stop()"""
+
+    def __init__(self, cluster, work_dir, user=CONTOUR_USER, **election):
+        self.cluster, self.work_dir = cluster, work_dir
+        self.api = cluster.api()
+        self.kubeconfig = cluster.kubeconfig(user)
+        self.election = {"lease-name": "contour", "lease-namespace": NAMESPACE, "lease-duration": "3s",
+                         "renew-deadline": "2s", "retry-period": "500ms", **election}
+        # Of Envoys' listeners, which all replicas describe alike.
+        self.ports = {"stats_port": free_port(), "ingress_http_port": free_port(), "ingress_https_port": free_port()}
+        self.service = ServiceAddress(slice_endpoints(self.api, NAMESPACE, "contour-leader"), next_pod_address(),
+                                      XDS_PORT).start()
+        self.replicas, self.proxies = [], []
+
+    def add(self, name):
+        replica = Replica(self, name)
+        self.replicas.append(replica)
+        replica.start()
+        return replica
+
+    def start(self, *names):
+        """The first named leads."""
+        started = []
+        for name in names:
+            started.append(self.add(name).wait_ready())
+            if len(started) == 1:
+                self.wait_leader(started[0])
+        return started
+
+    def envoys(self, number):
+        """They share the ports of their listeners: the kernel spreads connections over them."""
+        for i in range(number):
+            admin_port = free_port()
+            path = self.work_dir / f"bootstrap-{i}.json"
+            result = run("bootstrap", path, "--xds-address", self.service.address, "--xds-port", XDS_PORT,
+                         "--admin-address", "127.0.0.1", "--admin-port", admin_port)
+            assert result.returncode == 0, result.stdout + result.stderr
+            envoy = Envoy(path, self.work_dir, admin_port, name=f"envoy-{i}")
+            self.proxies.append(envoy)
+            envoy.start().wait_live()
+        return self.proxies
+
+    def stop(self):
+        faults = []
+        for replica in self.replicas:
+            if replica.running and (code := replica.stop(timeout=15)) != 0:
+                faults.append(f"{replica.name} stopped with exit code {code}\n{replica.tail(40)}")
+            replica.kill()
+            if "Sanitizer" in replica.log(whole=True):
+                faults.append(replica.tail(60))
+        for envoy in self.proxies:
+            envoy.kill()
+        self.service.stop()
+        assert not faults, "\n".join(faults)
+
+    def holder(self):
+        """Who holds the lock as the API server has it; "" nobody."""
+        try:
+            return self.api.read(LEASE)["spec"].get("holderIdentity", "")
+        except ApiError as error:
+            if error.status == 404:
+                return ""
+            raise OSError(str(error)) from None  # just starting
+
+    def wait_leader(self, replica, timeout=10.0):
+        """Seconds until it serves and the Service leads to it."""
+        started = time.monotonic()
+        wait_until(lambda: replica.serves() and self.service.endpoints == [(replica.pod_ip, XDS_PORT)],
+                   f"{replica.name} serves", timeout, interval=0.005)
+        return time.monotonic() - started
+
+    def wait_another(self, *before, timeout=10.0):
+        """The first of the other replicas to serve, and the seconds that it took."""
+        started = time.monotonic()
+
+        def found():
+            for replica in self.replicas:
+                if replica not in before and replica.running and self.service.endpoints == [(replica.pod_ip, XDS_PORT)]:
+                    return replica if replica.serves() else None
+            return None
+        return wait_until(found, "another leader", timeout, interval=0.005), time.monotonic() - started
+
+    def events(self):
+        """Messages of the election's Events, oldest first."""
+        items = self.api.get(f"/api/v1/namespaces/{NAMESPACE}/events")["items"]
+        chosen = [item for item in items if item["reason"] == "LeaderElection"]
+        return [item["message"] for item in sorted(chosen, key=lambda item: item["metadata"]["name"])]
+
+    # What Envoys do.
+
+    def apply(self, text):
+        for value in yaml.safe_load_all(text):
+            if value:
+                self.api.apply(value)
+
+    def serve_host(self, host, backend, namespace, name=None):
+        name = name or host.split(".")[0]
+        self.apply(manifests.service(name, backend.address, backend.port, namespace=namespace))
+        self.apply(manifests.ingress_route(name, host, {name: None}, namespace=namespace))
+
+    def route_status(self, name, namespace):
+        value = self.api.read({"apiVersion": "contour.heptio.com/v1beta1", "kind": "IngressRoute",
+                               "metadata": {"name": name, "namespace": namespace}})
+        return value.get("status", {}).get("currentStatus")
+
+    def client(self):
+        return Client("127.0.0.1", self.ports["ingress_http_port"])
+
+    def wait_answer(self, host, backend, timeout=15.0):
+        """Until each Envoy answers so, asked by connections that end up anywhere."""
+        deadline = time.monotonic() + timeout
+        right = 0
+        while right < 12 * max(1, len(self.proxies)):
+            client = self.client()
+            try:
+                answer = client.get(host)
+                right = right + 1 if answer.status == 200 and answer.backend == backend else 0
+            finally:
+                client.close()
+            if not right:
+                assert time.monotonic() < deadline, f"{host}: not {backend} within {timeout:g} s"
+                time.sleep(0.02)
+
+    def load(self, host):
+        return SteadyLoad("127.0.0.1", self.ports["ingress_http_port"], host, per_second=240, connections=12)
+
+    def envoys_connected(self):
+        """How many Envoys have a stream to contour now."""
+        return sum(envoy.stat("control_plane.connected_state") for envoy in self.proxies)
+
+    def wait_connected(self, timeout=30.0):
+        wait_until(lambda: self.envoys_connected() == len(self.proxies), "all Envoys are connected", timeout, interval=0.05)
+
+    def assert_all_asked(self):
+        """The load came to every Envoy, and none refused anything."""
+        for envoy in self.proxies:
+            assert envoy.stat("http.ingress_http.downstream_rq_2xx") > 0, f"{envoy.name} got no request"
+            envoy.assert_nothing_rejected()
+
+
+def record(value):
+    """The record of a ConfigMap lock."""
+    return json.loads(value["metadata"]["annotations"][ANNOTATION])

@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several replicas on a real API server with the rights of deploy/rbac: one leads, Envoys find it, and whatever happens
+to it, no request fails. Times of the election are 3 s / 2 s / 0.5 s here."""
+import re
+import signal
+import statistics
+import time
+
+import pytest
+from conftest import next_pod_address
+from harness import manifests
+from harness.backend import Backend
+from harness.cluster import ADMIN
+from harness.cluster import binary as cluster_binary
+from harness.contour import binary as contour_binary
+from harness.process import Process, wait_until
+from leader_support import CONFIG_MAP, LEASE, NAMESPACE, SLICE, Fleet, install, record
+
+LEASE_SECONDS = 3.0
+
+
+@pytest.fixture
+def namespace(cluster, request):
+    """A namespace of this test's own for its routes; they go when it ends."""
+    install(cluster)
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_")).strip("-")
+    api = cluster.api()
+    api.create_namespace(name)
+    yield name
+    for path in (f"/apis/contour.heptio.com/v1beta1/namespaces/{name}/ingressroutes",
+                 f"/apis/discovery.k8s.io/v1/namespaces/{name}/endpointslices"):
+        api.request("DELETE", path)
+    for service in api.get(f"/api/v1/namespaces/{name}/services")["items"]:
+        api.request("DELETE", f"/api/v1/namespaces/{name}/services/{service['metadata']['name']}")
+
+
+@pytest.fixture
+def fleet(cluster, namespace, work_dir):
+    """fleet(**election) → a Fleet."""
+    made = []
+
+    def make(**election):
+        value = Fleet(cluster, work_dir, **election)
+        made.append(value)
+        return value
+    yield make
+    for value in made:
+        value.stop()
+
+
+@pytest.fixture
+def backend(work_dir):
+    made = []
+
+    def start(name):
+        made.append(Backend(name, work_dir, next_pod_address(), 8080).start())
+        return made[-1]
+    yield start
+    for value in made:
+        value.kill()
+
+
+def statuses_written(replica):
+    return replica.metric("contour_status_written_total")
+
+
+def test_one_leads_the_others_are_warm(fleet, namespace, backend):
+    fleet = fleet()
+    a, b, c = fleet.start("a", "b", "c")
+    fleet.serve_host("www.example.com", backend("blue"), namespace)
+    fleet.envoys(1)
+    fleet.wait_answer("www.example.com", "blue")
+    wait_until(lambda: fleet.route_status("www", namespace) == "valid", "the status", 10)
+    assert [replica.role() for replica in (a, b, c)] == ["leader", "standby", "standby"]
+    assert [replica.serves() for replica in (a, b, c)] == [True, False, False]
+    assert [replica.ready() for replica in (a, b, c)] == [True, True, True], "a standby is ready"
+    assert statuses_written(a) >= 1
+    assert [statuses_written(replica) for replica in (b, c)] == [0, 0]
+    assert [replica.metric("contour_status_active") for replica in (a, b, c)] == [1, 0, 0]
+
+    spec = fleet.api.read(LEASE)["spec"]
+    assert (spec["holderIdentity"], spec["leaseDurationSeconds"], spec["leaseTransitions"]) == ("a", 3, 0)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", spec["renewTime"]), spec
+    slice_ = fleet.api.read(SLICE)
+    assert slice_["endpoints"][0]["addresses"] == [a.pod_ip]
+    assert slice_["metadata"]["labels"] == {"kubernetes.io/service-name": "contour",
+                                            "endpointslice.kubernetes.io/managed-by": "contour"}
+    assert "a became leader" in fleet.events()
+    for replica in (a, b, c):
+        assert "forbidden" not in replica.log().lower(), replica.log()
+
+
+def test_clean_stop(fleet, namespace, backend, figure):
+    """The leader stops: the next one serves within two seconds, and requests notice nothing."""
+    fleet = fleet()
+    blue, green = backend("blue"), backend("green")
+    a, _, _ = fleet.start("a", "b", "c")
+    fleet.serve_host("www.example.com", blue, namespace)
+    fleet.envoys(3)
+    fleet.wait_answer("www.example.com", "blue")
+    updated = [envoy.last_updated() for envoy in fleet.proxies]
+    with fleet.load("www.example.com") as load:
+        a.signal(signal.SIGTERM)
+        leader, took = fleet.wait_another(a, timeout=5)
+        figure("leader_clean_stop_to_next_leader", took * 1000, "ms")
+        assert a.wait_exit(10) == 0
+        fleet.wait_connected()
+        assert [envoy.last_updated() for envoy in fleet.proxies] == updated, "another leader is no news"
+        fleet.serve_host("www.example.com", green, namespace)
+        fleet.wait_answer("www.example.com", "green")
+    load.assert_clean(100)
+    assert took < 2.0
+    fleet.assert_all_asked()
+    assert leader.role() == "leader"
+    assert fleet.api.read(LEASE)["spec"]["leaseTransitions"] == 1
+    assert {"a stopped leading", f"{leader.name} became leader"} <= set(fleet.events())
+
+
+def test_killed(fleet, namespace, backend, figure):
+    """SIGKILL: another serves within the lease's duration and two seconds."""
+    fleet = fleet()
+    blue, green = backend("blue"), backend("green")
+    a, _, _ = fleet.start("a", "b", "c")
+    fleet.serve_host("www.example.com", blue, namespace)
+    fleet.envoys(3)
+    fleet.wait_answer("www.example.com", "blue")
+    with fleet.load("www.example.com") as load:
+        a.kill()
+        _, took = fleet.wait_another(a)
+        figure("leader_killed_to_next_leader_of_3s_lease", took, "s")
+        fleet.wait_connected()
+        fleet.serve_host("www.example.com", green, namespace)
+        fleet.wait_answer("www.example.com", "green")
+    load.assert_clean(100)
+    assert took < LEASE_SECONDS + 2
+    fleet.assert_all_asked()
+
+
+def test_frozen_and_thawed(fleet, namespace, backend):
+    """A leader that is frozen past its lease writes nothing when it thaws, and stops serving within a retry period."""
+    fleet = fleet()
+    a, _, _ = fleet.start("a", "b", "c")
+    fleet.serve_host("www.example.com", backend("blue"), namespace)
+    fleet.envoys(3)
+    fleet.wait_answer("www.example.com", "blue")
+    wait_until(lambda: fleet.route_status("www", namespace) == "valid", "the status", 10)
+    with fleet.load("www.example.com") as load:
+        a.signal(signal.SIGSTOP)
+        leader, _ = fleet.wait_another(a)
+        # It hears of these when it thaws, and would have statuses to write.
+        for number in range(20):
+            fleet.apply(manifests.ingress_route(f"late-{number}", f"late-{number}.example.com", {"www": None},
+                                                namespace=namespace))
+        wait_until(lambda: all(fleet.route_status(f"late-{number}", namespace) == "valid" for number in range(20)),
+                   "statuses by the new leader", 10)
+        for number in range(20):  # to be written by whoever may, right now
+            fleet.apply(manifests.ingress_route(f"late-{number}", f"late-{number}.example.com", {"nobody": None},
+                                                namespace=namespace))
+        a.signal(signal.SIGCONT)
+        started = time.monotonic()
+        wait_until(lambda: not a.serves(), "the thawed one closes its port", 5, interval=0.005)
+        assert time.monotonic() - started < 0.5 + 0.3, "one retry period, and what a look takes"
+        wait_until(lambda: a.role() == "standby", "it is a standby", 5)
+        wait_until(lambda: all(fleet.route_status(f"late-{number}", namespace) == "invalid" for number in range(20)),
+                   "statuses by the new leader", 10)
+        fleet.wait_connected()
+    load.assert_clean(100)
+    assert statuses_written(a) == 1, "only what it wrote as the leader"
+    assert a.ready() and a.running
+    assert fleet.api.read(SLICE)["endpoints"][0]["addresses"] == [leader.pod_ip]
+
+
+def test_rolling_restart(fleet, namespace, backend):
+    """All replicas one after the other, as a Deployment does it: the new one is ready before an old one goes."""
+    fleet = fleet()
+    blue, green = backend("blue"), backend("green")
+    old = fleet.start("a", "b", "c")
+    fleet.serve_host("www.example.com", blue, namespace)
+    fleet.envoys(3)
+    fleet.wait_answer("www.example.com", "blue")
+    updated = [envoy.last_updated() for envoy in fleet.proxies]
+    with fleet.load("www.example.com") as load:
+        for number, replica in enumerate(old):
+            fleet.add(f"new-{number}").wait_ready()
+            assert replica.stop(10) == 0
+        leader, _ = fleet.wait_another(*old)
+        fleet.wait_connected()
+        assert [envoy.last_updated() for envoy in fleet.proxies] == updated, "nobody had anything to tell"
+        fleet.serve_host("www.example.com", green, namespace)
+        fleet.wait_answer("www.example.com", "green")
+    load.assert_clean(100)
+    assert leader.name.startswith("new-")
+    fleet.assert_all_asked()
+
+
+def test_api_server_away(fleet, namespace, backend, cluster):
+    """Without an API server the leader serves on what it knows, also to Envoys that come anew, and writes nothing; if it
+    dies meanwhile, Envoys keep what they have; when the API server is back, somebody leads."""
+    fleet = fleet()
+    blue, green = backend("blue"), backend("green")
+    a, b = fleet.start("a", "b")
+    fleet.serve_host("www.example.com", blue, namespace)
+    fleet.envoys(2)
+    fleet.wait_answer("www.example.com", "blue")
+    with fleet.load("www.example.com") as load:
+        cluster.apiserver.kill()
+        try:
+            wait_until(lambda: a.role() == "cut-off", "the leader is cut off", 10)
+            assert a.serves() and a.ready() and a.metric("contour_status_active") == 0
+            assert not b.serves() and b.ready(), "nobody knows that the leader lives: the standby stays closed"
+            fleet.envoys(1)
+            fleet.wait_answer("www.example.com", "blue")
+            a.kill()
+            time.sleep(LEASE_SECONDS + 2)
+            assert not b.serves() and b.role() == "standby", "there is no lock to be had"
+            fleet.wait_answer("www.example.com", "blue")
+        finally:
+            cluster.start_apiserver()
+        fleet.wait_leader(b, timeout=15)
+        fleet.wait_connected(60)
+        fleet.serve_host("www.example.com", green, namespace)
+        fleet.wait_answer("www.example.com", "green")
+    load.assert_clean(100)
+
+
+@pytest.mark.long
+def test_leader_survives_an_outage(fleet, namespace, backend, cluster):
+    """The API server comes back and the lock is still the leader's: it leads on, its streams never ended."""
+    fleet = fleet()
+    a, b = fleet.start("a", "b")
+    fleet.serve_host("www.example.com", backend("blue"), namespace)
+    fleet.envoys(1)
+    fleet.wait_answer("www.example.com", "blue")
+    disconnects = fleet.proxies[0].stat("cluster.contour.upstream_cx_destroy")
+    cluster.apiserver.kill()
+    try:
+        wait_until(lambda: a.role() == "cut-off", "the leader is cut off", 10)
+    finally:
+        cluster.start_apiserver()
+    wait_until(lambda: "leader" in (a.role(), b.role()), "a leader", 15)
+    if a.role() == "leader":  # else the standby saw the expired lock first, which is as good
+        assert fleet.proxies[0].stat("cluster.contour.upstream_cx_destroy") == disconnects
+        assert not b.serves()
+    else:
+        wait_until(lambda: not a.serves(), "the port of the deposed closes", 5)
+    fleet.wait_connected(60)
+    fleet.wait_answer("www.example.com", "blue")
+
+
+def test_all_replicas_serve(fleet, namespace, backend):
+    """leaderelection.xds: all. Only the leader writes; nobody writes the EndpointSlice."""
+    fleet = fleet(xds="all")
+    a = fleet.add("a").wait_ready()
+    wait_until(lambda: a.role() == "leader", "a leads", 10)
+    b = fleet.add("b").wait_ready()
+    fleet.serve_host("www.example.com", backend("blue"), namespace)
+    wait_until(lambda: fleet.route_status("www", namespace) == "valid", "the status", 10)
+    assert a.serves() and b.serves()
+    assert (statuses_written(a) >= 1, statuses_written(b)) == (True, 0)
+    assert fleet.service.endpoints == []
+    a.kill()
+    wait_until(lambda: b.role() == "leader", "b leads", LEASE_SECONDS + 2)
+    assert b.serves()
+
+
+def test_config_map_lock(fleet, namespace, cluster):
+    """As Contour 0.15 has it: the record is an annotation, whatever else is in the ConfigMap stays."""
+    fleet = fleet()
+    fleet.election = {"configmap-name": "contour", "configmap-namespace": NAMESPACE, "lease-duration": "3s",
+                      "renew-deadline": "2s", "retry-period": "500ms"}
+    cluster.api().create({**CONFIG_MAP, "data": {"other": "content"}})
+    a, b = fleet.start("a", "b")
+    value = fleet.api.read(CONFIG_MAP)
+    assert value["data"] == {"other": "content"}
+    assert (record(value)["holderIdentity"], record(value)["leaseDurationSeconds"]) == ("a", 3)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", record(value)["renewTime"])
+    a.stop()
+    took = fleet.wait_leader(b, 5)
+    assert took < 2.0
+    assert record(fleet.api.read(CONFIG_MAP))["leaderTransitions"] == record(value)["leaderTransitions"] + 1
+
+
+def test_missing_namespace_is_named(fleet, namespace, cluster):
+    """With the defaults of the announcement the lock's namespace has to be made first. Whoever may look there is told so."""
+    del namespace
+    fleet = fleet(**{"lease-namespace": "leader-elect"})
+    fleet.kubeconfig = cluster.kubeconfig(ADMIN)
+    a = fleet.add("a")
+    wait_until(lambda: "kubectl create namespace leader-elect" in a.get("/readyz")[1], "the cure", 10)
+    assert a.get("/readyz")[0] == 503 and a.get("/healthz")[0] == 200
+    assert a.metric("contour_leader_lock_usable") == 0
+    assert "kubectl create namespace leader-elect" in a.log()
+    cluster.api().create_namespace("leader-elect")
+    a.wait_ready()
+    wait_until(lambda: a.role() == "leader", "it leads", 10)
+
+
+def test_missing_rights_are_named(fleet, namespace):
+    """A Role that is missing, where the lock is or would be."""
+    del namespace
+    fleet = fleet(**{"lease-namespace": "default"})
+    a = fleet.add("a")
+    wait_until(lambda: "deploy/rbac" in a.get("/readyz")[1], "the cure", 10)
+    assert "forbidden" in a.get("/readyz")[1]
+    assert a.get("/healthz")[0] == 200
+
+
+def turns(cluster, work_dir, number, hold=200):
+    """client-go's elector and ours on one Lease, `number` turns each: the times that each led, in order."""
+    arguments = {"--kubeconfig": cluster.kubeconfig(ADMIN), "--namespace": "default", "--name": "turns",
+                 "--identity": "client-go", "--turns": number, "--hold": f"{hold}ms", "--lease-duration": "3s",
+                 "--renew-deadline": "2s", "--retry-period": "200ms"}
+    theirs = Process("elector", [cluster_binary(), "elector", *(f"{key}={value}" for key, value in arguments.items())],
+                     work_dir / "elector.log")
+    ours = Process("leader_probe", [contour_binary().parent / "leader_probe", cluster.kubeconfig(ADMIN), "default", "turns",
+                                    "contour", number, hold, 3000, 2000, 200], work_dir / "leader_probe.log")
+    for process in (theirs, ours):
+        process.start()
+    try:
+        for process in (theirs, ours):
+            assert process.wait_exit(30 + number * 5) == 0, process.tail()
+    finally:
+        for process in (theirs, ours):
+            process.kill()
+    led = []
+    for process in (theirs, ours):
+        times = re.findall(r"^(leading|stopped) (\d+)$", process.log(), re.MULTILINE)
+        assert [what for what, _ in times] == ["leading", "stopped"] * number, process.tail()
+        led += [(int(times[i][1]), int(times[i + 1][1]), process.name) for i in range(0, len(times), 2)]
+    return sorted(led)
+
+
+def check_turns(led, figure):
+    for before, after in zip(led, led[1:]):
+        assert before[1] <= after[0], f"both led: {before} {after}"
+        assert before[2] != after[2], "they alternate"
+    waits = {"elector": [], "leader_probe": []}
+    for before, after in zip(led, led[1:]):
+        waits[after[2]].append((after[0] - before[1]) / 1e6)
+    figure("turns_after_client_go_median", statistics.median(waits["leader_probe"]), "ms")
+    figure("turns_after_ours_median", statistics.median(waits["elector"]), "ms")
+
+
+def test_turns_with_client_go(cluster, work_dir, figure):
+    check_turns(turns(cluster, work_dir, 5), figure)
+
+
+@pytest.mark.long
+def test_fifty_turns_with_client_go(cluster, work_dir, figure):
+    led = turns(cluster, work_dir, 50)
+    assert len(led) == 100
+    check_turns(led, figure)
