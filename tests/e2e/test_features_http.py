@@ -13,8 +13,11 @@ import zlib
 
 import grpc
 import pytest
+import yaml
+from conftest import ROOT
 from features_support import ANNOTATION, Site, ingress, ingress_route, pause, route, service, text
 from harness.client import Client, count_backends
+from harness.contour import run
 from harness.process import wait_until
 
 
@@ -346,3 +349,56 @@ def test_access_log_is_written(tmp_path_factory):
         assert '"GET /tls/path HTTP/1.1" 200' in (folder / "https.log").read_text()
         assert "/tls/path" not in (folder / "http.log").read_text()
         site.envoy.start().wait_live()
+
+
+# Whatever contour takes for an operator without arguments, and the other kinds of fields.
+OPERATORS = re.findall(r'^    "([A-Z0-9_]+)",$', (ROOT / "src/envoy/access_log.cc").read_text(), re.MULTILINE)
+FIELDS = ["@timestamp", "ts", "authority", "method", "path", "request_id", "uber_trace_id", "user_agent", "x_forwarded_for",
+          "x_trace_id", "upstream_service_time", "team=%REQ(X-TEAM?X-GROUP):4% of %REQ_WITHOUT_QUERY(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+          "year=%START_TIME(%Y)%", "type=%RESP(CONTENT-TYPE)%", "trailer=%TRAILER(X)%", "home=%ENVIRONMENT(HOME)%",
+          "meta=%METADATA(ROUTE:a:b)%"]
+
+
+def test_access_log_as_json(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("json")
+    config = folder / "contour.yaml"
+    assert len(OPERATORS) > 70
+    config.write_text(yaml.safe_dump({"accesslog-format": "json", "json-fields": FIELDS + [name.lower() for name in OPERATORS]}))
+    with Site("features_access_log_json", "-c", config, "--envoy-http-access-log", folder / "http.log") as site:
+        site.publish("logged.yaml", ingress("logged", "logged.example", [("/", "Prefix", "marker")]))
+        site.client.get("logged.example", "/some/path?secret=1", headers={"x-group": "blue-team", "user-agent": "test"})
+        pause()
+        site.envoy.stop()
+        lines = [json.loads(line) for line in (folder / "http.log").read_text().splitlines()]
+        line = next(line for line in lines if line.get("path") == "/some/path?secret=1")
+        assert {name: line[name] for name in ("authority", "method", "user_agent", "response_code", "team", "protocol", "type")} == {
+            "authority": "logged.example", "method": "GET", "user_agent": "test", "response_code": 200,
+            "team": "blue of /some/path", "protocol": "HTTP/1.1", "type": "application/json"}
+        assert line["upstream_cluster"] == "default_marker_80" or line["upstream_cluster"].startswith("default/marker/80/")
+        assert line["year"] == time.strftime("%Y", time.gmtime())
+        assert "uber_trace_id" not in line, "what is empty is left out"
+        site.envoy.start().wait_live()
+
+
+def test_access_log_by_a_format_and_for_errors_only(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("format")
+    config = folder / "contour.yaml"
+    config.write_text(yaml.safe_dump({"accesslog-format-string": "%REQ(:PATH)% %RESPONSE_CODE% 100%%\n", "accesslog-level": "critical"}))
+    with Site("features_access_log_format", "-c", config, "--envoy-http-access-log", folder / "http.log") as site:
+        site.publish("logged.yaml", ingress("logged", "logged.example", [("/", "Prefix", "marker")]))
+        for path in ("/fine", "/status/404", "/status/503"):
+            site.client.get("logged.example", path)
+        pause()
+        site.envoy.stop()
+        lines = (folder / "http.log").read_text().splitlines()
+        assert "/status/503 503 100%" in lines
+        assert not any("/fine" in line or "404 100%" in line and line.startswith("/status") for line in lines), lines
+        site.envoy.start().wait_live()
+
+
+def test_a_format_that_envoy_would_refuse_stops_the_start(tmp_path_factory):
+    config = tmp_path_factory.mktemp("bad") / "contour.yaml"
+    config.write_text(yaml.safe_dump({"accesslog-format-string": "%NOTHING%\n"}))
+    result = run("serve", "--insecure", "--manifests", config.parent, "-c", config)
+    assert result.returncode == 1
+    assert "invalid Envoy format: %NOTHING%\n, invalid Envoy operator: NOTHING" in result.stderr

@@ -351,3 +351,23 @@ def test_a_wildcard_with_tls_settings_of_its_own(site):
     own, other = site.tls("a.wild.example"), site.tls("calm.example")
     assert [own.get(host).status for host in ("a.wild.example", "b.wild.example", "calm.example")] == [200, 200, 200]
     assert [other.get(host).status for host in ("a.wild.example", "calm.example", "a.b.wild.example")] == [421, 200, 404]
+
+
+def test_tls_1_1_where_it_is_permitted(tmp_path_factory):
+    """Whoever writes 1.1 gets the cipher suites of it too; others stay as strict as they ask to be."""
+    config = tmp_path_factory.mktemp("old") / "contour.yaml"
+    config.write_text('tls: {minimumProtocolVersion: "1.1"}\n')
+    with Site("features_tls_1_1", "-c", config) as site:
+        site.publish("old.yaml", site.authority.secret("both", "any.example", "new.example")
+                     + ingress("any", "any.example", [("/", "Prefix", "marker")], tls_secret="both")
+                     + ingress("new", "new.example", [("/", "Prefix", "marker")],
+                               {ANNOTATION + "tls-minimum-protocol-version": "1.2"}, "both"))
+        site.wait_tls("any.example").close()
+        site.wait_tls("new.example").close()
+        got = {(name, version.name): handshake_error(site, name, version)
+               for name in ("any.example", "new.example") for version in (V1_1, V1_2, V1_3)}
+        assert got.pop(("new.example", "TLSv1_1")) == "TLSV1_ALERT_PROTOCOL_VERSION"
+        assert set(got.values()) == {None}, got
+        assert "TLS 1.1 is out of use" in site.contour.log(whole=True)
+        old = site.tls("any.example", minimum=V1_1, maximum=V1_1)
+        assert [old.get(host).status for host in ("any.example", "new.example")] == [200, 421]
