@@ -31,6 +31,7 @@ LIBRARIES = {
     "httplib": (r"^httplib\.h$", r"httplib"),
     "prometheus": (r"^prometheus/", r"prometheus"),
     "RE2": (r"^re2/", r"re2"),
+    "gperftools": (r"^gperftools/", r"profiler|gperftools"),
     "spdlog": (r"^spdlog/", r"spdlog"),
 }
 # What makes code hard to test. Rooms marked `pure` have none of it: they are functions of their arguments. (<arpa/inet.h>
@@ -66,7 +67,8 @@ ROOMS = {
                  ("api", "graph", "envoy", "xds", "base"), ()),
     "status": Room("wanted statuses → compare → write", ("kube", "api", "graph", "base"), ("nlohmann", "simdjson")),
     "leader": Room("the lock: ConfigMap or Lease", ("kube", "base"), ("nlohmann", "simdjson")),
-    "admin": Room("HTTP: metrics, health, debug, graph", ("xds", "graph", "base"), ("httplib", "prometheus", "nlohmann")),
+    "admin": Room("HTTP: metrics, health, debug, profiles", ("core", "xds", "envoy", "graph", "api", "base"),
+                  ("httplib", "prometheus", "nlohmann", "gperftools")),
     "config": Room("file + environment + flags → one immutable Config", ("base",), ("nlohmann", "CLI11")),
     "certgen": Room("contour's own certificates: an authority, key pairs, their expiry", ("base",), ("OpenSSL", "nlohmann")),
     "cmd": Room("one file per subcommand; serve.cc wires the rooms", EVERY_ROOM, tuple(LIBRARIES)),
@@ -76,6 +78,9 @@ ONLY_HEADERS = {
     ("envoy", "graph"): ("graph/model.h", "graph/policy/*.h"),
     ("status", "graph"): ("graph/model.h",),
     ("admin", "graph"): ("graph/model.h", "graph/view.h"),
+    ("admin", "core"): ("core/view.h",),
+    ("admin", "envoy"): ("envoy/names.h",),
+    ("admin", "api"): ("api/object.h",),
     ("admin", "xds"): ("xds/view.h", "xds/snapshot.h", "xds/ledger.h"),
 }
 # Generated protobuf headers are slow to compile: in .cc files of these rooms only.

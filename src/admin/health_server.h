@@ -6,10 +6,10 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "admin/http_server.h"
 
 namespace contour::admin {
 
@@ -17,23 +17,20 @@ class HealthServer {
  public:
   // What the pages show; called from the server's threads.
   struct Views {
-    std::function<std::string()> not_alive;  // why it is to be started anew; empty: alive
+    // Why it is to be started anew; empty: alive. May be unset.
+    std::function<std::string()> not_alive;
     std::function<std::string()> not_ready;  // why not; empty: ready
     std::function<std::string()> metrics;    // in Prometheus' text format
   };
 
-  HealthServer(std::string address, std::uint16_t port, Views views);
-  ~HealthServer();  // stops
-  HealthServer(const HealthServer&) = delete;
-  HealthServer& operator=(const HealthServer&) = delete;
+  HealthServer(std::string address, std::uint16_t port, const Views& views);
 
   // Binds and begins to answer. Gives the port (useful with 0). The error names address and port.
-  absl::StatusOr<std::uint16_t> Start();
-  void Stop();
+  absl::StatusOr<std::uint16_t> Start() { return server_.Start(); }
+  void Stop() { server_.Stop(); }
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  HttpServer server_;
 };
 
 }  // namespace contour::admin

@@ -2,9 +2,12 @@
 
 #include "base/log.h"
 
+#include <simdjson.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <array>
+#include <atomic>
 #include <memory>
 
 #include "base/strings.h"
@@ -12,25 +15,33 @@
 namespace contour::log {
 namespace {
 
-spdlog::level::level_enum ToSpdlog(Level level) {
-  switch (level) {
-    case Level::kDebug:
-      return spdlog::level::debug;
-    case Level::kInfo:
-      return spdlog::level::info;
-    case Level::kWarning:
-      return spdlog::level::warn;
-    case Level::kError:
-      return spdlog::level::err;
-  }
-  return spdlog::level::info;
-}
+struct LevelRow {
+  Level level;
+  std::string_view name;
+  spdlog::level::level_enum spdlog_level;
+};
+constexpr std::array<LevelRow, 4> kLevels = {{
+    {Level::kDebug, "debug", spdlog::level::debug},
+    {Level::kInfo, "info", spdlog::level::info},
+    {Level::kWarning, "warning", spdlog::level::warn},
+    {Level::kError, "error", spdlog::level::err},
+}};
+
+const LevelRow& RowOf(Level level) { return kLevels[static_cast<std::size_t>(level)]; }
+
+std::atomic<Level> current_level = Level::kInfo;
+std::atomic<Format> current_format = Format::kText;
+
+constexpr const char* kTextPattern = "time=\"%Y-%m-%dT%H:%M:%S.%e%z\" level=%l %v";
+// The message brings the rest of the object.
+constexpr const char* kJsonPattern = "{\"time\":\"%Y-%m-%dT%H:%M:%S.%e%z\",\"level\":\"%l\",%v";
 
 spdlog::logger& Logger() {
   static const std::shared_ptr<spdlog::logger> logger = [] {
     auto made = std::make_shared<spdlog::logger>("contour",
                                                  std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("time=\"%Y-%m-%dT%H:%M:%S.%e%z\" level=%l %v");
+    made->set_pattern(kTextPattern);
+    made->set_level(spdlog::level::trace);  // current_level decides
     made->flush_on(spdlog::level::debug);
     return made;
   }();
@@ -38,21 +49,77 @@ spdlog::logger& Logger() {
 }
 
 // Bare where a reader of key=value text can't be misled, quoted otherwise.
-std::string Value(std::string_view text) {
+std::string TextValue(std::string_view text) {
   const bool bare = !text.empty() && text.find_first_of(" \t\n\r\"=\\") == std::string_view::npos;
   return bare ? std::string(text) : Quote(text);
 }
 
-}  // namespace
-
-void Write(Level level, std::string_view context, std::string_view message, Fields fields) {
-  spdlog::logger& logger = Logger();
-  if (!logger.should_log(ToSpdlog(level))) return;
-  std::string line = fmt::format("msg={} context={}", Quote(message), Value(context));
-  for (const Field& field : fields) line += fmt::format(" {}={}", field.key, Value(field.value));
-  logger.log(ToSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
+// A JSON string. Of text that isn't UTF-8, every byte beyond ASCII becomes U+FFFD.
+std::string JsonValue(std::string_view text) {
+  const bool valid = simdjson::validate_utf8(text.data(), text.size());
+  std::string quoted = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      quoted += '\\';
+      quoted += c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      quoted += fmt::format("\\u{:04x}", byte);
+    } else if (byte >= 0x80 && !valid) {
+      quoted += "\\ufffd";
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + '"';
 }
 
-void SetLevel(Level level) { Logger().set_level(ToSpdlog(level)); }
+// Of what was a number: JSON has no infinities.
+bool IsJsonNumber(const Field& field) {
+  return field.bare && (field.value == "true" || field.value == "false" ||
+                        field.value.find_first_not_of("0123456789+-.e") == std::string::npos);
+}
+
+}  // namespace
+
+std::string_view LevelName(Level level) { return RowOf(level).name; }
+
+std::optional<Level> ParseLevel(std::string_view name) {
+  for (const LevelRow& row : kLevels) {
+    if (row.name == name) return row.level;
+  }
+  return std::nullopt;
+}
+
+std::string FormatLine(Format format, std::string_view context, std::string_view message,
+                       Fields fields) {
+  if (format == Format::kText) {
+    std::string line = fmt::format("msg={} context={}", Quote(message), TextValue(context));
+    for (const Field& field : fields)
+      line += fmt::format(" {}={}", field.key, TextValue(field.value));
+    return line;
+  }
+  std::string line =
+      fmt::format("\"msg\":{},\"context\":{}", JsonValue(message), JsonValue(context));
+  for (const Field& field : fields) {
+    line += fmt::format(",{}:{}", JsonValue(field.key),
+                        IsJsonNumber(field) ? field.value : JsonValue(field.value));
+  }
+  return line + '}';
+}
+
+void Write(Level level, std::string_view context, std::string_view message, Fields fields) {
+  if (level < GetLevel()) return;
+  const std::string line = FormatLine(current_format, context, message, fields);
+  Logger().log(RowOf(level).spdlog_level, spdlog::string_view_t(line.data(), line.size()));
+}
+
+void SetLevel(Level level) { current_level = level; }
+Level GetLevel() { return current_level; }
+
+void SetFormat(Format format) {
+  current_format = format;
+  Logger().set_pattern(format == Format::kText ? kTextPattern : kJsonPattern);
+}
 
 }  // namespace contour::log

@@ -15,12 +15,14 @@
 #include <cstdio>
 #include <memory>
 
+#include "admin/debug_server.h"
 #include "admin/health_server.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "cmd/command.h"
 #include "cmd/lifecycle.h"
 #include "cmd/serve/config_file.h"
+#include "cmd/serve/debug.h"
 #include "cmd/serve/fleet.h"
 #include "cmd/serve/metrics.h"
 #include "cmd/serve/options.h"
@@ -60,6 +62,7 @@ std::string AdaptToStream(xds::ResourceType type, std::string_view bytes, xds::S
 absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded,
                         const config::GivenFlags& flags) {
   const config::Serve& config = loaded->serve();
+  log::SetFormat(config.log_format);
   if (config.debug) log::SetLevel(log::Level::kDebug);
   CONTOUR_RETURN_IF_ERROR(CheckFolders(config));
   CONTOUR_RETURN_IF_ERROR(CheckAccessLogs(config));
@@ -123,6 +126,9 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
        .metrics =
            [&] { return Metrics(world, core, server, certificates, fleet, builds, config_file); }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
+  admin::DebugServer debug(config.debug_http_address, config.debug_http_port,
+                           DebugViews(core, server));
+  CONTOUR_RETURN_IF_ERROR(debug.Start().status());
 
   api::Sink& source = core.AddSource();
   fleet.Start();
@@ -132,6 +138,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   const int exit_code = lifecycle.Run();
 
   stopping = true;
+  debug.Stop();
   world.StopSources();
   core.Stop();
   report.Stop();

@@ -195,6 +195,11 @@ void LoadedServe::Declare() {
         {.flag = "debug-http-address", .value = "ADDRESS", .text = "address of the debug pages"});
   s.Add(v.debug_http_port,
         {.flag = "debug-http-port", .value = "PORT", .text = "port of the debug pages"});
+  s.Add(v.log_format, {{"text", log::Format::kText}, {"json", log::Format::kJson}},
+        {.flag = "log-format",
+         .keys = {"log-format"},
+         .value = "FORMAT",
+         .text = "form of a line of the log: key=value, or a JSON object"});
   s.Add(
       v.debug,
       {.flag = "debug", .short_flag = "d", .keys = {"debug"}, .text = "log more", .at_once = true});

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/log.h"
 #include "config/settings.h"
 
 namespace contour::config {
@@ -97,6 +98,7 @@ struct Serve {
   std::uint16_t http_port = 8000;
   std::string debug_http_address = "127.0.0.1";
   std::uint16_t debug_http_port = 6060;
+  log::Format log_format = log::Format::kText;
   bool debug = false;
 };
 

@@ -33,6 +33,7 @@ class Contour(Process):
         self.work_dir = pathlib.Path(work_dir)
         self.xds_address, self.xds_port = xds_address, xds_port or free_port()
         self.http_port = http_port or free_port()
+        self.debug_port = free_port()
         self.stats_port = stats_port or free_port()
         self.ingress_address = ingress_address
         self.ingress_http_port = ingress_http_port or free_port()
@@ -41,6 +42,7 @@ class Contour(Process):
             binary(), "serve", "--insecure",
             "--xds-address", self.xds_address, "--xds-port", self.xds_port,
             "--http-address", "127.0.0.1", "--http-port", self.http_port,
+            "--debug-http-port", self.debug_port,
             "--stats-address", "127.0.0.1", "--stats-port", self.stats_port,
             "--envoy-service-http-address", ingress_address, "--envoy-service-http-port", self.ingress_http_port,
             "--envoy-service-https-address", ingress_address, "--envoy-service-https-port", self.ingress_https_port,
@@ -48,12 +50,18 @@ class Contour(Process):
         ], self.work_dir / f"{name}.log")
 
     def get(self, path):
-        """(status, text) of its own HTTP port: /healthz, /readyz, /metrics."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=5)
+        """(status, text) of its own HTTP ports: /healthz, /readyz, /metrics; /debug/…"""
+        status, body = self.request("GET", path)
+        return status, body.decode()
+
+    def request(self, method, path, body=None, timeout=10):
+        """(status, bytes)"""
+        port = self.debug_port if path.startswith("/debug") else self.http_port
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body)
             response = connection.getresponse()
-            return response.status, response.read().decode()
+            return response.status, response.read()
         finally:
             connection.close()
 

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "admin/dag.h"
+
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string_view>
+#include <variant>
+
+#include "envoy/names.h"
+
+namespace contour::admin {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Text inside a record's label: its own characters would be structure.
+std::string Label(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) {
+      escaped += ' ';
+      continue;
+    }
+    // A backslash is one to the string and to the record.
+    if (c == '\\') escaped += "\\\\\\";
+    if (std::string_view("{}|<>\" ").find(c) != std::string_view::npos) escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
+// Text inside a quoted id.
+std::string Id(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '"' || c == '\\') escaped += '\\';
+    escaped += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  }
+  return escaped;
+}
+
+std::string_view MatchWord(graph::PathMatch::Type type) {
+  switch (type) {
+    case graph::PathMatch::Type::kExact:
+      return "exact";
+    case graph::PathMatch::Type::kRegex:
+      return "regex";
+    case graph::PathMatch::Type::kPrefix:
+    case graph::PathMatch::Type::kSegmentPrefix:
+      return "prefix";
+  }
+  return "";
+}
+
+class Graphviz {
+ public:
+  std::string Draw(const std::vector<graph::VirtualHostPtr>& hosts) {
+    text_ = "digraph DAG {\nrankdir=\"LR\"\n";
+    bool http = false;
+    bool https = false;
+    for (const graph::VirtualHostPtr& host : hosts) {
+      http = http || !host->http_routes.empty();
+      https = https || host->secure.has_value();
+    }
+    if (http) {
+      const std::string listener = Node("listener :80", "{listener|:80}");
+      for (const graph::VirtualHostPtr& host : hosts) {
+        if (host->http_routes.empty()) continue;
+        const std::string name = "http://" + host->host;
+        Node(name, "{" + Label(name) + "}");
+        Routes(name, host->http_routes);
+        Edge(listener, name);
+      }
+    }
+    if (https) {
+      const std::string listener = Node("listener :443", "{listener|:443}");
+      for (const graph::VirtualHostPtr& host : hosts) {
+        if (!host->secure) continue;
+        Secure("https://" + host->host, *host->secure);
+        Edge(listener, "https://" + host->host);
+      }
+    }
+    return std::move(text_) + "}\n";
+  }
+
+ private:
+  // Gives the id. A node that several others point to is written once.
+  std::string Node(const std::string& id, const std::string& label) {
+    if (drawn_.insert(id).second)
+      text_ += fmt::format("\"{}\" [shape=record, label=\"{}\"]\n", Id(id), label);
+    return id;
+  }
+  void Edge(const std::string& from, const std::string& to) {
+    if (drawn_.insert(from + "\n" + to).second)
+      text_ += fmt::format("\"{}\" -> \"{}\"\n", Id(from), Id(to));
+  }
+
+  void Secure(const std::string& name, const graph::SecureVirtualHost& secure) {
+    Node(name, "{" + Label(name) + "}");
+    if (secure.tcp_proxy) {
+      const std::string proxy = Node("tcpproxy " + name, "{tcpproxy}");
+      Clusters(proxy, secure.tcp_proxy->clusters, "tcpservice");
+      Edge(name, proxy);
+    } else {
+      Routes(name, secure.routes);
+    }
+    if (secure.secret != nullptr) {
+      const std::string secret = secure.secret->ns + "/" + secure.secret->name;
+      Edge(name, Node("secret " + secret, "{secret|" + Label(secret) + "}"));
+    }
+  }
+
+  void Routes(const std::string& parent, const std::vector<graph::Route>& routes) {
+    for (const graph::Route& route : routes) {
+      const std::string_view word = MatchWord(route.match.type);
+      const std::string id = fmt::format("{} {} {}", parent, word, route.match.value);
+      Node(id, fmt::format("{{{}|{}}}", word, Label(route.match.value)));
+      if (route.https_redirect) {
+        Edge(id, Node("redirect https", "{redirect|https}"));
+      } else if (const auto* action = std::get_if<graph::RouteAction>(&route.action)) {
+        Clusters(id, action->clusters, "httpservice");
+      } else {
+        const auto status = std::get<graph::DirectResponse>(route.action).status;
+        Edge(id, Node(fmt::format("response {}", status), fmt::format("{{response|{}}}", status)));
+      }
+      Edge(parent, id);
+    }
+  }
+
+  void Clusters(const std::string& parent, const std::vector<graph::WeightedCluster>& clusters,
+                std::string_view service_word) {
+    for (const graph::WeightedCluster& weighted : clusters) {
+      const graph::Cluster& cluster = *weighted.cluster;
+      const std::string name = envoy::ClusterName(cluster);
+      const std::string id = fmt::format("cluster {} {}", name, weighted.weight);
+      Node(id, fmt::format("{{cluster|{{{}|weight\\ {}}}}}", Label(name), weighted.weight));
+      const std::string service =
+          fmt::format("{}/{}:{}", cluster.ns, cluster.service, cluster.port);
+      Edge(id, Node(fmt::format("{} {}", service_word, service),
+                    fmt::format("{{{}|{}}}", service_word, Label(service))));
+      Edge(parent, id);
+    }
+  }
+
+  std::string text_;
+  std::set<std::string> drawn_;
+};
+
+Json ClustersJson(const std::vector<graph::WeightedCluster>& clusters) {
+  Json list = Json::array();
+  for (const graph::WeightedCluster& weighted : clusters) {
+    const graph::Cluster& cluster = *weighted.cluster;
+    Json one = {{"name", envoy::ClusterName(cluster)},
+                {"service", fmt::format("{}/{}", cluster.ns, cluster.service)},
+                {"port", cluster.port},
+                {"weight", weighted.weight}};
+    if (!cluster.external_name.empty()) one["externalName"] = cluster.external_name;
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+std::string Seconds(std::chrono::nanoseconds time) {
+  return fmt::format("{}s", std::chrono::duration<double>(time).count());
+}
+
+Json RoutesJson(const std::vector<graph::Route>& routes) {
+  Json list = Json::array();
+  for (const graph::Route& route : routes) {
+    const bool segments = route.match.type == graph::PathMatch::Type::kSegmentPrefix;
+    Json one = {{"match", segments ? "segment-prefix" : MatchWord(route.match.type)},
+                {"path", route.match.value}};
+    if (route.https_redirect) {
+      one["redirect"] = "https";
+    } else if (const auto* action = std::get_if<graph::RouteAction>(&route.action)) {
+      one["clusters"] = ClustersJson(action->clusters);
+      if (action->timeout)
+        one["timeout"] =
+            action->timeout->infinite ? "infinity" : Seconds(action->timeout->duration);
+      if (action->retry) one["retryOn"] = action->retry->retry_on;
+      if (!action->prefix_rewrite.empty()) one["prefixRewrite"] = action->prefix_rewrite;
+      if (action->websocket) one["websocket"] = true;
+    } else {
+      one["response"] = std::get<graph::DirectResponse>(route.action).status;
+    }
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+}  // namespace
+
+std::string DagGraphviz(const std::vector<graph::VirtualHostPtr>& hosts) {
+  return Graphviz().Draw(hosts);
+}
+
+std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts) {
+  Json list = Json::array();
+  for (const graph::VirtualHostPtr& host : hosts) {
+    Json one = {{"host", host->host}};
+    if (!host->http_routes.empty()) one["http"] = {{"routes", RoutesJson(host->http_routes)}};
+    if (host->secure) {
+      Json https = Json::object();
+      if (host->secure->secret != nullptr)
+        https["secret"] =
+            fmt::format("{}/{}", host->secure->secret->ns, host->secure->secret->name);
+      if (host->secure->tcp_proxy) {
+        https["tcpProxy"] = ClustersJson(host->secure->tcp_proxy->clusters);
+      } else {
+        https["routes"] = RoutesJson(host->secure->routes);
+      }
+      one["https"] = std::move(https);
+    }
+    list.push_back(std::move(one));
+  }
+  // Names may be any bytes: what isn't UTF-8 is replaced, not thrown about.
+  return Json({{"virtualHosts", std::move(list)}})
+             .dump(2, ' ', false, Json::error_handler_t::replace) +
+         "\n";
+}
+
+}  // namespace contour::admin

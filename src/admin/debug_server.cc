@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "admin/debug_server.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "admin/dag.h"
+#include "admin/explain.h"
+#include "admin/xds_page.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/strings.h"
+
+namespace contour::admin {
+namespace {
+
+constexpr const char* kJson = "application/json";
+constexpr std::chrono::seconds kProfileTime{30};  // as Go's
+constexpr std::chrono::seconds kMostProfileTime{240};
+
+constexpr const char* kIndex =
+    "/debug/dag           what is served, as Graphviz; ?format=json ?host=HOST ?object=OBJECT\n"
+    "/debug/explain       ?object=OBJECT or ?host=HOST: its way to the Envoys, and what is wrong\n"
+    "/debug/xds           what each Envoy has; ?node=ID ?type=CDS ?resource=NAME ?all=1\n"
+    "/debug/log-level     GET, or PUT with debug, info, warning or error as body\n"
+    "/debug/pprof/profile CPU profile; ?seconds=30\n"
+    "/debug/pprof/heap    heap profile, with tcmalloc\n"
+    "/debug/pprof/threads CPU time of each thread\n"
+    "/debug/pprof/cmdline, /debug/pprof/symbol: for pprof\n"
+    "\n"
+    "OBJECT is Kind/namespace/name or namespace/name.\n";
+
+HttpResponse Busy() { return {"the core is busy; try again\n", 503}; }
+
+HttpResponse Error(const absl::Status& status) {
+  return {fmt::format("{}\n", Message(status)),
+          status.code() == absl::StatusCode::kUnavailable ? 503 : 501};
+}
+
+HttpResponse LogLevel(const HttpRequest& request) {
+  if (!request.from_loopback) return {"only from the same host or pod\n", 403};
+  const std::string_view word = Trim(request.body);
+  const std::optional<log::Level> level = log::ParseLevel(word);
+  if (!level) return {"debug, info, warning or error\n", 400};
+  log::SetLevel(*level);
+  log::Info("debug", "log level set", {{"now", word}});
+  return {fmt::format("{}\n", word)};
+}
+
+}  // namespace
+
+DebugServer::DebugServer(std::string address, std::uint16_t port, Views views)
+    : views_(std::move(views)),
+      server_({.name = "--debug-http-address, --debug-http-port",
+               .address = std::move(address),
+               .port = port,
+               .refuse_names = true}) {
+  using enum HttpServer::Method;
+  const auto text = [this](const std::string& path, std::function<std::string()> make) {
+    server_.Handle(kGet, path,
+                   [make = std::move(make)](const HttpRequest&) { return HttpResponse{make()}; });
+  };
+  text("/debug/?", [] { return std::string(kIndex); });
+  text("/debug/pprof/?", [] { return std::string(kIndex); });
+  text("/debug/pprof/cmdline", CommandLine);
+  text("/debug/pprof/threads", Threads);
+  text("/debug/log-level", [] { return std::string(log::LevelName(log::GetLevel())) + "\n"; });
+  server_.Handle(kPut, "/debug/log-level", LogLevel);
+  server_.Handle(kGet, "/debug/dag", [this](const HttpRequest& request) { return Dag(request); });
+  server_.Handle(kGet, "/debug/explain",
+                 [this](const HttpRequest& request) { return Explain(request); });
+  server_.Handle(kGet, "/debug/xds", [this](const HttpRequest& request) { return Xds(request); });
+  server_.Handle(kGet, "/debug/pprof/profile",
+                 [this](const HttpRequest& request) { return CPUProfile(request); });
+  server_.Handle(kGet, "/debug/pprof/heap", [this](const HttpRequest&) {
+    absl::StatusOr<std::string> profile = profiles_.Heap();
+    if (!profile.ok()) return Error(profile.status());
+    return HttpResponse{*std::move(profile), 200, "application/octet-stream"};
+  });
+  // pprof asks by GET whether there are symbols, and for them by POST.
+  text("/debug/pprof/symbol", [] { return Symbols(""); });
+  server_.Handle(kPost, "/debug/pprof/symbol",
+                 [](const HttpRequest& request) { return HttpResponse{Symbols(request.body)}; });
+}
+
+void DebugServer::Stop() {
+  profiles_.Cancel();
+  server_.Stop();
+}
+
+std::optional<std::vector<core::ObjectView>> DebugServer::FindObjects(
+    const std::string& text) const {
+  std::vector<core::ObjectView> found;
+  for (const api::ObjectRef& ref : ParseObject(text)) {
+    std::optional<core::ObjectView> view = views_.object(ref);
+    if (!view) return std::nullopt;
+    if (view->object.exists || !view->object.hosts.empty()) found.push_back(*std::move(view));
+  }
+  return found;
+}
+
+HttpResponse DebugServer::Dag(const HttpRequest& request) const {
+  const std::string format = request.parameter("format").value_or("dot");
+  if (format != "dot" && format != "json") return {"format: dot or json\n", 400};
+  std::vector<graph::VirtualHostPtr> hosts;
+  if (const auto name = request.parameter("host")) {
+    const std::optional<core::HostView> host = views_.host(*name);
+    if (!host) return Busy();
+    hosts.push_back(host->graph.virtual_host);
+  } else if (const auto object = request.parameter("object")) {
+    const auto found = FindObjects(*object);
+    if (!found) return Busy();
+    for (const core::ObjectView& view : *found) {
+      for (const core::HostView& host : view.hosts) hosts.push_back(host.graph.virtual_host);
+    }
+  } else {
+    auto all = views_.virtual_hosts();
+    if (!all) return Busy();
+    hosts = *std::move(all);
+  }
+  std::erase(hosts, nullptr);
+  if (format == "json") return {DagJson(hosts), 200, kJson};
+  return {DagGraphviz(hosts), 200, "text/vnd.graphviz; charset=utf-8"};
+}
+
+HttpResponse DebugServer::Explain(const HttpRequest& request) const {
+  if (const auto name = request.parameter("host")) {
+    const std::optional<core::HostView> host = views_.host(*name);
+    if (!host) return Busy();
+    return {ExplainHost(*host, views_.envoys()), 200, kJson};
+  }
+  const auto object = request.parameter("object");
+  if (!object || ParseObject(*object).empty())
+    return {"?object=Kind/namespace/name, ?object=namespace/name or ?host=name\n", 400};
+  const auto found = FindObjects(*object);
+  if (!found) return Busy();
+  if (found->empty()) {
+    return {fmt::format("{}: no such object is known, and no virtual host asked for one. It may "
+                        "be of another class, of a kind that contour doesn't read, in a namespace "
+                        "that isn't watched, or a Secret without certificate and key.\n",
+                        *object),
+            404};
+  }
+  return {ExplainObjects(*found, views_.envoys()), 200, kJson};
+}
+
+HttpResponse DebugServer::Xds(const HttpRequest& request) const {
+  const XdsFilter filter{.node = request.parameter("node"),
+                         .type = request.parameter("type"),
+                         .resource = request.parameter("resource"),
+                         .all = request.parameter("all").value_or("0") == "1"};
+  return {XdsJson(views_.envoys(), filter), 200, kJson};
+}
+
+HttpResponse DebugServer::CPUProfile(const HttpRequest& request) {
+  std::int64_t seconds = kProfileTime.count();
+  if (const auto given = request.parameter("seconds")) {
+    const char* const end = given->data() + given->size();
+    const auto [rest, error] = std::from_chars(given->data(), end, seconds);
+    if (error != std::errc() || rest != end || seconds < 1 || seconds > kMostProfileTime.count())
+      return {fmt::format("seconds: a number from 1 to {}\n", kMostProfileTime.count()), 400};
+  }
+  absl::StatusOr<std::string> profile = profiles_.CPU(std::chrono::seconds(seconds));
+  if (!profile.ok()) return Error(profile.status());
+  return {*std::move(profile), 200, "application/octet-stream"};
+}
+
+}  // namespace contour::admin

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmd/serve/debug.h"
+
+#include <chrono>
+
+namespace contour::cmd {
+namespace {
+
+// A first build of 10,000 hosts takes about as long; nothing else does.
+constexpr std::chrono::seconds kPatience{3};
+// Of an object with more, such as a Service or Secret that everybody uses, the first are described.
+constexpr std::size_t kMostHosts = 50;
+
+}  // namespace
+
+admin::DebugServer::Views DebugViews(core::Core& core, const xds::Server& server) {
+  return {.virtual_hosts =
+              [&core] {
+                return core.Ask(
+                    [](const core::Pipeline& pipeline) { return pipeline.engine().VirtualHosts(); },
+                    kPatience);
+              },
+          .host =
+              [&core](const std::string& host) {
+                return core.Ask(
+                    [host](const core::Pipeline& pipeline) { return pipeline.DescribeHost(host); },
+                    kPatience);
+              },
+          .object =
+              [&core](const api::ObjectRef& ref) {
+                return core.Ask(
+                    [ref](const core::Pipeline& pipeline) {
+                      return pipeline.DescribeObject(ref, kMostHosts);
+                    },
+                    kPatience);
+              },
+          .envoys = [&server] { return server.Sessions(); }};
+}
+
+}  // namespace contour::cmd
