@@ -247,6 +247,7 @@ def test_values_of_the_chart_count():
     envoy = render.find(objects, "DaemonSet", "envoy")["spec"]["template"]["spec"]
     assert envoy["tolerations"] == [{"operator": "Exists"}] and envoy["priorityClassName"] == "high"
     assert envoy["terminationGracePeriodSeconds"] == 60
+    assert envoy["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1] == "--drain-timeout=40s"
     service = render.find(objects, "Service", "envoy")
     assert service["metadata"]["annotations"] == {"a": "b"}
     assert service["spec"]["type"] == "ClusterIP" and service["spec"]["sessionAffinity"] == "ClientIP"

@@ -19,9 +19,7 @@ def main():
     http_port, xds_port = free_port(), free_port()
     script = ('set -e; mount --make-rprivate /; mount --bind "$1" "$1"; mount --bind "$2" "$1/tmp"; mount -o remount,bind,ro "$1"; '
               'mount -o remount,bind,ro "$1/tmp"; root=$1; shift 2; '
-              # setpriv starts it inside: there is no shell in there to do it.
-              f'exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs '
-              f'chroot --userspec={UID}:{UID} --groups= "$root" "$@"')
+              f'exec setpriv --no-new-privs chroot --userspec={UID}:{UID} --groups= "$root" "$@"')
     process = Process("contour in its image", [
         "unshare", "--mount", "bash", "-c", script, "image", root, manifests,
         "/bin/contour", "serve", "--manifests", "/tmp", "--insecure", "--xds-address", "127.0.0.1", "--xds-port", xds_port,
