@@ -320,7 +320,8 @@ std::string Election::NotAlive() const { return impl_->NotAlive(); }
 
 std::string Election::NotReady() const {
   const View now = view();
-  return now.elector.sight == Sight::kRefused ? now.elector.problem : std::string();
+  const bool tell = now.elector.sight == Sight::kRefused && !now.elector.worked;
+  return tell ? now.elector.problem : std::string();
 }
 
 }  // namespace contour::leader

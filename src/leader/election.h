@@ -55,7 +55,8 @@ class Election {
   View view() const;
   // Why the election doesn't work any more and the process should be started anew; empty: it does.
   std::string NotAlive() const;
-  // Why we can't take part, with the cure; empty: we can, or the API server is away.
+  // Why we can't take part, with the cure; empty: we can, or the API server is away, or we could
+  // before (one on its way up refuses too, and who serves well is not to be taken out for that).
   std::string NotReady() const;
 
  private:

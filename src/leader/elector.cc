@@ -182,6 +182,7 @@ void Elector::OnRead(absl::StatusOr<Reading> reading) {
   if (reading.ok()) {
     state_.sight = Sight::kClear;
     state_.problem.clear();
+    state_.worked = true;
     deleted_at_.reset();
     Observe(*std::move(reading));
     Tell();
@@ -205,6 +206,7 @@ void Elector::OnWritten(BootTime sent, absl::StatusOr<Reading> reading) {
     ++state_.renewals;
     state_.sight = Sight::kClear;
     state_.problem.clear();
+    state_.worked = true;
     deleted_at_.reset();
     const BootTime until = sent + options_.renew_deadline;
     Observe(*std::move(reading));

@@ -93,6 +93,7 @@ class Elector {
     Role role = Role::kStandby;
     std::string holder;  // as last seen; empty: nobody
     Sight sight = Sight::kNotYet;
+    bool worked = false;  // the lock has been read or written at least once
     std::string problem;  // why the last request failed, with the cure; empty: it didn't
     int transitions = 0;
     std::uint64_t gained = 0;    // times that we became leader

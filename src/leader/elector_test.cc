@@ -408,11 +408,13 @@ TEST_F(ElectorTest, MissingNamespaceIsNamedWithItsCure) {
   me_.Advance(5s);
   EXPECT_EQ(me_.elector->state().sight, Sight::kRefused);
   EXPECT_THAT(me_.elector->state().problem, HasSubstr("kubectl create namespace leader-elect"));
+  EXPECT_FALSE(me_.elector->state().worked);
   me_.lock.fails.reset();
   me_.Advance(5s);
   EXPECT_EQ(me_.role(), Role::kLeader);
   EXPECT_EQ(me_.elector->state().sight, Sight::kClear);
   EXPECT_EQ(me_.elector->state().problem, "");
+  EXPECT_TRUE(me_.elector->state().worked);
 }
 
 TEST_F(ElectorTest, MissingRightsAreNamedWithTheirCure) {
