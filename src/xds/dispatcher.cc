@@ -3,6 +3,7 @@
 #include "xds/dispatcher.h"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <map>
 #include <set>
@@ -84,8 +85,8 @@ class Dispatcher::Memories {
 // One thread and the sessions that are its own.
 class Dispatcher::Worker {
  public:
-  Worker(const Options& options, Encoder& encoder, Memories& memories)
-      : options_(options), encoder_(encoder), memories_(memories) {
+  Worker(const Options& options, Encoder& encoder, Memories& memories, Quarantine& quarantine)
+      : options_(options), encoder_(encoder), memories_(memories), quarantine_(quarantine) {
     thread_ = std::thread([this] { Run(); });
   }
   ~Worker() {
@@ -109,6 +110,10 @@ class Dispatcher::Worker {
   }
   void Closed(const ConnectionPtr& connection) {
     Post({Event::Kind::kClosed, connection, {}}, false);
+  }
+  // What the Envoys make of a content: the quarantine is answered.
+  void Inquire(std::uint64_t ticket, const Item& item, const Hash128& version) {
+    Post({Event::Kind::kInquiry, nullptr, {}, Inquiry{ticket, item, version}}, false);
   }
 
   void Publish(SnapshotPtr snapshot) ABSL_LOCKS_EXCLUDED(queue_mutex_) {
@@ -161,15 +166,22 @@ class Dispatcher::Worker {
 
   void AddViews(std::vector<SessionView>& views) const ABSL_LOCKS_EXCLUDED(core_mutex_) {
     const MutexLock lock(core_mutex_);
-    for (const auto& [session, slot] : sessions_) views.push_back(session->View());
+    for (const auto& [session, slot] : sessions_)
+      views.push_back(session->View(std::chrono::steady_clock::now()));
   }
 
  private:
+  struct Inquiry {
+    std::uint64_t ticket = 0;
+    Item item;
+    Hash128 version;
+  };
   struct Event {
-    enum class Kind { kOpen, kRequest, kWritten, kClosed };
+    enum class Kind { kOpen, kRequest, kWritten, kClosed, kInquiry };
     Kind kind;
-    ConnectionPtr connection;
+    ConnectionPtr connection;  // null only of an inquiry
     std::string bytes;
+    std::optional<Inquiry> inquiry = std::nullopt;
   };
   struct Slot {
     std::unique_ptr<Session> session;
@@ -246,8 +258,14 @@ class Dispatcher::Worker {
   }
 
   void Handle(Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    if (event.inquiry.has_value()) {
+      Answer(*event.inquiry);
+      return;
+    }
     Connection& connection = *event.connection;
     switch (event.kind) {
+      case Event::Kind::kInquiry:
+        return;
       case Event::Kind::kOpen:
         connections_.insert(event.connection);
         ++streams_opened_;
@@ -295,6 +313,32 @@ class Dispatcher::Worker {
     connection->WithSink([](Sink& sink) { sink.Read(); });
   }
 
+  void Answer(const Inquiry& inquiry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    Opinion opinion;
+    for (const auto& [session, slot] : sessions_) {
+      Opinion one = session->OpinionOn(inquiry.item, inquiry.version);
+      opinion.runs = opinion.runs || one.runs;
+      if (!opinion.good) opinion.good = std::move(one.good);
+    }
+    quarantine_.Answer(inquiry.ticket, std::move(opinion));
+  }
+
+  Session::Options OptionsOfSession() {
+    static std::atomic<std::uint64_t> sessions{0};
+    const std::uint64_t id = ++sessions;
+    Session::Options options;
+    options.warm_timeout = options_.warm_timeout;
+    options.on_rejection = options_.on_rejection;
+    options.on_culprit = [this, id](Culprit culprit) {
+      quarantine_.Accuse(id, std::move(culprit));
+    };
+    options.on_distrust = [this, id] { quarantine_.Distrust(id); };
+    options.on_dispute = [this](const Item& item, const Hash128& version) {
+      quarantine_.Dispute(item, version);
+    };
+    return options;
+  }
+
   // The first request says to which session the stream belongs.
   void Join(const ConnectionPtr& connection, const std::string& node_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
@@ -309,8 +353,7 @@ class Dispatcher::Worker {
       Slot slot;
       slot.session =
           std::make_unique<Session>(Session::Identity{node_id, connection->peer, aggregated},
-                                    Session::Options{options_.warm_timeout, options_.on_rejection},
-                                    snapshot_, memories_.Get(node_id, now_));
+                                    OptionsOfSession(), snapshot_, memories_.Get(node_id, now_));
       slot.key = key;
       session = slot.session.get();
       if (key.has_value()) shared_.emplace(*key, session);
@@ -385,6 +428,7 @@ class Dispatcher::Worker {
   const Options& options_;
   Encoder& encoder_;
   Memories& memories_;
+  Quarantine& quarantine_;
 
   Mutex queue_mutex_ ABSL_ACQUIRED_AFTER(core_mutex_);
   Condition changed_;
@@ -417,9 +461,18 @@ class Dispatcher::Worker {
 Dispatcher::Dispatcher(Options options)
     : options_(std::move(options)),
       encoder_(options_.adapt),
-      memories_(std::make_unique<Memories>()) {
+      memories_(std::make_unique<Memories>()),
+      quarantine_(
+          options_.quarantine,
+          [this](std::uint64_t ticket, const Item& item, const Hash128& version) {
+            for (const auto& worker : workers_) worker->Inquire(ticket, item, version);
+            return workers_.size();
+          },
+          [this](const SnapshotPtr& snapshot) {
+            for (const auto& worker : workers_) worker->Publish(snapshot);
+          }) {
   for (std::size_t i = 0; i < options_.workers; ++i) {
-    workers_.push_back(std::make_unique<Worker>(options_, encoder_, *memories_));
+    workers_.push_back(std::make_unique<Worker>(options_, encoder_, *memories_, quarantine_));
   }
 }
 
@@ -453,9 +506,7 @@ void Dispatcher::Close(const ConnectionPtr& connection) {
   connection->worker->Closed(connection);
 }
 
-void Dispatcher::Publish(const SnapshotPtr& snapshot) {
-  for (const auto& worker : workers_) worker->Publish(snapshot);
-}
+void Dispatcher::Publish(const SnapshotPtr& snapshot) { quarantine_.Publish(snapshot); }
 
 void Dispatcher::Stop(std::chrono::milliseconds spread) {
   for (auto left = static_cast<std::size_t>(spread / kEndInterval); left > 0; --left) {
@@ -470,6 +521,10 @@ void Dispatcher::Stop(std::chrono::milliseconds spread) {
 Metrics Dispatcher::GetMetrics() const {
   Metrics metrics;
   for (const auto& worker : workers_) worker->AddMetrics(metrics);
+  const Quarantine::Totals totals = quarantine_.totals();
+  metrics.quarantined = totals.now;
+  metrics.quarantined_total = totals.quarantined;
+  metrics.released_total = totals.released;
   return metrics;
 }
 

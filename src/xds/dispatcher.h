@@ -35,6 +35,7 @@
 #include "absl/status/status.h"
 #include "xds/encoder.h"
 #include "xds/ledger.h"
+#include "xds/quarantine.h"
 #include "xds/subscription.h"
 
 namespace contour::xds {
@@ -55,6 +56,7 @@ class Dispatcher {
     std::size_t workers = 1;                             // > 0
     Encoder::Adapt adapt;                                // empty: messages are sent as they are
     std::function<void(const Rejection&)> on_rejection;  // on a worker; empty: nobody is told
+    Quarantine::Options quarantine;                      // called on a worker or within Publish
   };
   class Connection;  // one stream, opaque
   using ConnectionPtr = std::shared_ptr<Connection>;
@@ -79,6 +81,7 @@ class Dispatcher {
 
   Metrics GetMetrics() const;
   std::vector<SessionView> Sessions() const;  // by node id and peer
+  std::vector<QuarantineView> Quarantined() const { return quarantine_.View(); }
 
  private:
   class Memories;
@@ -87,6 +90,7 @@ class Dispatcher {
   const Options options_;
   Encoder encoder_;
   const std::unique_ptr<Memories> memories_;
+  Quarantine quarantine_;                         // before the workers, which use it
   std::vector<std::unique_ptr<Worker>> workers_;  // fixed from construction on
 };
 

@@ -127,9 +127,12 @@ struct Metrics {
   Counters counters;
   std::uint64_t bytes = 0;  // of responses, before compression and TLS
   std::uint64_t streams_opened = 0;
-  std::size_t streams = 0;   // open now
-  std::size_t sessions = 0;  // Envoys now
-  std::size_t held = 0;      // parts and resources that wait for clusters now
+  std::size_t streams = 0;      // open now
+  std::size_t sessions = 0;     // Envoys now
+  std::size_t held = 0;         // parts and resources that wait for clusters now
+  std::size_t quarantined = 0;  // refused contents that are kept from all Envoys now
+  std::uint64_t quarantined_total = 0;
+  std::uint64_t released_total = 0;  // of them
 
   Metrics& operator+=(const Metrics& other) {
     counters += other.counters;
@@ -138,6 +141,9 @@ struct Metrics {
     streams += other.streams;
     sessions += other.sessions;
     held += other.held;
+    quarantined += other.quarantined;
+    quarantined_total += other.quarantined_total;
+    released_total += other.released_total;
     return *this;
   }
 };

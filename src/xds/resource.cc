@@ -13,6 +13,13 @@ const TypeInfo* FindType(std::string_view url) {
   return nullptr;
 }
 
+std::optional<Hash128> ContentVersion(const Resource& resource,
+                                      const std::optional<std::string>& part) {
+  if (!part.has_value()) return HashPair(resource.name, resource.bytes);
+  const PartPtr found = resource.parts.Find(*part);
+  return found == nullptr ? std::nullopt : std::optional(found->version);
+}
+
 std::string Assemble(ResourceType type, const Resource& resource) {
   if (resource.parts.empty()) return resource.bytes;
   const std::uint32_t field = Info(type).parts_field;

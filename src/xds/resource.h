@@ -19,6 +19,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -130,6 +131,11 @@ struct Resource {
                       // we can't know
 };
 using ResourcePtr = std::shared_ptr<const Resource>;
+
+// The content of a part; nullopt: of the resource, of a composite one its head. nullopt: there is
+// none.
+std::optional<Hash128> ContentVersion(const Resource& resource,
+                                      const std::optional<std::string>& part);
 
 // The whole message: the head, then the parts in the order of their names. Deterministic.
 std::string Assemble(ResourceType type, const Resource& resource);

@@ -208,15 +208,33 @@ std::size_t Workers(std::size_t wanted) {
                     : std::clamp<std::size_t>(std::thread::hardware_concurrency() / 2, 1, 8);
 }
 
+// Of the names in a response that was rejected.
+constexpr std::size_t kLoggedNames = 10;
+
 void LogRejection(const Rejection& rejection) {
   std::string names;
-  for (const std::string& name : rejection.names) names += (names.empty() ? "" : ",") + name;
+  for (std::size_t i = 0; i < std::min(rejection.names.size(), kLoggedNames); ++i)
+    names += (names.empty() ? "" : ",") + rejection.names[i];
+  if (rejection.names.size() > kLoggedNames)
+    names += fmt::format(" and {} more", rejection.names.size() - kLoggedNames);
   log::Error("xds", "Envoy rejected a response",
              {{"type", Info(rejection.type).name},
               {"node", rejection.node_id},
               {"peer", rejection.peer},
               {"error", rejection.words},
               {"names", names}});
+}
+
+void LogQuarantine(std::string_view text, const QuarantineView& view) {
+  log::Warning("xds", text,
+               {{"type", Info(view.item.type).name},
+                {"resource", view.item.resource},
+                {"part", view.item.part.value_or("")},
+                {"version", view.version},
+                {"replaced", view.replaced ? "by the last good content" : "by nothing"},
+                {"node", view.node_id},
+                {"peer", view.peer},
+                {"error", view.words}});
 }
 
 }  // namespace
@@ -231,12 +249,23 @@ class Server::Implementation {
     if (server_ != nullptr) return FailedPrecondition("listen {}: the server is running", listen);
     CONTOUR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
                              Credentials(options_));
-    auto dispatcher = std::make_unique<Dispatcher>(
-        Dispatcher::Options{options_.warm_timeout, Workers(options_.workers), options_.adapt,
-                            [told = options_.on_rejection](const Rejection& rejection) {
-                              LogRejection(rejection);
-                              if (told) told(rejection);
-                            }});
+    Dispatcher::Options options;
+    options.warm_timeout = options_.warm_timeout;
+    options.workers = Workers(options_.workers);
+    options.adapt = options_.adapt;
+    options.on_rejection = [told = options_.on_rejection](const Rejection& rejection) {
+      LogRejection(rejection);
+      if (told) told(rejection);
+    };
+    options.quarantine.on_quarantine = [told = options_.on_quarantine](const QuarantineView& view) {
+      LogQuarantine("content that Envoy refuses is kept from all Envoys", view);
+      if (told) told(view);
+    };
+    options.quarantine.on_release = [told = options_.on_release](const QuarantineView& view) {
+      LogQuarantine("content that Envoy refused is gone, or taken by another Envoy", view);
+      if (told) told(view);
+    };
+    auto dispatcher = std::make_unique<Dispatcher>(std::move(options));
     if (snapshot_ != nullptr) dispatcher->Publish(snapshot_);
     auto service = std::make_unique<Service>(*dispatcher);
 
@@ -290,6 +319,7 @@ class Server::Implementation {
     server.reset();
     const MutexLock lock(mutex_);
     retired_ += dispatcher_->GetMetrics();
+    retired_.quarantined = 0;  // ended with it
     service_.reset();
     dispatcher_.reset();
   }
@@ -304,6 +334,11 @@ class Server::Implementation {
   std::vector<SessionView> Sessions() const {
     const MutexLock lock(mutex_);
     return dispatcher_ != nullptr ? dispatcher_->Sessions() : std::vector<SessionView>();
+  }
+
+  std::vector<QuarantineView> Quarantined() const {
+    const MutexLock lock(mutex_);
+    return dispatcher_ != nullptr ? dispatcher_->Quarantined() : std::vector<QuarantineView>();
   }
 
  private:
@@ -333,5 +368,7 @@ void Server::Stop(std::chrono::milliseconds deadline, std::chrono::milliseconds 
 Metrics Server::GetMetrics() const { return implementation_->GetMetrics(); }
 
 std::vector<SessionView> Server::Sessions() const { return implementation_->Sessions(); }
+
+std::vector<QuarantineView> Server::Quarantined() const { return implementation_->Quarantined(); }
 
 }  // namespace contour::xds

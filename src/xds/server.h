@@ -55,6 +55,11 @@ class Server {
     Encoder::Adapt adapt;  // see Encoder; empty: messages are sent as they are
     std::function<void(const Rejection&)>
         on_rejection;  // on a worker, besides a line in the log; may be empty
+    // Told, on any thread, besides a line in the log, of contents that are kept from all Envoys
+    // because one refused them, and of the end of that (see quarantine.h). Must not call the
+    // server.
+    std::function<void(const QuarantineView&)> on_quarantine;  // may be empty
+    std::function<void(const QuarantineView&)> on_release;     // may be empty
   };
 
   explicit Server(Options options);
@@ -75,7 +80,8 @@ class Server {
             std::chrono::milliseconds spread = std::chrono::milliseconds(0));
 
   Metrics GetMetrics() const;
-  std::vector<SessionView> Sessions() const;  // every Envoy's ledger, for a debug page
+  std::vector<SessionView> Sessions() const;        // every Envoy's ledger, for a debug page
+  std::vector<QuarantineView> Quarantined() const;  // what is kept from all Envoys now
 
  private:
   class Implementation;

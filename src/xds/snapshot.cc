@@ -2,6 +2,7 @@
 
 #include "xds/snapshot.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace contour::xds {
@@ -37,6 +38,13 @@ Hash128 Snapshot::Version() const {
     version += HashPair(info.url, sum.Hex());
   }
   return version;
+}
+
+bool Snapshot::Lacks(ResourceType type, std::string_view name) const {
+  return std::any_of(exclusions_->begin(), exclusions_->end(), [&](const Exclusion& exclusion) {
+    return exclusion.item.type == type && !exclusion.item.part.has_value() &&
+           exclusion.item.resource == name && !exclusion.replaced;
+  });
 }
 
 SnapshotEditor::SnapshotEditor(SnapshotPtr base)
@@ -132,8 +140,12 @@ void SnapshotEditor::RemovePart(ResourceType type, std::string_view resource_nam
   Put(type, std::move(resource));
 }
 
+void SnapshotEditor::SetExclusions(Exclusions exclusions) {
+  next_.exclusions_ = std::make_shared<const Exclusions>(std::move(exclusions));
+}
+
 SnapshotPtr SnapshotEditor::Commit() {
-  bool equal = true;
+  bool equal = next_.exclusions_ == base_->exclusions_;
   for (const TypeInfo& info : kTypes) {
     const Table& before = base_->table(info.type);
     const Table& after = next_.table(info.type);

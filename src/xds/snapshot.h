@@ -25,12 +25,21 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "xds/ledger.h"
 #include "xds/persistent_map.h"
 #include "xds/resource.h"
 
 namespace contour::xds {
 
 using Table = PersistentMap<Resource>;
+
+// A content that isn't in the snapshot, or was replaced, because an Envoy refused it.
+struct Exclusion {
+  Item item;
+  Hash128 version;
+  bool replaced = false;
+};
+using Exclusions = std::vector<Exclusion>;
 
 class Snapshot {
  public:
@@ -45,6 +54,10 @@ class Snapshot {
   std::size_t UsersOfCluster(std::string_view cluster) const;
 
   Hash128 Version() const;  // of everything
+
+  const Exclusions& exclusions() const { return *exclusions_; }
+  // Whether the resource is left out, and nothing in its place.
+  bool Lacks(ResourceType type, std::string_view name) const;
 
  private:
   friend class SnapshotEditor;
@@ -62,6 +75,7 @@ class Snapshot {
   std::array<Table, kResourceTypes> tables_;
   Counts assignment_users_;
   Counts cluster_users_;
+  std::shared_ptr<const Exclusions> exclusions_ = std::make_shared<const Exclusions>();
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
@@ -80,6 +94,12 @@ class SnapshotEditor {
                std::vector<std::string> clusters = {});
   void SetPart(ResourceType type, std::string_view resource, Part part);
   void RemovePart(ResourceType type, std::string_view resource, std::string_view part);
+
+  ResourcePtr Find(ResourceType type, std::string_view name) const {
+    return next_.Find(type, name);
+  }
+
+  void SetExclusions(Exclusions exclusions);
 
   // What the edits so far amount to; the base itself if that is nothing. The editor goes on from
   // there. Never null.

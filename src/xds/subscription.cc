@@ -95,6 +95,7 @@ void Stream::Forget(ResourceType type, const std::string& name) {
   s.dirty.erase(name);
   s.held.erase(name);
   s.blocked.erase(name);
+  s.refused.erase(name);
 }
 
 void Stream::KeepOnlyNames(ResourceType type) {
@@ -362,9 +363,27 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
 }
 
 void Stream::Accept(ResourceType type, const InFlight& response, Time now) {
-  for (const Change& change : response.changes) AcceptChange(type, change, response.sequence, now);
-  state(type).accepted = response.told;
+  State& s = state(type);
+  bool content = !delta() && Info(type).whole && !response.told.empty();
+  for (const Change& change : response.changes) {
+    content = content || change.told != nullptr;
+    AcceptChange(type, change, response.sequence, now);
+  }
+  s.accepted = response.told;
+  s.version_acknowledged = response.version;
   if (type == ResourceType::kCluster) session_.ClustersAcknowledged(response.sequence, now);
+  if (s.search.testing() && s.test == response.sequence) {
+    s.test = 0;
+    s.search.OnAccepted([&](const CulpritSearch::Key& key, const Hash128& version) {
+      const ResourcePtr told = response.told.Find(key.first);
+      return told != nullptr && told->known && ContentVersion(*told, key.second) == version;
+    });
+  }
+  const bool control = std::exchange(s.control, false);
+  if (!content) return;
+  TellOn(type, control ? Trust::kAll : Trust::kAccepted);
+  session_.ContentAccepted();
+  session_.DisputeExclusions(type);
 }
 
 void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t sequence,
@@ -378,7 +397,6 @@ void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t
   Irregular& irregular = at->second;
   irregular.acknowledged = change.told;
   irregular.rejected = nullptr;
-  irregular.words.clear();
   irregular.perhaps.clear();
   irregular.lost = false;
   --irregular.in_flight;
@@ -405,19 +423,27 @@ void Stream::MayRun(ResourceType type, const Change& change) {
   }
 }
 
-// The Envoy runs what it ran before, except that it may have applied some of the response. What was
-// told stays, so that equal content isn't sent again; the next content is judged against what was
-// acknowledged. This is the place for finding the culprit: `response.changes` says what the words
-// may be about.
+// The Envoy runs what it ran before, except that it may have applied some of the response.
 void Stream::Reject(ResourceType type, const InFlight& response, const std::string& words,
                     Time now) {
   State& s = state(type);
   Rejection rejection{type, session_.identity_.node_id, session_.identity_.peer, words, {}};
   const bool whole = !delta() && Info(type).whole;
   const bool together = (whole ? response.told.size() : response.changes.size()) > 1;
+  bool content = false;
+  bool withdrawals = false;
   for (const Change& change : response.changes) {
     rejection.names.push_back(change.name);
     if (change.told == nullptr) {  // nothing that could be bad
+      withdrawals = true;
+      AcceptChange(type, change, response.sequence, now);
+      continue;
+    }
+    content = true;
+    // A new one whose assignment was acknowledged after it: so the Envoy has it, and hosts may use
+    // it. (It may share the assignment; but of clusters Envoy names those that it refuses.)
+    if (type == ResourceType::kCluster && !session_.cold_.contains(change.name) &&
+        Runs(type, change.name) == nullptr && !Names(words, change.name)) {
       AcceptChange(type, change, response.sequence, now);
       continue;
     }
@@ -425,12 +451,236 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
     if (at != s.irregular.end() && at->second.since <= response.sequence) {
       --at->second.in_flight;
       at->second.rejected = change.told;
-      at->second.words = words;
     }
     if (together) MayRun(type, change);
   }
+  s.words = words;
+  s.rejected_at = now;
   ++session_.counters_.rejections[Index(type)];
   if (session_.options_.on_rejection) session_.options_.on_rejection(rejection);
+
+  bool explained = false;
+  CulpritSearch::Items suspects = Suspects(type, response, explained);
+  for (const auto& [key, version] : suspects) Touch(type, key.first);
+  const bool tested = s.search.testing() && s.test == response.sequence;
+  if (tested) s.test = 0;
+  s.control = false;
+  if (suspects.empty() && !explained && content && !withdrawals) {
+    // It had accepted all that this held: what it says is of no use.
+    if (tested) s.search.OnNothing();
+    Convict(type, s.search.GiveUp(), false);
+    session_.Distrust();
+    return;
+  }
+  s.search.OnRefused(std::move(suspects), words, tested, explained);
+}
+
+// What the Envoy acknowledged under this name; nullptr: nothing.
+ResourcePtr Stream::Runs(ResourceType type, const std::string& name) const {
+  const State& s = state(type);
+  const auto at = s.irregular.find(name);
+  return at == s.irregular.end() ? s.told.Find(name) : at->second.acknowledged;
+}
+
+// What in the response differs from what the Envoy acknowledged. `explained`: something of it is
+// refused already.
+CulpritSearch::Items Stream::Suspects(ResourceType type, const InFlight& response,
+                                      bool& explained) const {
+  const State& s = state(type);
+  std::set<std::string> names;
+  for (const Change& change : response.changes) {
+    if (change.told != nullptr) names.insert(change.name);
+  }
+  if (!delta() && Info(type).whole) {  // it holds what was sent before, too
+    for (const auto& [name, irregular] : s.irregular) names.insert(name);
+    for (const auto& [name, refusals] : s.refused) names.insert(name);
+    s.search.ForEach([&](const CulpritSearch::Key& key, const Hash128&, const std::string&) {
+      names.insert(key.first);
+    });
+  }
+  CulpritSearch::Items suspects;
+  for (const std::string& name : names) {
+    const ResourcePtr told = response.told.Find(name);
+    if (told == nullptr || !told->known) continue;
+    if (!s.wildcard && !s.names.contains(name)) {  // what came of it we don't know
+      explained = true;
+      continue;
+    }
+    const ResourcePtr runs = Runs(type, name);
+    const auto refused = s.refused.find(name);
+    const auto add = [&](const std::optional<std::string>& part, const Hash128& version) {
+      if (refused != s.refused.end()) {
+        const auto at = refused->second.find(part);
+        if (at != refused->second.end() && at->second.version == version) {
+          explained = true;
+          return;
+        }
+      }
+      suspects.emplace(CulpritSearch::Key(name, part), version);
+    };
+    const bool known = runs != nullptr && runs->known;
+    const std::optional<Hash128> head = ContentVersion(*told, std::nullopt);
+    // A head that it has nothing to compare with is sent with any of its parts: it can't be told
+    // apart from them.
+    if (known ? head != ContentVersion(*runs, std::nullopt) : told->parts.empty())
+      add(std::nullopt, *head);
+    Parts::Diff(known ? runs->parts : Parts(), told->parts, [&](const PartPtr&, const PartPtr& is) {
+      if (is != nullptr) add(is->name, is->version);
+    });
+  }
+  return suspects;
+}
+
+// What the Envoy refused, or is suspected of refusing, replaced by what it runs. nullptr: nothing
+// is left.
+ResourcePtr Stream::WithoutRefused(ResourceType type, const ResourcePtr& wanted) const {
+  const State& s = state(type);
+  if (s.refused.empty() && !s.search.active()) return wanted;
+  std::set<std::optional<std::string>> parts;
+  const auto consider = [&](const std::optional<std::string>& part, const Hash128& version) {
+    if (ContentVersion(*wanted, part) == version) parts.insert(part);
+  };
+  if (const auto at = s.refused.find(wanted->name); at != s.refused.end()) {
+    for (const auto& [part, refusal] : at->second) consider(part, refusal.version);
+  }
+  if (s.search.active()) {
+    s.search.ForEachWithheld(wanted->name,
+                             [&](const CulpritSearch::Key& key, const Hash128& version) {
+                               consider(key.second, version);
+                             });
+  }
+  if (parts.empty()) return wanted;
+  ResourcePtr runs = Runs(type, wanted->name);
+  if (runs != nullptr && !runs->known) runs = nullptr;
+  const ResourcePtr nothing = Info(type).blank_if_unknown && type == ResourceType::kEndpoints
+                                  ? MakeBlank(wanted->name)
+                                  : nullptr;
+  auto view = std::make_shared<Resource>(*wanted);
+  const EditToken token = NewEditToken();
+  for (const std::optional<std::string>& part : parts) {
+    if (part.has_value()) {
+      const PartPtr ran = runs == nullptr ? nullptr : runs->parts.Find(*part);
+      if (ran != nullptr) {
+        view->parts.Set(ran, token);
+      } else {
+        view->parts.Remove(*part, token);
+      }
+      continue;
+    }
+    if (runs == nullptr) return nothing;
+    Parts kept = std::move(view->parts);
+    *view = *runs;
+    view->parts = std::move(kept);
+  }
+  if (Info(type).needs_parts && !wanted->parts.empty() && view->parts.empty()) return runs;
+  view->version = HashPair(view->name, view->bytes);
+  view->version += view->parts.version();
+  return view;
+}
+
+// Refusals of contents that are no longer wanted.
+void Stream::ForgetRefusals(ResourceType type, const std::string& name) {
+  State& s = state(type);
+  const auto at = s.refused.find(name);
+  if (at == s.refused.end()) return;
+  const ResourcePtr wanted = Wanted(type, name);
+  std::erase_if(at->second, [&](const auto& refusal) {
+    return wanted == nullptr || ContentVersion(*wanted, refusal.first) != refusal.second.version;
+  });
+  if (at->second.empty()) s.refused.erase(at);
+}
+
+// The next step in the search for culprits.
+void Stream::NextTest(ResourceType type) {
+  State& s = state(type);
+  const CulpritSearch::Step step =
+      s.search.Advance([&](const CulpritSearch::Key& key, const Hash128& version) {
+        if (!s.wildcard && !s.names.contains(key.first)) return false;
+        const ResourcePtr wanted = Wanted(type, key.first);
+        if (wanted == nullptr || ContentVersion(*wanted, key.second) != version) return false;
+        const ResourcePtr runs = Runs(type, key.first);
+        return runs == nullptr || !runs->known || ContentVersion(*runs, key.second) != version;
+      });
+  Convict(type, s.search.TakeCulprits(), true);
+  switch (step) {
+    case CulpritSearch::Step::kTest:
+      for (const auto& [key, version] : s.search.test()) Touch(type, key.first);
+      return;
+    case CulpritSearch::Step::kControl:
+      if (Control(type)) return;
+      Convict(type, s.search.GiveUp(), false);
+      session_.Distrust();
+      return;
+    case CulpritSearch::Step::kOver:
+      break;
+  }
+  // What was parted from culprits may be in effect or not: what Envoy runs is sent again.
+  bool untold = false;  // there are some
+  for (const auto& [name, refusals] : s.refused) {
+    if (s.irregular.contains(name)) Touch(type, name, true);
+    for (const auto& [part, refusal] : refusals)
+      untold = untold || (refusal.culprit && !refusal.told_on);
+  }
+  if (untold && !session_.distrusted_ && !Control(type) && session_.content_accepted_) {
+    TellOn(type, Trust::kAll);
+  }
+}
+
+// Sends something again that the Envoy accepted. Its answer shows whether it is good for anything.
+bool Stream::Control(ResourceType type) {
+  State& s = state(type);
+  std::string name;
+  for (const auto& [resource, refusals] : s.refused) {
+    if (const ResourcePtr runs = Runs(type, resource); runs != nullptr && runs->known)
+      name = resource;
+  }
+  if (name.empty()) {
+    s.told.ForEach([&](const ResourcePtr& told) {
+      if (!name.empty() && name < told->name) return;
+      if (const ResourcePtr runs = Runs(type, told->name); runs != nullptr && runs->known)
+        name = told->name;
+    });
+  }
+  if (name.empty()) return false;
+  s.control = true;
+  Touch(type, name, true);
+  return true;
+}
+
+void Stream::Convict(ResourceType type, std::vector<CulpritSearch::Culprit> culprits,
+                     bool culprit) {
+  State& s = state(type);
+  for (CulpritSearch::Culprit& found : culprits) {
+    const auto& [name, part] = found.key;
+    s.refused[name].insert_or_assign(
+        part, Refusal{found.version, std::move(found.words), culprit, found.confirmed});
+    Touch(type, name);
+  }
+  TellOn(type, Trust::kConfirmed);
+}
+
+// The Envoy accepted something since: what it refused is at fault, not the Envoy.
+void Stream::TellOn(ResourceType type, Trust trust) {
+  State& s = state(type);
+  if (s.refused.empty() || session_.distrusted_) return;
+  for (auto& [name, refusals] : s.refused) {
+    const ResourcePtr runs = Runs(type, name);
+    for (auto& [part, refusal] : refusals) {
+      if (!refusal.culprit || refusal.told_on) continue;
+      if (trust == Trust::kConfirmed && !refusal.confirmed) continue;
+      if (trust != Trust::kAll && part.has_value() && (runs == nullptr || !runs->known)) continue;
+      refusal.told_on = true;
+      if (!session_.options_.on_culprit) continue;
+      Culprit culprit;
+      culprit.item = {type, name, part};
+      culprit.version = refusal.version;
+      if (runs != nullptr && runs->known) culprit.good = session_.GoodOf(*runs, culprit.item);
+      culprit.words = refusal.words;
+      culprit.node_id = session_.identity_.node_id;
+      culprit.peer = session_.identity_.peer;
+      session_.options_.on_culprit(std::move(culprit));
+    }
+  }
 }
 
 // ---- Stream: responses ----
@@ -505,10 +755,12 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
   const auto waits = [&](const std::string& part, const std::vector<std::string>& needs,
                          const std::vector<std::string>* has) {
     bool cold = false;
+    bool lacking = false;
     for (const std::string& cluster : needs) {
       if (has != nullptr && std::find(has->begin(), has->end(), cluster) != has->end()) continue;
       if (session_.IsWarm(cluster)) continue;
       cold = true;
+      lacking = lacking || session_.LacksCluster(cluster);
       hold.waiting_for.insert(cluster);
     }
     if (!cold) return false;
@@ -517,11 +769,13 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
       if (const auto at = held->second.since.find(part); at != held->second.since.end())
         since = at->second;
     }
-    if (now >= since + session_.options_.warm_timeout) {
+    // A cluster that was refused won't come by waiting: what is there stays.
+    const bool stays = lacking && has != nullptr;
+    if (!stays && now >= since + session_.options_.warm_timeout) {
       ++judgement.released;
       return false;
     }
-    hold.earliest = hold.since.empty() ? since : std::min(hold.earliest, since);
+    if (!stays) hold.earliest = std::min(hold.earliest.value_or(since), since);
     hold.since.emplace(part, since);
     return true;
   };
@@ -603,7 +857,24 @@ void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequenc
 
 std::optional<Response> Stream::Make(ResourceType type, Time now) {
   State& s = state(type);
-  const std::size_t limit = type == ResourceType::kCluster ? kClusterResponses : 1;
+  for (;;) {
+    if (s.search.active() && !s.search.testing() && s.in_flight.empty()) NextTest(type);
+    std::optional<Response> response = MakeOne(type, now);
+    if (!s.search.testing() || s.test != 0) return response;
+    if (response.has_value()) {
+      s.test = s.in_flight.back().sequence;
+      return response;
+    }
+    if (!s.in_flight.empty() || s.search.test().empty()) return std::nullopt;
+    s.search.OnNothing();
+  }
+}
+
+std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
+  State& s = state(type);
+  // One by one as long as it matters which of them is refused.
+  const std::size_t limit =
+      type == ResourceType::kCluster && !s.search.active() ? kClusterResponses : 1;
   if (!s.subscribed || s.in_flight.size() >= limit) return std::nullopt;
   if (std::exchange(s.all, false)) {
     Table::Diff(s.told, session_.snapshot_->table(type),
@@ -630,7 +901,16 @@ std::optional<Response> Stream::Make(ResourceType type, Time now) {
       continue;
     }
     const ResourcePtr told = s.told.Find(name);
-    const ResourcePtr wanted = Wanted(type, name);
+    ForgetRefusals(type, name);
+    ResourcePtr wanted = Wanted(type, name);
+    if (wanted != nullptr) {
+      wanted = WithoutRefused(type, wanted);
+      const ResourcePtr runs = wanted == nullptr ? Runs(type, name) : nullptr;
+      if (delta() && runs != nullptr && !runs->known) {  // it stays, whatever it is
+        s.held.erase(name);
+        continue;
+      }
+    }
     if (told != nullptr && !SameVersion(told, wanted) &&
         session_.snapshot_->Find(type, name) == nullptr && !MayWithdraw(type, name, uses, now)) {
       s.held.erase(name);
@@ -695,7 +975,9 @@ std::optional<Response> Stream::Make(ResourceType type, Time now) {
   response.version = (delta() ? session_.snapshot_->table(type) : s.told).version().Hex();
   s.answer = s.resend = false;
   s.last_nonce = response.nonce;
-  s.in_flight.push_back({response.nonce, response.version, sequence, std::move(changes), s.told});
+  s.version_sent = response.version;
+  s.in_flight.push_back(
+      {response.nonce, response.version, sequence, std::move(changes), s.told, now});
   session_.counters_.released += released;
   ++session_.counters_.responses[Index(type)];
   return response;
@@ -846,6 +1128,7 @@ void Session::Refresh() {
   }
   // A use that ends within the snapshot alone may free a cluster (see UsersOfCluster).
   RecheckBlocked();
+  for (const TypeInfo& info : kTypes) DisputeExclusions(info.type);
 }
 
 std::vector<Stream*> Session::TakeReady(Time now) {
@@ -887,7 +1170,9 @@ void Session::Tick(Time now) {
   for (Stream* stream : watched_) {
     for (const TypeInfo& info : kTypes) {
       for (auto& [name, hold] : stream->state(info.type).held) {
-        if (hold.woken || hold.earliest + options_.warm_timeout > now) continue;
+        if (hold.woken || !hold.earliest.has_value() ||
+            *hold.earliest + options_.warm_timeout > now)
+          continue;
         hold.woken = true;
         stream->Touch(info.type, name);
       }
@@ -908,7 +1193,8 @@ std::optional<Time> Session::NextDeadline() const {
   for (const Stream* stream : watched_) {
     for (const Stream::State& s : stream->states_) {
       for (const auto& [name, hold] : s.held) {
-        if (!hold.woken) consider(hold.earliest + options_.warm_timeout);
+        if (!hold.woken && hold.earliest.has_value())
+          consider(*hold.earliest + options_.warm_timeout);
       }
     }
   }
@@ -1179,7 +1465,7 @@ bool Session::ListenersInSync() const {
   return std::all_of(streams.begin(), streams.end(), [](const Stream* stream) {
     const Stream::State& s = stream->state(ResourceType::kListener);
     return !s.all && !s.answer && s.dirty.empty() && s.held.empty() && s.in_flight.empty() &&
-           s.irregular.empty();
+           s.irregular.empty() && s.refused.empty() && !s.search.active();
   });
 }
 
@@ -1214,6 +1500,10 @@ void Session::CollectFrom(const Stream& stream, ResourceType type, ClusterUses& 
   for (const auto& [name, value] : s.dirty) names.insert(name);
   for (const auto& [name, value] : s.held) names.insert(name);
   for (const auto& [name, value] : s.blocked) names.insert(name);
+  for (const auto& [name, value] : s.refused) names.insert(name);
+  s.search.ForEach([&](const CulpritSearch::Key& key, const Hash128&, const std::string&) {
+    names.insert(key.first);
+  });
   for (const auto& [name, irregular] : s.irregular) {
     names.insert(name);
     CollectView(type, irregular.acknowledged, uses);
@@ -1300,16 +1590,38 @@ std::size_t Session::Held() const {
   return held;
 }
 
-SessionView Session::View() const {
+SessionView Session::View(Time now) const {
+  const auto age = [now](Time then) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now - then);
+  };
   SessionView view;
   view.node_id = identity_.node_id;
   view.peer = identity_.peer;
   view.aggregated = identity_.aggregated;
+  view.delta = !streams_.empty() && streams_.begin()->second->delta();
+  view.distrusted = distrusted_;
   view.streams = streams_.size();
   for (const TypeInfo& info : kTypes) {
+    TypeView& type = view.types[Index(info.type)];
+    type.type = info.type;
     std::map<std::string, LedgerEntry> entries;
     for (const Stream* stream : subscribed_[Index(info.type)]) {
       const Stream::State& s = stream->state(info.type);
+      ++type.streams;
+      type.sent += s.told.size();
+      type.acknowledged += s.told.size();
+      type.sent_version = s.version_sent;
+      type.acknowledged_version = s.version_acknowledged;
+      type.unacknowledged += s.in_flight.size();
+      if (!s.in_flight.empty())
+        type.lag = std::max(type.lag.value_or(std::chrono::milliseconds(0)),
+                            age(s.in_flight.front().sent));
+      type.searching = type.searching || s.search.active();
+      if (!s.words.empty() &&
+          (!type.refused_ago.has_value() || age(s.rejected_at) < *type.refused_ago)) {
+        type.words = s.words;
+        type.refused_ago = age(s.rejected_at);
+      }
       const auto entry = [&](const std::string& name) -> LedgerEntry& {
         LedgerEntry& made = entries[name];
         made.type = info.type;
@@ -1324,19 +1636,138 @@ SessionView Session::View() const {
       });
       for (const auto& [name, irregular] : s.irregular) {
         LedgerEntry& e = entry(name);
+        const ResourcePtr told = s.told.Find(name);
+        if (told != nullptr && !SameVersion(told, irregular.acknowledged)) --type.acknowledged;
         e.acknowledged = std::nullopt;
         if (irregular.acknowledged != nullptr) e.acknowledged = VersionOf(irregular.acknowledged);
-        if (irregular.rejected != nullptr) e.rejected = VersionOf(irregular.rejected);
-        e.words = irregular.words;
       }
+      const auto refused = [&](const CulpritSearch::Key& key, const Hash128& version,
+                               const std::string& words, bool culprit) {
+        type.refused.push_back({{info.type, key.first, key.second}, version.Hex(), words, culprit});
+        LedgerEntry& e = entry(key.first);
+        e.rejected = version.Hex();
+        e.words = words;
+      };
+      for (const auto& [name, refusals] : s.refused) {
+        for (const auto& [part, refusal] : refusals)
+          refused({name, part}, refusal.version, refusal.words, refusal.culprit);
+      }
+      s.search.ForEach([&](const CulpritSearch::Key& key, const Hash128& version,
+                           const std::string& words) { refused(key, version, words, false); });
       for (const auto& [name, hold] : s.held) {
-        for (const auto& [part, since] : hold.since) entry(name).held_parts.push_back(part);
+        for (const auto& [part, since] : hold.since) {
+          entry(name).held_parts.push_back(part);
+          type.held.push_back(
+              {name, part, {hold.waiting_for.begin(), hold.waiting_for.end()}, age(since)});
+        }
       }
       for (const auto& [name, force] : s.blocked) entry(name).retained = true;
     }
     for (auto& [name, e] : entries) view.entries.push_back(std::move(e));
   }
   return view;
+}
+
+// ---- Session: refused contents ----
+
+// A cluster that this Envoy is not going to have, since it, or another, refused it.
+bool Session::LacksCluster(const std::string& cluster) const {
+  if (snapshot_->Lacks(ResourceType::kCluster, cluster)) return true;
+  const auto& streams = subscribed_[Index(ResourceType::kCluster)];
+  return std::any_of(streams.begin(), streams.end(), [&](const Stream* stream) {
+    const Stream::State& s = stream->state(ResourceType::kCluster);
+    return s.refused.contains(cluster) && !s.told.Contains(cluster);
+  });
+}
+
+// What the Envoy runs as `item`, and what it needs for it.
+GoodContent Session::GoodOf(const Resource& runs, const Item& item) const {
+  GoodContent good;
+  std::vector<std::string> clusters;
+  std::string_view bytes;
+  if (item.part.has_value()) {
+    good.part = runs.parts.Find(*item.part);
+    if (good.part == nullptr) return good;
+    clusters = good.part->clusters;
+    bytes = good.part->bytes;
+  } else {
+    good.resource = std::make_shared<const Resource>(runs);
+    clusters = runs.clusters;
+    bytes = runs.bytes;
+  }
+  std::vector<std::string> assignments;
+  if (item.type == ResourceType::kCluster && !runs.assignment.empty())
+    assignments.push_back(runs.assignment);
+  const auto need = [&](ResourceType type, const std::string& name) -> ResourcePtr {
+    for (const Stream* stream : subscribed_[Index(type)]) {
+      const ResourcePtr resource = stream->Runs(type, name);
+      if (resource == nullptr || !resource->known) continue;
+      good.needs.emplace_back(type, resource);
+      return resource;
+    }
+    return nullptr;
+  };
+  for (const std::string& name : clusters) {
+    const ResourcePtr cluster = need(ResourceType::kCluster, name);
+    if (cluster != nullptr && !cluster->assignment.empty())
+      assignments.push_back(cluster->assignment);
+  }
+  for (const std::string& name : assignments) need(ResourceType::kEndpoints, name);
+  if (item.type == ResourceType::kListener) {
+    // A chain names its secrets in its bytes only.
+    std::set<std::string> secrets;
+    for (const Stream* stream : subscribed_[Index(ResourceType::kSecret)]) {
+      stream->state(ResourceType::kSecret).told.ForEach([&](const ResourcePtr& secret) {
+        if (bytes.find(secret->name) != std::string_view::npos) secrets.insert(secret->name);
+      });
+    }
+    for (const std::string& name : secrets) need(ResourceType::kSecret, name);
+  }
+  return good;
+}
+
+Opinion Session::OpinionOn(const Item& item, const Hash128& version) const {
+  Opinion opinion;
+  for (const Stream* stream : subscribed_[Index(item.type)]) {
+    const ResourcePtr runs = stream->Runs(item.type, item.resource);
+    if (runs == nullptr || !runs->known) continue;
+    if (ContentVersion(*runs, item.part) == version) {
+      opinion.runs = true;
+    } else if (!opinion.good) {
+      opinion.good = GoodOf(*runs, item);
+    }
+  }
+  return opinion;
+}
+
+void Session::Distrust() {
+  if (std::exchange(distrusted_, true)) return;
+  if (options_.on_distrust) options_.on_distrust();
+}
+
+// Where nothing is left of a type that the Envoy could accept, another type has to do.
+void Session::ContentAccepted() {
+  if (std::exchange(content_accepted_, true)) return;
+  for (const TypeInfo& info : kTypes) {
+    for (Stream* stream : subscribed_[Index(info.type)]) {
+      const Stream::State& s = stream->state(info.type);
+      if (!s.search.active() && s.told.empty()) stream->TellOn(info.type, Stream::Trust::kAll);
+    }
+  }
+}
+
+// What was quarantined while the Envoy was accepting it.
+void Session::DisputeExclusions(ResourceType type) {
+  if (!options_.on_dispute) return;
+  for (const Exclusion& exclusion : snapshot_->exclusions()) {
+    if (exclusion.item.type != type) continue;
+    for (const Stream* stream : subscribed_[Index(type)]) {
+      const ResourcePtr runs = stream->Runs(type, exclusion.item.resource);
+      if (runs != nullptr && runs->known &&
+          ContentVersion(*runs, exclusion.item.part) == exclusion.version)
+        options_.on_dispute(exclusion.item, exclusion.version);
+    }
+  }
 }
 
 }  // namespace contour::xds

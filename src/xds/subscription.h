@@ -33,8 +33,11 @@
 //   assignment stays as it was so long; one whose cluster is in the snapshot becomes empty instead
 //   of being removed.
 // - Route configurations and secrets are withdrawn after the listeners that may use them.
-// - A rejected content isn't sent again until it changes. What the Envoy runs then counts as its
-// state.
+// - A rejected content isn't sent again until it changes; everything else of the response is, and
+// what was at fault is found by the way (see culprit_search.h). Until then, and after it, the
+// content that the Envoy acknowledged last stays in its place.
+// - A culprit is told on (Options::on_culprit) once the Envoy accepted the rest without it. An
+// Envoy that rejects what it accepted before isn't believed.
 //
 // Warm: see WarmBy in resource.h. In ADS order follows from the order of responses. Streams per
 // type race with each other: there a cluster is warm when it is acknowledged *and* its assignment,
@@ -74,7 +77,9 @@
 
 #include "absl/status/status.h"
 #include "base/strings.h"
+#include "xds/culprit_search.h"
 #include "xds/ledger.h"
+#include "xds/quarantine.h"
 #include "xds/resource.h"
 #include "xds/snapshot.h"
 
@@ -154,12 +159,20 @@ class Stream {
     // Rejected together with others since: of the neighbours of a bad resource Envoy may run some.
     std::vector<ResourcePtr> perhaps;
     bool lost = false;  // too many to remember
-    std::string words;
   };
+  // A content that the Envoy doesn't take.
+  struct Refusal {
+    Hash128 version;
+    std::string words;
+    bool culprit = false;    // else given up with others
+    bool confirmed = false;  // see CulpritSearch::Culprit
+    bool told_on = false;    // see Session::Options::on_culprit
+  };
+  using Refusals = std::map<std::optional<std::string>, Refusal>;  // by part
   // A resource of which something waits for clusters.
   struct Hold {
     std::map<std::string, Time> since;  // by part; "": the resource as a whole
-    Time earliest;                      // of `since`
+    std::optional<Time> earliest;       // of those of `since` that a time-out releases
     StringSet waiting_for;              // clusters
     bool force = false;
     bool woken = false;  // its time is over, its stream was told
@@ -174,6 +187,7 @@ class Stream {
     std::uint64_t sequence = 0;
     std::vector<Change> changes;
     Table told;  // with the changes
+    Time sent;
   };
   struct State {
     bool subscribed = false;
@@ -190,6 +204,14 @@ class Stream {
     std::map<std::string, Hold> held;
     std::map<std::string, bool> blocked;  // withdrawals that wait
     std::deque<InFlight> in_flight;
+    CulpritSearch search;
+    std::uint64_t test = 0;  // sequence of the response that is the search's test; 0: not yet
+    bool control = false;    // what was accepted is being sent again (see Control)
+    std::map<std::string, Refusals> refused;  // by resource
+    std::string version_sent;
+    std::string version_acknowledged;
+    std::string words;  // of the last rejection
+    Time rejected_at;
     std::string last_nonce;
     bool uses_nonces = false;
   };
@@ -221,7 +243,22 @@ class Stream {
 
   void MayRun(ResourceType type, const Change& change);
 
+  ResourcePtr Runs(ResourceType type, const std::string& name) const;
+  CulpritSearch::Items Suspects(ResourceType type, const InFlight& response, bool& explained) const;
+  ResourcePtr WithoutRefused(ResourceType type, const ResourcePtr& wanted) const;
+  void ForgetRefusals(ResourceType type, const std::string& name);
+  void NextTest(ResourceType type);
+  bool Control(ResourceType type);
+  void Convict(ResourceType type, std::vector<CulpritSearch::Culprit> culprits, bool culprit);
+  enum class Trust : std::uint8_t {
+    kConfirmed,  // of those that are, of resources that it has something of
+    kAccepted,   // of all of such resources
+    kAll
+  };
+  void TellOn(ResourceType type, Trust trust);
+
   std::optional<Response> Make(ResourceType type, Time now);
+  std::optional<Response> MakeOne(ResourceType type, Time now);
   ResourcePtr Wanted(ResourceType type, const std::string& name) const;
   Judgement Judge(ResourceType type, const std::string& name, const ResourcePtr& wanted, bool force,
                   Time now);
@@ -253,6 +290,10 @@ class Session {
     std::function<void(const Rejection&)> on_rejection;  // may be empty; called within OnRequest
     // How long a new cluster without endpoints is taken for cold: they may be on their way.
     std::chrono::milliseconds empty_wait{250};
+    // About quarantined contents; called within OnRequest, Next and TakeReady; may be empty.
+    std::function<void(Culprit)> on_culprit;  // the Envoy took the rest without it
+    std::function<void(const Item&, const Hash128&)> on_dispute;  // the Envoy runs it
+    std::function<void()> on_distrust;  // it refuses what it accepted: its culprits are none
   };
 
   // `snapshot` isn't null. `memory`: of the Envoy's session before, if any.
@@ -280,7 +321,8 @@ class Session {
   const Identity& identity() const { return identity_; }
   const Counters& counters() const { return counters_; }
   std::size_t Held() const;
-  SessionView View() const;
+  SessionView View(Time now) const;
+  Opinion OpinionOn(const Item& item, const Hash128& version) const;
 
  private:
   friend class Stream;
@@ -348,6 +390,12 @@ class Session {
   void RecheckBlocked();
   void RecheckHeld(const std::string* cluster);
 
+  bool LacksCluster(const std::string& cluster) const;
+  GoodContent GoodOf(const Resource& runs, const Item& item) const;
+  void Distrust();
+  void ContentAccepted();
+  void DisputeExclusions(ResourceType type);
+
   const Identity identity_;
   const Options options_;
   SnapshotPtr snapshot_;  // what the streams' `dirty` account for
@@ -377,6 +425,8 @@ class Session {
   std::multimap<std::string, std::uint64_t> phantoms_;
   std::multimap<Time, std::string> warming_;  // by their own time-out
   std::vector<Ghost> ghosts_;
+  bool distrusted_ = false;
+  bool content_accepted_ = false;  // of any type
   Counters counters_;
 };
 

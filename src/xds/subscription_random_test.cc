@@ -1001,7 +1001,7 @@ class Simulation {
         endpoints[instance.cluster->assignment] = instance.endpoints;
       Same(kEDS, endpoints, {instance.cluster->assignment});
     }
-    for (const LedgerEntry& entry : session_->View().entries) {
+    for (const LedgerEntry& entry : session_->View(now_).entries) {
       // Neighbours of something bad aren't acknowledged until they change again.
       EXPECT_TRUE(entry.sent == entry.acknowledged || setting_.rejects)
           << Info(entry.type).name << " " << entry.name;
