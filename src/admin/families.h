@@ -134,6 +134,9 @@ inline constexpr Family kFamilies[] = {
     {"contour_xds_sent_bytes_total", kCounter, kAlways, {}, "Bytes of xDS responses"},
     {"contour_xds_responses_total", kCounter, kAlways, {"type"}, "xDS responses sent"},
     {"contour_xds_rejections_total", kCounter, kAlways, {"type"}, "xDS responses that an Envoy refused"},
+    {"contour_xds_quarantined", kGauge, kAlways, {}, "Contents that are kept from all Envoys because one refused them"},
+    {"contour_xds_quarantined_total", kCounter, kAlways, {}, "Contents that were quarantined"},
+    {"contour_xds_quarantine_ended_total", kCounter, kAlways, {}, "Of these, those that have changed since, or that an Envoy took"},
 };
 // clang-format on
 

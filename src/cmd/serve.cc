@@ -23,6 +23,7 @@
 #include "cmd/lifecycle.h"
 #include "cmd/serve/config_file.h"
 #include "cmd/serve/debug.h"
+#include "cmd/serve/events.h"
 #include "cmd/serve/fleet.h"
 #include "cmd/serve/metrics.h"
 #include "cmd/serve/options.h"
@@ -72,8 +73,14 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   CONTOUR_ASSIGN_OR_RETURN(World world, MakeWorld(config));
   const ConfigFile config_file(loaded, flags);
 
+  RefusalReport refusals(world.client.get());
   xds::Server server(
-      {.address = config.xds_address, .port = config.xds_port, .tls = tls, .adapt = AdaptToStream});
+      {.address = config.xds_address,
+       .port = config.xds_port,
+       .tls = tls,
+       .adapt = AdaptToStream,
+       .on_quarantine = [&](const xds::QuarantineView& view) { refusals.Add(view, true); },
+       .on_release = [&](const xds::QuarantineView& view) { refusals.Add(view, false); }});
   StatusReport report(config.status_dir, world.writer.get());
   core::Core::Options options = CoreOptions(config);
 
@@ -135,10 +142,12 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   report.Start();
   core.Start();
   CONTOUR_RETURN_IF_ERROR(world.Start(source));
+  refusals.Start(core);
   const int exit_code = lifecycle.Run();
 
   stopping = true;
   debug.Stop();
+  refusals.Stop();
   world.StopSources();
   core.Stop();
   report.Stop();

@@ -2,6 +2,7 @@
 
 #include "core/pipeline.h"
 
+#include <algorithm>
 #include <variant>
 
 #include "envoy/cluster.h"
@@ -196,6 +197,47 @@ ObjectView Pipeline::DescribeObject(const api::ObjectRef& ref, std::size_t most_
     view.hosts.push_back(DescribeHost(host));
   }
   return view;
+}
+
+std::vector<graph::ObjectView> Pipeline::SourcesOf(const xds::Item& item, std::size_t most) const {
+  std::vector<graph::ObjectView> sources;
+  std::set<api::ObjectRef> known;
+  const auto add = [&](const api::ObjectRef& ref) {
+    if (sources.size() < most && known.insert(ref).second)
+      sources.push_back(engine_.DescribeObject(ref));
+  };
+  const auto uses = [&](const std::string& host, const HostState& state) {
+    switch (item.type) {
+      case ResourceType::kCluster:
+        return state.clusters.contains(item.resource);
+      case ResourceType::kEndpoints:
+        return std::any_of(state.clusters.begin(), state.clusters.end(),
+                           [&](const std::string& cluster) {
+                             const auto assignment = assignment_of_cluster_.find(cluster);
+                             return assignment != assignment_of_cluster_.end() &&
+                                    assignment->second == item.resource;
+                           });
+      case ResourceType::kListener:
+        return state.filter_chain && item.part == host;
+      case ResourceType::kRoutes:
+        return item.part == envoy::VirtualHostName(host);
+      case ResourceType::kScopedRoutes:
+        return item.resource == envoy::VirtualHostName(host);
+      case ResourceType::kSecret:
+        return state.secret == item.resource;
+    }
+    return false;
+  };
+  if (item.type == ResourceType::kSecret) {
+    if (const graph::ServingSecretPtr* secret = secrets_.Find(item.resource); secret != nullptr)
+      add({api::Kind::kSecret, (*secret)->ns, (*secret)->name});
+  }
+  for (const auto& [host, state] : hosts_) {
+    if (sources.size() >= most) break;
+    if (!uses(host, state)) continue;
+    for (const api::ObjectRef& root : engine_.DescribeHost(host).roots) add(root);
+  }
+  return sources;
 }
 
 void Pipeline::CountHTTPHost(const std::string& host, bool before, bool now) {

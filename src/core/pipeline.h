@@ -24,6 +24,7 @@
 #include "envoy/listener.h"
 #include "graph/endpoints.h"
 #include "graph/engine.h"
+#include "xds/ledger.h"
 #include "xds/snapshot.h"
 
 namespace contour::core {
@@ -53,6 +54,10 @@ class Pipeline {
   // object has the hosts of its Service.
   HostView DescribeHost(const std::string& host) const;
   ObjectView DescribeObject(const api::ObjectRef& ref, std::size_t most_hosts) const;
+
+  // The objects that a resource, or a part of one, comes from: the Secret of a secret; of the hosts
+  // that have it the first `most` roots. Costs a walk over all hosts.
+  std::vector<graph::ObjectView> SourcesOf(const xds::Item& item, std::size_t most) const;
 
  private:
   // What a host has in the snapshot, so that it can be taken out again.

@@ -482,6 +482,14 @@ ResourcePtr Stream::Runs(ResourceType type, const std::string& name) const {
   return at == s.irregular.end() ? s.told.Find(name) : at->second.acknowledged;
 }
 
+// Whether what it was told was rejected since.
+bool Stream::Rejected(ResourceType type, const std::string& name) const {
+  const State& s = state(type);
+  const auto at = s.irregular.find(name);
+  return at != s.irregular.end() && at->second.rejected != nullptr &&
+         SameVersion(at->second.rejected, s.told.Find(name));
+}
+
 // What in the response differs from what the Envoy acknowledged. `explained`: something of it is
 // refused already.
 CulpritSearch::Items Stream::Suspects(ResourceType type, const InFlight& response,
@@ -741,12 +749,7 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
     if (held != s.held.end()) s.held.erase(held);
     return {wanted, false, 0};
   }
-  ResourcePtr base = s.told.Find(name);
-  if (const auto at = s.irregular.find(name); at != s.irregular.end() &&
-                                              at->second.rejected != nullptr &&
-                                              SameVersion(at->second.rejected, base)) {
-    base = at->second.acknowledged;
-  }
+  const ResourcePtr base = Rejected(type, name) ? Runs(type, name) : s.told.Find(name);
   const bool known = base == nullptr || base->known;
 
   Hold hold;
@@ -840,6 +843,7 @@ void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequenc
     at->second.since = sequence;
   }
   ++at->second.in_flight;
+  at->second.rejected = nullptr;
   if (change.told != nullptr) {
     s.told.Set(change.told, token);
   } else {
@@ -941,7 +945,7 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
       }
       continue;
     }
-    if (!force && SameVersion(told, judgement.view)) continue;
+    if (!force && SameVersion(told, judgement.view) && !Rejected(type, name)) continue;
     released += judgement.released;
     changes.push_back({name, judgement.view});
   }

@@ -244,6 +244,7 @@ class Stream {
   void MayRun(ResourceType type, const Change& change);
 
   ResourcePtr Runs(ResourceType type, const std::string& name) const;
+  bool Rejected(ResourceType type, const std::string& name) const;
   CulpritSearch::Items Suspects(ResourceType type, const InFlight& response, bool& explained) const;
   ResourcePtr WithoutRefused(ResourceType type, const ResourcePtr& wanted) const;
   void ForgetRefusals(ResourceType type, const std::string& name);

@@ -321,7 +321,12 @@ class Simulation {
   void Run(int steps) {
     for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) Step();
     if (testing::Test::HasFailure()) return;
-    if (setting_.rejects) world_.Refresh();
+    if (setting_.rejects) {
+      Publish();
+      Settle();
+      CheckGood();
+      world_.Refresh();
+    }
     Publish();
     Quiesce();
     Check();
@@ -960,6 +965,58 @@ class Simulation {
     now_ += 2h;
     Settle();
     EXPECT_TRUE(stuck || released_ + session_->counters().released == 0);
+  }
+
+  // Of what is good, whatever stands beside it, all is in effect and acknowledged.
+  void CheckGood() {
+    const auto good = [&](const std::vector<std::string>& clusters) {
+      return std::all_of(clusters.begin(), clusters.end(), [&](const std::string& name) {
+        const ResourcePtr cluster = snapshot_->Find(kCDS, name);
+        if (cluster == nullptr || IsBad(*cluster)) return false;
+        const ResourcePtr assignment = snapshot_->Find(kEDS, cluster->assignment);
+        return assignment == nullptr || !IsBad(*assignment);
+      });
+    };
+    const auto parts = [&](ResourceType type, const std::string& name, const ResourcePtr& has) {
+      const ResourcePtr wanted = snapshot_->Find(type, name);
+      if (wanted == nullptr || wanted->bytes.starts_with("!")) return;
+      wanted->parts.ForEach([&](const PartPtr& part) {
+        if (part->bytes.starts_with("!") || !good(part->clusters)) return;
+        const PartPtr found = has == nullptr ? nullptr : has->parts.Find(part->name);
+        EXPECT_TRUE(found != nullptr && found->version == part->version)
+            << Info(type).name << " " << name << " lacks the good part " << part->name;
+      });
+    };
+    for (const std::string& name : RouteNames()) {
+      const auto at = routes_.find(name);
+      parts(kRDS, name, at == routes_.end() ? nullptr : at->second);
+    }
+    snapshot_->table(kLDS).ForEach([&](const ResourcePtr& listener) {
+      const auto at = listeners_.find(listener->name);
+      parts(kLDS, listener->name, at == listeners_.end() ? nullptr : at->second);
+    });
+    snapshot_->table(kCDS).ForEach([&](const ResourcePtr& cluster) {
+      if (!good({cluster->name})) return;
+      const auto at = active_.find(cluster->name);
+      EXPECT_TRUE(at != active_.end() && at->second.cluster->version == cluster->version)
+          << "the good cluster " << cluster->name << " is missing";
+    });
+    const SessionView view = session_->View(now_);
+    EXPECT_FALSE(view.distrusted);
+    for (const TypeView& type : view.types) {
+      EXPECT_FALSE(type.searching) << Info(type.type).name;
+      for (const RefusedView& refused : type.refused) {
+        const ResourcePtr resource = snapshot_->Find(type.type, refused.item.resource);
+        ASSERT_NE(resource, nullptr);
+        // A bad head that there is no other for looks like bad parts.
+        const bool bad = refused.item.part.has_value() && !resource->bytes.starts_with("!")
+                             ? resource->parts.Find(*refused.item.part)->bytes.starts_with("!")
+                             : resource->bytes.starts_with("!");
+        EXPECT_TRUE(bad || !refused.culprit)
+            << Info(type.type).name << " " << refused.item.resource << "/"
+            << refused.item.part.value_or("") << " is innocent";
+      }
+    }
   }
 
   template <typename Held>

@@ -58,6 +58,9 @@ void AddStreams(const xds::Metrics& streams, admin::MetricsText& text) {
   text.Set("contour_xds_held", streams.held);
   text.Set("contour_xds_released_total", streams.counters.released);
   text.Set("contour_xds_sent_bytes_total", streams.bytes);
+  text.Set("contour_xds_quarantined", streams.quarantined);
+  text.Set("contour_xds_quarantined_total", streams.quarantined_total);
+  text.Set("contour_xds_quarantine_ended_total", streams.released_total);
   for (const xds::TypeInfo& type : xds::kTypes) {
     const std::size_t index = xds::Index(type.type);
     text.Set("contour_xds_responses_total", streams.counters.responses[index], type.name);
