@@ -88,7 +88,9 @@ void Quarantine::Publish(SnapshotPtr snapshot) {
     published_ = std::move(snapshot);
     for (auto at = entries_.begin(); at != entries_.end();) {
       const auto next = std::next(at);
-      if (!IsPublished(at->first, at->second.culprit.version)) Release(at, news);
+      if (!IsPublished(at->first, at->second.culprit.version) ||
+          !IsPublished({at->first.type, at->first.resource, std::nullopt}, *at->second.head))
+        Release(at, news);
       at = next;
     }
     std::erase_if(disputed_, [&](const Content& content) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -117,7 +119,9 @@ void Quarantine::Accuse(std::uint64_t session, Culprit culprit) {
   if (entries_.size() + pending_.size() >= kContents) return;
   const std::uint64_t ticket = ++tickets_;
   Pending& pending = pending_[ticket];
-  pending.entry = {std::move(culprit), {session}, Clock::now()};
+  const ResourcePtr resource = published_->Find(item.type, item.resource);
+  pending.entry = {
+      std::move(culprit), {session}, ContentVersion(*resource, std::nullopt), Clock::now()};
   pending.outstanding = inquire_(ticket, item, version);
 }
 

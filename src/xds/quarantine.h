@@ -28,6 +28,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -102,6 +103,7 @@ class Quarantine {
   struct Entry {
     Culprit culprit;
     std::set<std::uint64_t> accusers;
+    std::optional<Hash128> head;  // of the resource; with another, a part is tried again
     Clock::time_point since;
   };
   struct Pending {

@@ -24,6 +24,10 @@ constexpr std::chrono::seconds kWarmingShows{1};
 // Rejected contents of one resource that are remembered until one is accepted.
 constexpr std::size_t kRejectedContents = 16;
 
+// So many rejections of one type without an acceptance between them are no search any more: of
+// 5,000 items one takes 13, and after every eighth culprit there is a control.
+constexpr std::size_t kRejectionsInRow = 200;
+
 // States of ended streams that a session remembers: of one stream per route configuration there may
 // be many.
 constexpr std::size_t kRememberedStates = 256;
@@ -381,6 +385,7 @@ void Stream::Accept(ResourceType type, const InFlight& response, Time now) {
   }
   const bool control = std::exchange(s.control, false);
   if (!content) return;
+  s.rejections_in_row = 0;
   TellOn(type, control ? Trust::kAll : Trust::kAccepted);
   session_.ContentAccepted();
   session_.DisputeExclusions(type);
@@ -454,20 +459,39 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
     }
     if (together) MayRun(type, change);
   }
+  ++s.rejections_in_row;
   s.words = words;
   s.rejected_at = now;
   ++session_.counters_.rejections[Index(type)];
   if (session_.options_.on_rejection) session_.options_.on_rejection(rejection);
 
+  if (type == ResourceType::kCluster) {  // likewise of responses before
+    for (auto& [name, irregular] : s.irregular) {
+      const ResourcePtr told = s.told.Find(name);
+      if (told == nullptr || !told->known || irregular.acknowledged != nullptr ||
+          session_.cold_.contains(name) || Names(words, name))
+        continue;
+      irregular.acknowledged = told;
+      irregular.rejected = nullptr;
+    }
+  }
   bool explained = false;
   CulpritSearch::Items suspects = Suspects(type, response, explained);
-  for (const auto& [key, version] : suspects) Touch(type, key.first);
+  for (const auto& [key, version] : suspects) {
+    Touch(type, key.first);
+    // Also what came in a response before, of whose fate nothing was said.
+    const auto at = s.irregular.find(key.first);
+    const ResourcePtr told = response.told.Find(key.first);
+    if (at != s.irregular.end() && SameVersion(told, s.told.Find(key.first)))
+      at->second.rejected = told;
+  }
   const bool tested = s.search.testing() && s.test == response.sequence;
   if (tested) s.test = 0;
   s.control = false;
-  if (suspects.empty() && !explained && content && !withdrawals) {
+  const bool hopeless = s.rejections_in_row > kRejectionsInRow;
+  if (hopeless || (suspects.empty() && !explained && content && !withdrawals)) {
     // It had accepted all that this held: what it says is of no use.
-    if (tested) s.search.OnNothing();
+    if (hopeless) s.search.OnRefused(std::move(suspects), words, tested, explained);
     Convict(type, s.search.GiveUp(), false);
     session_.Distrust();
     return;
@@ -593,7 +617,9 @@ void Stream::ForgetRefusals(ResourceType type, const std::string& name) {
   if (at == s.refused.end()) return;
   const ResourcePtr wanted = Wanted(type, name);
   std::erase_if(at->second, [&](const auto& refusal) {
-    return wanted == nullptr || ContentVersion(*wanted, refusal.first) != refusal.second.version;
+    return wanted == nullptr || ContentVersion(*wanted, refusal.first) != refusal.second.version ||
+           (refusal.second.head.has_value() &&
+            ContentVersion(*wanted, std::nullopt) != refusal.second.head);
   });
   if (at->second.empty()) s.refused.erase(at);
 }
@@ -660,8 +686,16 @@ void Stream::Convict(ResourceType type, std::vector<CulpritSearch::Culprit> culp
   State& s = state(type);
   for (CulpritSearch::Culprit& found : culprits) {
     const auto& [name, part] = found.key;
-    s.refused[name].insert_or_assign(
-        part, Refusal{found.version, std::move(found.words), culprit, found.confirmed});
+    Refusal refusal;
+    refusal.version = found.version;
+    refusal.words = std::move(found.words);
+    refusal.culprit = culprit;
+    refusal.confirmed = found.confirmed;
+    const ResourcePtr runs = Runs(type, name);
+    const ResourcePtr told = s.told.Find(name);
+    if (part.has_value() && told != nullptr && told->known && (runs == nullptr || !runs->known))
+      refusal.head = ContentVersion(*told, std::nullopt);
+    s.refused[name].insert_or_assign(part, std::move(refusal));
     Touch(type, name);
   }
   TellOn(type, Trust::kConfirmed);
@@ -918,8 +952,11 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
     if (told != nullptr && !SameVersion(told, wanted) &&
         session_.snapshot_->Find(type, name) == nullptr && !MayWithdraw(type, name, uses, now)) {
       s.held.erase(name);
-      s.blocked.emplace(name, false);
-      if (force && told->known) changes.push_back({name, told});
+      // The whole state can't hold what was rejected. What the Envoy doesn't have can go.
+      const bool rejected = whole && Rejected(type, name);
+      const ResourcePtr runs = rejected ? Runs(type, name) : told;
+      if (runs != nullptr) s.blocked.emplace(name, false);
+      if (rejected || (force && told->known)) changes.push_back({name, runs});
       continue;
     }
     if (wanted == nullptr) {

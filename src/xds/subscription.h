@@ -164,6 +164,8 @@ class Stream {
   struct Refusal {
     Hash128 version;
     std::string words;
+    // Of a part of which the Envoy has no other with its head: that may be at fault as well.
+    std::optional<Hash128> head = std::nullopt;
     bool culprit = false;    // else given up with others
     bool confirmed = false;  // see CulpritSearch::Culprit
     bool told_on = false;    // see Session::Options::on_culprit
@@ -206,7 +208,8 @@ class Stream {
     std::deque<InFlight> in_flight;
     CulpritSearch search;
     std::uint64_t test = 0;  // sequence of the response that is the search's test; 0: not yet
-    bool control = false;    // what was accepted is being sent again (see Control)
+    std::size_t rejections_in_row = 0;        // without an acceptance between them
+    bool control = false;                     // what was accepted is being sent again (see Control)
     std::map<std::string, Refusals> refused;  // by resource
     std::string version_sent;
     std::string version_acknowledged;

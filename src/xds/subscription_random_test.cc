@@ -686,7 +686,8 @@ class Simulation {
             if (!Concerns(link, instance, resource_name)) continue;
             if (instances == &active_ && resource != nullptr &&
                 resource->bytes == MakeBlank(resource_name)->bytes && InEffect().contains(name) &&
-                !world_.emptied.contains(resource_name) && !forgiven_.contains(name)) {
+                !world_.emptied.contains(resource_name) && !forgiven_.contains(name) &&
+                !IsBadNow(kEDS, resource_name)) {
               ADD_FAILURE() << "the endpoints of " << name << ", which is in use, were emptied";
             }
             if (resource != nullptr) instance.endpoints = resource;
@@ -790,7 +791,8 @@ class Simulation {
   void Withdraw(const Link& link, ResourceType type, const std::string& name) {
     switch (type) {
       case kCDS:
-        if (InEffect().contains(name) && !forgiven_.contains(name)) {
+        // One that was rejected may be announced, as another with its assignment has endpoints.
+        if (InEffect().contains(name) && !forgiven_.contains(name) && !rejected_.contains(name)) {
           ADD_FAILURE() << "cluster " << name << " was withdrawn, but it is in use";
         }
         active_.erase(name);
@@ -967,6 +969,12 @@ class Simulation {
     EXPECT_TRUE(stuck || released_ + session_->counters().released == 0);
   }
 
+  // Never good, so that there is nothing else to serve.
+  bool IsBadNow(ResourceType type, const std::string& name) const {
+    const ResourcePtr resource = snapshot_->Find(type, name);
+    return resource != nullptr && IsBad(*resource);
+  }
+
   // Of what is good, whatever stands beside it, all is in effect and acknowledged.
   void CheckGood() {
     const auto good = [&](const std::vector<std::string>& clusters) {
@@ -977,11 +985,19 @@ class Simulation {
         return assignment == nullptr || !IsBad(*assignment);
       });
     };
+    // On streams per type it shows late that a cluster is warm which was rejected with another.
+    std::set<std::string> held;
+    if (!setting_.aggregated) {
+      for (const TypeView& type : session_->View(now_).types) {
+        for (const HeldView& hold : type.held) held.insert(hold.part);
+      }
+    }
     const auto parts = [&](ResourceType type, const std::string& name, const ResourcePtr& has) {
       const ResourcePtr wanted = snapshot_->Find(type, name);
       if (wanted == nullptr || wanted->bytes.starts_with("!")) return;
       wanted->parts.ForEach([&](const PartPtr& part) {
-        if (part->bytes.starts_with("!") || !good(part->clusters)) return;
+        if (part->bytes.starts_with("!") || !good(part->clusters) || held.contains(part->name))
+          return;
         const PartPtr found = has == nullptr ? nullptr : has->parts.Find(part->name);
         EXPECT_TRUE(found != nullptr && found->version == part->version)
             << Info(type).name << " " << name << " lacks the good part " << part->name;
@@ -1002,7 +1018,6 @@ class Simulation {
           << "the good cluster " << cluster->name << " is missing";
     });
     const SessionView view = session_->View(now_);
-    EXPECT_FALSE(view.distrusted);
     for (const TypeView& type : view.types) {
       EXPECT_FALSE(type.searching) << Info(type.type).name;
       for (const RefusedView& refused : type.refused) {
