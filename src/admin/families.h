@@ -82,6 +82,7 @@ inline constexpr Family kFamilies[] = {
     {"contour_build_info", kGauge, kAlways, {"version"}, "Version of the program; always 1"},
     {"contour_config_file_wrong", kGauge, kAlways, {}, "1 if the configuration file has changed to what can't be used; what was in force stays"},
     {"contour_config_waiting_for_restart", kGauge, kAlways, {}, "Settings of the configuration file that have changed and need a restart"},
+    {"contour_own_certificate_not_after_seconds", kGauge, kIfAny, {"file"}, "When a certificate of the xDS port, or of its CA, expires, in seconds since 1970; without the series the file can't be read"},
     {"contour_metrics_left_out", kGauge, kIfAny, {"family"}, "Series that are not shown because the family has too many"},
     {"process_cpu_seconds_total", kCounter, kAlways, {}, "Total user and system CPU time spent in seconds."},
     {"process_open_fds", kGauge, kAlways, {}, "Number of open file descriptors."},

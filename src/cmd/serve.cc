@@ -26,6 +26,7 @@
 #include "cmd/serve/fleet.h"
 #include "cmd/serve/metrics.h"
 #include "cmd/serve/options.h"
+#include "cmd/serve/own_certificates.h"
 #include "cmd/serve/reports.h"
 #include "cmd/serve/world.h"
 #include "config/flags.h"
@@ -71,6 +72,8 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   WarnOfConfig(config);
   CONTOUR_ASSIGN_OR_RETURN(World world, MakeWorld(config));
   const ConfigFile config_file(loaded, flags);
+  const OwnCertificates own_certificates(config);
+  own_certificates.Warn();
 
   xds::Server server(
       {.address = config.xds_address, .port = config.xds_port, .tls = tls, .adapt = AdaptToStream});
@@ -124,7 +127,10 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
       {.not_alive = [&] { return fleet.NotAlive(); },
        .not_ready = [&] { return stopping ? std::string("stopping") : fleet.NotReady(); },
        .metrics =
-           [&] { return Metrics(world, core, server, certificates, fleet, builds, config_file); }});
+           [&] {
+             return Metrics(world, core, server, certificates, fleet, builds, config_file,
+                            own_certificates);
+           }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
   admin::DebugServer debug(config.debug_http_address, config.debug_http_port,
                            DebugViews(core, server));

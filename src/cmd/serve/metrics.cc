@@ -69,7 +69,7 @@ void AddStreams(const xds::Metrics& streams, admin::MetricsText& text) {
 
 std::string Metrics(const World& world, const core::Core& core, const xds::Server& server,
                     const Certificates& certificates, const Fleet& fleet, const BuildCounts& builds,
-                    const ConfigFile& config_file) {
+                    const ConfigFile& config_file, const OwnCertificates& own_certificates) {
   admin::MetricsText text;
   text.Set("contour_build_info", 1, ProgramVersion());
   admin::AddProcess(text);
@@ -77,6 +77,7 @@ std::string Metrics(const World& world, const core::Core& core, const xds::Serve
   fleet.AddTo(text);
   builds.AddTo(text);
   config_file.AddTo(text);
+  own_certificates.AddTo(text);
   if (world.cluster != nullptr) AddKinds(world.cluster->GetStats().kinds, text);
   if (world.manifests != nullptr) AddManifests(*world.manifests, text);
   if (world.writer != nullptr) AddStatuses(*world.writer, text);
