@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 from harness.contour import Contour, binary, run
-from harness.manifests import ConfigMapVolume, replace, write_in_place
+from harness.manifests import ConfigMapVolume, ingress, replace, service, write_in_place
 from harness.process import wait_until
 
 # As it was announced with Contour 0.15, to the letter.
@@ -276,3 +276,37 @@ spec:
         return shown.stdout
     assert "default/outside" in clusters("enableExternalNameService: true\n", "with")
     assert "default/outside" not in clusters("enableExternalNameService: false\n", "without")
+
+
+@pytest.mark.parametrize("text, wanted", [
+    ("accesslog-format: json\njson-fields: ['method', 'team=%REQ(X-TEAM)%']\n", ["json_format", "%REQ(X-TEAM)%"]),
+    ("accesslog-format-string: \"%RESPONSE_CODE% here\\n\"\n", ["%RESPONSE_CODE% here"]),
+    ("accesslog-level: critical\n", ["contour.accesslog.filter.status_code"]),
+    ("listener: {http2-max-concurrent-streams: 77}\n", ["max_concurrent_streams", "77"]),
+])
+def test_settings_of_the_listeners_are_in_the_listeners(work_dir, text, wanted):
+    manifests = work_dir / "manifests"
+    manifests.mkdir()
+    (manifests / "all.yaml").write_text(service("blue", "127.0.0.1", 80) + ingress("www", "www.example", "blue"))
+    config = work_dir / "contour.yaml"
+    shown = []
+    for content in ("", text):
+        config.write_text(content)
+        process = Contour(work_dir, "-c", config, "--manifests", manifests).start().wait_ready()
+        listeners = run("cli", "lds", "--contour", f"127.0.0.1:{process.xds_port}", "--once", "-o", "json")
+        assert process.stop() == 0
+        assert listeners.returncode == 0, listeners.stderr
+        shown.append(listeners.stdout)
+    assert all(part in shown[1] for part in wanted), shown[1]
+    assert not all(part in shown[0] for part in wanted), "by default it is otherwise"
+
+
+@pytest.mark.parametrize("text, message", [
+    ('accesslog-format-string: "no end"\n', "invalid access log format: must end in newline"),
+    ("accesslog-format: json\njson-fields: [nonsense]\n", "invalid JSON log field name nonsense"),
+])
+def test_a_wrong_access_log_stops_the_start(work_dir, text, message):
+    config = work_dir / "contour.yaml"
+    config.write_text(text)
+    result = run("serve", "--insecure", "-c", config, "--manifests", work_dir)
+    assert result.returncode == 1 and message in result.stderr
