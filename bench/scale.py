@@ -270,6 +270,24 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def warm_up(writer):
+    """Lists every kind once: until the first list of a new kind an API server answers `storage is (re)initializing`, come again."""
+    groups = {"contour.heptio.com/v1beta1": ("IngressRoute", "TLSCertificateDelegation"),
+              "projectcontour.io/v1": ("HTTPProxy", "TLSCertificateDelegation"),
+              "projectcontour.io/v1alpha1": ("ExtensionService", "ContourConfiguration"),
+              "networking.k8s.io/v1": ("IngressClass",), "v1": ("Secret",)}
+    for group, kinds in groups.items():
+        for kind in kinds:
+            sample = {"apiVersion": group, "kind": kind, "metadata": {"namespace": "default"}}
+
+            def listed(sample=sample):
+                try:
+                    return writer.list(sample) is not None
+                except RuntimeError:
+                    return False
+            wait_until(listed, f"a list of {kind}", 30, interval=0.2)
+
+
 class Probe:
     """Asks for hosts as a client does: over plain HTTP, or with --tls each over TLS with the host as server name."""
 
@@ -348,6 +366,7 @@ def run(name, make, n, options, work_dir):
             return [service(x), endpoint_slice(x, BACKENDS[0]), *secrets, make_root(x, x, tls)]
         say(f"{name} n={n}: creating {n} hosts")
         writer.create_all([value for x in names for value in objects_of(x)])
+        warm_up(writer)
         time.sleep(1)
 
         started = time.monotonic()

@@ -9,6 +9,7 @@
 #include "config/serve.h"
 
 #include <fmt/core.h>
+#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -59,6 +60,10 @@ std::string AdaptToStream(xds::ResourceType type, std::string_view bytes, xds::S
       return std::string(bytes);
   }
 }
+
+// What was freed and the allocator keeps. glibc would keep it for good, since each thread allocates
+// from an arena of its own.
+void ReturnMemory() { ::malloc_trim(0); }
 
 absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded,
                         const config::GivenFlags& flags) {
@@ -119,7 +124,10 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
     published = output.snapshot;
     report.Report(output);
     certificates.Report(output);
-    if (first) fleet.Built();
+    if (first) {
+      fleet.Built();
+      ReturnMemory();  // of the lists, which were parsed on another thread
+    }
   });
 
   admin::HealthServer health(

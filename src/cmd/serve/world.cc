@@ -64,7 +64,7 @@ absl::StatusOr<World> MakeWorld(const config::Serve& config) {
   // As many as an API server takes easily; when it doesn't, it says 429, which the client heeds.
   world.credentials = credentials;
   world.client = std::make_unique<kube::Client>(
-      credentials, kube::ClientOptions{.per_second = 500, .burst = 500});
+      credentials, kube::ClientOptions{.per_second = 800, .burst = 800});
   world.writer = std::make_unique<status::StatusWriter>(
       [client = world.client.get(), may_write = world.may_write](
           const status::StatusPlan::Write& write, status::StatusWriter::Done done) {
