@@ -243,8 +243,8 @@ def test_a_changed_file_is_noticed(work_dir, how):
     assert process.stop() == 0
 
 
-def test_permit_insecure_and_external_names_are_switched_by_the_file(work_dir):
-    """The keys that have no flag reach what they are for."""
+def test_external_names_are_switched_by_the_file(work_dir):
+    """A key that has no flag reaches what it is for."""
     manifests = work_dir / "manifests"
     manifests.mkdir()
     (manifests / "all.yaml").write_text("""\
