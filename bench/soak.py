@@ -5,7 +5,7 @@ nobody edits, and other Envoys, in every mode of xDS, that come and go.
 What must hold: no request to those hosts fails; resident memory is flat; at the end, what is served equals what a fresh
 process serves for the same objects, name by name and version by version.
 
-  changes, some 20 a second: routes and Services come, go and are edited, endpoints move, certificates are renewed, bad
+  changes, some four a second: routes and Services come, go and are edited, endpoints move, certificates are renewed, bad
   objects appear, statuses are overwritten by somebody else, annotations that nobody reads change
   faults, every 45 s or so: contour killed, stopped or frozen, the API server unreachable or silent, another Envoy
   coming and dying, a Secret turned to garbage; in the last half of the run no restarts of contour, so that its memory
@@ -48,7 +48,7 @@ SERVICES = 250
 ADDRESSES = [f"10.244.9.{number}" for number in range(1, 9)]
 STEADY = ("steady-0", "steady-1", "steady-2")
 SAMPLE_SECONDS = 5
-CHANGE_SECONDS = 0.05
+CHANGE_SECONDS = 0.25
 TYPES = ("cluster.v3.Cluster", "endpoint.v3.ClusterLoadAssignment", "listener.v3.Listener", "route.v3.RouteConfiguration")
 
 
