@@ -50,10 +50,11 @@ def test_dockerfile_has_the_same_steps():
     assert "FROM scratch\n" in last and "USER 65532:65532\n" in last and 'ENTRYPOINT ["contour"]' in last
 
 
-def test_version_is_from_git(version):
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short=7", "HEAD"], check=True, capture_output=True,
+def test_version_is_from_git(builder, version):
+    checkout = builder.folder / "src"
+    commit = subprocess.run(["git", "-C", checkout, "rev-parse", "--short=7", "HEAD"], check=True, capture_output=True,
                             text=True).stdout.strip()
-    exact = subprocess.run(["git", "-C", ROOT, "describe", "--tags", "--exact-match", "--match", "v*"], capture_output=True,
+    exact = subprocess.run(["git", "-C", checkout, "describe", "--tags", "--exact-match", "--match", "v*"], capture_output=True,
                            text=True, check=False).stdout.strip().removeprefix("v")
     assert version.removesuffix(".dirty") == exact or f"g{commit}" in version
 
