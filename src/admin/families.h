@@ -109,6 +109,12 @@ inline constexpr Family kFamilies[] = {
     {"contour_manifests_problems", kGauge, kManifests, {}, "Manifest files with a problem now"},
     {"contour_manifests_failed_reads_total", kCounter, kManifests, {}, "Reads of a manifest that failed"},
 
+    // The snapshot file.
+    {"contour_serving_from_snapshot_file", kGauge, kAlways, {}, "1 while what is served comes from --snapshot-file, as the objects could not be read yet"},
+    {"contour_snapshot_file_writes_total", kCounter, kIfAny, {}, "Writes of the snapshot file"},
+    {"contour_snapshot_file_failures_total", kCounter, kIfAny, {}, "Writes of the snapshot file that failed"},
+    {"contour_snapshot_file_written_seconds", kGauge, kIfAny, {}, "When the snapshot file was last written by this process, in seconds since 1970; 0: not yet"},
+
     // From objects to resources.
     {"contour_core_batches_total", kCounter, kAlways, {}, "Batches of changes that were built"},
     {"contour_core_changes_total", kCounter, kAlways, {}, "Changes of objects that were taken in"},

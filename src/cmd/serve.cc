@@ -24,6 +24,7 @@
 #include "cmd/lifecycle.h"
 #include "cmd/serve/config_file.h"
 #include "cmd/serve/debug.h"
+#include "cmd/serve/fallback.h"
 #include "cmd/serve/fleet.h"
 #include "cmd/serve/metrics.h"
 #include "cmd/serve/options.h"
@@ -82,7 +83,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
 
   xds::Server server(
       {.address = config.xds_address, .port = config.xds_port, .tls = tls, .adapt = AdaptToStream});
-  StatusReport report(config.status_dir, world.writer.get());
+  StatusReport report(config.status_dir, world.writer.get(), world.ingress_addresses.get());
   core::Core::Options options = CoreOptions(config);
 
   Certificates certificates;
@@ -117,10 +118,14 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
                      if (world.writer != nullptr) world.writer->SetActive(ours);
                    }});
   *world.may_write = [&fleet] { return fleet.MayWrite(); };
+  Fallback fallback({.path = config.snapshot_file},
+                    {.away = [&] { return world.ApiServerIsAway(); },
+                     .publish = [&](xds::SnapshotPtr snapshot) { server.Publish(snapshot); },
+                     .served = [&] { fleet.Remembered(); }});
   xds::SnapshotPtr published;
   core::Core core(options, [&](const core::Pipeline::Output& output) {
     const bool first = published == nullptr;
-    if (output.snapshot != published) server.Publish(output.snapshot);
+    if (output.snapshot != published) fallback.Publish(output.snapshot);
     published = output.snapshot;
     report.Report(output);
     certificates.Report(output);
@@ -134,10 +139,11 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
       config.http_address, config.http_port,
       {.not_alive = [&] { return fleet.NotAlive(); },
        .not_ready = [&] { return stopping ? std::string("stopping") : fleet.NotReady(); },
+       .remark = [&] { return fallback.Remark(); },
        .metrics =
            [&] {
              return Metrics(world, core, server, certificates, fleet, builds, config_file,
-                            own_certificates);
+                            own_certificates, fallback);
            }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
   admin::DebugServer debug(config.debug_http_address, config.debug_http_port,
@@ -147,6 +153,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   api::Sink& source = core.AddSource();
   fleet.Start();
   report.Start();
+  fallback.Start();
   core.Start();
   CONTOUR_RETURN_IF_ERROR(world.Start(source));
   const int exit_code = lifecycle.Run();
@@ -155,6 +162,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   debug.Stop();
   world.StopSources();
   core.Stop();
+  fallback.Stop();
   report.Stop();
   world.StopWrites(kDrainDeadline);
   fleet.Leave(kReleaseDeadline);  // from here on the next one serves

@@ -84,6 +84,7 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
   output.snapshot = snapshot_;
   output.statuses = std::move(update.statuses);
   output.problems = std::move(update.problems);
+  output.ingresses = ingresses_.Apply(changes, engine_, options_.graph);
   return output;
 }
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "api/source.h"
+#include "core/own_ingresses.h"
 #include "core/shared.h"
 #include "core/view.h"
 #include "envoy/listener.h"
@@ -41,6 +42,9 @@ class Pipeline {
     std::vector<std::pair<api::ObjectRef, std::optional<graph::Status>>>
         statuses;  // see Engine::Update
     std::vector<graph::Problem> problems;
+    // Ingresses that became ours (true), or went or ceased to be (false); see
+    // graph/ingress_class.h.
+    std::vector<std::pair<api::ObjectRef, bool>> ingresses;
     // Serving certificates that came into use or changed, by resource name; nullptr: not in use
     // now.
     std::vector<std::pair<std::string, graph::ServingSecretPtr>> secrets;
@@ -80,6 +84,7 @@ class Pipeline {
   Options options_;
   graph::Engine engine_;
   graph::EndpointIndex endpoints_;
+  OwnIngresses ingresses_;
 
   std::map<std::string, HostState, std::less<>> hosts_;
   std::size_t http_hosts_ = 0;  // with routes on plain HTTP

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """contour serve --kubeconfig on a real API server, with the rights of deploy/rbac and no more."""
 import collections
+import re
 import statistics
 import time
 
@@ -35,7 +36,7 @@ def installed(cluster):
 @pytest.fixture
 def namespace(installed, request):
     """A namespace of this test's own; its objects go when the test ends, as nothing here collects garbage."""
-    name = request.node.name.removeprefix("test_").replace("_", "-")
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_")).strip("-")
     api = installed.api()
     api.create_namespace(name)
     yield name
