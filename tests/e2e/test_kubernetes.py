@@ -43,7 +43,7 @@ def namespace(installed, request):
     for path in (f"/apis/networking.k8s.io/v1/namespaces/{name}/ingresses",
                  f"/apis/contour.heptio.com/v1beta1/namespaces/{name}/ingressroutes",
                  f"/apis/discovery.k8s.io/v1/namespaces/{name}/endpointslices"):
-        api.request("DELETE", path)
+        api.request("DELETE", path, timeout=60)  # of 5,000 objects, too
     for service in api.get(f"/api/v1/namespaces/{name}/services")["items"]:
         api.request("DELETE", f"/api/v1/namespaces/{name}/services/{service['metadata']['name']}")
 
