@@ -88,7 +88,7 @@ def run(delivery, n, envoys, changes, program, work_dir, nice):
                         break
                     say(line.rstrip())
                 connected = cpu_seconds(contour)
-                time.sleep(1)
+                time.sleep(20)  # what was freed is given back by then
                 memory, quiet = memory_mib(contour, "VmRSS"), cpu_seconds(contour)
                 simulated.stdin.write("\n")
                 simulated.stdin.flush()
@@ -98,7 +98,7 @@ def run(delivery, n, envoys, changes, program, work_dir, nice):
                     **base, "change": kind, "per_second": per_second, "seconds": seconds, **seen,
                     "connect_cpu_s_per_envoy": (connected - cpu) / envoys,
                     "memory_connected_mib": memory, "memory_after_mib": memory_mib(contour, "VmRSS"),
-                    "memory_kib_per_envoy": (memory - base["memory_alone_mib"]) * 1024 / envoys,
+                    "memory_peak_mib": memory_mib(contour, "VmHWM"), "memory_kib_per_envoy": (memory - base["memory_alone_mib"]) * 1024 / envoys,
                     "cpu_ms_per_change": (cpu_seconds(contour) - quiet) * 1000 / count,
                     "cpu_us_per_change_and_envoy": (cpu_seconds(contour) - quiet) * 1e6 / count / envoys,
                     "bytes_per_change_and_envoy": seen["bytes"] / count / envoys,

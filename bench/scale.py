@@ -235,12 +235,15 @@ class Peer(Process):
         return None
 
 
+STATUS_ADDRESS = "--ingress-status-address"
+
+
 def address_flags(program, kind):
     """So that Ingresses, whose status is an address, have one to be written."""
-    flag = "--ingress-status-address"
-    known = kind == "ingress" and flag in subprocess.run([program, "serve", "--help"], capture_output=True, text=True,
-                                                         check=False, timeout=20).stdout
-    return [f"{flag}=192.0.2.10"] if known else []
+    if kind != "ingress":
+        return []
+    told = subprocess.run([program, "serve", "--help"], capture_output=True, text=True, check=False, timeout=20)
+    return [f"{STATUS_ADDRESS}=192.0.2.10"] if STATUS_ADDRESS in told.stdout + told.stderr else []
 
 
 def install_peer_kinds(cluster):
@@ -387,7 +390,7 @@ def run(name, make, n, options, work_dir):
         result["start_s"] = time.monotonic() - started
         result["start_cpu_control_s"], result["start_cpu_envoy_s"] = cpu_seconds(control), cpu_seconds(envoy)
         say(f"{name} n={n}: all served after {result['start_s']:.1f} s")
-        if options.status_limit:
+        if options.status_limit and (options.kind != "ingress" or control.arguments[-1].startswith(STATUS_ADDRESS)):
             statuses.start()
             statuses.join()
             result["status_s"] = statuses.seconds

@@ -9,7 +9,6 @@
 #include "config/serve.h"
 
 #include <fmt/core.h>
-#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -19,6 +18,7 @@
 #include "admin/debug_server.h"
 #include "admin/health_server.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/status.h"
 #include "cmd/command.h"
 #include "cmd/lifecycle.h"
@@ -61,10 +61,6 @@ std::string AdaptToStream(xds::ResourceType type, std::string_view bytes, xds::S
       return std::string(bytes);
   }
 }
-
-// What was freed and the allocator keeps. glibc would keep it for good, since each thread allocates
-// from an arena of its own.
-void ReturnMemory() { ::malloc_trim(0); }
 
 absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded,
                         const config::GivenFlags& flags) {
@@ -129,10 +125,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
     published = output.snapshot;
     report.Report(output);
     certificates.Report(output);
-    if (first) {
-      fleet.Built();
-      ReturnMemory();  // of the lists, which were parsed on another thread
-    }
+    if (first) fleet.Built();
   });
 
   admin::HealthServer health(
@@ -150,6 +143,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
                            DebugViews(core, server));
   CONTOUR_RETURN_IF_ERROR(debug.Start().status());
 
+  const MemoryKeeper memory;
   api::Sink& source = core.AddSource();
   fleet.Start();
   report.Start();

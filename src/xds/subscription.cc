@@ -680,6 +680,11 @@ std::optional<Response> Stream::Make(ResourceType type, Time now) {
   response.nonce = std::to_string(++nonces_);
   const EditToken token = NewEditToken();
   for (const Change& change : changes) Tell(type, change, sequence, token);
+  // Equal content in the snapshot's own nodes, so that an Envoy that has everything costs nothing.
+  if (const Table& all = session_.snapshot_->table(type);
+      s.told.size() == all.size() && s.told.version() == all.version()) {
+    s.told = all;
+  }
   if (delta() || (!whole && !s.resend)) {
     for (const Change& change : changes) {
       if (change.told != nullptr) {
