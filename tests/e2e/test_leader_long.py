@@ -75,6 +75,7 @@ def test_frozen_and_thawed_with_the_real_times(fleet, backend, figure):
     fleet.envoys(3)
     fleet.wait_answer("www.example.com", "blue")
     wait_until(lambda: fleet.route_status("www", "default") == "valid", "the status", 10)
+    wait_until(lambda: a.metric("contour_status_written_total") >= 1, "it is counted", 5)
     written = a.metric("contour_status_written_total")
     with fleet.load("www.example.com") as load:
         a.signal(signal.SIGSTOP)
