@@ -85,6 +85,7 @@ void World::StopWrites(std::chrono::milliseconds deadline) {
                  {{"objects", writer->statistics().waiting}});
   }
   writer->Stop();
+  client.reset();  // a request that waits would ask `may_write`, whose owner goes next
 }
 
 absl::StatusOr<World> MakeWorld(const config::Serve& config) {
