@@ -29,6 +29,7 @@
 #include "cmd/serve/metrics.h"
 #include "cmd/serve/options.h"
 #include "cmd/serve/own_certificates.h"
+#include "cmd/serve/port_probe.h"
 #include "cmd/serve/reports.h"
 #include "cmd/serve/world.h"
 #include "config/flags.h"
@@ -90,6 +91,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   CONTOUR_ASSIGN_OR_RETURN(std::optional<FleetOptions> fleet_options,
                            FleetOptionsOf(config, world));
   const bool alone = !fleet_options.has_value();
+  PortProbe port_probe;
   // No Envoy is to see anything before the first build is complete: only then the port opens.
   Fleet fleet(std::move(fleet_options), lifecycle,
               {.open =
@@ -100,12 +102,14 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
                        lifecycle.End(1);
                        return false;
                      }
+                     port_probe.Opened(config.xds_address, *port);
                      log::Info(kContext, "xDS server listening",
                                {{"address", config.xds_address}, {"port", *port}});
                      return true;
                    },
                .close =
                    [&] {
+                     port_probe.Closed();
                      server.Stop(kStopDeadline, kSpread);
                      log::Info(kContext, "xDS server closed");
                    },
@@ -130,7 +134,11 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
 
   admin::HealthServer health(
       config.http_address, config.http_port,
-      {.not_alive = [&] { return fleet.NotAlive(); },
+      {.not_alive =
+           [&] {
+             const std::string why = fleet.NotAlive();
+             return why.empty() ? port_probe.NotAlive() : why;
+           },
        .not_ready = [&] { return stopping ? std::string("stopping") : fleet.NotReady(); },
        .remark = [&] { return fallback.Remark(); },
        .metrics =
@@ -153,6 +161,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   const int exit_code = lifecycle.Run();
 
   stopping = true;
+  port_probe.Closed();
   debug.Stop();
   world.StopSources();
   core.Stop();
