@@ -67,12 +67,13 @@ def write_manifests(folder, n):
 
 
 def run(delivery, n, envoys, changes, program, work_dir, nice):
+    prefer(nice, os.getpid())
     shutil.rmtree(work_dir, ignore_errors=True)
     folder = work_dir / "manifests"
     write_manifests(folder, n)
     started = time.monotonic()
     contour = Contour(work_dir, "--manifests", folder, "--delivery", delivery).start()
-    prefer(nice, os.getpid(), contour.pid)
+    prefer(nice, contour.pid)
     try:
         contour.wait_ready(timeout=300)
         base = {"delivery": delivery, "n": n, "envoys": envoys, "ready_s": time.monotonic() - started,

@@ -343,11 +343,12 @@ class Bytes:
 def run(name, make, n, options, work_dir):
     make_root = root_of(name, options.kind)
     tls = options.tls == "each"
+    prefer(options.nice, os.getpid())
     shutil.rmtree(work_dir, ignore_errors=True)
     work_dir.mkdir(parents=True)
     cluster = Cluster(work_dir / "cluster").start()
     stop = [cluster.stop]
-    prefer(options.nice, os.getpid(), cluster.etcd.pid, cluster.apiserver.pid)
+    prefer(options.nice, cluster.etcd.pid, cluster.apiserver.pid)
     try:
         install_peer_kinds(cluster)
         install_own_kinds(cluster)
