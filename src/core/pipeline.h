@@ -23,6 +23,7 @@
 #include "core/shared.h"
 #include "core/view.h"
 #include "envoy/listener.h"
+#include "envoy/resource.h"
 #include "graph/endpoints.h"
 #include "graph/engine.h"
 #include "xds/snapshot.h"
@@ -98,6 +99,10 @@ class Pipeline {
   std::map<std::string, std::string> assignment_of_cluster_;
   std::map<graph::ServiceKey, std::set<std::string>> assignments_of_service_;  // names in use
   std::map<std::string, graph::ServiceKey> service_of_assignment_;             // the inverse
+
+  // Translated once: they cost more than all else of a change.
+  std::optional<std::pair<envoy::HostLookup, envoy::Resource>> http_listener_;
+  std::optional<envoy::Resource> https_listener_;  // its head
 
   xds::SnapshotPtr snapshot_;
 };
