@@ -306,6 +306,7 @@ int main(int argc, char** argv) {
   Changes changes(count);
   const auto begin = Clock::now();
   std::vector<std::unique_ptr<Stream>> streams;
+  streams.reserve(count);
   for (std::size_t i = 0; i < count; ++i)
     streams.push_back(std::make_unique<Stream>(port, i, hosts, changes));
   const auto all = [&](auto&& is) {

@@ -70,7 +70,7 @@ ROOMS = {
     "admin": Room("HTTP: metrics, health, debug, profiles", ("core", "xds", "envoy", "graph", "api", "base"),
                   ("httplib", "prometheus", "nlohmann", "gperftools")),
     "config": Room("file + environment + flags → one immutable Config", ("base",), ("nlohmann", "CLI11")),
-    "certgen": Room("contour's own certificates: an authority, key pairs, their expiry", ("base",), ("OpenSSL", "nlohmann")),
+    "certgen": Room("contour's own certificates: an authority, key pairs, their expiry", ("base",), ("OpenSSL",)),
     "cmd": Room("one file per subcommand; serve.cc wires the rooms", EVERY_ROOM, tuple(LIBRARIES)),
 }
 # Of a room listed above, only these headers: the values that pass between the rooms, not how they are made.

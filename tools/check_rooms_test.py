@@ -27,7 +27,7 @@ CASES = [
     ("pb_in_header", "src/envoy/a.h", LICENCE + '#include "envoy/config/route/v3/route.pb.h"\n', (2, "forward-declare")),
     ("pb_in_source", "src/envoy/a.cc", LICENCE + '#include "envoy/config/route/v3/route.pb.h"\n', None),
     ("pb_in_graph", "src/graph/a.cc", LICENCE + '#include "envoy/config/route/v3/route.pb.h"\n', (2, "protobuf")),
-    ("json_in_base", "src/base/a.cc", LICENCE + "#include <simdjson.h>\n", (2, "simdjson")),
+    ("curl_in_base", "src/base/a.cc", LICENCE + "#include <curl/curl.h>\n", (2, "curl")),
     ("unknown_room", "src/attic/a.cc", LICENCE, (1, "not in the table")),
     ("no_licence", "src/base/a.cc", "int a;\n", (1, "SPDX")),
     ("machine_path", "docs/a.md", "see /wor" + "k/main\n", (1, "machine")),

@@ -119,6 +119,21 @@ TEST(XdsPage, ShowsWhatStandsOutOrWhatIsAskedFor) {
   EXPECT_THAT(page({.node = "good", .all = true})[0].at("resources"), SizeIs(1));
   EXPECT_THAT(page({.node = "good", .resource = "web"})[0].at("resources"), SizeIs(1));
   EXPECT_THAT(page({.node = "waiting", .resource = "other"})[0].at("resources"), IsEmpty());
+  std::vector<xds::SessionView> envoys = {{.node_id = "one"}};
+  xds::TypeView& routes = envoys[0].types[xds::Index(ResourceType::kRoutes)];
+  routes.unacknowledged = 1;
+  routes.lag = std::chrono::milliseconds(1500);
+  routes.refused.push_back({{ResourceType::kRoutes, "ingress_http", "a.example"}, "2", "no", true});
+  routes.held.push_back({"ingress_http", "b.example", {"web"}, std::chrono::milliseconds(20)});
+  const Json state = Json::parse(XdsJson(envoys, {})).at("envoys")[0].at("types").at("RDS");
+  EXPECT_EQ(state.at("lagMs"), 1500);
+  EXPECT_EQ(state.at("refused")[0], (Json{{"resource", "ingress_http"},
+                                          {"part", "a.example"},
+                                          {"version", "2"},
+                                          {"words", "no"},
+                                          {"culprit", true}}));
+  EXPECT_EQ(state.at("waiting")[0].at("waitingFor")[0], "web");
+
   EXPECT_THAT(page({.node = "waiting", .type = "RDS"})[0].at("resources"), IsEmpty());
 }
 

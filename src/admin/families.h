@@ -82,6 +82,7 @@ inline constexpr Family kFamilies[] = {
     {"contour_build_info", kGauge, kAlways, {"version"}, "Version of the program; always 1"},
     {"contour_config_file_wrong", kGauge, kAlways, {}, "1 if the configuration file has changed to what can't be used; what was in force stays"},
     {"contour_config_waiting_for_restart", kGauge, kAlways, {}, "Settings of the configuration file that have changed and need a restart"},
+    {"contour_own_certificate_not_after_seconds", kGauge, kIfAny, {"file"}, "When a certificate of the xDS port, or of its CA, expires, in seconds since 1970; without the series the file can't be read"},
     {"contour_metrics_left_out", kGauge, kIfAny, {"family"}, "Series that are not shown because the family has too many"},
     {"process_cpu_seconds_total", kCounter, kAlways, {}, "Total user and system CPU time spent in seconds."},
     {"process_open_fds", kGauge, kAlways, {}, "Number of open file descriptors."},
@@ -107,6 +108,12 @@ inline constexpr Family kFamilies[] = {
     {"contour_manifests_objects", kGauge, kManifests, {}, "Objects of manifests that are in force"},
     {"contour_manifests_problems", kGauge, kManifests, {}, "Manifest files with a problem now"},
     {"contour_manifests_failed_reads_total", kCounter, kManifests, {}, "Reads of a manifest that failed"},
+
+    // The snapshot file.
+    {"contour_serving_from_snapshot_file", kGauge, kAlways, {}, "1 while what is served comes from --snapshot-file, as the objects could not be read yet"},
+    {"contour_snapshot_file_writes_total", kCounter, kIfAny, {}, "Writes of the snapshot file"},
+    {"contour_snapshot_file_failures_total", kCounter, kIfAny, {}, "Writes of the snapshot file that failed"},
+    {"contour_snapshot_file_written_seconds", kGauge, kIfAny, {}, "When the snapshot file was last written by this process, in seconds since 1970; 0: not yet"},
 
     // From objects to resources.
     {"contour_core_batches_total", kCounter, kAlways, {}, "Batches of changes that were built"},

@@ -20,6 +20,7 @@ class HealthServer {
     // Why it is to be started anew; empty: alive. May be unset.
     std::function<std::string()> not_alive;
     std::function<std::string()> not_ready;  // why not; empty: ready
+    std::function<std::string()> remark;     // to say though ready; empty: nothing. May be unset.
     std::function<std::string()> metrics;    // in Prometheus' text format
   };
 

@@ -2,6 +2,7 @@
 
 #include "admin/xds_page.h"
 
+#include <chrono>
 #include <cstddef>
 #include <nlohmann/json.hpp>
 
@@ -34,6 +35,32 @@ Json EntryJson(const xds::LedgerEntry& entry) {
   return made;
 }
 
+// What the counts don't say: what is under way, refused, waiting.
+void AddState(const xds::TypeView& view, Json& made) {
+  if (view.unacknowledged > 0) made["unacknowledgedResponses"] = view.unacknowledged;
+  if (view.lag) made["lagMs"] = view.lag->count();
+  if (!view.sent_version.empty()) made["sentVersion"] = view.sent_version;
+  if (!view.acknowledged_version.empty()) made["acknowledgedVersion"] = view.acknowledged_version;
+  if (view.searching) made["searching"] = true;
+  if (!view.words.empty()) made["lastRefusal"] = view.words;
+  if (view.refused_ago) made["refusedMsAgo"] = view.refused_ago->count();
+  for (const xds::RefusedView& refused : view.refused) {
+    Json one = {{"resource", refused.item.resource}};
+    if (refused.item.part) one["part"] = *refused.item.part;
+    one["version"] = refused.version;
+    one["words"] = refused.words;
+    one["culprit"] = refused.culprit;
+    made["refused"].push_back(std::move(one));
+  }
+  for (const xds::HeldView& held : view.held) {
+    Json one = {{"resource", held.resource}};
+    if (!held.part.empty()) one["part"] = held.part;
+    one["waitingFor"] = held.waiting_for;
+    one["sinceMs"] = held.since.count();
+    made["waiting"].push_back(std::move(one));
+  }
+}
+
 Json EnvoyJson(const xds::SessionView& envoy, const XdsFilter& filter) {
   Json types = Json::object();
   Json resources = Json::array();
@@ -50,14 +77,20 @@ Json EnvoyJson(const xds::SessionView& envoy, const XdsFilter& filter) {
           filter.resource ? entry.name == *filter.resource : filter.all || !IsSettled(entry);
       if (wanted) resources.push_back(EntryJson(entry));
     }
-    types[std::string(info.name)] = {{"resources", count.resources},
-                                     {"acknowledged", count.acknowledged},
-                                     {"rejected", count.rejected},
-                                     {"held", count.held}};
+    Json& made = types[std::string(info.name)];
+    made = {{"resources", count.resources},
+            {"acknowledged", count.acknowledged},
+            {"rejected", count.rejected},
+            {"held", count.held}};
+    AddState(envoy.types[xds::Index(info.type)], made);
   }
-  return {{"node", envoy.node_id},          {"peer", envoy.peer},
-          {"aggregated", envoy.aggregated}, {"streams", envoy.streams},
-          {"types", std::move(types)},      {"resources", std::move(resources)}};
+  return {{"node", envoy.node_id},
+          {"peer", envoy.peer},
+          {"aggregated", envoy.aggregated},
+          {"distrusted", envoy.distrusted},
+          {"streams", envoy.streams},
+          {"types", std::move(types)},
+          {"resources", std::move(resources)}};
 }
 
 }  // namespace

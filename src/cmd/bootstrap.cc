@@ -3,7 +3,6 @@
 #include "envoy/bootstrap.h"
 
 #include <fmt/core.h>
-
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>

@@ -18,6 +18,7 @@ using Command = std::function<int()> (*)(CLI::App& app);
 
 std::function<int()> Serve(CLI::App& app);
 std::function<int()> Bootstrap(CLI::App& app);
+std::function<int()> Certgen(CLI::App& app);
 std::function<int()> Config(CLI::App& app);
 std::function<int()> Cli(CLI::App& app);
 std::function<int()> Envoy(CLI::App& app);

@@ -98,8 +98,7 @@ std::function<int()> Envoy(CLI::App& app) {
       ->capture_default_str();
   shutdown_app->add_option("--admin-port", options->admin_port, "its port, with an address")
       ->capture_default_str();
-  shutdown_app
-      ->add_option("--ready-file", options->ready_file, "file to write when Envoy may end")
+  shutdown_app->add_option("--ready-file", options->ready_file, "file to write when Envoy may end")
       ->capture_default_str();
   AddDuration(*shutdown_app, "--drain-delay", options->drain_delay, "0s",
               "time to wait before draining begins");

@@ -29,6 +29,7 @@ struct Row {
 constexpr Row kCommands[] = {
     {"serve", "watch Kubernetes objects and serve Envoys over xDS", Serve},
     {"bootstrap", "write the bootstrap file of an Envoy that is served by contour", Bootstrap},
+    {"certgen", "make the certificates of contour and its Envoys", Certgen},
     {"config", "print the settings of serve that are in force, and where each comes from", Config},
     {"envoy", "take an Envoy out of service before its pod ends", Envoy},
     {"cli", "print what an xDS server sends", Cli},

@@ -18,15 +18,19 @@
 #include "admin/debug_server.h"
 #include "admin/health_server.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/status.h"
 #include "cmd/command.h"
 #include "cmd/lifecycle.h"
 #include "cmd/serve/config_file.h"
 #include "cmd/serve/debug.h"
 #include "cmd/serve/events.h"
+#include "cmd/serve/fallback.h"
 #include "cmd/serve/fleet.h"
 #include "cmd/serve/metrics.h"
 #include "cmd/serve/options.h"
+#include "cmd/serve/own_certificates.h"
+#include "cmd/serve/port_probe.h"
 #include "cmd/serve/reports.h"
 #include "cmd/serve/world.h"
 #include "config/flags.h"
@@ -72,6 +76,8 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   WarnOfConfig(config);
   CONTOUR_ASSIGN_OR_RETURN(World world, MakeWorld(config));
   const ConfigFile config_file(loaded, flags);
+  const OwnCertificates own_certificates(config);
+  own_certificates.Warn();
 
   RefusalReport refusals(world.client.get());
   xds::Server server(
@@ -81,7 +87,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
        .adapt = AdaptToStream,
        .on_quarantine = [&](const xds::QuarantineView& view) { refusals.Add(view, true); },
        .on_release = [&](const xds::QuarantineView& view) { refusals.Add(view, false); }});
-  StatusReport report(config.status_dir, world.writer.get());
+  StatusReport report(config.status_dir, world.writer.get(), world.ingress_addresses.get());
   core::Core::Options options = CoreOptions(config);
 
   Certificates certificates;
@@ -92,6 +98,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   CONTOUR_ASSIGN_OR_RETURN(std::optional<FleetOptions> fleet_options,
                            FleetOptionsOf(config, world));
   const bool alone = !fleet_options.has_value();
+  PortProbe port_probe;
   // No Envoy is to see anything before the first build is complete: only then the port opens.
   Fleet fleet(std::move(fleet_options), lifecycle,
               {.open =
@@ -102,12 +109,14 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
                        lifecycle.End(1);
                        return false;
                      }
+                     port_probe.Opened(config.xds_address, *port);
                      log::Info(kContext, "xDS server listening",
                                {{"address", config.xds_address}, {"port", *port}});
                      return true;
                    },
                .close =
                    [&] {
+                     port_probe.Closed();
                      server.Stop(kStopDeadline, kSpread);
                      log::Info(kContext, "xDS server closed");
                    },
@@ -116,10 +125,14 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
                      if (world.writer != nullptr) world.writer->SetActive(ours);
                    }});
   *world.may_write = [&fleet] { return fleet.MayWrite(); };
+  Fallback fallback({.path = config.snapshot_file},
+                    {.away = [&] { return world.ApiServerIsAway(); },
+                     .publish = [&](xds::SnapshotPtr snapshot) { server.Publish(snapshot); },
+                     .served = [&] { fleet.Remembered(); }});
   xds::SnapshotPtr published;
   core::Core core(options, [&](const core::Pipeline::Output& output) {
     const bool first = published == nullptr;
-    if (output.snapshot != published) server.Publish(output.snapshot);
+    if (output.snapshot != published) fallback.Publish(output.snapshot);
     published = output.snapshot;
     report.Report(output);
     certificates.Report(output);
@@ -128,28 +141,40 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
 
   admin::HealthServer health(
       config.http_address, config.http_port,
-      {.not_alive = [&] { return fleet.NotAlive(); },
+      {.not_alive =
+           [&] {
+             const std::string why = fleet.NotAlive();
+             return why.empty() ? port_probe.NotAlive() : why;
+           },
        .not_ready = [&] { return stopping ? std::string("stopping") : fleet.NotReady(); },
+       .remark = [&] { return fallback.Remark(); },
        .metrics =
-           [&] { return Metrics(world, core, server, certificates, fleet, builds, config_file); }});
+           [&] {
+             return Metrics(world, core, server, certificates, fleet, builds, config_file,
+                            own_certificates, fallback);
+           }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
   admin::DebugServer debug(config.debug_http_address, config.debug_http_port,
                            DebugViews(core, server));
   CONTOUR_RETURN_IF_ERROR(debug.Start().status());
 
+  const MemoryKeeper memory;
   api::Sink& source = core.AddSource();
   fleet.Start();
   report.Start();
+  fallback.Start();
   core.Start();
   CONTOUR_RETURN_IF_ERROR(world.Start(source));
   refusals.Start(core);
   const int exit_code = lifecycle.Run();
 
   stopping = true;
+  port_probe.Closed();
   debug.Stop();
   refusals.Stop();
   world.StopSources();
   core.Stop();
+  fallback.Stop();
   report.Stop();
   world.StopWrites(kDrainDeadline);
   fleet.Leave(kReleaseDeadline);  // from here on the next one serves

@@ -165,12 +165,12 @@ class Reader {
         break;
       case Kind::kList:
         if (value.is_array()) {
-          std::vector<std::string> items;
+          std::string items;
           for (const Json& item : value) {
             if (!item.is_string()) return std::nullopt;
-            items.push_back(item.get<std::string>());
+            items += item.get<std::string>() + kItemEnd;
           }
-          return fmt::format("{}", fmt::join(items, ","));
+          return items;
         }
         break;
       case Kind::kText:

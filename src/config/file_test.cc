@@ -61,6 +61,16 @@ TEST(ConfigFile, Values) {
   }
 }
 
+TEST(ConfigFile, ItemsOfAListMayHoldCommas) {
+  Values v;
+  ASSERT_TRUE(Load("hosts: ['a,b', c]\n", &v).ok());
+  EXPECT_THAT(v.hosts, testing::ElementsAre("a,b", "c"));
+  ASSERT_TRUE(Load("hosts: ['a,b']\n", &v).ok());
+  EXPECT_THAT(v.hosts, testing::ElementsAre("a,b"));
+  ASSERT_TRUE(Load("hosts: []\n", &v).ok());
+  EXPECT_TRUE(v.hosts.empty());
+}
+
 TEST(ConfigFile, NullIsAbsent) {
   for (const char* text : {"", "# only a comment\n", "---\n", "null\n", "tls:\n", "tls: ~\n",
                            "incluster:\n", "tls:\n  minimumProtocolVersion:\n", "---\n---\n"}) {

@@ -35,6 +35,10 @@ void LoadedServe::Declare() {
   s.Add(v.status_dir, {.flag = "status-dir",
                        .value = "DIR",
                        .text = "also write the statuses of objects to files below this folder"});
+  s.Add(v.snapshot_file, {.flag = "snapshot-file",
+                          .value = "FILE",
+                          .text = "keep what is served in this file, private keys included, and "
+                                  "serve from it after a start while the API server is away"});
   s.Add(v.own_namespace, {.environment = "CONTOUR_NAMESPACE",
                           .value = "NAMESPACE",
                           .text = "namespace that contour and its Envoys run in",
@@ -49,6 +53,21 @@ void LoadedServe::Declare() {
   s.Add(v.ingress_class, {.flag = "ingress-class-name",
                           .value = "NAME",
                           .text = "ingress class to serve; empty: contour"});
+  s.Add(v.ingress_status_address,
+        {.flag = "ingress-status-address",
+         .keys = {"ingress-status-address"},
+         .value = "ADDRESSES",
+         .text = "comma list of IP addresses and host names for the status of Ingresses; empty: "
+                 "those of the load balancer of Envoy's Service"});
+  s.Add(v.envoy_service_name, {.flag = "envoy-service-name",
+                               .keys = {"envoy-service-name"},
+                               .value = "NAME",
+                               .text = "Service of the Envoys",
+                               .zero_is_default = true});
+  s.Add(v.envoy_service_namespace, {.flag = "envoy-service-namespace",
+                                    .keys = {"envoy-service-namespace"},
+                                    .value = "NAMESPACE",
+                                    .text = "its namespace; empty: contour's own"});
   s.Add(v.disable_permit_insecure,
         {.keys = {"disablePermitInsecure"}, .text = "disable ingressroute permitInsecure field"});
   s.Add(v.external_name_services,

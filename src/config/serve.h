@@ -74,11 +74,17 @@ struct Serve {
   bool in_cluster = false;
   std::string kubeconfig;  // empty: as kubectl finds it
   std::string own_namespace = "heptio-contour";
+  std::string snapshot_file;  // empty: none
 
   // What they mean.
   std::vector<std::string> root_namespaces;   // empty: all
   std::vector<std::string> watch_namespaces;  // empty: all
   std::string ingress_class;                  // empty: "contour"
+  // Under which addresses Envoy is reached, for the status of Ingresses: these, or else those of
+  // the load balancer of this Service.
+  std::vector<std::string> ingress_status_address;
+  std::string envoy_service_name = "envoy";
+  std::string envoy_service_namespace;  // empty: our own
   bool disable_permit_insecure = false;
   bool external_name_services = true;
 

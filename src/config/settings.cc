@@ -104,7 +104,7 @@ void Settings::Add(std::vector<std::string>& target, Declaration declaration) {
   Add(
       Kind::kList, "a list, or a text with commas",
       [&target](std::string_view text) {
-        target = SplitList(text);
+        target = SplitList(text, text.ends_with(kItemEnd) ? kItemEnd : ',');
         return true;
       },
       [&target] { return fmt::format("{}", fmt::join(target, ",")); }, std::move(declaration));

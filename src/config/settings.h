@@ -69,6 +69,8 @@ struct FileValue {
   std::string text;
   std::string place;
 };
+// Ends each item of a list that is written as one; a comma may be part of an item then.
+inline constexpr char kItemEnd = '\n';
 // What a configuration file says. Made by ReadFile of file.h.
 using FileValues = std::vector<FileValue>;
 

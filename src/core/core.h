@@ -58,9 +58,9 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  // A door for one more source. REQUIRES: before Start, or the core could build without it; ends
-  // the process otherwise. Lives as long as the core. Its calls return at once,
-  // from any thread.
+  // A door for one more source. REQUIRES: before Start, unless it is the first (without any there
+  // is no build); the core could build without it, and the process is ended instead. Lives as long
+  // as the core. Its calls return at once, from any thread.
   api::Sink& AddSource();
 
   void Start();

@@ -85,6 +85,7 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
   output.snapshot = snapshot_;
   output.statuses = std::move(update.statuses);
   output.problems = std::move(update.problems);
+  output.ingresses = ingresses_.Apply(changes, engine_, options_.graph);
   return output;
 }
 
@@ -336,13 +337,17 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
 
 void Pipeline::UpdateListeners(xds::SnapshotEditor& editor) {
   if (http_hosts_ > 0) {
-    editor.Set(ResourceType::kListener,
-               ToResource(envoy::HTTPListener(options_.listeners, Lookup())));
+    if (envoy::HostLookup lookup = Lookup(); !http_listener_ || http_listener_->first != lookup) {
+      envoy::Resource listener = envoy::HTTPListener(options_.listeners, lookup);
+      http_listener_.emplace(std::move(lookup), std::move(listener));
+    }
+    editor.Set(ResourceType::kListener, ToResource(http_listener_->second));
   } else {
     editor.Remove(ResourceType::kListener, envoy::kIngressHTTP);
   }
   if (https_hosts_ > 0) {
-    SetHead(envoy::HTTPSListenerHead(options_.listeners), ResourceType::kListener, editor);
+    if (!https_listener_) https_listener_ = envoy::HTTPSListenerHead(options_.listeners);
+    SetHead(*https_listener_, ResourceType::kListener, editor);
   } else {
     editor.Remove(ResourceType::kListener, envoy::kIngressHTTPS);
   }

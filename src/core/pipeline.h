@@ -19,9 +19,11 @@
 #include <vector>
 
 #include "api/source.h"
+#include "core/own_ingresses.h"
 #include "core/shared.h"
 #include "core/view.h"
 #include "envoy/listener.h"
+#include "envoy/resource.h"
 #include "graph/endpoints.h"
 #include "graph/engine.h"
 #include "xds/ledger.h"
@@ -42,6 +44,9 @@ class Pipeline {
     std::vector<std::pair<api::ObjectRef, std::optional<graph::Status>>>
         statuses;  // see Engine::Update
     std::vector<graph::Problem> problems;
+    // Ingresses that became ours (true), or went or ceased to be (false); see
+    // graph/ingress_class.h.
+    std::vector<std::pair<api::ObjectRef, bool>> ingresses;
     // Serving certificates that came into use or changed, by resource name; nullptr: not in use
     // now.
     std::vector<std::pair<std::string, graph::ServingSecretPtr>> secrets;
@@ -85,6 +90,7 @@ class Pipeline {
   Options options_;
   graph::Engine engine_;
   graph::EndpointIndex endpoints_;
+  OwnIngresses ingresses_;
 
   std::map<std::string, HostState, std::less<>> hosts_;
   std::size_t http_hosts_ = 0;  // with routes on plain HTTP
@@ -98,6 +104,10 @@ class Pipeline {
   std::map<std::string, std::string> assignment_of_cluster_;
   std::map<graph::ServiceKey, std::set<std::string>> assignments_of_service_;  // names in use
   std::map<std::string, graph::ServiceKey> service_of_assignment_;             // the inverse
+
+  // Translated once: they cost more than all else of a change.
+  std::optional<std::pair<envoy::HostLookup, envoy::Resource>> http_listener_;
+  std::optional<envoy::Resource> https_listener_;  // its head
 
   xds::SnapshotPtr snapshot_;
 };

@@ -122,10 +122,11 @@ TEST(HashNameTest, Vectors) {
   EXPECT_EQ(HashName(12, {"gammagammagamma"}), "0d350ea5c204");
   EXPECT_EQ(HashName(19, {"gammagamma", "betabeta"}), "ga-edf159/betabeta");
   // Of Contour 0.15's names of secrets, with the hash of the certificate.
-  EXPECT_EQ(HashName(60, {"it-is-a-truth-universally-acknowledged-that-a-single-man-in-possession-of-a-"
-                          "good-fortune",
-                          "must-be-in-want-of-a-wife", "cd1b506996"}),
-            "it-is-a-truth-7e164b/must-be-in-wa-7e164b/cd1b506996");
+  EXPECT_EQ(
+      HashName(60, {"it-is-a-truth-universally-acknowledged-that-a-single-man-in-possession-of-a-"
+                    "good-fortune",
+                    "must-be-in-want-of-a-wife", "cd1b506996"}),
+      "it-is-a-truth-7e164b/must-be-in-wa-7e164b/cd1b506996");
   EXPECT_EQ(HashName(60, {"default", "kuard"}), "default/kuard");
   EXPECT_EQ(HashName(60, {}), "");
   EXPECT_EQ(HashName(0, {}), "");

@@ -120,7 +120,7 @@ TLSVersion MinimumTLSVersion(const api::Meta& meta, const Options& options) {
 
 TLSVersion MaximumTLSVersion(const api::Meta& meta) {
   return IsValue(meta, "projectcontour.io/tls-maximum-protocol-version", "1.2") ? TLSVersion::k1_2
-                                                                               : TLSVersion::k1_3;
+                                                                                : TLSVersion::k1_3;
 }
 
 Protocol UpstreamProtocol(const api::Meta& meta, std::string_view port_name, std::int32_t port) {

@@ -14,6 +14,7 @@
 #include "base/strings.h"
 #include "graph/annotations.h"
 #include "graph/derive.h"
+#include "graph/ingress_class.h"
 #include "graph/policy/retry.h"
 #include "graph/service.h"
 
@@ -30,15 +31,10 @@ class IngressDerivation {
   IngressDerivation(const api::Ingress& ingress, const HostPart& part, Derivation& derivation)
       : ingress_(ingress), part_(part), derivation_(derivation), host_(derivation.builder.host()) {}
 
-  // Is it ours: by annotation (the store has judged that), else by class name; without any, it is.
   bool HasOurClass() const {
-    if (ClassAnnotation(ingress_.meta) || !ingress_.spec.ingress_class_name) return true;
-    const std::string& wanted = *ingress_.spec.ingress_class_name;
-    const Options& options = derivation_.options;
-    const api::IngressClass* object = derivation_.reader.FindIngressClass(wanted);
-    if (object != nullptr && object->controller != kIngressController) return false;
-    if (wanted == options.ingress_class.value_or(kDefaultIngressClass)) return true;
-    return object != nullptr && !options.ingress_class;
+    const std::optional<std::string> name = NamedClass(ingress_);
+    return IsOurs(ingress_, name ? derivation_.reader.FindIngressClass(*name) : nullptr,
+                  derivation_.options);
   }
 
   // Is the host one that can be served ("*", a name, or a wildcard as first label).

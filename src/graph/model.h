@@ -186,8 +186,8 @@ struct SecureVirtualHost {
   ServingSecretPtr secret;  // nullptr: TLS passthrough (then tcp_proxy is set)
   TLSVersion minimum_version = TLSVersion::k1_2;
   TLSVersion maximum_version = TLSVersion::k1_3;  // below the minimum: the minimum counts
-  std::vector<Route> routes;          // may be empty; https_redirect is never set
-  std::optional<TCPProxy> tcp_proxy;  // takes the connection; `routes` are then unused
+  std::vector<Route> routes;                      // may be empty; https_redirect is never set
+  std::optional<TCPProxy> tcp_proxy;              // takes the connection; `routes` are then unused
 
   bool operator==(const SecureVirtualHost& other) const {
     const bool same_secret =

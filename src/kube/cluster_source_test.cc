@@ -223,11 +223,12 @@ TEST_F(ClusterSourceTest, WatchGoesOnFromTheLastResourceVersion) {
 
 TEST_F(ClusterSourceTest, WatchTimesAreBetweenFiveAndTenMinutes) {
   StartSource();
+  ListOthers();
   FakeIo::Exchange* watch = &ListServices({}, 9);
   for (const auto& [random, want] :
        {std::pair{0.0, 300}, std::pair{0.25, 375}, std::pair{0.999, 599}}) {
     io_.set_random(random);
-    io_.Advance(1min);
+    io_.Advance(40s);
     watch->End();
     watch = &io_.Next(kServices);
     EXPECT_THAT(watch->path(), HasSubstr(fmt::format("timeoutSeconds={}", want)));
@@ -299,6 +300,43 @@ TEST_F(ClusterSourceTest, AnEventFromThePastIsNotBelieved) {
   EXPECT_EQ(sink_.Take(), "");
   ListServices({ServiceJson("a", 21)}, 22);
   EXPECT_EQ(sink_.Take(), "+Service default/a@21 |");
+}
+
+TEST_F(ClusterSourceTest, AWatchFromTheFutureIsFoundOut) {
+  StartSource();
+  ListServices({ServiceJson("a", 50)}, 100).End(absl::UnavailableError("connection reset"));
+  io_.Advance(1s);
+  FakeIo::Exchange& watch = io_.Next(kServices).Head(200);
+  sink_.Take();
+  io_.Advance(900ms);
+  EXPECT_FALSE(watch.gone());
+  io_.Advance(200ms);
+  EXPECT_TRUE(watch.gone());
+  FakeIo::Exchange& check = io_.Next(kServices);
+  EXPECT_EQ(check.path(), "/api/v1/services?limit=1");
+  check.Answer(200, ListJson(60, "", {ServiceJson("a", 40)}));
+  EXPECT_EQ(sink_.Take(), "");
+  ListServices({ServiceJson("a", 40)}, 60);
+  EXPECT_EQ(sink_.Take(), "+Service default/a@40 |");
+}
+
+TEST_F(ClusterSourceTest, HistoryIsCheckedOnceAndNotWhereSomethingIsHeard) {
+  StartSource();
+  ListServices({ServiceJson("a", 50)}, 100).End(absl::UnavailableError("connection reset"));
+  io_.Advance(1s);
+  io_.Next(kServices).Head(200);
+  io_.Advance(11s);
+  io_.Next(kServices).Answer(200, ListJson(100, "", {ServiceJson("a", 50)}));
+  FakeIo::Exchange& watch = io_.Next(kServices).Head(200);
+  EXPECT_THAT(watch.path(), HasSubstr("watch=true&resourceVersion=100"));
+  io_.Advance(1min);
+  EXPECT_FALSE(watch.gone());
+  watch.End(absl::UnavailableError("connection reset"));
+  io_.Advance(1s);
+  FakeIo::Exchange& next = io_.Next(kServices).Head(200);
+  next.Body(Event("MODIFIED", ServiceJson("a", 101)));
+  io_.Advance(1min);
+  EXPECT_FALSE(next.gone());
 }
 
 TEST_F(ClusterSourceTest, BackoffGrowsFromLessThanOneSecondToThirty) {

@@ -89,7 +89,8 @@ Reflector::Reflector(api::Kind kind, std::string ns, const WatchOptions& options
       streaming_(options.streaming_lists),
       backoff_(options.backoff),
       wait_timer_(session.loop()),
-      silence_timer_(session.loop()) {}
+      silence_timer_(session.loop()),
+      history_timer_(session.loop()) {}
 
 Reflector::~Reflector() { Abort(); }
 
@@ -137,6 +138,8 @@ void Reflector::BeginWatch() {
                       UrlEncode(resource_version_), WatchSeconds()));
 }
 
+void Reflector::CheckHistory() { Request(Phase::kHistoryCheck, "limit=1"); }
+
 std::string Reflector::WatchSeconds() {
   const auto span = static_cast<double>((options_.longest_watch - options_.shortest_watch).count());
   return fmt::format("{}", options_.shortest_watch.count() +
@@ -156,7 +159,7 @@ void Reflector::Request(Phase phase, const std::string& query) {
   if (kind_ == api::Kind::kSecret) {
     request.path += "&fieldSelector=" + UrlEncode(kSecretSelector);
   }
-  request.accept_gzip = phase == Phase::kListPages;
+  request.accept_gzip = OnePage();
   call_ = session_.Start(std::move(request), *this);
   WatchForSilence();
 }
@@ -164,6 +167,7 @@ void Reflector::Request(Phase phase, const std::string& query) {
 void Reflector::Abort() {
   wait_timer_.Clear();
   silence_timer_.Clear();
+  history_timer_.Clear();
   if (call_) session_.Cancel(*std::exchange(call_, std::nullopt));
 }
 
@@ -182,7 +186,10 @@ void Reflector::OnHead(const HttpHead& head) {
     if (std::exchange(stats_.absent, false)) {
       log::Info("kube", "kind is installed now", {{"kind", api::KindName(kind_)}});
     }
-    if (phase_ != Phase::kListPages) ++stats_.watches;
+    if (!OnePage()) ++stats_.watches;
+    if (phase_ == Phase::kWatch && history_unsure_) {
+      history_timer_.Set(options_.history_check, [this] { CheckHistory(); });
+    }
     if (phase_ == Phase::kWatch && !stats_.last_error.empty()) {
       log::Info("kube", "watching again", {{"kind", api::KindName(kind_)}, {"namespace", ns_}});
       stats_.last_error.clear();
@@ -199,9 +206,14 @@ void Reflector::OnBody(std::string_view bytes) {
     return;
   }
   stats_.last_received = last_bytes_;
-  if (phase_ == Phase::kListPages) {
+  if (OnePage()) {
     body_ += bytes;
     if (body_.size() <= options_.max_page_bytes) return;
+    if (phase_ == Phase::kHistoryCheck) {  // one object as big as that: then without the check
+      std::string().swap(body_);
+      history_unsure_ = false;
+      return Next();
+    }
     std::string().swap(body_);
     Abort();
     const int smaller = std::max(1, page_size_ / 4);
@@ -227,15 +239,29 @@ void Reflector::OnEnd(const absl::Status& status) {
   call_.reset();
   silence_timer_.Clear();
   if (session_.loop().Now() - request_begun_ >= kGoodLife && head_.status == 200) backoff_.Reset();
+  history_timer_.Clear();
   if (!status.ok()) {
     unreachable_ = true;
+    history_unsure_ = true;
     const Waiting waiting =
         absl::IsUnauthenticated(status) ? Waiting::kForTime : Waiting::kForServer;
     return Retry(waiting, std::string(Message(status)));
   }
   if (head_.status != 200) return OnHttpError();
   if (phase_ == Phase::kListPages) return OnPage();
+  if (phase_ == Phase::kHistoryCheck) return OnHistory();
   OnStreamEnd();
+}
+
+void Reflector::OnHistory() {
+  const absl::StatusOr<ListPage> page = ParseListPage(parser_->parser, body_);
+  std::string().swap(body_);
+  if (!page.ok()) return Retry(Waiting::kForTime, std::string(Message(page.status())));
+  if (IsOlder(page->resource_version, resource_version_)) {
+    return ListAgain("the server's history went back");
+  }
+  history_unsure_ = false;
+  Next();
 }
 
 bool Reflector::OnLine(std::string_view line) {
@@ -482,6 +508,8 @@ void Reflector::Flush() {
 
 void Reflector::Progress(std::string_view resource_version) {
   resource_version_ = resource_version;
+  history_unsure_ = false;
+  history_timer_.Clear();
   faults_ = 0;
   lists_without_progress_ = 0;
   may_be_woken_ = true;

@@ -19,6 +19,9 @@
 //    random.
 //  - 410, as status or as ERROR event: list again, at once the first time. A resourceVersion that
 //    is newer than the server's (it was restored from a backup): list again.
+//    Its watches don't say so: they wait in silence for their resourceVersion to come. So a watch
+//    after a connection broke that hears nothing for `history_check` asks for the resourceVersion
+//    that there is (a list of one object), once; soon, for it grows.
 //  - 429, 5xx, refused or broken connections: backoff (0.8 s to 30 s), Retry-After where it is
 //    longer. When another reflector gets through to the server, those who wait because they
 //    couldn't reach it try again at once; a server that answers at all after an outage is tried at
@@ -68,6 +71,7 @@ struct WatchOptions {
   std::chrono::milliseconds silence_limit{150'000};
   // The same while a list is awaited; the API server itself gives up a list after 60 s.
   std::chrono::milliseconds list_silence_limit{70'000};
+  std::chrono::milliseconds history_check{1'000};
   std::chrono::milliseconds absent_recheck{10'000};
   std::chrono::milliseconds forbidden_grace{5'000};
   int page_size = 500;
@@ -126,7 +130,8 @@ class Reflector final : public HttpHandler {
   const ReflectorStats& stats() const { return stats_; }
 
  private:
-  enum class Phase { kIdle, kListStream, kListPages, kWatch };
+  enum class Phase { kIdle, kListStream, kListPages, kWatch, kHistoryCheck };
+  bool OnePage() const { return phase_ == Phase::kListPages || phase_ == Phase::kHistoryCheck; }
   enum class Waiting { kNo, kForServer, kForTime };
 
   // A known object. `object` and `mark` may change in the set: its key, namespace and name,
@@ -162,6 +167,8 @@ class Reflector final : public HttpHandler {
   void BeginList();
   void BeginPage();
   void BeginWatch();
+  void CheckHistory();
+  void OnHistory();
   void Request(Phase phase, const std::string& query);
   std::string WatchSeconds();
   // Ends the running request, if any, without an OnEnd.
@@ -231,13 +238,15 @@ class Reflector final : public HttpHandler {
   int lists_without_progress_ = 0;
   int absent_answers_ = 0;  // in a row
   std::optional<TimePoint> forbidden_since_;
-  bool unreachable_ = false;  // the last request got no answer, or only half of one
+  bool history_unsure_ = false;  // a connection broke, and nothing new was heard since
+  bool unreachable_ = false;     // the last request got no answer, or only half of one
   bool may_be_woken_ = true;
   Waiting waiting_ = Waiting::kNo;
 
   Backoff backoff_;
   Timer wait_timer_;
   Timer silence_timer_;
+  Timer history_timer_;
   ReflectorStats stats_;
 };
 

@@ -81,6 +81,9 @@ class CulpritSearch {
   // wanted and not yet acknowledged.
   Step Advance(const Carried& present);
 
+  // What isn't `present` leaves the search, except what is being tested.
+  void Prune(const Carried& present);
+
   // Everything that isn't acknowledged is given up.
   std::vector<Culprit> GiveUp();
 
@@ -107,7 +110,6 @@ class CulpritSearch {
 
   static bool Contains(const Items& items, const Key& key, const Hash128& version);
   void MakeUnknown(Group group);
-  void Prune(const Carried& present);
   void Found(const Group& group);
 
   Group unknown_;

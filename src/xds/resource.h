@@ -104,8 +104,9 @@ enum class WarmBy : std::uint8_t {
                 // check)
 };
 
-// Immutable once in a snapshot. Everything but `parts` must follow from the bytes: equal bytes are
-// an equal resource.
+// Immutable once in a snapshot (and on disk: a member more, here or in Part, goes into
+// snapshot_file.cc). Everything but `parts` must follow from the bytes: equal bytes are an equal
+// resource.
 struct Resource {
   std::string name;
   std::string bytes;  // the message, serialised deterministically, not wrapped in Any; of a

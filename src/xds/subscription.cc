@@ -466,10 +466,16 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
   if (session_.options_.on_rejection) session_.options_.on_rejection(rejection);
 
   if (type == ResourceType::kCluster) {  // likewise of responses before
+    StringSet named;
+    s.search.ForEach(
+        [&](const CulpritSearch::Key& key, const Hash128&, const std::string& suspicion) {
+          if (Names(suspicion, key.first)) named.insert(key.first);
+        });
     for (auto& [name, irregular] : s.irregular) {
       const ResourcePtr told = s.told.Find(name);
       if (told == nullptr || !told->known || irregular.acknowledged != nullptr ||
-          session_.cold_.contains(name) || Names(words, name))
+          irregular.in_flight > 0 || session_.cold_.contains(name) || Names(words, name) ||
+          named.contains(name) || s.refused.contains(name))
         continue;
       irregular.acknowledged = told;
       irregular.rejected = nullptr;
@@ -479,11 +485,21 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
   CulpritSearch::Items suspects = Suspects(type, response, explained);
   for (const auto& [key, version] : suspects) {
     Touch(type, key.first);
+    NoteHead(type, key, response);
     // Also what came in a response before, of whose fate nothing was said.
     const auto at = s.irregular.find(key.first);
     const ResourcePtr told = response.told.Find(key.first);
     if (at != s.irregular.end() && SameVersion(told, s.told.Find(key.first)))
       at->second.rejected = told;
+  }
+  // What is no suspect, since it was acknowledged before, but came for the sake of a cluster: that
+  // still waits for it.
+  if (type == ResourceType::kEndpoints) {
+    for (const Change& change : response.changes) {
+      if (change.told != nullptr && session_.cold_by_assignment_.contains(change.name) &&
+          SameVersion(Runs(type, change.name), change.told))
+        Touch(type, change.name, true);
+    }
   }
   const bool tested = s.search.testing() && s.test == response.sequence;
   if (tested) s.test = 0;
@@ -512,6 +528,20 @@ bool Stream::Rejected(ResourceType type, const std::string& name) const {
   const auto at = s.irregular.find(name);
   return at != s.irregular.end() && at->second.rejected != nullptr &&
          SameVersion(at->second.rejected, s.told.Find(name));
+}
+
+// A part that came with a head that the Envoy has nothing of is suspected only with this head.
+void Stream::NoteHead(ResourceType type, const CulpritSearch::Key& key, const InFlight& response) {
+  State& s = state(type);
+  const ResourcePtr told = response.told.Find(key.first);
+  const ResourcePtr runs = Runs(type, key.first);
+  if (!key.second.has_value() || told == nullptr || (runs != nullptr && runs->known)) return;
+  const Hash128 head = *ContentVersion(*told, std::nullopt);
+  const auto [at, added] = s.heads.try_emplace(key.first, head);
+  if (added || at->second == head) return;
+  at->second = head;
+  s.search.Prune(
+      [&](const CulpritSearch::Key& other, const Hash128&) { return other.first != key.first; });
 }
 
 // What in the response differs from what the Envoy acknowledged. `explained`: something of it is
@@ -633,9 +663,13 @@ void Stream::NextTest(ResourceType type) {
         const ResourcePtr wanted = Wanted(type, key.first);
         if (wanted == nullptr || ContentVersion(*wanted, key.second) != version) return false;
         const ResourcePtr runs = Runs(type, key.first);
-        return runs == nullptr || !runs->known || ContentVersion(*runs, key.second) != version;
+        if (runs != nullptr && runs->known) return ContentVersion(*runs, key.second) != version;
+        const auto head = s.heads.find(key.first);
+        return !key.second.has_value() || head == s.heads.end() ||
+               ContentVersion(*wanted, std::nullopt) == head->second;
       });
   Convict(type, s.search.TakeCulprits(), true);
+  if (!s.search.active()) s.heads.clear();
   switch (step) {
     case CulpritSearch::Step::kTest:
       for (const auto& [key, version] : s.search.test()) Touch(type, key.first);
@@ -692,10 +726,19 @@ void Stream::Convict(ResourceType type, std::vector<CulpritSearch::Culprit> culp
     refusal.culprit = culprit;
     refusal.confirmed = found.confirmed;
     const ResourcePtr runs = Runs(type, name);
-    const ResourcePtr told = s.told.Find(name);
-    if (part.has_value() && told != nullptr && told->known && (runs == nullptr || !runs->known))
-      refusal.head = ContentVersion(*told, std::nullopt);
-    s.refused[name].insert_or_assign(part, std::move(refusal));
+    const bool known = runs != nullptr && runs->known;
+    Refusals& refusals = s.refused[name];
+    if (const auto head = s.heads.find(name);
+        part.has_value() && !known && head != s.heads.end()) {
+      refusal.head = head->second;
+    }
+    // The head, refused without its parts, is what was wrong with them.
+    if (!part.has_value() && !known) {
+      std::erase_if(refusals, [&](const auto& other) {
+        return other.first.has_value() && other.second.head == refusal.version;
+      });
+    }
+    refusals.insert_or_assign(part, std::move(refusal));
     Touch(type, name);
   }
   TellOn(type, Trust::kConfirmed);
@@ -1001,6 +1044,11 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
   response.nonce = std::to_string(++nonces_);
   const EditToken token = NewEditToken();
   for (const Change& change : changes) Tell(type, change, sequence, token);
+  // Equal content in the snapshot's own nodes, so that an Envoy that has everything costs nothing.
+  if (const Table& all = session_.snapshot_->table(type);
+      s.told.size() == all.size() && s.told.version() == all.version()) {
+    s.told = all;
+  }
   if (delta() || (!whole && !s.resend)) {
     for (const Change& change : changes) {
       if (change.told != nullptr) {

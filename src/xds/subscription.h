@@ -207,6 +207,7 @@ class Stream {
     std::map<std::string, bool> blocked;  // withdrawals that wait
     std::deque<InFlight> in_flight;
     CulpritSearch search;
+    std::map<std::string, Hash128> heads;  // with which its suspects came (see NoteHead)
     std::uint64_t test = 0;  // sequence of the response that is the search's test; 0: not yet
     std::size_t rejections_in_row = 0;        // without an acceptance between them
     bool control = false;                     // what was accepted is being sent again (see Control)
@@ -248,6 +249,7 @@ class Stream {
 
   ResourcePtr Runs(ResourceType type, const std::string& name) const;
   bool Rejected(ResourceType type, const std::string& name) const;
+  void NoteHead(ResourceType type, const CulpritSearch::Key& key, const InFlight& response);
   CulpritSearch::Items Suspects(ResourceType type, const InFlight& response, bool& explained) const;
   ResourcePtr WithoutRefused(ResourceType type, const ResourcePtr& wanted) const;
   void ForgetRefusals(ResourceType type, const std::string& name);

@@ -14,6 +14,7 @@ import time
 
 import pytest
 from features_support import Site, ingress, ingress_route, route, service
+from harness.client import SteadyLoad
 
 HOSTS = ["a.test", "b.a.test", "c.b.a.test", "x_y.test", "d.test", f"{'long' * 15}.a.test", "*.a.test", "*.b.a.test", "*.test",
          "*.x.y.a.test", None]
@@ -194,3 +195,37 @@ def test_same_answers(mode, rounds, figure):
             site.envoy.assert_nothing_rejected()
     assert {"200", "404", "301"} <= seen, seen  # else it compared nothing
     figure(f"requests compared between both shapes, {mode}", asked)
+
+
+def test_served_without_the_control_plane():
+    """Nothing is fetched on demand: hosts that nobody has asked for yet are served while contour is away, in any spelling."""
+    with Site("delivery_alone", "--delivery", "sharded") as site:
+        blue = site.backend("blue")
+        site.publish("all.yaml", service("blue", blue) + "".join(
+            ingress(f"host-{number}", host, [("/", "Prefix", "blue")])
+            for number, host in enumerate(["plain.test", "*.wild.test", None, "other.test"])))
+        site.contour.kill()
+        for host in ("plain.test", "OTHER.test:8080", "a.wild.test", "A.Wild.Test:80", "anything.at.all"):
+            assert site.client.get(host).json["host"] == host
+        assert site.client.get("a.b.wild.test").status == 404
+        site.contour.start().wait_ready()
+        site.wait_for("plain.test", "/", "blue")
+
+
+def test_switching_the_shape_interrupts_nobody():
+    """contour starts again with the other shape, there and back; the same Envoy goes on answering."""
+    with Site("delivery_switch") as site:
+        blue = site.backend("blue")
+        site.publish("all.yaml", service("blue", blue) + ingress("host", "switch.test", [("/", "Prefix", "blue")]))
+        arguments = list(site.contour.arguments)
+        with SteadyLoad(site.address, site.http_port, "switch.test", per_second=100) as load:
+            for flags in (["--delivery", "sharded"], ["--delivery", "classic"]):
+                site.contour.kill()
+                site.contour.arguments = arguments + flags
+                site.contour.start().wait_ready()
+                site.publish("all.yaml", service("blue", blue) + ingress("host", "switch.test", [("/", "Prefix", "blue")])
+                             + ingress("shape", f"{flags[1]}.test", [("/", "Prefix", "blue")]))
+                scoped = "scoped_routes" in site.envoy.admin("/config_dump?resource=dynamic_listeners")
+                assert scoped == (flags[1] == "sharded")
+                time.sleep(0.5)
+        load.assert_clean()

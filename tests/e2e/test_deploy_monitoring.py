@@ -18,7 +18,7 @@ ENVOY_METRICS_OF_HISTOGRAMS = ("_bucket", "_sum", "_count")
 
 def promtool(*arguments):
     assert shutil.which("promtool"), "no promtool: ./dev setup installs it (Debian's prometheus)"
-    return subprocess.run(["promtool", *arguments], cwd=MONITORING, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(["promtool", *arguments], cwd=MONITORING, capture_output=True, text=True, timeout=300, check=False)
 
 
 def rules():

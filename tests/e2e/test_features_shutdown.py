@@ -7,6 +7,7 @@ import time
 
 import pytest
 from features_support import ingress, service
+from harness import http2
 from harness.client import Client, SteadyLoad
 from harness.contour import Contour, binary, run
 from harness.envoy import binary as envoy_binary
@@ -221,3 +222,21 @@ def test_an_envoy_that_is_away(work_dir):
     result = run("envoy", "shutdown", "--check-interval", "soon")
     assert result.returncode == 1
     assert 'expected a duration like 5s or 1m30s, got "soon"' in result.stderr
+
+
+def test_http2_clients_are_sent_away_with_goaway(nodes):
+    node = nodes("north")
+    Client("127.0.0.1", node.contour.ingress_http_port).poll("www.example", "/", lambda answer: answer.status == 200)
+    with http2.Connection("127.0.0.1", node.contour.ingress_http_port, timeout=15) as connection:
+        connection.read_until(lambda c: c.settings)
+        connection.send(http2.request(1, "www.example", "/delay/1500"))
+        time.sleep(0.2)
+        ending = threading.Thread(target=node.end, args=("--check-interval", "100ms"))
+        ending.start()
+        connection.read_until(lambda c: False)
+        ending.join()
+        assert connection.goaway == 0, "no error"
+        answered = [frame for frame in connection.frames if frame.kind == http2.HEADERS and frame.stream == 1]
+        assert answered and answered[0].payload[0] == 0x88, ":status 200, entry 8 of the static table"
+        assert connection.resets() == {}
+    assert not node.envoy.running

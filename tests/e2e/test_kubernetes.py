@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """contour serve --kubeconfig on a real API server, with the rights of deploy/rbac and no more."""
 import collections
+import re
 import statistics
 import time
 
@@ -35,14 +36,14 @@ def installed(cluster):
 @pytest.fixture
 def namespace(installed, request):
     """A namespace of this test's own; its objects go when the test ends, as nothing here collects garbage."""
-    name = request.node.name.removeprefix("test_").replace("_", "-")
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_")).strip("-")
     api = installed.api()
     api.create_namespace(name)
     yield name
     for path in (f"/apis/networking.k8s.io/v1/namespaces/{name}/ingresses",
                  f"/apis/contour.heptio.com/v1beta1/namespaces/{name}/ingressroutes",
                  f"/apis/discovery.k8s.io/v1/namespaces/{name}/endpointslices"):
-        api.request("DELETE", path)
+        api.request("DELETE", path, timeout=60)  # of 5,000 objects, too
     for service in api.get(f"/api/v1/namespaces/{name}/services")["items"]:
         api.request("DELETE", f"/api/v1/namespaces/{name}/services/{service['metadata']['name']}")
 

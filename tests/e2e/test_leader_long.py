@@ -75,6 +75,7 @@ def test_frozen_and_thawed_with_the_real_times(fleet, backend, figure):
     fleet.envoys(3)
     fleet.wait_answer("www.example.com", "blue")
     wait_until(lambda: fleet.route_status("www", "default") == "valid", "the status", 10)
+    wait_until(lambda: a.metric("contour_status_written_total") >= 1, "it is counted", 5)
     written = a.metric("contour_status_written_total")
     with fleet.load("www.example.com") as load:
         a.signal(signal.SIGSTOP)
@@ -166,8 +167,7 @@ def test_etcd_restored_from_an_older_state(fleet, backend, own_cluster, work_dir
         fleet.wait_leader(other, 30)
         wait_until(lambda: other.role() == "leader", "it leads again", 30)
         fleet.wait_connected(60)
-        # As the restored objects say. A watch from the future hears nothing until a bookmark, once a minute, tells it.
-        fleet.wait_answer("www.example.com", "blue", timeout=180)
+        fleet.wait_answer("www.example.com", "blue", timeout=60)  # as the restored objects say
         answer = fleet.client().get("new.example.com")
         assert answer.status == 404, "what the restored state doesn't have is gone"
         fleet.serve_host("again.example.com", green, "default")

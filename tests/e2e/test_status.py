@@ -3,11 +3,13 @@
 import subprocess
 import time
 
+import pytest
 import yaml
 from conftest import CONTOUR_USER
 from harness import manifests
 from harness.contour import run as contour_run
 from harness.process import wait_until
+from kube_support import bulk, ingress_route, service
 from test_kubernetes import apply, installed, namespace, world  # noqa: F401  (fixtures)
 
 
@@ -43,10 +45,10 @@ def test_an_object_before_its_service_is_written_once(world, backends):
     backend = backends("blue")
     seen = set()
     for number in range(5):
-        name, service = f"root-{number}", f"late-{number}"
-        apply(world.api, manifests.ingress_route(name, f"{name}.example.com", {service: None}, namespace=world.namespace))
+        name, late = f"root-{number}", f"late-{number}"
+        apply(world.api, manifests.ingress_route(name, f"{name}.example.com", {late: None}, namespace=world.namespace))
         time.sleep(0.05)  # long enough for contour to see it without the Service
-        world.apply_service(service, backend)
+        world.apply_service(late, backend)
         wait_until(lambda name=name: seen.add(status(world, name).get("currentStatus")) or
                    status(world, name).get("currentStatus") == "valid", f"status of {name}", 10, interval=0.005)
     assert seen <= {None, "valid"}
@@ -154,3 +156,40 @@ def test_an_expired_certificate_is_served_and_warned_about(tmp_path, contour):
     series = [line for line in process.get("/metrics")[1].splitlines()
               if line.startswith("contour_serving_certificate_not_after_seconds{") and 'name="old"' in line]
     assert len(series) == 1 and float(series[0].split()[1]) <= time.time()
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(5000, marks=pytest.mark.long)])
+def test_many_objects_appear(world, installed, contour, count, figure):  # noqa: F811
+    """IngressRoutes at once: seconds until every status is right, and one write each; a restart writes nothing."""
+    path = f"/apis/contour.heptio.com/v1beta1/namespaces/{world.namespace}/ingressroutes"
+    bulk(installed, [("POST", f"/api/v1/namespaces/{world.namespace}/services", service("web", world.namespace))])
+    started = time.monotonic()
+    bulk(installed, (("POST", path, ingress_route(f"root-{number}", world.namespace, f"host-{number}.example.com"))
+                     for number in range(count)))
+    created = time.monotonic()
+
+    def right():
+        return sum(item.get("status", {}).get("currentStatus") == "valid" for item in world.api.get(path)["items"])
+    # The list is asked for only when the writer is done: it would be in the way.
+    wait_until(lambda: written(world.contour) >= count and world.contour.metric("contour_status_waiting") == 0,
+               f"{count} statuses", 120, interval=0.1)
+    finished = time.monotonic()
+    assert right() == count
+    figure(f"statuses_{count}_created_in", created - started, "s")
+    figure(f"statuses_{count}_right_after_the_last_creation", finished - created, "s")
+    time.sleep(0.5)
+    assert written(world.contour) == count
+    assert world.contour.metric("contour_status_conflicts_total") == 0
+
+    assert world.contour.stop() == 0
+    second = contour("--kubeconfig", installed.kubeconfig(CONTOUR_USER), name="second")
+    time.sleep(2.0)
+    assert written(second) == 0
+
+    # All at once, as an upgrade that changes what statuses say: the Service goes.
+    world.api.request("DELETE", f"/api/v1/namespaces/{world.namespace}/services/web")
+    started = time.monotonic()
+    wait_until(lambda: written(second) >= count and second.metric("contour_status_waiting") == 0, "all are invalid", 120,
+               interval=0.1)
+    figure(f"statuses_{count}_all_changed", time.monotonic() - started, "s")
+    assert written(second) == count

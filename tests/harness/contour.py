@@ -78,6 +78,10 @@ class Contour(Process):
                 return float(line.split()[1])
         return None
 
+    def metric_families(self):
+        """The names of all metrics that it shows now."""
+        return {line.split()[2] for line in self.get("/metrics")[1].splitlines() if line.startswith("# TYPE ")}
+
     def bootstrap(self, admin_port, xds_mode=None):
         """Writes the bootstrap for an Envoy of this contour and returns its path."""
         path = self.work_dir / f"bootstrap-{admin_port}.json"

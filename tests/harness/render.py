@@ -24,7 +24,7 @@ def tool(name):
 
 
 def run(name, *arguments):
-    result = subprocess.run([tool(name), *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run([tool(name), *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, f"{name} {' '.join(map(str, arguments))}: {result.stderr}"
     return result.stdout
 

@@ -37,8 +37,9 @@ ConfigFile::ConfigFile(std::shared_ptr<const config::LoadedServe> started, confi
 }
 
 void ConfigFile::Changed(const absl::StatusOr<std::string>& text) {
-  absl::StatusOr<std::shared_ptr<const config::LoadedServe>> now = text.status();
-  if (text.ok()) now = config::LoadServe(flags_, config::ProcessEnvironment());
+  using Loaded = absl::StatusOr<std::shared_ptr<const config::LoadedServe>>;
+  const Loaded now = text.ok() ? Loaded(config::LoadServe(flags_, config::ProcessEnvironment()))
+                               : Loaded(text.status());
   const std::lock_guard lock(mutex_);
   wrong_ = !now.ok();
   if (wrong_) {

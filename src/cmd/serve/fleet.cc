@@ -15,6 +15,7 @@ Fleet::Fleet(std::optional<FleetOptions> options, Lifecycle& lifecycle, Doors do
   if (!options) return;
   // Envoys need to find the leader only where others don't serve them.
   if (all_serve_) options->address.pod_ip.clear();
+  identity_ = options->election.identity;
   election_ = std::make_unique<leader::Election>(
       std::move(options->credentials), options->election, std::move(options->address),
       [this](const leader::View& view) { OnView(view); });
@@ -36,6 +37,11 @@ void Fleet::Built() {
   lifecycle_.Post([this] { Settle(); });
 }
 
+void Fleet::Remembered() {
+  remembered_ = true;
+  lifecycle_.Post([this] { Settle(); });
+}
+
 void Fleet::Leave(std::chrono::milliseconds patience) {
   left_ = true;
   doors_.writes(false);
@@ -44,13 +50,21 @@ void Fleet::Leave(std::chrono::milliseconds patience) {
 
 void Fleet::OnView(const leader::View& view) {
   const leader::Role role = view.elector.role;
-  if (role_.exchange(role) == role || left_) return;
+  const std::string& holder = view.elector.holder;
+  const bool another = view.elector.sight == leader::Sight::kClear && !holder.empty() &&
+                       holder != identity_ && !another_seen_.exchange(true);
+  const bool changed = role_.exchange(role) != role;
+  if (another && remembered_ && !left_) lifecycle_.Post([this] { Settle(); });
+  if (role != leader::Role::kStandby) remembered_ = false;  // after the role: the port stays open
+  if (!changed || left_) return;
   doors_.writes(role == leader::Role::kLeader);
   lifecycle_.Post([this] { Settle(); });
 }
 
 bool Fleet::ShouldServe() const {
-  return built_ && (all_serve_ || role_ != leader::Role::kStandby);
+  if (all_serve_) return built_ || remembered_;
+  if (built_ && role_ != leader::Role::kStandby) return true;
+  return remembered_ && !another_seen_;
 }
 
 void Fleet::Settle() {
@@ -60,13 +74,13 @@ void Fleet::Settle() {
     return;
   }
   if (!open_) open_ = doors_.open();
-  if (open_ && election_ != nullptr) election_->PublishAddress();
+  if (open_ && built_ && election_ != nullptr) election_->PublishAddress();
 }
 
 bool Fleet::MayWrite() const { return election_ == nullptr || election_->MayWrite(); }
 
 std::string Fleet::NotReady() const {
-  if (!built_) return "objects are not synced yet";
+  if (!built_ && !(remembered_ && ShouldServe())) return "objects are not synced yet";
   if (left_) return "stopping";
   if (election_ != nullptr) {
     if (std::string reason = election_->NotReady(); !reason.empty()) return reason;

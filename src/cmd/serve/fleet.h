@@ -55,6 +55,9 @@ class Fleet {
 
   void Start();
   void Built();
+  // What was served last may be shown, as nothing is known of the objects (see fallback.h). Where
+  // only the leader serves: until another holder of the lock is seen, since that one knows better.
+  void Remembered();
   // Writes no more and gives the lock back. The port is left as it is.
   void Leave(std::chrono::milliseconds patience);
 
@@ -72,7 +75,10 @@ class Fleet {
   const bool all_serve_;
   Lifecycle& lifecycle_;
   const Doors doors_;
+  std::string identity_;
   std::atomic<bool> built_ = false;
+  std::atomic<bool> remembered_ = false;    // until we lead
+  std::atomic<bool> another_seen_ = false;  // who holds the lock
   std::atomic<bool> left_ = false;
   std::atomic<bool> open_ = false;
   std::atomic<leader::Role> role_ = leader::Role::kStandby;

@@ -72,14 +72,17 @@ void AddStreams(const xds::Metrics& streams, admin::MetricsText& text) {
 
 std::string Metrics(const World& world, const core::Core& core, const xds::Server& server,
                     const Certificates& certificates, const Fleet& fleet, const BuildCounts& builds,
-                    const ConfigFile& config_file) {
+                    const ConfigFile& config_file, const OwnCertificates& own_certificates,
+                    const Fallback& fallback) {
   admin::MetricsText text;
   text.Set("contour_build_info", 1, ProgramVersion());
   admin::AddProcess(text);
   certificates.AddTo(text);
   fleet.AddTo(text);
   builds.AddTo(text);
+  fallback.AddTo(text);
   config_file.AddTo(text);
+  own_certificates.AddTo(text);
   if (world.cluster != nullptr) AddKinds(world.cluster->GetStats().kinds, text);
   if (world.manifests != nullptr) AddManifests(*world.manifests, text);
   if (world.writer != nullptr) AddStatuses(*world.writer, text);

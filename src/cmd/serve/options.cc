@@ -126,6 +126,12 @@ absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const config::Serve& config) 
 
 // Status files among the manifests would be read as manifests.
 absl::Status CheckFolders(const config::Serve& config) {
+  if (!config.snapshot_file.empty() && !config.manifests.empty()) {
+    return InvalidArgument(
+        "--snapshot-file: expected a cluster, but objects come from --manifests {}, which are on "
+        "disk already",
+        config.manifests);
+  }
   if (config.manifests.empty() || config.status_dir.empty()) return absl::OkStatus();
   std::error_code error;
   const std::filesystem::path manifests =

@@ -17,13 +17,17 @@ constexpr std::chrono::milliseconds kHold{250};
 
 }  // namespace
 
-StatusReport::StatusReport(const std::string& directory, status::StatusWriter* writer)
-    : writer_(writer), teller_(kHold, [this](const status::ObjectStatus& told) { Tell(told); }) {
+StatusReport::StatusReport(const std::string& directory, status::StatusWriter* writer,
+                           status::IngressAddresses* addresses)
+    : writer_(writer),
+      addresses_(addresses),
+      teller_(kHold, [this](const status::ObjectStatus& told) { Tell(told); }) {
   if (!directory.empty()) files_.emplace(directory);
 }
 
 void StatusReport::Report(const core::Pipeline::Output& output) {
   teller_.Offer(output.statuses);
+  if (addresses_ != nullptr) addresses_->SetOurs(output.ingresses);
   for (const graph::Problem& problem : output.problems) {
     log::Warning("graph", problem.text,
                  {{"kind", api::KindName(problem.object.kind)},

@@ -14,6 +14,7 @@
 #include "admin/metrics.h"
 #include "core/core.h"
 #include "status/held_statuses.h"
+#include "status/ingress_addresses.h"
 #include "status/status_files.h"
 #include "status/status_writer.h"
 
@@ -24,7 +25,9 @@ namespace contour::cmd {
 class StatusReport {
  public:
   // No `directory`: no files. `writer` nullptr: no API server.
-  StatusReport(const std::string& directory, status::StatusWriter* writer);
+  // `addresses` nullptr: Ingresses have no status.
+  StatusReport(const std::string& directory, status::StatusWriter* writer,
+               status::IngressAddresses* addresses);
 
   void Start() { teller_.Start(); }
   void Stop() { teller_.Stop(); }
@@ -36,6 +39,7 @@ class StatusReport {
   void Tell(const status::ObjectStatus& told);  // on the teller's thread
 
   status::StatusWriter* writer_;
+  status::IngressAddresses* addresses_;
   std::optional<status::StatusFiles> files_;
   status::StatusTeller teller_;  // last: it uses the others
 };

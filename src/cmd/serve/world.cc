@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmd/serve/world.h"
 
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
@@ -11,29 +15,62 @@
 namespace contour::cmd {
 namespace {
 
-// Shows the writer what the server has, on the way to the core.
+// Shows what the server has to those who write statuses, on the way to the core.
 class Observer : public api::Sink {
  public:
-  Observer(status::StatusWriter& writer, api::Sink& next) : writer_(writer), next_(next) {}
+  Observer(status::StatusWriter& writer, status::IngressAddresses& addresses, api::Sink& next)
+      : writer_(writer), addresses_(addresses), next_(next) {}
   void Apply(std::vector<api::Change> changes) override {
     writer_.Observe(changes);
+    addresses_.Observe(changes);
     next_.Apply(std::move(changes));
   }
   void Synced() override { next_.Synced(); }
 
  private:
   status::StatusWriter& writer_;
+  status::IngressAddresses& addresses_;
   api::Sink& next_;
 };
+
+absl::StatusOr<status::IngressAddresses::Options> IngressAddressesOf(const config::Serve& config) {
+  status::IngressAddresses::Options options;
+  absl::StatusOr<std::vector<api::LoadBalancerIngress>> fixed =
+      status::ParseAddresses(config.ingress_status_address);
+  if (!fixed.ok()) return InvalidArgument("--ingress-status-address: {}", Message(fixed.status()));
+  options.fixed = *std::move(fixed);
+  const std::string& ns = config.envoy_service_namespace;
+  options.service = {api::Kind::kService, ns.empty() ? config.own_namespace : ns,
+                     config.envoy_service_name};
+  const std::vector<std::string>& watched = config.watch_namespaces;
+  if (options.fixed.empty() && !watched.empty() &&
+      std::find(watched.begin(), watched.end(), options.service.ns) == watched.end()) {
+    log::Warning(
+        "status", "the addresses of Ingresses are not known, their status is left alone",
+        {{"reason", fmt::format("{} is not in a watched namespace", options.service.String())},
+         {"cure", "--ingress-status-address, or its namespace in --watch-namespaces"}});
+  }
+  return options;
+}
 
 }  // namespace
 
 absl::Status World::Start(api::Sink& sink) {
   if (manifests != nullptr) return manifests->Start(sink);
-  observer = std::make_unique<Observer>(*writer, sink);
+  observer = std::make_unique<Observer>(*writer, *ingress_addresses, sink);
   writer->Start();
   cluster->Start(*observer);
   return absl::OkStatus();
+}
+
+bool World::ApiServerIsAway() const {
+  if (cluster == nullptr) return false;
+  bool failed = false;
+  for (const kube::KindStats& kind : cluster->GetStats().kinds) {
+    if (kind.lists > 0) return false;
+    failed = failed || kind.failures > 0;
+  }
+  return failed;
 }
 
 void World::StopSources() {
@@ -48,6 +85,7 @@ void World::StopWrites(std::chrono::milliseconds deadline) {
                  {{"objects", writer->statistics().waiting}});
   }
   writer->Stop();
+  client.reset();  // a request that waits would ask `may_write`, whose owner goes next
 }
 
 absl::StatusOr<World> MakeWorld(const config::Serve& config) {
@@ -64,7 +102,7 @@ absl::StatusOr<World> MakeWorld(const config::Serve& config) {
   // As many as an API server takes easily; when it doesn't, it says 429, which the client heeds.
   world.credentials = credentials;
   world.client = std::make_unique<kube::Client>(
-      credentials, kube::ClientOptions{.per_second = 500, .burst = 500});
+      credentials, kube::ClientOptions{.per_second = 800, .burst = 800});
   world.writer = std::make_unique<status::StatusWriter>(
       [client = world.client.get(), may_write = world.may_write](
           const status::StatusPlan::Write& write, status::StatusWriter::Done done) {
@@ -83,6 +121,12 @@ absl::StatusOr<World> MakeWorld(const config::Serve& config) {
                      });
       },
       status::StatusPlan::Options());
+  CONTOUR_ASSIGN_OR_RETURN(status::IngressAddresses::Options addresses, IngressAddressesOf(config));
+  world.ingress_addresses = std::make_unique<status::IngressAddresses>(
+      std::move(addresses),
+      [writer = world.writer.get()](const api::ObjectRef& ref, std::optional<std::string> fields) {
+        writer->Want(ref, std::move(fields));
+      });
   kube::ClusterSourceOptions options;
   options.watch_namespaces = config.watch_namespaces;
   options.secret_namespaces = config.root_namespaces;

@@ -15,6 +15,7 @@
 #include "kube/client.h"
 #include "kube/cluster_source.h"
 #include "kube/credentials.h"
+#include "status/ingress_addresses.h"
 #include "status/status_writer.h"
 
 namespace contour::cmd {
@@ -29,7 +30,11 @@ struct World {
   std::unique_ptr<status::StatusWriter> writer;
   std::unique_ptr<kube::Client> client;  // ends before the writer, which its answers go to
   std::unique_ptr<kube::ClusterSource> cluster;
+  std::unique_ptr<status::IngressAddresses> ingress_addresses;
   std::unique_ptr<api::Sink> observer;
+
+  // Requests to the API server fail, and none was answered yet. Any thread.
+  bool ApiServerIsAway() const;
 
   // Delivers objects to `sink` until StopSources.
   absl::Status Start(api::Sink& sink);

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "base/memory.h"
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <fstream>
+#include <mutex>
+#include <stop_token>
+
+namespace contour {
+
+HeapUse MeasureHeap() {
+  HeapUse heap;
+  const struct mallinfo2 info = ::mallinfo2();
+  heap.used = info.uordblks + info.hblkhd;
+  std::size_t pages = 0;
+  std::size_t resident = 0;
+  std::size_t of_files = 0;
+  std::ifstream statm("/proc/self/statm");
+  if (statm >> pages >> resident >> of_files && resident > of_files) {
+    heap.resident = (resident - of_files) * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  }
+  return heap;
+}
+
+bool WorthReturning(const HeapUse& heap) {
+  constexpr std::size_t kLeast = std::size_t{16} << 20;
+  return heap.resident > heap.used + std::max(kLeast, heap.used / 3);
+}
+
+MemoryKeeper::MemoryKeeper(std::chrono::milliseconds period)
+    : thread_([period](const std::stop_token& stop) {
+        std::mutex mutex;
+        std::condition_variable_any wake;
+        std::unique_lock lock(mutex);
+        while (!wake.wait_for(lock, stop, period, [&] { return stop.stop_requested(); })) {
+          if (stop.stop_requested()) return;
+          if (WorthReturning(MeasureHeap())) ::malloc_trim(0);
+        }
+      }) {}
+
+}  // namespace contour

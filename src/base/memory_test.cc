@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "base/memory.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+namespace contour {
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+TEST(WorthReturning, SixteenMebibytesAndAThird) {
+  EXPECT_FALSE(WorthReturning({.resident = 20 * kMiB, .used = 10 * kMiB}));
+  EXPECT_TRUE(WorthReturning({.resident = 30 * kMiB, .used = 10 * kMiB}));
+  EXPECT_FALSE(WorthReturning({.resident = 390 * kMiB, .used = 300 * kMiB}));
+  EXPECT_TRUE(WorthReturning({.resident = 410 * kMiB, .used = 300 * kMiB}));
+  EXPECT_FALSE(WorthReturning({.resident = 0, .used = 10 * kMiB}));
+}
+
+// Small blocks, every hundredth of which stays: nothing that the allocator gives back by itself.
+TEST(MemoryKeeper, GivesBackWhatIsFree) {
+  std::vector<std::unique_ptr<char[]>> blocks;
+  for (int i = 0; i < 100'000; ++i) blocks.push_back(std::make_unique<char[]>(1000));
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    if (i % 100 != 0) blocks[i] = nullptr;
+  }
+  const HeapUse before = MeasureHeap();
+  ASSERT_TRUE(WorthReturning(before)) << before.resident << " " << before.used;
+  const MemoryKeeper keeper(std::chrono::milliseconds(1));
+  HeapUse after = before;
+  for (int i = 0; i < 1000 && WorthReturning(after); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    after = MeasureHeap();
+  }
+  EXPECT_LT(after.resident + 50 * kMiB, before.resident);
+}
+
+TEST(MemoryKeeper, EndsAtOnce) {
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    const MemoryKeeper keeper(std::chrono::hours(1));
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+}
+
+}  // namespace
+}  // namespace contour

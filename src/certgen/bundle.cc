@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "certgen/bundle.h"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include <utility>
+
+#include "base/status.h"
+
+namespace contour::certgen {
+namespace {
+
+constexpr std::time_t kDay = 24 * 3600;
+
+// A day back, since clocks differ.
+Terms TermsOf(KeyType key_type, std::time_t now, std::time_t seconds) {
+  return {key_type, now - kDay, now + seconds};
+}
+
+struct NamedPair {
+  const char* secret;
+  const char* certificate_file;
+  const char* key_file;
+  Role role;
+  std::optional<KeyPair> Bundle::* pair;
+};
+constexpr NamedPair kPairs[] = {
+    {"contourcert", "contourcert.pem", "contourkey.pem", Role::kContour, &Bundle::contour},
+    {"envoycert", "envoycert.pem", "envoykey.pem", Role::kEnvoy, &Bundle::envoy},
+};
+constexpr char kTLS[] = "kubernetes.io/tls";
+constexpr char kOpaque[] = "Opaque";
+
+}  // namespace
+
+absl::StatusOr<Bundle> MakeBundle(KeyType key_type, std::string_view ns, const Lifetimes& lifetimes,
+                                  bool keep_ca_key) {
+  CONTOUR_ASSIGN_OR_RETURN(const KeyPair authority,
+                           MakeAuthority(TermsOf(key_type, lifetimes.now, lifetimes.ca_seconds)));
+  Bundle bundle;
+  bundle.ca_certificate = authority.certificate;
+  if (keep_ca_key) bundle.ca_key = authority.key;
+  for (const NamedPair& named : kPairs) {
+    CONTOUR_ASSIGN_OR_RETURN(bundle.*named.pair,
+                             Sign(authority, LeafFor(named.role, ns),
+                                  TermsOf(key_type, lifetimes.now, lifetimes.leaf_seconds)));
+  }
+  return bundle;
+}
+
+absl::StatusOr<Bundle> Renew(const Bundle& existing, KeyType key_type, std::string_view ns,
+                             const Lifetimes& lifetimes) {
+  if (!existing.ca_certificate) return FailedPrecondition("cacert: missing beside the others");
+  CONTOUR_ASSIGN_OR_RETURN(const Validity ca, ReadValidity(*existing.ca_certificate));
+  Bundle renewed;
+  for (const NamedPair& named : kPairs) {
+    const std::optional<KeyPair>& pair = existing.*named.pair;
+    if (!pair) return FailedPrecondition("{}: missing beside the others", named.secret);
+    if (const absl::Status status = CheckSignedBy(*existing.ca_certificate, pair->certificate);
+        !status.ok()) {
+      return FailedPrecondition("{}: {}", named.secret, Message(status));
+    }
+    CONTOUR_ASSIGN_OR_RETURN(const Validity validity, ReadValidity(pair->certificate));
+    if (!NearsItsEnd(validity, lifetimes.now)) continue;
+    if (validity.not_after >= ca.not_after) {
+      return FailedPrecondition(
+          "{}: ends on {} with its CA, so all must be made anew (--overwrite)", named.secret,
+          TimeText(validity.not_after));
+    }
+    if (!existing.ca_key) {
+      return FailedPrecondition(
+          "{}: ends on {}, and the CA's key was not kept (--keep-ca-key), so all must be made anew "
+          "(--overwrite)",
+          named.secret, TimeText(validity.not_after));
+    }
+    CONTOUR_ASSIGN_OR_RETURN(
+        renewed.*named.pair,
+        Sign({*existing.ca_certificate, *existing.ca_key}, LeafFor(named.role, ns),
+             TermsOf(key_type, lifetimes.now, lifetimes.leaf_seconds)));
+  }
+  return renewed;
+}
+
+std::vector<Secret> ToSecrets(const Bundle& bundle) {
+  std::vector<Secret> secrets;
+  if (bundle.ca_certificate) {
+    secrets.push_back({"cacert", kOpaque, {{"cacert.pem", *bundle.ca_certificate}}});
+  }
+  for (const NamedPair& named : kPairs) {
+    const std::optional<KeyPair>& pair = bundle.*named.pair;
+    if (!pair) continue;
+    secrets.push_back(
+        {named.secret, kTLS, {{"tls.crt", pair->certificate}, {"tls.key", pair->key}}});
+  }
+  if (bundle.ca_key) secrets.push_back({"cakey", kOpaque, {{"cakey.pem", *bundle.ca_key}}});
+  return secrets;
+}
+
+absl::StatusOr<Bundle> FromSecrets(const std::vector<Secret>& secrets) {
+  Bundle bundle;
+  for (const Secret& secret : secrets) {
+    const auto read = [&](const char* key) -> absl::StatusOr<std::string> {
+      const auto found = secret.data.find(key);
+      if (found != secret.data.end()) return found->second;
+      return FailedPrecondition("secret/{}: has no {}", secret.name, key);
+    };
+    if (secret.name == "cacert") {
+      CONTOUR_ASSIGN_OR_RETURN(bundle.ca_certificate, read("cacert.pem"));
+    } else if (secret.name == "cakey") {
+      CONTOUR_ASSIGN_OR_RETURN(bundle.ca_key, read("cakey.pem"));
+    }
+    for (const NamedPair& named : kPairs) {
+      if (secret.name != named.secret) continue;
+      CONTOUR_ASSIGN_OR_RETURN(std::string certificate, read("tls.crt"));
+      CONTOUR_ASSIGN_OR_RETURN(std::string key, read("tls.key"));
+      bundle.*named.pair = KeyPair{std::move(certificate), std::move(key)};
+    }
+  }
+  return bundle;
+}
+
+std::vector<std::string> SecretNames() { return {"cacert", "contourcert", "envoycert", "cakey"}; }
+
+std::string SecretYAML(const Secret& secret, std::string_view ns) {
+  std::string text = fmt::format(
+      "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {}\n  namespace: {}\n  labels:\n    app: "
+      "contour\ntype: {}\ndata:\n",
+      secret.name, ns, secret.type);
+  for (const auto& [key, value] : secret.data) {
+    text += fmt::format("  {}: {}\n", key, Base64(value));
+  }
+  return text;
+}
+
+std::vector<PemFile> ToPemFiles(const Bundle& bundle) {
+  std::vector<PemFile> files;
+  if (bundle.ca_certificate) files.push_back({"cacert.pem", *bundle.ca_certificate, false});
+  for (const NamedPair& named : kPairs) {
+    const std::optional<KeyPair>& pair = bundle.*named.pair;
+    if (!pair) continue;
+    files.push_back({named.certificate_file, pair->certificate, false});
+    files.push_back({named.key_file, pair->key, true});
+  }
+  if (bundle.ca_key) files.push_back({"cakey.pem", *bundle.ca_key, true});
+  return files;
+}
+
+Bundle FromPemFiles(const std::map<std::string, std::string>& files) {
+  const auto read = [&](const char* name) -> std::optional<std::string> {
+    const auto found = files.find(name);
+    if (found == files.end()) return std::nullopt;
+    return found->second;
+  };
+  Bundle bundle;
+  bundle.ca_certificate = read("cacert.pem");
+  bundle.ca_key = read("cakey.pem");
+  for (const NamedPair& named : kPairs) {
+    const auto certificate = read(named.certificate_file);
+    const auto key = read(named.key_file);
+    if (certificate && key) bundle.*named.pair = KeyPair{*certificate, *key};
+  }
+  return bundle;
+}
+
+std::vector<std::string> PemFileNames() {
+  std::vector<std::string> names = {"cacert.pem"};
+  for (const NamedPair& named : kPairs) {
+    names.emplace_back(named.certificate_file);
+    names.emplace_back(named.key_file);
+  }
+  names.emplace_back("cakey.pem");
+  return names;
+}
+
+std::string Base64(std::string_view bytes) {
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL writes a NUL behind it
+  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                                   reinterpret_cast<const unsigned char*>(bytes.data()),
+                                   static_cast<int>(bytes.size()));
+  text.resize(static_cast<std::size_t>(size));
+  return text;
+}
+
+}  // namespace contour::certgen

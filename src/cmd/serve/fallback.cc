@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmd/serve/fallback.h"
+
+#include <fmt/core.h>
+
+#include <utility>
+
+#include "absl/time/time.h"
+#include "base/log.h"
+#include "base/status.h"
+
+namespace contour::cmd {
+namespace {
+
+constexpr std::string_view kContext = "snapshot";
+constexpr std::chrono::milliseconds kPoll{100};
+
+std::string TimeText(std::int64_t seconds) {
+  return absl::FormatTime(absl::RFC3339_sec, absl::FromUnixSeconds(seconds), absl::UTCTimeZone());
+}
+
+}  // namespace
+
+Fallback::Fallback(Options options, Hooks hooks)
+    : options_(std::move(options)), hooks_(std::move(hooks)) {}
+
+Fallback::~Fallback() { Stop(); }
+
+void Fallback::Start() {
+  if (options_.path.empty()) return;
+  absl::StatusOr<xds::SavedSnapshot> saved = xds::ReadSnapshotFile(options_.path);
+  std::optional<Hash128> on_disk;
+  if (saved.ok()) {
+    log::Info(kContext, "snapshot file read",
+              {{"path", options_.path}, {"written", TimeText(saved->written)}});
+    if (saved->readable_by_others) {
+      log::Warning(kContext, "the snapshot file holds private keys and others may read it",
+                   {{"path", options_.path}, {"cure", "chmod 600"}});
+    } else {  // else it is to be written again, with the right mode
+      on_disk = saved->snapshot->Version();
+    }
+  } else if (absl::IsNotFound(saved.status())) {
+    log::Info(kContext, "no snapshot file yet", {{"path", options_.path}});
+  } else {
+    log::Warning(kContext, "the snapshot file can't be used and is passed over",
+                 {{"error", Message(saved.status())}});
+  }
+  keeper_ = std::make_unique<xds::SnapshotKeeper>(
+      xds::SnapshotKeeper::Options{.path = options_.path, .on_disk = on_disk});
+  keeper_->Start();
+  if (!saved.ok()) return;
+  saved_ = *std::move(saved);
+  state_ = State::kWaiting;
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Fallback::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  if (keeper_ != nullptr) keeper_->Stop();
+}
+
+void Fallback::Run() {
+  const auto started = std::chrono::steady_clock::now();
+  std::unique_lock lock(mutex_);
+  const auto decided = [this] { return stopping_ || state_ != State::kWaiting; };
+  while (!wake_.wait_for(lock, kPoll, decided)) {
+    const auto waited = std::chrono::steady_clock::now() - started;
+    if (waited < options_.patience_while_away) continue;
+    const bool away = hooks_.away();
+    if (!away && waited < options_.patience) continue;
+    state_ = State::kServing;
+    log::Warning(
+        kContext, "serving from the snapshot file until the objects are read",
+        {{"path", options_.path},
+         {"written", TimeText(saved_->written)},
+         {"reason", away ? "the API server can't be reached" : "there is no complete build yet"}});
+    hooks_.publish(saved_->snapshot);  // with the lock: a live build comes after it
+    lock.unlock();
+    hooks_.served();
+    return;
+  }
+}
+
+void Fallback::Publish(const xds::SnapshotPtr& snapshot) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ == State::kServing) {
+      log::Info(kContext, "the objects are read; serving from the snapshot file ends",
+                {{"changed", saved_->snapshot->Version() != snapshot->Version()}});
+    }
+    state_ = State::kLive;
+    saved_.reset();
+    hooks_.publish(snapshot);
+  }
+  wake_.notify_all();
+  if (keeper_ != nullptr) keeper_->Offer(snapshot);
+}
+
+bool Fallback::serving() const {
+  const std::lock_guard lock(mutex_);
+  return state_ == State::kServing;
+}
+
+std::string Fallback::Remark() const {
+  const std::lock_guard lock(mutex_);
+  if (state_ != State::kServing) return {};
+  return fmt::format("serving from the snapshot file, written {}", TimeText(saved_->written));
+}
+
+void Fallback::AddTo(admin::MetricsText& text) const {
+  text.Set("contour_serving_from_snapshot_file", serving());
+  if (keeper_ == nullptr) return;
+  const xds::SnapshotKeeper::Statistics statistics = keeper_->statistics();
+  text.Set("contour_snapshot_file_writes_total", statistics.written);
+  text.Set("contour_snapshot_file_failures_total", statistics.failures);
+  text.Set("contour_snapshot_file_written_seconds", statistics.last_written);
+}
+
+}  // namespace contour::cmd

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// --snapshot-file: what was served last, kept on disk, is served by a process that starts while the
+// API server is away. It counts as the first build; when there is a live one, that takes its place.
+//
+//   Fallback fallback(options, {.away = …, .serve = …});
+//   fallback.Start();                  // reads the file; before the core can call Publish
+//   fallback.Publish(snapshot);        // each build, on the core thread: to the streams and to the file
+//   fallback.Stop();                   // writes what is not on disk yet
+//
+// The file is served if after two seconds nothing could be read from the API server, or if after
+// half a minute there still is no complete build, whatever the reason. Till then the live build is
+// waited for: it is the better one.
+//
+// Without a path: Publish passes on, nothing else happens.
+
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "admin/metrics.h"
+#include "xds/snapshot_file.h"
+
+namespace contour::cmd {
+
+class Fallback {
+ public:
+  struct Options {
+    std::string path;  // empty: none
+    std::chrono::milliseconds patience_while_away{2'000};
+    std::chrono::milliseconds patience{30'000};
+  };
+  struct Hooks {
+    std::function<bool()> away;  // requests to the API server fail, and none was answered yet
+    std::function<void(xds::SnapshotPtr)> publish;  // to the streams
+    std::function<void()> served;  // what was published is that of the file; on a thread of ours
+  };
+
+  Fallback(Options options, Hooks hooks);
+  ~Fallback();  // stops
+  Fallback(const Fallback&) = delete;
+  Fallback& operator=(const Fallback&) = delete;
+
+  // A file that can't be used is passed over, with a warning.
+  void Start();
+  void Stop();
+
+  // A live build. After it nothing of the file is published any more.
+  void Publish(const xds::SnapshotPtr& snapshot);
+
+  // Any thread, as the next two.
+  bool serving() const;
+  // "serving from the snapshot file …"; empty: it isn't served.
+  std::string Remark() const;
+  void AddTo(admin::MetricsText& text) const;
+
+ private:
+  enum class State { kOff, kWaiting, kServing, kLive };
+
+  void Run();
+
+  const Options options_;
+  const Hooks hooks_;
+  std::unique_ptr<xds::SnapshotKeeper> keeper_;  // nullptr: no path
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  State state_ = State::kOff;
+  std::optional<xds::SavedSnapshot> saved_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace contour::cmd

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "xds/snapshot_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "base/status.h"
+
+namespace contour::xds {
+namespace {
+
+constexpr std::string_view kMagic = "contour snapshot\n";
+constexpr std::uint32_t kFormat = 1;
+constexpr std::size_t kFrame = 1 << 20;  // about this long; a record isn't split
+
+// Records. kHead comes first, then each type's resources, each followed by its parts.
+enum class Record : std::uint8_t { kHead = 'H', kResource = 'R', kPart = 'P' };
+
+class Encoder {
+ public:
+  void Byte(std::uint8_t value) { bytes += static_cast<char>(value); }
+  void Number(std::uint64_t value, int size) {
+    for (int i = 0; i < size; ++i) Byte(static_cast<std::uint8_t>(value >> (8 * i)));
+  }
+  void Text(std::string_view text) {
+    Number(text.size(), 4);
+    bytes += text;
+  }
+  void Texts(const std::vector<std::string>& texts) {
+    Number(texts.size(), 4);
+    for (const std::string& text : texts) Text(text);
+  }
+  void Hash(const Hash128& hash) {
+    Number(hash.high, 8);
+    Number(hash.low, 8);
+  }
+
+  std::string bytes;
+};
+
+// After an error everything reads as zero and `ok` is false.
+class Decoder {
+ public:
+  explicit Decoder(std::string_view bytes) : bytes_(bytes) {}
+
+  bool ok() const { return ok_; }
+  bool AtEnd() const { return bytes_.empty(); }
+
+  std::string_view Bytes(std::size_t size) {
+    if (size > bytes_.size()) {
+      ok_ = false;
+      bytes_ = {};
+      return {};
+    }
+    const std::string_view taken = bytes_.substr(0, size);
+    bytes_.remove_prefix(size);
+    return taken;
+  }
+  std::uint64_t Number(std::size_t size) {
+    const std::string_view taken = Bytes(size);
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      value |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(taken[i])) << (8 * i);
+    }
+    return value;
+  }
+  std::uint8_t Byte() { return static_cast<std::uint8_t>(Number(1)); }
+  std::string_view View() { return Bytes(Number(4)); }
+  std::string Text() { return std::string(View()); }
+  std::vector<std::string> Texts() {
+    std::vector<std::string> texts;
+    for (std::uint64_t left = Number(4); left > 0 && ok_; --left) texts.push_back(Text());
+    return texts;
+  }
+  Hash128 Hash() {
+    const std::uint64_t high = Number(8);
+    return {high, Number(8)};
+  }
+
+ private:
+  std::string_view bytes_;
+  bool ok_ = true;
+};
+
+Hash128 Chain(const Hash128& before, std::string_view frame) {
+  return HashPair(before.Hex(), frame);
+}
+
+void EncodeResource(const TypeInfo& type, const Resource& resource, Encoder& out) {
+  out.Byte(static_cast<std::uint8_t>(Record::kResource));
+  out.Text(type.url);
+  out.Text(resource.name);
+  out.Text(resource.bytes);
+  out.Texts(resource.clusters);
+  out.Byte(static_cast<std::uint8_t>(resource.warm_by));
+  out.Text(resource.assignment);
+  out.Number(static_cast<std::uint64_t>(resource.warm_time.count()), 8);
+  out.Byte(static_cast<std::uint8_t>(resource.without_endpoints));
+}
+
+void EncodePart(const Part& part, Encoder& out) {
+  out.Byte(static_cast<std::uint8_t>(Record::kPart));
+  out.Text(part.name);
+  out.Text(part.bytes);
+  out.Texts(part.clusters);
+}
+
+using Write = std::function<absl::Status(std::string_view bytes)>;
+
+// Gives the file to `write` piece by piece, so that no second copy of the snapshot is ever in
+// memory.
+absl::Status Encode(const Snapshot& snapshot, std::int64_t now, const Write& write) {
+  Encoder head;
+  head.bytes = kMagic;
+  head.Number(kFormat, 4);
+  CONTOUR_RETURN_IF_ERROR(write(head.bytes));
+
+  Encoder frame;
+  Hash128 chain;
+  absl::Status status;
+  const auto flush = [&] {
+    if (frame.bytes.empty() || !status.ok()) return;
+    Encoder length;
+    length.Number(frame.bytes.size(), 4);
+    status = write(length.bytes);
+    if (status.ok()) status = write(frame.bytes);
+    chain = Chain(chain, frame.bytes);
+    frame.bytes.clear();
+  };
+  const auto flush_if_full = [&] {
+    if (frame.bytes.size() >= kFrame) flush();
+  };
+  frame.Byte(static_cast<std::uint8_t>(Record::kHead));
+  frame.Number(static_cast<std::uint64_t>(now), 8);
+  frame.Hash(snapshot.Version());
+  for (const TypeInfo& type : kTypes) {
+    snapshot.table(type.type).ForEach([&](const ResourcePtr& resource) {
+      EncodeResource(type, *resource, frame);
+      flush_if_full();
+      resource->parts.ForEach([&](const PartPtr& part) {
+        EncodePart(*part, frame);
+        flush_if_full();
+      });
+    });
+  }
+  flush();
+  CONTOUR_RETURN_IF_ERROR(status);
+  Encoder end;
+  end.Number(0, 4);
+  end.Hash(chain);
+  return write(end.bytes);
+}
+
+// Reads records into an editor.
+class Loader {
+ public:
+  absl::Status Frame(std::string_view bytes) {
+    Decoder in(bytes);
+    while (!in.AtEnd()) {
+      switch (static_cast<Record>(in.Byte())) {
+        case Record::kHead:
+          written_ = static_cast<std::int64_t>(in.Number(8));
+          version_ = in.Hash();
+          break;
+        case Record::kResource: {
+          Store();
+          type_ = FindType(in.View());
+          if (type_ == nullptr) return absl::InvalidArgumentError("a resource of an unknown type");
+          resource_.name = in.Text();
+          resource_.bytes = in.Text();
+          resource_.clusters = in.Texts();
+          resource_.warm_by = static_cast<WarmBy>(in.Byte());
+          resource_.assignment = in.Text();
+          resource_.warm_time = std::chrono::milliseconds(in.Number(8));
+          resource_.without_endpoints = in.Byte() != 0;
+          break;
+        }
+        case Record::kPart: {
+          if (type_ == nullptr) return absl::InvalidArgumentError("a part without a resource");
+          Part part;
+          part.name = in.Text();
+          part.bytes = in.Text();
+          part.clusters = in.Texts();
+          part.version = HashPair(part.name, part.bytes);
+          resource_.parts.Set(std::make_shared<const Part>(std::move(part)), token_);
+          break;
+        }
+        default:
+          return absl::InvalidArgumentError("an unknown record");
+      }
+      if (!in.ok()) return absl::InvalidArgumentError("a record is cut off");
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<SavedSnapshot> Finish() {
+    Store();
+    SavedSnapshot saved;
+    saved.snapshot = editor_.Commit();
+    saved.written = written_;
+    if (saved.snapshot->Version() != version_) {
+      return absl::InvalidArgumentError("the resources are not those that were written");
+    }
+    return saved;
+  }
+
+ private:
+  void Store() {
+    if (type_ != nullptr) editor_.Set(type_->type, std::exchange(resource_, {}));
+  }
+
+  SnapshotEditor editor_{nullptr};
+  const EditToken token_ = NewEditToken();
+  const TypeInfo* type_ = nullptr;  // of resource_; nullptr: none yet
+  Resource resource_;
+  std::int64_t written_ = 0;
+  Hash128 version_;
+};
+
+// Fills a buffer of the size that it is given, or fails.
+using Read = std::function<absl::Status(char* buffer, std::size_t size)>;
+
+absl::StatusOr<SavedSnapshot> Decode(std::uint64_t size, const Read& read) {
+  const auto take = [&](std::size_t wanted, std::string& into) {
+    if (wanted > size) return absl::InvalidArgumentError("it is cut off");
+    size -= wanted;
+    into.resize(wanted);
+    return read(into.data(), wanted);
+  };
+  std::string bytes;
+  if (size < kMagic.size() + 4) return absl::InvalidArgumentError("it is no snapshot file");
+  CONTOUR_RETURN_IF_ERROR(take(kMagic.size() + 4, bytes));
+  if (!bytes.starts_with(kMagic)) return absl::InvalidArgumentError("it is no snapshot file");
+  const std::uint64_t format = Decoder(std::string_view(bytes).substr(kMagic.size())).Number(4);
+  if (format != kFormat) {
+    return InvalidArgument("it has format {}, this program reads format {}", format, kFormat);
+  }
+  Loader loader;
+  Hash128 chain;
+  while (true) {
+    CONTOUR_RETURN_IF_ERROR(take(4, bytes));
+    const std::uint64_t length = Decoder(bytes).Number(4);
+    if (length == 0) break;
+    CONTOUR_RETURN_IF_ERROR(take(length, bytes));
+    chain = Chain(chain, bytes);
+    CONTOUR_RETURN_IF_ERROR(loader.Frame(bytes));
+  }
+  CONTOUR_RETURN_IF_ERROR(take(16, bytes));
+  if (Decoder(bytes).Hash() != chain) {
+    return absl::InvalidArgumentError("its checksum doesn't match, it is damaged");
+  }
+  if (size != 0) return absl::InvalidArgumentError("there is something behind its end");
+  return loader.Finish();
+}
+
+// A descriptor that is closed at the end.
+class File {
+ public:
+  explicit File(int descriptor) : descriptor_(descriptor) {}
+  ~File() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  int get() const { return descriptor_; }
+  int Close() { return close(std::exchange(descriptor_, -1)); }
+
+ private:
+  int descriptor_;
+};
+
+absl::Status Failed(const std::string& path, const char* what) {
+  return Unavailable("{}: can't be {}: {}", path, what, std::strerror(errno));
+}
+
+absl::Status WriteAll(const File& file, const std::string& path, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(file.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return Failed(path, "written");
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteTo(const std::string& temporary, const std::string& path,
+                     const Snapshot& snapshot, std::int64_t now) {
+  unlink(temporary.c_str());  // of a process that ended in the middle
+  File file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (file.get() < 0) return Failed(temporary, "made");
+  CONTOUR_RETURN_IF_ERROR(Encode(
+      snapshot, now, [&](std::string_view bytes) { return WriteAll(file, temporary, bytes); }));
+  if (fsync(file.get()) != 0) return Failed(temporary, "written");
+  if (file.Close() != 0) return Failed(temporary, "written");
+  if (rename(temporary.c_str(), path.c_str()) != 0) return Failed(path, "replaced");
+  // So that the new name outlives a crash, too.
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  const File folder(
+      open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() >= 0) fsync(folder.get());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status WriteSnapshotFile(const std::string& path, const Snapshot& snapshot,
+                               std::int64_t now) {
+  const std::string temporary = path + ".tmp";
+  absl::Status status = WriteTo(temporary, path, snapshot, now);
+  if (!status.ok()) unlink(temporary.c_str());
+  return status;
+}
+
+absl::StatusOr<SavedSnapshot> ReadSnapshotFile(const std::string& path) {
+  const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) {
+    if (errno == ENOENT) return NotFound("{}: there is no such file", path);
+    return Failed(path, "opened");
+  }
+  struct stat info{};
+  if (fstat(file.get(), &info) != 0) return Failed(path, "read");
+  if (!S_ISREG(info.st_mode)) return InvalidArgument("{}: it is no regular file", path);
+  absl::StatusOr<SavedSnapshot> saved =
+      Decode(static_cast<std::uint64_t>(info.st_size),
+             [&](char* buffer, std::size_t size) -> absl::Status {
+               while (size > 0) {
+                 const ssize_t got = ::read(file.get(), buffer, size);
+                 if (got < 0 && errno == EINTR) continue;
+                 if (got < 0) return Failed(path, "read");
+                 if (got == 0) return absl::InvalidArgumentError("it is cut off");
+                 buffer += got;
+                 size -= static_cast<std::size_t>(got);
+               }
+               return absl::OkStatus();
+             });
+  if (absl::IsInvalidArgument(saved.status())) {
+    return InvalidArgument("{}: {}", path, Message(saved.status()));
+  }
+  if (saved.ok()) saved->readable_by_others = (info.st_mode & 077) != 0;
+  return saved;
+}
+
+std::string EncodeSnapshot(const Snapshot& snapshot, std::int64_t now) {
+  std::string bytes;
+  // Writing into memory can't fail.
+  Encode(snapshot, now, [&](std::string_view piece) {
+    bytes += piece;
+    return absl::OkStatus();
+  }).IgnoreError();
+  return bytes;
+}
+
+absl::StatusOr<SavedSnapshot> DecodeSnapshot(std::string_view bytes) {
+  return Decode(bytes.size(), [&](char* buffer, std::size_t size) {
+    std::memcpy(buffer, bytes.data(), size);
+    bytes.remove_prefix(size);
+    return absl::OkStatus();
+  });
+}
+
+SnapshotKeeper::SnapshotKeeper(Options options)
+    : options_(std::move(options)), on_disk_(options_.on_disk) {}
+
+SnapshotKeeper::~SnapshotKeeper() { Stop(); }
+
+void SnapshotKeeper::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void SnapshotKeeper::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void SnapshotKeeper::Offer(SnapshotPtr snapshot) {
+  {
+    const std::lock_guard lock(mutex_);
+    next_ = std::move(snapshot);
+  }
+  wake_.notify_all();
+}
+
+SnapshotKeeper::Statistics SnapshotKeeper::statistics() const {
+  const std::lock_guard lock(mutex_);
+  return statistics_;
+}
+
+void SnapshotKeeper::Run() {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kShare = 20;  // at most a twentieth of the time is spent writing
+  Clock::time_point earliest;
+  bool failing = false;
+  std::unique_lock lock(mutex_);
+  while (true) {
+    if (next_ == nullptr) {
+      if (stopping_) return;
+      wake_.wait(lock);
+      continue;
+    }
+    if (!stopping_ && Clock::now() < earliest) {
+      wake_.wait_until(lock, earliest);
+      continue;
+    }
+    const SnapshotPtr snapshot = std::exchange(next_, nullptr);
+    const Hash128 version = snapshot->Version();
+    if (on_disk_ == version) continue;
+    lock.unlock();
+    const Clock::time_point started = Clock::now();
+    const std::int64_t now = std::time(nullptr);
+    const absl::Status status = WriteSnapshotFile(options_.path, *snapshot, now);
+    const auto took = Clock::now() - started;
+    if (!status.ok() && !failing) {
+      log::Warning("snapshot", "the snapshot file can't be written; what is served is not touched",
+                   {{"error", Message(status)}});
+    } else if (status.ok() && failing) {
+      log::Info("snapshot", "the snapshot file is written again", {{"path", options_.path}});
+    }
+    failing = !status.ok();
+    lock.lock();
+    earliest = Clock::now() + std::max<Clock::duration>(options_.interval, took * kShare);
+    if (status.ok()) {
+      on_disk_ = version;
+      statistics_.last_written = now;
+      ++statistics_.written;
+    } else {
+      ++statistics_.failures;
+      if (stopping_) return;
+      if (next_ == nullptr) next_ = snapshot;
+    }
+  }
+}
+
+}  // namespace contour::xds

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "xds/snapshot_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/status.h"
+
+namespace contour::xds {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+using testing::HasSubstr;
+
+// Something of everything that a resource can have.
+SnapshotPtr Example(int hosts = 3) {
+  SnapshotEditor editor(nullptr);
+  Resource cluster{.name = "default/kuard/80/da39a3ee5e", .bytes = std::string("a\0b", 3)};
+  cluster.warm_by = WarmBy::kAssignment;
+  cluster.assignment = "default/kuard";
+  editor.Set(ResourceType::kCluster, cluster);
+  Resource dns{.name = "default/dns/80/da39a3ee5e", .bytes = "dns"};
+  dns.warm_time = 1500ms;
+  editor.Set(ResourceType::kCluster, dns);
+  editor.Set(ResourceType::kEndpoints,
+             {.name = "default/kuard", .bytes = "", .without_endpoints = true});
+  editor.Set(ResourceType::kListener, {.name = "tcp", .bytes = "l", .clusters = {dns.name}});
+  editor.Set(ResourceType::kSecret, {.name = "default/tls", .bytes = "PRIVATE KEY"});
+  editor.SetHead(ResourceType::kRoutes, "ingress_http", "head", {dns.name});
+  for (int i = 0; i < hosts; ++i) {
+    editor.SetPart(ResourceType::kRoutes, "ingress_http",
+                   {.name = "host-" + std::to_string(i),
+                    .bytes = std::string(100, 'x'),
+                    .clusters = {cluster.name}});
+  }
+  editor.SetHead(ResourceType::kRoutes, "ingress_https", "no parts");
+  return editor.Commit();
+}
+
+// Everything but `parts`, of both.
+void ExpectEqual(const Resource& a, const Resource& b) {
+  EXPECT_EQ(a.name, b.name);
+  EXPECT_EQ(a.bytes, b.bytes);
+  EXPECT_EQ(a.clusters, b.clusters);
+  EXPECT_EQ(a.warm_by, b.warm_by);
+  EXPECT_EQ(a.assignment, b.assignment);
+  EXPECT_EQ(a.warm_time, b.warm_time);
+  EXPECT_EQ(a.without_endpoints, b.without_endpoints);
+  EXPECT_EQ(a.version, b.version);
+  EXPECT_EQ(a.parts.size(), b.parts.size());
+  a.parts.ForEach([&](const PartPtr& part) {
+    const PartPtr other = b.parts.Find(part->name);
+    ASSERT_NE(other, nullptr) << part->name;
+    EXPECT_EQ(part->bytes, other->bytes);
+    EXPECT_EQ(part->clusters, other->clusters);
+    EXPECT_EQ(part->version, other->version);
+  });
+}
+
+std::string ErrorOf(const absl::StatusOr<SavedSnapshot>& saved) {
+  return saved.ok() ? "no error" : std::string(Message(saved.status()));
+}
+
+TEST(SnapshotFile, GivesBackWhatWasWritten) {
+  for (const int hosts : {0, 3, 30'000}) {  // the last one is several frames
+    const SnapshotPtr snapshot = Example(hosts);
+    const auto saved = DecodeSnapshot(EncodeSnapshot(*snapshot, 1700000000));
+    ASSERT_TRUE(saved.ok()) << saved.status();
+    EXPECT_EQ(saved->written, 1700000000);
+    EXPECT_EQ(saved->snapshot->Version(), snapshot->Version());
+    for (const TypeInfo& type : kTypes) {
+      ASSERT_EQ(saved->snapshot->table(type.type).size(), snapshot->table(type.type).size());
+      snapshot->table(type.type).ForEach([&](const ResourcePtr& resource) {
+        const ResourcePtr other = saved->snapshot->Find(type.type, resource->name);
+        ASSERT_NE(other, nullptr) << resource->name;
+        ExpectEqual(*resource, *other);
+      });
+    }
+    EXPECT_EQ(saved->snapshot->UsersOfCluster("default/kuard/80/da39a3ee5e"),
+              static_cast<std::size_t>(hosts));
+    EXPECT_EQ(saved->snapshot->ClustersWithAssignment("default/kuard"), 1U);
+  }
+}
+
+TEST(SnapshotFile, AnEmptySnapshotToo) {
+  const SnapshotPtr empty = SnapshotEditor(nullptr).Commit();
+  const auto saved = DecodeSnapshot(EncodeSnapshot(*empty, 0));
+  ASSERT_TRUE(saved.ok()) << saved.status();
+  EXPECT_EQ(saved->snapshot->Version(), empty->Version());
+}
+
+TEST(SnapshotFile, EveryDamagedByteIsNoticed) {
+  const std::string good = EncodeSnapshot(*Example(), 1700000000);
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    for (const int bit : {0, 7}) {
+      std::string bad = good;
+      bad[i] = static_cast<char>(bad[i] ^ (1 << bit));
+      EXPECT_FALSE(DecodeSnapshot(bad).ok()) << "byte " << i;
+    }
+    EXPECT_FALSE(DecodeSnapshot(good.substr(0, i)).ok()) << "cut off at " << i;
+  }
+  EXPECT_THAT(ErrorOf(DecodeSnapshot(good + "x")), HasSubstr("behind its end"));
+}
+
+TEST(SnapshotFile, SaysWhatIsWrong) {
+  const std::string good = EncodeSnapshot(*Example(), 0);
+  EXPECT_THAT(ErrorOf(DecodeSnapshot("")), HasSubstr("no snapshot file"));
+  EXPECT_THAT(ErrorOf(DecodeSnapshot("kind: Service\nmetadata: {name: kuard}\n")),
+              HasSubstr("no snapshot file"));
+  std::string newer = good;
+  newer[sizeof("contour snapshot\n") - 1] = 2;
+  EXPECT_THAT(ErrorOf(DecodeSnapshot(newer)),
+              HasSubstr("it has format 2, this program reads format 1"));
+  EXPECT_THAT(ErrorOf(DecodeSnapshot(good.substr(0, good.size() - 1))), HasSubstr("cut off"));
+  std::string damaged = good;
+  damaged[damaged.find("PRIVATE KEY")] = 'p';
+  EXPECT_THAT(ErrorOf(DecodeSnapshot(damaged)), HasSubstr("checksum"));
+}
+
+class SnapshotFileOnDiskTest : public ::testing::Test {
+ protected:
+  SnapshotFileOnDiskTest() {
+    fs::remove_all(directory_);
+    fs::create_directories(directory_);
+  }
+  ~SnapshotFileOnDiskTest() override { fs::remove_all(directory_); }
+
+  std::string Text() const {
+    std::ostringstream text;
+    text << std::ifstream(path_, std::ios::binary).rdbuf();
+    return text.str();
+  }
+  mode_t Mode() const {
+    struct stat info{};
+    stat(path_.c_str(), &info);
+    return info.st_mode & 07777;
+  }
+  std::size_t Files() const {
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator(directory_), fs::directory_iterator()));
+  }
+
+  const fs::path directory_ = fs::path(::testing::TempDir()) /
+                              ::testing::UnitTest::GetInstance()->current_test_info()->name();
+  const std::string path_ = directory_ / "snapshot";
+};
+
+// While it lives no file of this process can get longer than `bytes`, as on a disk that is full.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t bytes) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    handler_ = std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FullDisk() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+
+ private:
+  rlimit before_{};
+  sighandler_t handler_;
+};
+
+TEST_F(SnapshotFileOnDiskTest, IsForItsOwnerOnly) {
+  std::ofstream(path_ + ".tmp") << "of a process that ended in the middle";
+  const mode_t mask = umask(0);
+  const absl::Status written = WriteSnapshotFile(path_, *Example(), 1);
+  umask(mask);
+  ASSERT_TRUE(written.ok()) << written;
+  EXPECT_EQ(Mode(), 0600U);
+  EXPECT_EQ(Files(), 1U) << "no temporary file stays";
+  auto saved = ReadSnapshotFile(path_);
+  ASSERT_TRUE(saved.ok()) << saved.status();
+  EXPECT_FALSE(saved->readable_by_others);
+  chmod(path_.c_str(), 0640);
+  saved = ReadSnapshotFile(path_);
+  ASSERT_TRUE(saved.ok()) << saved.status();
+  EXPECT_TRUE(saved->readable_by_others);
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Example(), 1).ok());
+  EXPECT_EQ(Mode(), 0600U) << "whatever it was";
+}
+
+TEST_F(SnapshotFileOnDiskTest, AFailureLeavesTheOldFile) {
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Example(), 1).ok());
+  const std::string before = Text();
+  {
+    const FullDisk full(2000);
+    const absl::Status status = WriteSnapshotFile(path_, *Example(1000), 2);
+    EXPECT_THAT(std::string(Message(status)), HasSubstr(path_ + ".tmp: can't be written"));
+  }
+  EXPECT_EQ(Text(), before);
+  EXPECT_EQ(Files(), 1U);
+  EXPECT_TRUE(WriteSnapshotFile(path_, *Example(1000), 2).ok());
+}
+
+TEST_F(SnapshotFileOnDiskTest, SaysWhatCannotBeUsed) {
+  EXPECT_TRUE(absl::IsNotFound(ReadSnapshotFile(path_).status()));
+  EXPECT_THAT(ErrorOf(ReadSnapshotFile(directory_)), HasSubstr("no regular file"));
+  std::ofstream(path_) << "contour snapshot\n";
+  EXPECT_THAT(ErrorOf(ReadSnapshotFile(path_)), HasSubstr(path_ + ": "));
+  EXPECT_THAT(std::string(Message(WriteSnapshotFile(directory_ / "no" / "file", *Example(), 1))),
+              HasSubstr("can't be made"));
+}
+
+TEST_F(SnapshotFileOnDiskTest, TheKeeperWritesTheLatestAndNotTooOften) {
+  SnapshotKeeper keeper({.path = path_, .interval = 3600s});
+  keeper.Start();
+  keeper.Offer(Example(1));
+  while (keeper.statistics().written == 0) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(ReadSnapshotFile(path_)->snapshot->Version(), Example(1)->Version());
+  for (int i = 2; i <= 50; ++i) keeper.Offer(Example(i));
+  keeper.Stop();
+  EXPECT_EQ(keeper.statistics().written, 2U) << "at once, and at the end";
+  EXPECT_EQ(ReadSnapshotFile(path_)->snapshot->Version(), Example(50)->Version());
+  EXPECT_GT(keeper.statistics().last_written, 1700000000);
+}
+
+TEST_F(SnapshotFileOnDiskTest, TheKeeperDoesNotWriteWhatIsThere) {
+  SnapshotKeeper keeper({.path = path_, .interval = 1ms, .on_disk = Example(1)->Version()});
+  keeper.Start();
+  keeper.Offer(Example(1));
+  keeper.Stop();
+  EXPECT_EQ(keeper.statistics().written, 0U);
+  EXPECT_FALSE(fs::exists(path_));
+}
+
+TEST_F(SnapshotFileOnDiskTest, TheKeeperTriesAgain) {
+  fs::remove_all(directory_);
+  SnapshotKeeper keeper({.path = path_, .interval = 5ms});
+  keeper.Start();
+  keeper.Offer(Example(1));
+  while (keeper.statistics().failures < 3) std::this_thread::sleep_for(1ms);
+  fs::create_directories(directory_);
+  while (keeper.statistics().written == 0) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(ReadSnapshotFile(path_)->snapshot->Version(), Example(1)->Version());
+}
+
+TEST_F(SnapshotFileOnDiskTest, TheKeeperEndsThoughItCannotWrite) {
+  fs::remove_all(directory_);
+  SnapshotKeeper keeper({.path = path_, .interval = 3600s});
+  keeper.Start();
+  keeper.Offer(Example(1));
+  keeper.Stop();
+  EXPECT_GE(keeper.statistics().failures, 1U);
+}
+
+}  // namespace
+}  // namespace contour::xds
