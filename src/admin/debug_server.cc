@@ -153,7 +153,7 @@ HttpResponse DebugServer::Xds(const HttpRequest& request) const {
                          .type = request.parameter("type"),
                          .resource = request.parameter("resource"),
                          .all = request.parameter("all").value_or("0") == "1"};
-  return {XdsJson(views_.envoys(), filter), 200, kJson};
+  return {XdsJson(views_.envoys(), views_.quarantined(), filter), 200, kJson};
 }
 
 HttpResponse DebugServer::CPUProfile(const HttpRequest& request) {

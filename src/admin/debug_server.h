@@ -35,6 +35,7 @@ class DebugServer {
     std::function<std::optional<core::HostView>(const std::string& host)> host;
     std::function<std::optional<core::ObjectView>(const api::ObjectRef& ref)> object;
     std::function<std::vector<xds::SessionView>()> envoys;
+    std::function<std::vector<xds::QuarantineView>()> quarantined;
   };
 
   DebugServer(std::string address, std::uint16_t port, Views views);

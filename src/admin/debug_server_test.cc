@@ -41,7 +41,8 @@ class DebugServerTest : public ::testing::Test {
                    }
                    return view;
                  },
-                 .envoys = [] { return std::vector<xds::SessionView>(); }}) {
+                 .envoys = [] { return std::vector<xds::SessionView>(); },
+                 .quarantined = [] { return std::vector<xds::QuarantineView>(); }}) {
     const absl::StatusOr<std::uint16_t> port = server_.Start();
     EXPECT_TRUE(port.ok()) << port.status();
     client_ = std::make_unique<httplib::Client>("127.0.0.1", *port);

@@ -107,7 +107,7 @@ TEST(Explain, SaysWhyAnObjectIsNotServed) {
 
 TEST(XdsPage, ShowsWhatStandsOutOrWhatIsAskedFor) {
   const auto page = [](const XdsFilter& filter) {
-    return Json::parse(XdsJson(Envoys(), filter)).at("envoys");
+    return Json::parse(XdsJson(Envoys(), {}, filter)).at("envoys");
   };
   const Json all = page({});
   ASSERT_THAT(all, SizeIs(6));
@@ -125,7 +125,7 @@ TEST(XdsPage, ShowsWhatStandsOutOrWhatIsAskedFor) {
   routes.lag = std::chrono::milliseconds(1500);
   routes.refused.push_back({{ResourceType::kRoutes, "ingress_http", "a.example"}, "2", "no", true});
   routes.held.push_back({"ingress_http", "b.example", {"web"}, std::chrono::milliseconds(20)});
-  const Json state = Json::parse(XdsJson(envoys, {})).at("envoys")[0].at("types").at("RDS");
+  const Json state = Json::parse(XdsJson(envoys, {}, {})).at("envoys")[0].at("types").at("RDS");
   EXPECT_EQ(state.at("lagMs"), 1500);
   EXPECT_EQ(state.at("refused")[0], (Json{{"resource", "ingress_http"},
                                           {"part", "a.example"},
@@ -135,6 +135,22 @@ TEST(XdsPage, ShowsWhatStandsOutOrWhatIsAskedFor) {
   EXPECT_EQ(state.at("waiting")[0].at("waitingFor")[0], "web");
 
   EXPECT_THAT(page({.node = "waiting", .type = "RDS"})[0].at("resources"), IsEmpty());
+  const std::vector<xds::QuarantineView> quarantined = {
+      {{ResourceType::kRoutes, "ingress_http", "a.example"}, "2", "no", "one", "10.0.0.1", true}};
+  const auto kept = [&](const XdsFilter& filter) {
+    return Json::parse(XdsJson({}, quarantined, filter)).at("quarantined");
+  };
+  EXPECT_EQ(kept({})[0], (Json{{"type", "RDS"},
+                               {"resource", "ingress_http"},
+                               {"part", "a.example"},
+                               {"version", "2"},
+                               {"words", "no"},
+                               {"node", "one"},
+                               {"peer", "10.0.0.1"},
+                               {"replacedByLastGood", true},
+                               {"sinceMs", 0}}));
+  EXPECT_THAT(kept({.type = "SDS"}), IsEmpty());
+  EXPECT_THAT(kept({.resource = "other"}), IsEmpty());
 }
 
 }  // namespace

@@ -95,13 +95,31 @@ Json EnvoyJson(const xds::SessionView& envoy, const XdsFilter& filter) {
 
 }  // namespace
 
-std::string XdsJson(const std::vector<xds::SessionView>& envoys, const XdsFilter& filter) {
+std::string XdsJson(const std::vector<xds::SessionView>& envoys,
+                    const std::vector<xds::QuarantineView>& quarantined, const XdsFilter& filter) {
   Json list = Json::array();
   for (const xds::SessionView& envoy : envoys) {
     if (filter.node && *filter.node != envoy.node_id) continue;
     list.push_back(EnvoyJson(envoy, filter));
   }
-  return Json({{"envoys", std::move(list)}}).dump(2, ' ', false, Json::error_handler_t::replace) +
+  Json kept = Json::array();
+  for (const xds::QuarantineView& view : quarantined) {
+    const xds::Item& item = view.item;
+    if (filter.type && *filter.type != xds::Info(item.type).name) continue;
+    if (filter.resource && *filter.resource != item.resource) continue;
+    Json one = {{"type", xds::Info(item.type).name},
+                {"resource", item.resource},
+                {"version", view.version},
+                {"words", view.words},
+                {"node", view.node_id},
+                {"peer", view.peer},
+                {"replacedByLastGood", view.replaced},
+                {"sinceMs", view.ago.count()}};
+    if (item.part) one["part"] = *item.part;
+    kept.push_back(std::move(one));
+  }
+  return Json({{"envoys", std::move(list)}, {"quarantined", std::move(kept)}})
+             .dump(2, ' ', false, Json::error_handler_t::replace) +
          "\n";
 }
 

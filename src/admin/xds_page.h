@@ -19,6 +19,8 @@ struct XdsFilter {
   bool all = false;                     // every resource, not only those that stand out
 };
 
-std::string XdsJson(const std::vector<xds::SessionView>& envoys, const XdsFilter& filter);
+// `quarantined`: what is kept from all of them, by type and resource of the filter.
+std::string XdsJson(const std::vector<xds::SessionView>& envoys,
+                    const std::vector<xds::QuarantineView>& quarantined, const XdsFilter& filter);
 
 }  // namespace contour::admin

@@ -483,22 +483,20 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
   }
   bool explained = false;
   CulpritSearch::Items suspects = Suspects(type, response, explained);
+  // Also what came in a response before, of whose fate nothing was said.
+  const auto refuse = [&](const std::string& name) {
+    Touch(type, name);
+    const auto at = s.irregular.find(name);
+    const ResourcePtr told = response.told.Find(name);
+    if (at != s.irregular.end() && SameVersion(told, s.told.Find(name))) at->second.rejected = told;
+  };
   for (const auto& [key, version] : suspects) {
-    Touch(type, key.first);
+    refuse(key.first);
     NoteHead(type, key, response);
-    // Also what came in a response before, of whose fate nothing was said.
-    const auto at = s.irregular.find(key.first);
-    const ResourcePtr told = response.told.Find(key.first);
-    if (at != s.irregular.end() && SameVersion(told, s.told.Find(key.first)))
-      at->second.rejected = told;
   }
-  // What is no suspect, since it was acknowledged before, but came for the sake of a cluster: that
-  // still waits for it.
-  if (type == ResourceType::kEndpoints) {
-    for (const Change& change : response.changes) {
-      if (change.told != nullptr && session_.cold_by_assignment_.contains(change.name) &&
-          SameVersion(Runs(type, change.name), change.told))
-        Touch(type, change.name, true);
+  if (type == ResourceType::kCluster && whole) {
+    for (const auto& [name, irregular] : s.irregular) {
+      if (session_.snapshot_->Find(type, name) == nullptr && Names(words, name)) refuse(name);
     }
   }
   const bool tested = s.search.testing() && s.test == response.sequence;
@@ -513,6 +511,15 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
     return;
   }
   s.search.OnRefused(std::move(suspects), words, tested, explained);
+  // What is no suspect, since it was acknowledged before, but has to warm again, is still awaited.
+  for (const Change& change : response.changes) {
+    const bool cold =
+        type == ResourceType::kCluster
+            ? session_.cold_.contains(change.name)
+            : type == ResourceType::kEndpoints && session_.cold_by_assignment_.contains(change.name);
+    if (cold && change.told != nullptr && SameVersion(Runs(type, change.name), change.told))
+      Touch(type, change.name, true);
+  }
 }
 
 // What the Envoy acknowledged under this name; nullptr: nothing.
@@ -566,6 +573,12 @@ CulpritSearch::Items Stream::Suspects(ResourceType type, const InFlight& respons
     if (told == nullptr || !told->known) continue;
     if (!s.wildcard && !s.names.contains(name)) {  // what came of it we don't know
       explained = true;
+      continue;
+    }
+    // A cluster that goes once it's no longer in use isn't searched for: the words name it.
+    if (type == ResourceType::kCluster && !delta() &&
+        session_.snapshot_->Find(type, name) == nullptr) {
+      explained = explained || Names(s.words, name);
       continue;
     }
     const ResourcePtr runs = Runs(type, name);
@@ -995,8 +1008,11 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
     if (told != nullptr && !SameVersion(told, wanted) &&
         session_.snapshot_->Find(type, name) == nullptr && !MayWithdraw(type, name, uses, now)) {
       s.held.erase(name);
-      // The whole state can't hold what was rejected. What the Envoy doesn't have can go.
-      const bool rejected = whole && Rejected(type, name);
+      // The whole state can't hold what was rejected, of clusters what the words name. What the
+      // Envoy doesn't have can go.
+      const bool rejected =
+          whole && Rejected(type, name) &&
+          (type != ResourceType::kCluster || Names(s.words, name));
       const ResourcePtr runs = rejected ? Runs(type, name) : told;
       if (runs != nullptr) s.blocked.emplace(name, false);
       if (rejected || (force && told->known)) changes.push_back({name, runs});
@@ -1004,6 +1020,10 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
     }
     if (wanted == nullptr) {
       s.held.erase(name);
+      // A secret that was refused: the Envoy may have one from before that came with something bad.
+      if (delta() && type == ResourceType::kSecret && Rejected(type, name) &&
+          session_.snapshot_->Find(type, name) != nullptr)
+        continue;
       if (delta() ? (told != nullptr || force) : (told != nullptr && whole)) {
         changes.push_back({name, nullptr});
       } else if (told != nullptr) {

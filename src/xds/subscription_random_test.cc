@@ -342,7 +342,7 @@ class Simulation {
  private:
   void Note(std::string line) {
     history_.push_back(fmt::format("{:>7} ms  {}", now_.time_since_epoch() / 1ms, line));
-    if (history_.size() > 150) history_.pop_front();
+    if (history_.size() > 250) history_.pop_front();
   }
 
   // A cluster as Envoy has it: one that warms stands beside the one in use.
@@ -684,8 +684,9 @@ class Simulation {
         for (auto* instances : {&active_, &warming_}) {
           for (auto& [name, instance] : *instances) {
             if (!Concerns(link, instance, resource_name)) continue;
-            if (instances == &active_ && resource != nullptr &&
-                resource->bytes == MakeBlank(resource_name)->bytes && InEffect().contains(name) &&
+            if (instances == &active_ && resource != nullptr && instance.endpoints != nullptr &&
+                resource->bytes == MakeBlank(resource_name)->bytes &&
+                instance.endpoints->bytes != resource->bytes && InEffect().contains(name) &&
                 !world_.emptied.contains(resource_name) && !forgiven_.contains(name) &&
                 !IsBadNow(kEDS, resource_name)) {
               ADD_FAILURE() << "the endpoints of " << name << ", which is in use, were emptied";
@@ -833,7 +834,12 @@ class Simulation {
   void Publish() {
     snapshot_ = world_.Commit();
     session_->Offer(snapshot_);
-    Note("published");
+    std::string contents;
+    for (const ResourceType type : {kCDS, kEDS}) {
+      for (const ResourcePtr& resource : snapshot_->table(type).Sorted())
+        contents += " " + resource->name + "@" + resource->bytes;
+    }
+    Note("published" + contents);
   }
 
   Link* AnyLink() {

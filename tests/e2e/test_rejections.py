@@ -7,8 +7,11 @@ import subprocess
 import threading
 
 import pytest
-from features_support import Site, ingress, service, tls_secret
+import yaml
+from features_support import Authority, Site, ingress, service, tls_secret
+from harness.client import SteadyLoad
 from harness.process import wait_until
+from test_kubernetes import apply, installed, namespace, world  # noqa: F401  (fixtures)
 
 
 class RejectingSite(Site):
@@ -107,3 +110,41 @@ def test_a_certificate_that_envoy_refuses(mode):
             wait_until(lambda: site.contour.metric("contour_xds_quarantined") == 0, "nothing quarantined", 20)
         assert neighbour.answers > 20 and itself.answers > 20
         assert neighbour.failures == [] and itself.failures == []
+
+
+def test_an_event_on_the_object(world, backends, tmp_path):
+    """On a real API server, with the rights of deploy/rbac: the Secret and the Ingress that uses it get the words."""
+    world.apply_service("blue", backends("blue"))
+    authority = Authority(tmp_path)
+
+    def apply_host(name, secret):
+        for value in yaml.safe_load_all(secret + ingress(name, f"{name}.example", [("/", "Prefix", "blue")],
+                                                         tls_secret=name)):
+            if value:
+                value["metadata"]["namespace"] = world.namespace
+                world.api.apply(value)
+
+    def events(kind, name):
+        path = f"/api/v1/namespaces/{world.namespace}/events"
+        return [event for event in world.api.get(path)["items"] if event["reason"] == "EnvoyRejected"
+                and (event["involvedObject"]["kind"], event["involvedObject"]["name"]) == (kind, name)]
+
+    world.apply_ingress("plain", "plain.example", "blue")
+    world.wait_for("plain.example", "blue")
+    apply_host("good", authority.secret("good", "good.example"))
+    refused = tls_secret("bad", *refused_pair(tmp_path, "bad.example"))
+    with SteadyLoad(world.contour.ingress_address, world.contour.ingress_http_port, "plain.example") as load:
+        apply_host("bad", refused)
+        secret, = wait_until(lambda: events("Secret", "bad"), "an Event on the Secret", 20)
+        wait_until(lambda: events("Ingress", "bad"), "an Event on the Ingress", 20)
+        assert secret["type"] == "Warning" and secret["count"] == 1
+        assert secret["source"]["component"] == "contour"
+        assert f"{world.namespace}/bad" in secret["message"] and "nothing of it" in secret["message"]
+        assert events("Secret", "good") == [] and events("Ingress", "good") == []
+        apply_host("bad", authority.secret("bad", "bad.example"))
+        wait_until(lambda: world.contour.metric("contour_xds_quarantined") == 0, "nothing quarantined", 20)
+        # What comes back is the same Event, counted.
+        apply_host("bad", refused)
+        wait_until(lambda: [event["count"] for event in events("Secret", "bad")] == [2], "the Event, counted", 20)
+    load.assert_clean()
+    assert "failed to write an Event" not in world.contour.log(whole=True)

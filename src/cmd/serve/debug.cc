@@ -34,7 +34,8 @@ admin::DebugServer::Views DebugViews(core::Core& core, const xds::Server& server
                     },
                     kPatience);
               },
-          .envoys = [&server] { return server.Sessions(); }};
+          .envoys = [&server] { return server.Sessions(); },
+          .quarantined = [&server] { return server.Quarantined(); }};
 }
 
 }  // namespace contour::cmd
