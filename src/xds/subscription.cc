@@ -477,7 +477,10 @@ bool Stream::MayWithdraw(ResourceType type, const std::string& name,
       return session_.ListenersInSync();
     case ResourceType::kScopedRoutes:
       // A host goes at once, all of them only after the listeners that look hosts up in this way.
-      return !session_.snapshot_->table(type).empty() || session_.ListenersInSync();
+      // Those that a control plane of that shape left are not ours: connections that are being
+      // drained use them, and Envoy drops them with the last.
+      return !session_.snapshot_->table(type).empty() ||
+             (session_.had_scopes_ && session_.ListenersInSync());
   }
   return true;
 }
@@ -725,7 +728,8 @@ Session::Session(Identity identity, Options options, SnapshotPtr snapshot,
       options_(std::move(options)),
       snapshot_(std::move(snapshot)),
       offered_(snapshot_),
-      memory_(std::move(memory)) {}
+      memory_(std::move(memory)),
+      had_scopes_(!snapshot_->table(ResourceType::kScopedRoutes).empty()) {}
 
 Session::~Session() = default;
 
@@ -831,6 +835,7 @@ void Session::Subscribed(ResourceType type, Stream& stream, bool resuming, Time 
 void Session::Refresh() {
   if (offered_ == snapshot_) return;
   const SnapshotPtr before = std::exchange(snapshot_, offered_);
+  had_scopes_ = had_scopes_ || !snapshot_->table(ResourceType::kScopedRoutes).empty();
   for (const TypeInfo& info : kTypes) {
     const auto touch = [&](ResourceType type, const std::string& name) {
       ForEachSubscriber(type, name, [&](Stream& stream) { stream.Touch(type, name); });

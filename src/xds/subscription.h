@@ -353,6 +353,7 @@ class Session {
   SnapshotPtr snapshot_;  // what the streams' `dirty` account for
   SnapshotPtr offered_;
   const std::shared_ptr<const Memory> memory_;  // may be null
+  bool had_scopes_;                             // a snapshot of this session held scoped routes
   Memory leaving_;                              // of the streams that ended
   std::uint64_t sequence_ = 0;                  // of responses of all streams
   std::uint64_t stream_ids_ = 0;

@@ -839,6 +839,21 @@ TEST_F(Scoped, AllOfThemGoAfterTheListeners) {
   EXPECT_THAT(node->Ack(*stream, kLDS), ElementsAre("SRDS -h"));
 }
 
+TEST(Scopes, OfAControlPlaneBeforeAreLeftToTheEnvoy) {
+  World world;
+  world.Set(kLDS, "l").Host("h", {});
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  node.Request(stream, kLDS, {.initial_versions = {{"l", "before"}}});
+  node.Ack(stream, kLDS);
+  EXPECT_THAT(node.Request(stream, kSRDS, {.initial_versions = {{"h", "before"}}}),
+              ElementsAre("SRDS"));
+  EXPECT_THAT(node.Ack(stream, kSRDS), IsEmpty());
+  world.Set(kLDS, "l", "2");
+  EXPECT_THAT(node.Publish(), ElementsAre("LDS l@2"));
+  EXPECT_THAT(node.Ack(stream, kLDS), IsEmpty());
+}
+
 TEST_F(Scoped, AReconnectedEnvoyLosesAClusterOnceItsHostsAreKnown) {
   const auto version = [&](ResourceType type, const std::string& name) {
     return std::pair(name, VersionOf(world, type, name));
