@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/latency.h"
 #include "xds/resource.h"
 
 namespace contour::xds {
@@ -112,6 +113,7 @@ struct Counters {
   std::array<std::uint64_t, kResourceTypes> rejections = {};
   std::uint64_t released =
       0;  // parts and resources announced by the time-out, their clusters still cold
+  LatencyValues acknowledged;  // from a response to its acknowledgement
 
   Counters& operator+=(const Counters& other) {
     for (std::size_t i = 0; i < kResourceTypes; ++i) {
@@ -119,8 +121,15 @@ struct Counters {
       rejections[i] += other.rejections[i];
     }
     released += other.released;
+    acknowledged += other.acknowledged;
     return *this;
   }
+};
+
+// How far an Envoy is behind.
+struct Lag {
+  std::string node_id;
+  std::chrono::milliseconds time{0};  // since its oldest unanswered response; 0: none
 };
 
 struct Metrics {
@@ -130,6 +139,7 @@ struct Metrics {
   std::size_t streams = 0;   // open now
   std::size_t sessions = 0;  // Envoys now
   std::size_t held = 0;      // parts and resources that wait for clusters now
+  std::vector<Lag> lags;     // of each session
 
   Metrics& operator+=(const Metrics& other) {
     counters += other.counters;
@@ -138,6 +148,7 @@ struct Metrics {
     streams += other.streams;
     sessions += other.sessions;
     held += other.held;
+    lags.insert(lags.end(), other.lags.begin(), other.lags.end());
     return *this;
   }
 };

@@ -333,6 +333,7 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
     sequence = response.sequence;
     s.in_flight.pop_front();
     if (i < accepted || (i == index && !request.error.has_value())) {
+      session_.counters_.acknowledged.Observe(now - response.sent);
       Accept(type, response, now);
     } else if (i == index) {
       Reject(type, response, *request.error, now);
@@ -703,7 +704,8 @@ std::optional<Response> Stream::Make(ResourceType type, Time now) {
   response.version = (delta() ? session_.snapshot_->table(type) : s.told).version().Hex();
   s.answer = s.resend = false;
   s.last_nonce = response.nonce;
-  s.in_flight.push_back({response.nonce, response.version, sequence, std::move(changes), s.told});
+  s.in_flight.push_back(
+      {response.nonce, response.version, sequence, std::move(changes), s.told, now});
   session_.counters_.released += released;
   ++session_.counters_.responses[Index(type)];
   return response;
@@ -1308,6 +1310,18 @@ std::size_t Session::Held() const {
     }
   }
   return held;
+}
+
+std::optional<Time> Session::OldestUnanswered() const {
+  std::optional<Time> oldest;
+  for (const auto& [id, stream] : streams_) {
+    for (const Stream::State& s : stream->states_) {
+      if (s.in_flight.empty()) continue;
+      const Time sent = s.in_flight.front().sent;
+      if (!oldest || sent < *oldest) oldest = sent;
+    }
+  }
+  return oldest;
 }
 
 SessionView Session::View() const {

@@ -174,6 +174,7 @@ class Stream {
     std::uint64_t sequence = 0;
     std::vector<Change> changes;
     Table told;  // with the changes
+    Time sent;
   };
   struct State {
     bool subscribed = false;
@@ -280,6 +281,8 @@ class Session {
   const Identity& identity() const { return identity_; }
   const Counters& counters() const { return counters_; }
   std::size_t Held() const;
+  // When the oldest response was made that the Envoy hasn't answered yet.
+  std::optional<Time> OldestUnanswered() const;
   SessionView View() const;
 
  private:

@@ -363,6 +363,23 @@ TEST(Delta, ManyUnacknowledgedResponsesWithClusters) {
   EXPECT_THAT(node.Ack(stream, kCDS), ElementsAre("CDS a@99"));
 }
 
+TEST(Delta, HowFarAnEnvoyIsBehindIsKnown) {
+  World world;
+  world.Set(kCDS, "a");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  EXPECT_EQ(node.session().OldestUnanswered(), std::nullopt);
+  const Time begin = node.now;
+  node.Request(stream, kCDS, {});
+  node.Wait(300ms);
+  EXPECT_EQ(node.session().OldestUnanswered(), begin);
+  EXPECT_EQ(node.session().counters().acknowledged.Count(), 0U);
+  node.Ack(stream, kCDS);
+  EXPECT_EQ(node.session().OldestUnanswered(), std::nullopt);
+  EXPECT_EQ(node.session().counters().acknowledged.Count(), 1U);
+  EXPECT_NEAR(node.session().counters().acknowledged.sum, 0.3, 1e-9);
+}
+
 // ---- Delta: rejections ----
 
 TEST(Rejection, IsCountedToldAndNotRepeated) {
