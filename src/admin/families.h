@@ -140,6 +140,8 @@ inline constexpr Family kFamilies[] = {
     {"contour_xds_released_total", kCounter, kAlways, {}, "Of these, those that a time-out released"},
     {"contour_xds_sent_bytes_total", kCounter, kAlways, {}, "Bytes of xDS responses"},
     {"contour_xds_responses_total", kCounter, kAlways, {"type"}, "xDS responses sent"},
+    {"contour_xds_acknowledge_seconds", kHistogram, kAlways, {}, "From a response until its Envoy acknowledged it; with clusters that take long to warm, as long"},
+    {"contour_xds_unanswered_seconds", kGauge, kIfAny, {"node"}, "How long the oldest response waits that the Envoy hasn't answered; 0: it has everything"},
     {"contour_xds_rejections_total", kCounter, kAlways, {"type"}, "xDS responses that an Envoy refused"},
     {"contour_xds_quarantined", kGauge, kAlways, {}, "Contents that are kept from all Envoys because one refused them"},
     {"contour_xds_quarantined_total", kCounter, kAlways, {}, "Contents that were quarantined"},

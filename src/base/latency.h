@@ -22,6 +22,12 @@ namespace contour {
 inline constexpr std::array<double, 15> kLatencyBounds = {
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
 
+inline std::size_t LatencyRange(double seconds) {
+  std::size_t range = 0;
+  while (range < kLatencyBounds.size() && seconds > kLatencyBounds[range]) ++range;
+  return range;
+}
+
 struct LatencyValues {
   std::array<std::uint64_t, kLatencyBounds.size() + 1> counts = {};  // of each range alone
   double sum = 0;                                                    // seconds
@@ -30,6 +36,12 @@ struct LatencyValues {
     std::uint64_t all = 0;
     for (const std::uint64_t count : counts) all += count;
     return all;
+  }
+  // For values that one thread owns.
+  void Observe(std::chrono::nanoseconds time) {
+    const double seconds = std::chrono::duration<double>(time).count();
+    ++counts[LatencyRange(seconds)];
+    sum += seconds;
   }
   LatencyValues& operator+=(const LatencyValues& other) {
     for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += other.counts[i];
@@ -42,9 +54,7 @@ class Latency {
  public:
   void Observe(std::chrono::nanoseconds time) {
     const double seconds = std::chrono::duration<double>(time).count();
-    std::size_t range = 0;
-    while (range < kLatencyBounds.size() && seconds > kLatencyBounds[range]) ++range;
-    counts_[range].fetch_add(1, std::memory_order_relaxed);
+    counts_[LatencyRange(seconds)].fetch_add(1, std::memory_order_relaxed);
     nanoseconds_.fetch_add(time.count(), std::memory_order_relaxed);
   }
   LatencyValues values() const {

@@ -109,7 +109,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
                        lifecycle.End(1);
                        return false;
                      }
-                     port_probe.Opened(config.xds_address, *port);
+                     port_probe.Opened(*port);
                      log::Info(kContext, "xDS server listening",
                                {{"address", config.xds_address}, {"port", *port}});
                      return true;

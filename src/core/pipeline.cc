@@ -104,7 +104,6 @@ void Pipeline::UpdateHost(const std::string& host, xds::SnapshotEditor& editor) 
   graph::ServingSecretPtr secret;
   if (now.virtual_host != nullptr) {
     routes = envoy::TranslateVirtualHost(*now.virtual_host, options_.listeners);
-    if (Sharded()) routes.http = envoy::TranslateScope(*now.virtual_host);
     chain = envoy::TranslateFilterChain(*now.virtual_host, options_.listeners);
     clusters = ClustersOf(*now.virtual_host);
     if (now.virtual_host->secure) secret = now.virtual_host->secure->secret;

@@ -53,7 +53,7 @@ std::size_t WildcardLabels(std::string_view host) {
 
 // The port is what follows the last colon, but not within the brackets of an IPv6 address: as Envoy
 // finds it where a route configuration ignores ports. A plain host, whose domains there are `host`
-// and `host:*`, takes more colons as well.
+// and `host:*`, takes more colons as well; a wildcard doesn't.
 std::string ExactProgram() {
   return fmt::format(R"(function envoy_on_request(handle)
   local headers = handle:headers()
@@ -64,7 +64,7 @@ std::string ExactProgram() {
   local data = handle:streamInfo():dynamicMetadata()
   data:set("{0}", "authority", authority)
   data:set("{0}", "host", host)
-  local key = host:match("^[^:]*")
+  local key = host:match("^[^*:][^:]*") or host
   if key ~= authority then
     headers:replace(":authority", key)
     handle:clearRouteCache()

@@ -230,7 +230,8 @@ std::optional<Resource> Translate(const std::string& host, const std::vector<gra
 VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
                                           const ListenerOptions& options) {
   VirtualHostResources result;
-  result.http = Translate(host.host, host.http_routes, "");
+  result.http = options.delivery == Delivery::kSharded ? TranslateScope(host)
+                                                       : Translate(host.host, host.http_routes, "");
   // A TCP proxy takes the whole connection, and without a certificate nothing can be read of it.
   if (host.secure && !host.secure->tcp_proxy && host.secure->secret != nullptr)
     result.https = Translate(host.host, host.secure->routes,

@@ -33,7 +33,7 @@ namespace contour::envoy {
 // Parts of the two route configurations; nullopt where the host has no routes. `name` is
 // VirtualHostName(host), `clusters` what its routes send traffic to (not those behind a redirect).
 struct VirtualHostResources {
-  std::optional<Resource> http;   // of kIngressHTTP
+  std::optional<Resource> http;   // of kIngressHTTP; in the sharded shape a TranslateScope()
   std::optional<Resource> https;  // of kIngressHTTPS
 };
 

@@ -428,6 +428,17 @@ TEST(ScopeTest, WebsocketRoutesAreMarked) {
   EXPECT_FALSE(routes[1].metadata().filter_metadata().contains("contour.upgrade"));
 }
 
+TEST(ScopeTest, StandsForThePartInTheShardedShape) {
+  graph::VirtualHost host = Host({To({Weighted("a")})});
+  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
+  host.secure->routes = {To({Weighted("b")})};
+  const VirtualHostResources classic = TranslateVirtualHost(host, {});
+  const VirtualHostResources sharded = TranslateVirtualHost(host, {.delivery = Delivery::kSharded});
+  ASSERT_TRUE(classic.https && sharded.http && sharded.https);
+  EXPECT_EQ(sharded.http->bytes, TranslateScope(host)->bytes);
+  EXPECT_EQ(sharded.https->bytes, classic.https->bytes);
+}
+
 TEST(ScopeTest, OnlyPlainHTTPHasOne) {
   graph::VirtualHost host = Host({});
   host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();

@@ -157,6 +157,11 @@ class Dispatcher::Worker {
     for (const auto& [session, slot] : sessions_) {
       metrics.counters += session->counters();
       metrics.held += session->Held();
+      Lag& lag = metrics.lags.emplace_back(Lag{.node_id = session->identity().node_id});
+      if (const std::optional<Time> oldest = session->OldestUnanswered()) {
+        lag.time = std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::steady_clock::now() - *oldest);
+      }
     }
     metrics.bytes += bytes_;
     metrics.streams_opened += streams_opened_;

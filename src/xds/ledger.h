@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/latency.h"
 #include "xds/resource.h"
 
 namespace contour::xds {
@@ -112,6 +113,7 @@ struct Counters {
   std::array<std::uint64_t, kResourceTypes> rejections = {};
   std::uint64_t released =
       0;  // parts and resources announced by the time-out, their clusters still cold
+  LatencyValues acknowledged;  // from a response to its acknowledgement
 
   Counters& operator+=(const Counters& other) {
     for (std::size_t i = 0; i < kResourceTypes; ++i) {
@@ -119,8 +121,15 @@ struct Counters {
       rejections[i] += other.rejections[i];
     }
     released += other.released;
+    acknowledged += other.acknowledged;
     return *this;
   }
+};
+
+// How far an Envoy is behind.
+struct Lag {
+  std::string node_id;
+  std::chrono::milliseconds time{0};  // since its oldest unanswered response; 0: none
 };
 
 struct Metrics {
@@ -133,6 +142,7 @@ struct Metrics {
   std::size_t quarantined = 0;  // refused contents that are kept from all Envoys now
   std::uint64_t quarantined_total = 0;
   std::uint64_t released_total = 0;  // of them
+  std::vector<Lag> lags;  // of each session
 
   Metrics& operator+=(const Metrics& other) {
     counters += other.counters;
@@ -144,6 +154,7 @@ struct Metrics {
     quarantined += other.quarantined;
     quarantined_total += other.quarantined_total;
     released_total += other.released_total;
+    lags.insert(lags.end(), other.lags.begin(), other.lags.end());
     return *this;
   }
 };

@@ -338,6 +338,7 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
     sequence = response.sequence;
     s.in_flight.pop_front();
     if (i < accepted || (i == index && !request.error.has_value())) {
+      session_.counters_.acknowledged.Observe(now - response.sent);
       Accept(type, response, now);
     } else if (i == index) {
       Reject(type, response, *request.error, now);
@@ -825,7 +826,10 @@ bool Stream::MayWithdraw(ResourceType type, const std::string& name,
       return session_.ListenersInSync();
     case ResourceType::kScopedRoutes:
       // A host goes at once, all of them only after the listeners that look hosts up in this way.
-      return !session_.snapshot_->table(type).empty() || session_.ListenersInSync();
+      // Those that a control plane of that shape left are not ours: connections that are being
+      // drained use them, and Envoy drops them with the last.
+      return !session_.snapshot_->table(type).empty() ||
+             (session_.had_scopes_ && session_.ListenersInSync());
   }
   return true;
 }
@@ -1111,7 +1115,8 @@ Session::Session(Identity identity, Options options, SnapshotPtr snapshot,
       options_(std::move(options)),
       snapshot_(std::move(snapshot)),
       offered_(snapshot_),
-      memory_(std::move(memory)) {}
+      memory_(std::move(memory)),
+      had_scopes_(!snapshot_->table(ResourceType::kScopedRoutes).empty()) {}
 
 Session::~Session() = default;
 
@@ -1217,6 +1222,7 @@ void Session::Subscribed(ResourceType type, Stream& stream, bool resuming, Time 
 void Session::Refresh() {
   if (offered_ == snapshot_) return;
   const SnapshotPtr before = std::exchange(snapshot_, offered_);
+  had_scopes_ = had_scopes_ || !snapshot_->table(ResourceType::kScopedRoutes).empty();
   for (const TypeInfo& info : kTypes) {
     const auto touch = [&](ResourceType type, const std::string& name) {
       ForEachSubscriber(type, name, [&](Stream& stream) { stream.Touch(type, name); });
@@ -1697,6 +1703,18 @@ std::size_t Session::Held() const {
     }
   }
   return held;
+}
+
+std::optional<Time> Session::OldestUnanswered() const {
+  std::optional<Time> oldest;
+  for (const auto& [id, stream] : streams_) {
+    for (const Stream::State& s : stream->states_) {
+      if (s.in_flight.empty()) continue;
+      const Time sent = s.in_flight.front().sent;
+      if (!oldest || sent < *oldest) oldest = sent;
+    }
+  }
+  return oldest;
 }
 
 SessionView Session::View(Time now) const {

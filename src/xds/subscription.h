@@ -327,6 +327,8 @@ class Session {
   const Identity& identity() const { return identity_; }
   const Counters& counters() const { return counters_; }
   std::size_t Held() const;
+  // When the oldest response was made that the Envoy hasn't answered yet.
+  std::optional<Time> OldestUnanswered() const;
   SessionView View(Time now) const;
   Opinion OpinionOn(const Item& item, const Hash128& version) const;
 
@@ -407,6 +409,7 @@ class Session {
   SnapshotPtr snapshot_;  // what the streams' `dirty` account for
   SnapshotPtr offered_;
   const std::shared_ptr<const Memory> memory_;  // may be null
+  bool had_scopes_;                             // a snapshot of this session held scoped routes
   Memory leaving_;                              // of the streams that ended
   std::uint64_t sequence_ = 0;                  // of responses of all streams
   std::uint64_t stream_ids_ = 0;

@@ -363,6 +363,23 @@ TEST(Delta, ManyUnacknowledgedResponsesWithClusters) {
   EXPECT_THAT(node.Ack(stream, kCDS), ElementsAre("CDS a@99"));
 }
 
+TEST(Delta, HowFarAnEnvoyIsBehindIsKnown) {
+  World world;
+  world.Set(kCDS, "a");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  EXPECT_EQ(node.session().OldestUnanswered(), std::nullopt);
+  const Time begin = node.now;
+  node.Request(stream, kCDS, {});
+  node.Wait(300ms);
+  EXPECT_EQ(node.session().OldestUnanswered(), begin);
+  EXPECT_EQ(node.session().counters().acknowledged.Count(), 0U);
+  node.Ack(stream, kCDS);
+  EXPECT_EQ(node.session().OldestUnanswered(), std::nullopt);
+  EXPECT_EQ(node.session().counters().acknowledged.Count(), 1U);
+  EXPECT_NEAR(node.session().counters().acknowledged.sum, 0.3, 1e-9);
+}
+
 // ---- Delta: rejections ----
 
 TEST(Rejection, IsCountedToldAndNotRepeated) {
@@ -843,6 +860,21 @@ TEST_F(Scoped, AllOfThemGoAfterTheListeners) {
   world.Remove(kSRDS, "h").Set(kLDS, "l", "2");
   EXPECT_THAT(node->Publish(), ElementsAre("LDS l@2"));
   EXPECT_THAT(node->Ack(*stream, kLDS), ElementsAre("SRDS -h"));
+}
+
+TEST(Scopes, OfAControlPlaneBeforeAreLeftToTheEnvoy) {
+  World world;
+  world.Set(kLDS, "l").Host("h", {});
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  node.Request(stream, kLDS, {.initial_versions = {{"l", "before"}}});
+  node.Ack(stream, kLDS);
+  EXPECT_THAT(node.Request(stream, kSRDS, {.initial_versions = {{"h", "before"}}}),
+              ElementsAre("SRDS"));
+  EXPECT_THAT(node.Ack(stream, kSRDS), IsEmpty());
+  world.Set(kLDS, "l", "2");
+  EXPECT_THAT(node.Publish(), ElementsAre("LDS l@2"));
+  EXPECT_THAT(node.Ack(stream, kLDS), IsEmpty());
 }
 
 TEST_F(Scoped, AReconnectedEnvoyLosesAClusterOnceItsHostsAreKnown) {

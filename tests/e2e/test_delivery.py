@@ -16,7 +16,7 @@ import pytest
 from features_support import Site, ingress, ingress_route, route, service
 from harness.client import SteadyLoad
 
-HOSTS = ["a.test", "b.a.test", "c.b.a.test", "x_y.test", "d.test", f"{'long' * 15}.a.test", "*.a.test", "*.b.a.test", "*.test",
+HOSTS = ["a.test", "b.a.test", "c.b.a.test", "x_y.test", "d.test", f"{'long' * 14}.a.test", "*.a.test", "*.b.a.test", "*.test",
          "*.x.y.a.test", None]
 PATHS = ["/", "/a", "/a/b", "/ab", "/b/"]
 BACKENDS = ["blue", "green", "red"]

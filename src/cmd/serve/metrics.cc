@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmd/serve/metrics.h"
 
+#include <algorithm>
 #include <chrono>
+#include <map>
 #include <vector>
 
 #include "admin/metrics.h"
@@ -61,6 +63,13 @@ void AddStreams(const xds::Metrics& streams, admin::MetricsText& text) {
   text.Set("contour_xds_quarantined", streams.quarantined);
   text.Set("contour_xds_quarantined_total", streams.quarantined_total);
   text.Set("contour_xds_quarantine_ended_total", streams.released_total);
+  text.Set("contour_xds_acknowledge_seconds", streams.counters.acknowledged);
+  std::map<std::string_view, std::chrono::milliseconds> lags;  // Envoys may share a node id
+  for (const xds::Lag& lag : streams.lags)
+    lags[lag.node_id] = std::max(lags[lag.node_id], lag.time);
+  for (const auto& [node, time] : lags) {
+    text.Set("contour_xds_unanswered_seconds", time, node);
+  }
   for (const xds::TypeInfo& type : xds::kTypes) {
     const std::size_t index = xds::Index(type.type);
     text.Set("contour_xds_responses_total", streams.counters.responses[index], type.name);

@@ -1,100 +1,101 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmd/serve/port_probe.h"
 
-#include <arpa/inet.h>
 #include <fmt/core.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-#include <system_error>
+#include <charconv>
+#include <cstdint>
+#include <fstream>
+#include <sstream>
+#include <string_view>
+#include <thread>
 
 namespace contour::cmd {
 namespace {
 
-constexpr int kTimeoutMs = 1000;
+constexpr int kLooks = 20;
+constexpr std::chrono::milliseconds kBetweenLooks{10};
+constexpr std::string_view kListening = "0A";
 
-std::string ErrorText(int error) { return std::generic_category().message(error); }
-
-// Where we reach ourselves: the wildcard address isn't one to connect to.
-socklen_t Fill(const std::string& address, int port, sockaddr_storage& storage) {
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
-  if (inet_pton(AF_INET, address.c_str(), &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(static_cast<std::uint16_t>(port));
-    if (v4->sin_addr.s_addr == htonl(INADDR_ANY)) v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return sizeof(sockaddr_in);
-  }
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&storage);
-  if (inet_pton(AF_INET6, address.c_str(), &v6->sin6_addr) == 1) {
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(static_cast<std::uint16_t>(port));
-    if (IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr)) v6->sin6_addr = in6addr_loopback;
-    return sizeof(sockaddr_in6);
-  }
-  return 0;
+std::optional<std::uint32_t> Hex(std::string_view text) {
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
 }
 
-// Why no connection came about; empty: one did.
-std::string Connect(const std::string& address, int port) {
-  sockaddr_storage storage{};
-  const socklen_t size = Fill(address, port, storage);
-  if (size == 0) return "";  // a name: not ours to resolve
-  const int descriptor = ::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return ErrorText(errno);
-  std::string why;
-  if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&storage), size) != 0) {
-    int error = errno;
-    if (error == EINPROGRESS) {
-      pollfd polled{.fd = descriptor, .events = POLLOUT, .revents = 0};
-      socklen_t length = sizeof(error);
-      if (::poll(&polled, 1, kTimeoutMs) != 1) {
-        error = ETIMEDOUT;
-      } else if (::getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) != 0) {
-        error = errno;
-      }
+// How many connections wait on a listening port, by the tables of proc(5); nullopt: it isn't
+// listening, or the tables can't be read.
+//   sl  local_address rem_address   st tx_queue:rx_queue …     (of listeners rx_queue is the queue)
+std::optional<std::uint32_t> Waiting(int port) {
+  std::optional<std::uint32_t> waiting;
+  for (const char* table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
+    std::ifstream file(table);
+    std::string line;
+    std::getline(file, line);  // the names of the columns
+    while (std::getline(file, line)) {
+      std::istringstream columns(line);
+      std::string number;
+      std::string local;
+      std::string remote;
+      std::string state;
+      std::string queues;
+      if (!(columns >> number >> local >> remote >> state >> queues) || state != kListening)
+        continue;
+      const auto colon = local.rfind(':');
+      const auto between = queues.find(':');
+      if (colon == std::string::npos || between == std::string::npos) continue;
+      if (Hex(std::string_view(local).substr(colon + 1)) != static_cast<std::uint32_t>(port))
+        continue;
+      const auto queue = Hex(std::string_view(queues).substr(between + 1));
+      if (queue) waiting = waiting.value_or(0) + *queue;
     }
-    if (error != 0) why = ErrorText(error);
   }
-  ::close(descriptor);
-  return why;
+  return waiting;
+}
+
+// Empty: at some moment nobody waited.
+std::string Look(int port) {
+  std::optional<std::uint32_t> waiting;
+  for (int look = 0; look < kLooks; ++look) {
+    if (look > 0) std::this_thread::sleep_for(kBetweenLooks);
+    waiting = Waiting(port);
+    if (waiting == 0U) return "";
+  }
+  if (!waiting) return fmt::format("the xDS port {} isn't listened on", port);
+  return fmt::format("the xDS port {} takes no connections, {} wait", port, *waiting);
 }
 
 }  // namespace
 
-void PortProbe::Opened(const std::string& address, int port) {
+void PortProbe::Opened(int port) {
   const std::lock_guard lock(mutex_);
-  target_ = Target{address, port};
+  port_ = port;
   failing_since_.reset();
 }
 
 void PortProbe::Closed() {
   const std::lock_guard lock(mutex_);
-  target_.reset();
+  port_.reset();
   failing_since_.reset();
 }
 
 std::string PortProbe::NotAlive() {
-  std::optional<Target> target;
+  std::optional<int> port;
   {
     const std::lock_guard lock(mutex_);
-    target = target_;
+    port = port_;
   }
-  if (!target) return "";
-  const std::string why = Connect(target->address, target->port);
+  if (!port) return "";
+  std::string why = Look(*port);
   const auto now = std::chrono::steady_clock::now();
   const std::lock_guard lock(mutex_);
-  if (why.empty() || !target_) {
+  if (why.empty() || port_ != port) {
     failing_since_.reset();
     return "";
   }
   if (!failing_since_) failing_since_ = now;
-  if (now - *failing_since_ < patience_) return "";
-  return fmt::format("the xDS port {}:{} takes no connections: {}", target->address, target->port,
-                     why);
+  return now - *failing_since_ < patience_ ? "" : why;
 }
 
 }  // namespace contour::cmd
