@@ -142,7 +142,7 @@ struct Metrics {
   std::size_t quarantined = 0;  // refused contents that are kept from all Envoys now
   std::uint64_t quarantined_total = 0;
   std::uint64_t released_total = 0;  // of them
-  std::vector<Lag> lags;  // of each session
+  std::vector<Lag> lags;             // of each session
 
   Metrics& operator+=(const Metrics& other) {
     counters += other.counters;

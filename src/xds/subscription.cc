@@ -512,14 +512,16 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
     return;
   }
   s.search.OnRefused(std::move(suspects), words, tested, explained);
-  // What is no suspect, since it was acknowledged before, but has to warm again, is still awaited.
+  // What is no suspect, but came because a cluster has to warm, is still awaited.
   for (const Change& change : response.changes) {
-    const bool cold =
-        type == ResourceType::kCluster
-            ? session_.cold_.contains(change.name)
-            : type == ResourceType::kEndpoints && session_.cold_by_assignment_.contains(change.name);
-    if (cold && change.told != nullptr && SameVersion(Runs(type, change.name), change.told))
-      Touch(type, change.name, true);
+    const bool cold = type == ResourceType::kCluster
+                          ? session_.cold_.contains(change.name)
+                          : type == ResourceType::kEndpoints &&
+                                session_.cold_by_assignment_.contains(change.name);
+    if (!cold || change.told == nullptr) continue;
+    const bool blank =
+        type == ResourceType::kEndpoints && change.told->version == MakeBlank(change.name)->version;
+    if (blank || SameVersion(Runs(type, change.name), change.told)) Touch(type, change.name, true);
   }
 }
 
@@ -572,6 +574,8 @@ CulpritSearch::Items Stream::Suspects(ResourceType type, const InFlight& respons
   for (const std::string& name : names) {
     const ResourcePtr told = response.told.Find(name);
     if (told == nullptr || !told->known) continue;
+    // What stands in for a refused assignment.
+    if (type == ResourceType::kEndpoints && told->version == MakeBlank(name)->version) continue;
     if (!s.wildcard && !s.names.contains(name)) {  // what came of it we don't know
       explained = true;
       continue;
@@ -734,6 +738,8 @@ void Stream::Convict(ResourceType type, std::vector<CulpritSearch::Culprit> culp
   State& s = state(type);
   for (CulpritSearch::Culprit& found : culprits) {
     const auto& [name, part] = found.key;
+    const ResourcePtr wanted = Wanted(type, name);
+    if (wanted == nullptr || ContentVersion(*wanted, part) != found.version) continue;
     Refusal refusal;
     refusal.version = found.version;
     refusal.words = std::move(found.words);
@@ -742,8 +748,7 @@ void Stream::Convict(ResourceType type, std::vector<CulpritSearch::Culprit> culp
     const ResourcePtr runs = Runs(type, name);
     const bool known = runs != nullptr && runs->known;
     Refusals& refusals = s.refused[name];
-    if (const auto head = s.heads.find(name);
-        part.has_value() && !known && head != s.heads.end()) {
+    if (const auto head = s.heads.find(name); part.has_value() && !known && head != s.heads.end()) {
       refusal.head = head->second;
     }
     // The head, refused without its parts, is what was wrong with them.
@@ -1015,8 +1020,7 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
       // The whole state can't hold what was rejected, of clusters what the words name. What the
       // Envoy doesn't have can go.
       const bool rejected =
-          whole && Rejected(type, name) &&
-          (type != ResourceType::kCluster || Names(s.words, name));
+          whole && Rejected(type, name) && (type != ResourceType::kCluster || Names(s.words, name));
       const ResourcePtr runs = rejected ? Runs(type, name) : told;
       if (runs != nullptr) s.blocked.emplace(name, false);
       if (rejected || (force && told->known)) changes.push_back({name, runs});
