@@ -28,7 +28,7 @@ compile() {
     "$PYTHON_ENVIRONMENT/bin/python3" -m pip install --disable-pip-version-check --quiet -r /dev/stdin
   cd "$SOURCE"
   cmake --preset release -DCONTOUR_PYTHON="$PYTHON_ENVIRONMENT/bin/python3" -DBUILD_TESTING=OFF
-  ninja -C "$BUILD" contour
+  ninja -C "$BUILD" contour contour_documents
 }
 
 root() {
