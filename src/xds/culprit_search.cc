@@ -50,7 +50,7 @@ bool CulpritSearch::Contains(const Items& items, const Key& key, const Hash128& 
   return at != items.end() && at->second == version;
 }
 
-void CulpritSearch::MakeUnknown(Group group) {
+void CulpritSearch::MakeUnknown(const Group& group) {
   if (group.items.empty()) return;
   if (unknown_.words.empty()) unknown_.words = group.words;
   for (const auto& [key, version] : group.items) unknown_.items.insert_or_assign(key, version);
@@ -62,7 +62,7 @@ void CulpritSearch::Found(const Group& group) {
   ++fruitless_;
 }
 
-void CulpritSearch::OnRefused(Items items, std::string words, bool tested, bool explained) {
+void CulpritSearch::OnRefused(const Items& items, std::string words, bool tested, bool explained) {
   if (tested) {
     testing_ = false;
     test_ = {};
@@ -85,7 +85,7 @@ void CulpritSearch::OnRefused(Items items, std::string words, bool tested, bool 
   group.items = std::move(fresh);
   group.words = std::move(words);
   if (explained) {
-    MakeUnknown(std::move(group));
+    MakeUnknown(group);
   } else {
     guilty_.push_back(std::move(group));
   }
@@ -100,7 +100,7 @@ void CulpritSearch::OnAccepted(const Carried& carried) {
     complement.confirmed = true;
     guilty_.push_back(std::move(complement));
   } else {
-    MakeUnknown(std::move(complement));
+    MakeUnknown(complement);
   }
   testing_ = false;
   test_ = {};
@@ -123,7 +123,7 @@ void CulpritSearch::Prune(const Carried& present) {
   std::vector<Group> guilty = std::exchange(guilty_, {});
   for (Group& group : guilty) {
     if (prune(group.items)) {
-      MakeUnknown(std::move(group));
+      MakeUnknown(group);
     } else {
       guilty_.push_back(std::move(group));
     }

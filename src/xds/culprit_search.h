@@ -69,7 +69,7 @@ class CulpritSearch {
   // A response was refused in which `items` differed from what the Envoy had acknowledged.
   // `tested`: it was the test. `explained`: it also held something that was refused before, so that
   // the refusal says nothing of the rest.
-  void OnRefused(Items items, std::string words, bool tested, bool explained);
+  void OnRefused(const Items& items, std::string words, bool tested, bool explained);
 
   // The test was accepted. `carried`: whether it held the item in this content.
   using Carried = std::function<bool(const Key&, const Hash128&)>;
@@ -109,7 +109,7 @@ class CulpritSearch {
   };
 
   static bool Contains(const Items& items, const Key& key, const Hash128& version);
-  void MakeUnknown(Group group);
+  void MakeUnknown(const Group& group);
   void Found(const Group& group);
 
   Group unknown_;

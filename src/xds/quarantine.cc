@@ -192,6 +192,7 @@ void Quarantine::Distrust(std::uint64_t session) {
 std::vector<QuarantineView> Quarantine::View() const {
   const MutexLock lock(mutex_);
   std::vector<QuarantineView> views;
+  views.reserve(entries_.size());
   for (const auto& [item, entry] : entries_) views.push_back(ViewOf(entry));
   return views;
 }

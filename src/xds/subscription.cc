@@ -483,7 +483,7 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
     }
   }
   bool explained = false;
-  CulpritSearch::Items suspects = Suspects(type, response, explained);
+  const CulpritSearch::Items suspects = Suspects(type, response, explained);
   // Also what came in a response before, of whose fate nothing was said.
   const auto refuse = [&](const std::string& name) {
     Touch(type, name);
@@ -506,12 +506,12 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
   const bool hopeless = s.rejections_in_row > kRejectionsInRow;
   if (hopeless || (suspects.empty() && !explained && content && !withdrawals)) {
     // It had accepted all that this held: what it says is of no use.
-    if (hopeless) s.search.OnRefused(std::move(suspects), words, tested, explained);
+    if (hopeless) s.search.OnRefused(suspects, words, tested, explained);
     Convict(type, s.search.GiveUp(), false);
     session_.Distrust();
     return;
   }
-  s.search.OnRefused(std::move(suspects), words, tested, explained);
+  s.search.OnRefused(suspects, words, tested, explained);
   // What is no suspect, but came because a cluster has to warm, is still awaited.
   for (const Change& change : response.changes) {
     const bool cold = type == ResourceType::kCluster
@@ -632,9 +632,9 @@ ResourcePtr Stream::WithoutRefused(ResourceType type, const ResourcePtr& wanted)
   if (parts.empty()) return wanted;
   ResourcePtr runs = Runs(type, wanted->name);
   if (runs != nullptr && !runs->known) runs = nullptr;
-  const ResourcePtr nothing = Info(type).blank_if_unknown && type == ResourceType::kEndpoints
-                                  ? MakeBlank(wanted->name)
-                                  : nullptr;
+  ResourcePtr nothing = Info(type).blank_if_unknown && type == ResourceType::kEndpoints
+                            ? MakeBlank(wanted->name)
+                            : nullptr;
   auto view = std::make_shared<Resource>(*wanted);
   const EditToken token = NewEditToken();
   for (const std::optional<std::string>& part : parts) {
