@@ -65,7 +65,6 @@ void CulpritSearch::Found(const Group& group) {
 void CulpritSearch::OnRefused(const Items& items, std::string words, bool tested, bool explained) {
   if (tested) {
     testing_ = false;
-    test_ = {};
     MakeUnknown(std::exchange(complement_, {}));
   }
   Items fresh;
@@ -79,6 +78,7 @@ void CulpritSearch::OnRefused(const Items& items, std::string words, bool tested
       fresh.emplace(key, version);
     }
   }
+  if (tested) test_ = {};  // `items` may be it
   if (fresh.empty()) return;
   Group group;
   group.named = Named(fresh, words);
