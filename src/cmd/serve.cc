@@ -127,7 +127,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   *world.may_write = [&fleet] { return fleet.MayWrite(); };
   Fallback fallback({.path = config.snapshot_file},
                     {.away = [&] { return world.ApiServerIsAway(); },
-                     .publish = [&](xds::SnapshotPtr snapshot) { server.Publish(snapshot); },
+                     .publish = [&](const xds::SnapshotPtr& snapshot) { server.Publish(snapshot); },
                      .served = [&] { fleet.Remembered(); }});
   xds::SnapshotPtr published;
   core::Core core(options, [&](const core::Pipeline::Output& output) {
