@@ -258,7 +258,13 @@ class Soak:
         fresh.start().wait_ready(120)
         try:
             def different():
-                return [name for name in TYPES if resources(self.contour, name) != resources(fresh, name)]
+                found = {}
+                for name in TYPES:
+                    ours, theirs = (set(resources(one, name).items()) for one in (self.contour, fresh))
+                    if ours != theirs:
+                        found[name] = {"only here": sorted(ours - theirs)[:5], "only fresh": sorted(theirs - ours)[:5],
+                                       "number": len(ours ^ theirs)}
+                return found
             end = time.monotonic() + 90  # a silent watch is noticed within 40 s
             while (found := different()) and time.monotonic() < end:
                 time.sleep(2)
