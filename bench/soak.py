@@ -265,7 +265,7 @@ class Soak:
                         found[name] = {"only here": sorted(ours - theirs)[:5], "only fresh": sorted(theirs - ours)[:5],
                                        "number": len(ours ^ theirs)}
                 return found
-            end = time.monotonic() + 90  # a silent watch is noticed within 40 s
+            end = time.monotonic() + 200  # a silent watch is given up after 150 s
             while (found := different()) and time.monotonic() < end:
                 time.sleep(2)
             return found
