@@ -108,6 +108,7 @@ def test_clean_stop(fleet, namespace, backend, figure):
         assert [envoy.last_updated() for envoy in fleet.proxies] == updated, "another leader is no news"
         fleet.serve_host("www.example.com", green, namespace)
         fleet.wait_answer("www.example.com", "green")
+        load.until(100)
     load.assert_clean(100)
     assert took < 2.0
     fleet.assert_all_asked()
@@ -131,6 +132,7 @@ def test_killed(fleet, namespace, backend, figure):
         fleet.wait_connected()
         fleet.serve_host("www.example.com", green, namespace)
         fleet.wait_answer("www.example.com", "green")
+        load.until(100)
     load.assert_clean(100)
     assert took < LEASE_SECONDS + 2
     fleet.assert_all_asked()
@@ -166,6 +168,7 @@ def test_frozen_and_thawed(fleet, namespace, backend):
         wait_until(lambda: all(fleet.route_status(f"late-{number}", namespace) == "invalid" for number in range(20)),
                    "statuses by the new leader", 10)
         fleet.wait_connected()
+        load.until(100)
     load.assert_clean(100)
     assert statuses_written(a) == written, "only what it wrote as the leader"
     assert a.ready() and a.running
@@ -190,6 +193,7 @@ def test_rolling_restart(fleet, namespace, backend):
         assert [envoy.last_updated() for envoy in fleet.proxies] == updated, "nobody had anything to tell"
         fleet.serve_host("www.example.com", green, namespace)
         fleet.wait_answer("www.example.com", "green")
+        load.until(100)
     load.assert_clean(100)
     assert leader.name.startswith("new-")
     fleet.assert_all_asked()
@@ -222,6 +226,7 @@ def test_api_server_away(fleet, namespace, backend, cluster):
         fleet.wait_connected(60)
         fleet.serve_host("www.example.com", green, namespace)
         fleet.wait_answer("www.example.com", "green")
+        load.until(100)
     load.assert_clean(100)
 
 

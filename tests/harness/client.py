@@ -201,6 +201,12 @@ class SteadyLoad:
     def total(self):
         return sum(self.statuses.values()) + len(self.errors)
 
+    def until(self, total, timeout=10.0):
+        """Waits until there were so many requests, so that a short disturbance is looked at long enough."""
+        end = time.monotonic() + timeout
+        while self.total < total and time.monotonic() < end:
+            time.sleep(0.01)
+
     def assert_clean(self, at_least=20):
         assert not self.errors, f"{len(self.errors)} broken connections, first: {self.errors[0]}"
         assert set(self.statuses) == {self.expect}, f"statuses {dict(self.statuses)}"
