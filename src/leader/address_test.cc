@@ -40,9 +40,9 @@ class AddressTest : public testing::Test {
   kube::FakeIo io_;
   std::unique_ptr<kube::Client> client_;
   AddressOptions options_;
-  std::unique_ptr<Address> address_;
   Address::State state_;
   bool may_write_ = true;
+  std::unique_ptr<Address> address_;  // last: as it ends it tells the state
 };
 
 TEST_F(AddressTest, TheSliceOfTheLeader) {
