@@ -199,6 +199,43 @@ def test_two_hundred_envoys_at_once(one_site, figure):
     site.contour.wait(lambda: site.contour.metric("contour_xds_streams") <= 10, "their streams end", 10)
 
 
+def test_two_hundred_stalled_streams(one_site, figure):
+    """They ask for everything and never read: what each may hold is bounded, however much changes meanwhile."""
+    site = one_site
+    site.write("hosts", "".join(manifests.ingress(f"host-{n}", f"host-{n}.example.com", "steady") for n in range(1000)))
+    site.served("host-999.example.com")
+    before = site.contour.resident_kib()
+    hold = concurrent.futures.Future()
+    streams = []
+
+    def requests(number):
+        for type_url, names in ((CLUSTER, []), (ROUTES, ["ingress_http"])):
+            request = discovery_pb2.DeltaDiscoveryRequest(type_url=type_url, resource_names_subscribe=names)
+            request.node.id = f"stalled-{number}"
+            yield request
+        hold.result(120)
+    try:
+        for number in range(200):
+            channel, client = stub(site.contour)
+            streams.append((channel, client.DeltaAggregatedResources(requests(number))))
+        site.contour.wait(lambda: site.contour.metric("contour_xds_streams") >= 200, "their streams", 20)
+        time.sleep(2)
+        stalled = site.contour.resident_kib()
+        with site.load():
+            for number in range(50):
+                site.write("change", manifests.ingress("change", f"change-{number}.example.com", "steady"))
+                site.served(f"change-{number}.example.com")
+        after = site.contour.resident_kib()
+    finally:
+        hold.set_result(None)
+        for channel, stream in streams:
+            stream.cancel()
+            channel.close()
+    figure("faults: memory of a stalled stream at 1,000 hosts", (stalled - before) / 200, "KiB")
+    figure("faults: … and what 50 changes add to it", (after - stalled) / 200, "KiB")
+    assert (after - stalled) / 200 < 100, "it grows with the changes"
+
+
 def test_requests_above_4_mib(one_site):
     """An Envoy with 100,000 clusters tells their versions as it reconnects: read, and answered by what is gone."""
     site = one_site
