@@ -15,13 +15,10 @@
 #include <system_error>
 #include <vector>
 
+#include "admin/read_file.h"
+
 namespace contour::admin {
 namespace {
-
-std::string ReadFile(const char* path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 // The fields of /proc/self/stat from the third on: the second, a name in parentheses, may contain
 // anything.

@@ -23,15 +23,11 @@
 #include <system_error>
 #include <vector>
 
+#include "admin/read_file.h"
 #include "base/status.h"
 
 namespace contour::admin {
 namespace {
-
-std::string ReadFile(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 #ifdef CONTOUR_PROFILER
 // A file in memory, since the root of a container is often read-only.

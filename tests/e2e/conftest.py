@@ -142,3 +142,16 @@ def cluster():
         yield value.start()
     finally:
         value.stop()
+
+
+@pytest.fixture(scope="module")
+def own_cluster(tmp_path_factory):
+    """A cluster of the module's own, with our definitions and rights: it is killed, filled, cut off."""
+    from kube_support import apply_deployment  # which stands on this file
+    value = Cluster(tmp_path_factory.mktemp("cluster"), users=[CONTOUR_USER])
+    try:
+        value.start()
+        apply_deployment(value.api())
+        yield value
+    finally:
+        value.stop()

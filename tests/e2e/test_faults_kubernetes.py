@@ -12,24 +12,13 @@ import pytest
 from conftest import CONTOUR_USER
 from harness import manifests
 from harness.client import Client, SteadyLoad, TLSClient, tls_context
-from harness.cluster import ApiError, Cluster, make_ca, make_certificate
+from harness.cluster import ApiError, make_ca, make_certificate
 from harness.faulty_api import Fault, FaultyApi
 from harness.process import wait_until
 from kube_support import apply_deployment, bulk, ingress_route
 from test_kubernetes import apply
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def own_cluster(tmp_path_factory):
-    value = Cluster(tmp_path_factory.mktemp("cluster"), users=[CONTOUR_USER])
-    try:
-        value.start()
-        apply_deployment(value.api())
-        yield value
-    finally:
-        value.stop()
 
 
 class World:

@@ -9,23 +9,11 @@ import pytest
 import yaml
 from conftest import CONTOUR_USER
 from harness import netns
-from harness.cluster import ApiError, Cluster
-from kube_support import (Forwarder, Probe, apply_deployment, bulk, compact, ingress_route, listed, service, wait_same,
+from harness.cluster import ApiError
+from kube_support import (Forwarder, Probe, bulk, compact, ingress_route, listed, service, wait_same,
                           without_secrets)
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def own_cluster(tmp_path_factory):
-    """A cluster of this module's own: it is killed, filled, cut off."""
-    value = Cluster(tmp_path_factory.mktemp("cluster"), users=[CONTOUR_USER])
-    try:
-        value.start()
-        apply_deployment(value.api())
-        yield value
-    finally:
-        value.stop()
 
 
 @pytest.fixture

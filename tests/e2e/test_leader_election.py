@@ -7,9 +7,7 @@ import statistics
 import time
 
 import pytest
-from conftest import next_pod_address
 from harness import manifests
-from harness.backend import Backend
 from harness.cluster import ADMIN
 from harness.cluster import binary as cluster_binary
 from harness.contour import binary as contour_binary
@@ -48,26 +46,14 @@ def fleet(cluster, namespace, work_dir):
         value.stop()
 
 
-@pytest.fixture
-def backend(work_dir):
-    made = []
-
-    def start(name):
-        made.append(Backend(name, work_dir, next_pod_address(), 8080).start())
-        return made[-1]
-    yield start
-    for value in made:
-        value.kill()
-
-
 def statuses_written(replica):
     return replica.metric("contour_status_written_total")
 
 
-def test_one_leads_the_others_are_warm(fleet, namespace, backend):
+def test_one_leads_the_others_are_warm(fleet, namespace, backends):
     fleet = fleet()
     a, b, c = fleet.start("a", "b", "c")
-    fleet.serve_host("www.example.com", backend("blue"), namespace)
+    fleet.serve_host("www.example.com", backends("blue"), namespace)
     fleet.envoys(1)
     fleet.wait_answer("www.example.com", "blue")
     wait_until(lambda: fleet.route_status("www", namespace) == "valid", "the status", 10)
@@ -90,10 +76,10 @@ def test_one_leads_the_others_are_warm(fleet, namespace, backend):
         assert "forbidden" not in replica.log().lower(), replica.log()
 
 
-def test_clean_stop(fleet, namespace, backend, figure):
+def test_clean_stop(fleet, namespace, backends, figure):
     """The leader stops: the next one serves within two seconds, and requests notice nothing."""
     fleet = fleet()
-    blue, green = backend("blue"), backend("green")
+    blue, green = backends("blue"), backends("green")
     a, _, _ = fleet.start("a", "b", "c")
     fleet.serve_host("www.example.com", blue, namespace)
     fleet.envoys(3)
@@ -117,10 +103,10 @@ def test_clean_stop(fleet, namespace, backend, figure):
     assert {"a stopped leading", f"{leader.name} became leader"} <= set(fleet.events())
 
 
-def test_killed(fleet, namespace, backend, figure):
+def test_killed(fleet, namespace, backends, figure):
     """SIGKILL: another serves within the lease's duration and two seconds."""
     fleet = fleet()
-    blue, green = backend("blue"), backend("green")
+    blue, green = backends("blue"), backends("green")
     a, _, _ = fleet.start("a", "b", "c")
     fleet.serve_host("www.example.com", blue, namespace)
     fleet.envoys(3)
@@ -138,11 +124,11 @@ def test_killed(fleet, namespace, backend, figure):
     fleet.assert_all_asked()
 
 
-def test_frozen_and_thawed(fleet, namespace, backend):
+def test_frozen_and_thawed(fleet, namespace, backends):
     """A leader that is frozen past its lease writes nothing when it thaws, and stops serving within a retry period."""
     fleet = fleet()
     a, _, _ = fleet.start("a", "b", "c")
-    fleet.serve_host("www.example.com", backend("blue"), namespace)
+    fleet.serve_host("www.example.com", backends("blue"), namespace)
     fleet.envoys(3)
     fleet.wait_answer("www.example.com", "blue")
     wait_until(lambda: fleet.route_status("www", namespace) == "valid", "the status", 10)
@@ -175,10 +161,10 @@ def test_frozen_and_thawed(fleet, namespace, backend):
     assert fleet.api.read(SLICE)["endpoints"][0]["addresses"] == [leader.pod_ip]
 
 
-def test_rolling_restart(fleet, namespace, backend):
+def test_rolling_restart(fleet, namespace, backends):
     """All replicas one after the other, as a Deployment does it: the new one is ready before an old one goes."""
     fleet = fleet()
-    blue, green = backend("blue"), backend("green")
+    blue, green = backends("blue"), backends("green")
     old = fleet.start("a", "b", "c")
     fleet.serve_host("www.example.com", blue, namespace)
     fleet.envoys(3)
@@ -199,11 +185,11 @@ def test_rolling_restart(fleet, namespace, backend):
     fleet.assert_all_asked()
 
 
-def test_api_server_away(fleet, namespace, backend, cluster):
+def test_api_server_away(fleet, namespace, backends, cluster):
     """Without an API server the leader serves on what it knows, also to Envoys that come anew, and writes nothing; if it
     dies meanwhile, Envoys keep what they have; when the API server is back, somebody leads."""
     fleet = fleet()
-    blue, green = backend("blue"), backend("green")
+    blue, green = backends("blue"), backends("green")
     a, b = fleet.start("a", "b")
     fleet.serve_host("www.example.com", blue, namespace)
     fleet.envoys(2)
@@ -231,11 +217,11 @@ def test_api_server_away(fleet, namespace, backend, cluster):
 
 
 @pytest.mark.long
-def test_leader_survives_an_outage(fleet, namespace, backend, cluster):
+def test_leader_survives_an_outage(fleet, namespace, backends, cluster):
     """The API server comes back and the lock is still the leader's: it leads on, its streams never ended."""
     fleet = fleet()
     a, b = fleet.start("a", "b")
-    fleet.serve_host("www.example.com", backend("blue"), namespace)
+    fleet.serve_host("www.example.com", backends("blue"), namespace)
     fleet.envoys(1)
     fleet.wait_answer("www.example.com", "blue")
     disconnects = fleet.proxies[0].stat("cluster.contour.upstream_cx_destroy")
@@ -254,13 +240,13 @@ def test_leader_survives_an_outage(fleet, namespace, backend, cluster):
     fleet.wait_answer("www.example.com", "blue")
 
 
-def test_all_replicas_serve(fleet, namespace, backend):
+def test_all_replicas_serve(fleet, namespace, backends):
     """leaderelection.xds: all. Only the leader writes; nobody writes the EndpointSlice."""
     fleet = fleet(xds="all")
     a = fleet.add("a").wait_ready()
     wait_until(lambda: a.role() == "leader", "a leads", 10)
     b = fleet.add("b").wait_ready()
-    fleet.serve_host("www.example.com", backend("blue"), namespace)
+    fleet.serve_host("www.example.com", backends("blue"), namespace)
     wait_until(lambda: fleet.route_status("www", namespace) == "valid", "the status", 10)
     assert a.serves() and b.serves()
     wait_until(lambda: statuses_written(a) >= 1, "it is counted", 5)

@@ -5,9 +5,8 @@ import signal
 import time
 
 import pytest
-from conftest import CONTOUR_USER, next_pod_address
+from conftest import CONTOUR_USER
 from harness import manifests
-from harness.backend import Backend
 from harness.cluster import Cluster
 from harness.process import wait_until
 from leader_support import Fleet, install
@@ -40,22 +39,10 @@ def fleet(own_cluster, work_dir):
         value.stop()
 
 
-@pytest.fixture
-def backend(work_dir):
-    made = []
-
-    def start(name):
-        made.append(Backend(name, work_dir, next_pod_address(), 8080).start())
-        return made[-1]
-    yield start
-    for value in made:
-        value.kill()
-
-
-def test_killed_with_the_real_times(fleet, backend, figure):
+def test_killed_with_the_real_times(fleet, backends, figure):
     fleet = fleet(**REAL_TIMES)
     a, _, _ = fleet.start("a", "b", "c")
-    fleet.serve_host("www.example.com", backend("blue"), "default")
+    fleet.serve_host("www.example.com", backends("blue"), "default")
     fleet.envoys(3)
     fleet.wait_answer("www.example.com", "blue")
     with fleet.load("www.example.com") as load:
@@ -68,10 +55,10 @@ def test_killed_with_the_real_times(fleet, backend, figure):
     fleet.assert_all_asked()
 
 
-def test_frozen_and_thawed_with_the_real_times(fleet, backend, figure):
+def test_frozen_and_thawed_with_the_real_times(fleet, backends, figure):
     fleet = fleet(**REAL_TIMES)
     a, _, _ = fleet.start("a", "b", "c")
-    fleet.serve_host("www.example.com", backend("blue"), "default")
+    fleet.serve_host("www.example.com", backends("blue"), "default")
     fleet.envoys(3)
     fleet.wait_answer("www.example.com", "blue")
     wait_until(lambda: fleet.route_status("www", "default") == "valid", "the status", 10)
@@ -93,11 +80,11 @@ def test_frozen_and_thawed_with_the_real_times(fleet, backend, figure):
     assert a.metric("contour_status_written_total") == written
 
 
-def test_api_server_away_for_ten_minutes(fleet, backend, own_cluster, figure):
+def test_api_server_away_for_ten_minutes(fleet, backends, own_cluster, figure):
     """The leader is killed in the middle: until then Envoys that come anew are served, afterwards those that are there
     keep what they have, and with the API server everything comes back."""
     fleet = fleet(**REAL_TIMES)
-    blue, green = backend("blue"), backend("green")
+    blue, green = backends("blue"), backends("green")
     a, b, c = fleet.start("a", "b", "c")
     fleet.serve_host("www.example.com", blue, "default")
     fleet.envoys(3)
@@ -131,11 +118,11 @@ def test_api_server_away_for_ten_minutes(fleet, backend, own_cluster, figure):
     load.assert_clean(10_000)
 
 
-def test_etcd_restored_from_an_older_state(fleet, backend, own_cluster, work_dir):
+def test_etcd_restored_from_an_older_state(fleet, backends, own_cluster, work_dir):
     """The API server comes back with the objects, statuses and the lock of some time ago: a holder that is no more, an
     older route. What it says counts; nobody fails, one leads, statuses are made right."""
     fleet = fleet()
-    blue, green = backend("blue"), backend("green")
+    blue, green = backends("blue"), backends("green")
     a, b = fleet.start("a", "b")
     fleet.serve_host("www.example.com", blue, "default")
     fleet.envoys(2)

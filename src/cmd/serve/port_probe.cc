@@ -69,13 +69,13 @@ std::string Look(int port) {
 }  // namespace
 
 void PortProbe::Opened(int port) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   port_ = port;
   failing_since_.reset();
 }
 
 void PortProbe::Closed() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   port_.reset();
   failing_since_.reset();
 }
@@ -83,13 +83,13 @@ void PortProbe::Closed() {
 std::string PortProbe::NotAlive() {
   std::optional<int> port;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     port = port_;
   }
   if (!port) return "";
   std::string why = Look(*port);
   const auto now = std::chrono::steady_clock::now();
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (why.empty() || port_ != port) {
     failing_since_.reset();
     return "";

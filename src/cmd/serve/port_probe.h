@@ -6,9 +6,10 @@
 #pragma once
 
 #include <chrono>
-#include <mutex>
 #include <optional>
 #include <string>
+
+#include "base/mutex.h"
 
 namespace contour::cmd {
 
@@ -29,9 +30,9 @@ class PortProbe {
 
  private:
   const std::chrono::milliseconds patience_;
-  std::mutex mutex_;
-  std::optional<int> port_;
-  std::optional<std::chrono::steady_clock::time_point> failing_since_;
+  Mutex mutex_;
+  std::optional<int> port_ ABSL_GUARDED_BY(mutex_);
+  std::optional<std::chrono::steady_clock::time_point> failing_since_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace contour::cmd
