@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
@@ -106,7 +107,7 @@ std::string Symbols(std::string_view addresses) {
         std::from_chars(digits.data(), digits.data() + digits.size(), address, 16);
     if (error != std::errc() || address == 0) continue;
     std::array<char, 512> name{};
-    if (absl::Symbolize(reinterpret_cast<const void*>(address), name.data(),
+    if (absl::Symbolize(std::bit_cast<const void*>(address), name.data(),
                         static_cast<int>(name.size()))) {
       text += fmt::format("{:#x}\t{}\n", address, name.data());
     }
