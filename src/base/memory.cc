@@ -27,9 +27,11 @@ HeapUse MeasureHeap() {
   return heap;
 }
 
-bool WorthReturning(const HeapUse& heap) {
-  constexpr std::size_t kLeast = std::size_t{16} << 20;
-  return heap.resident > heap.used + std::max(kLeast, heap.used / 3);
+void ShareArenas() { ::mallopt(M_ARENA_MAX, 2); }
+
+bool WorthReturning(const HeapUse& heap, std::size_t kept) {
+  constexpr std::size_t kLeast = std::size_t{4} << 20;
+  return heap.Free() > kept + std::max(kLeast, heap.used / 8);
 }
 
 MemoryKeeper::MemoryKeeper(std::chrono::milliseconds period)
@@ -37,9 +39,14 @@ MemoryKeeper::MemoryKeeper(std::chrono::milliseconds period)
         std::mutex mutex;
         std::condition_variable_any wake;
         std::unique_lock lock(mutex);
+        std::size_t kept = 0;
         while (!wake.wait_for(lock, stop, period, [&] { return stop.stop_requested(); })) {
           if (stop.stop_requested()) return;
-          if (WorthReturning(MeasureHeap())) ::malloc_trim(0);
+          const HeapUse heap = MeasureHeap();
+          kept = std::min(kept, heap.Free());
+          if (!WorthReturning(heap, kept)) continue;
+          ::malloc_trim(0);
+          kept = MeasureHeap().Free();
         }
       }) {}
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/memory.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "cmd/command.h"
@@ -181,5 +182,6 @@ int Main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   contour::cmd::Harden();
+  contour::ShareArenas();
   return contour::cmd::Main(argc, argv);
 }
