@@ -102,6 +102,23 @@ TEST_F(EngineTest, ReadOnesDoAlsoWhenTheyWereAbsent) {
   EXPECT_EQ(Work(Gone(Service("default", "kuard"))), 1U);
 }
 
+TEST_F(EngineTest, RoutesToOneServiceShareItsCluster) {
+  Apply({Service("default", "kuard"), Service("default", "other"),
+         Route("default", "root",
+               R"({"virtualhost":{"fqdn":"a.example"},"routes":[)"
+               R"({"match":"/","services":[{"name":"kuard","port":80}]},)"
+               R"({"match":"/b","services":[{"name":"other","port":80}]},)"
+               R"({"match":"/c","services":[{"name":"kuard","port":80}]}]})")});
+  const VirtualHostPtr& host = engine_.FindVirtualHost("a.example");
+  ASSERT_NE(host, nullptr);
+  ASSERT_THAT(host->http_routes, SizeIs(3));  // /c, /b, /
+  const auto cluster = [&](std::size_t route) {
+    return std::get<RouteAction>(host->http_routes[route].action).clusters.front().cluster;
+  };
+  EXPECT_EQ(cluster(0), cluster(2));
+  EXPECT_EQ(cluster(1)->service, "other");
+}
+
 TEST_F(EngineTest, SecretOfAnotherNamespaceIsReadByThoseWhoNameIt) {
   const testing::Pair pair = testing::MakePair("a.example");
   const std::string spec =

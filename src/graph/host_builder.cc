@@ -54,6 +54,15 @@ std::vector<Route> HostBuilder::Sorted(Routes routes) {
   return sorted;
 }
 
+ClusterPtr HostBuilder::Share(Cluster cluster) {
+  for (const ClusterPtr& known : recent_) {
+    if (known != nullptr && *known == cluster) return known;
+  }
+  ClusterPtr& place = recent_[next_recent_++ % recent_.size()];
+  place = std::make_shared<const Cluster>(std::move(cluster));
+  return place;
+}
+
 VirtualHostPtr HostBuilder::Build() && {
   VirtualHost host;
   host.host = std::move(host_);

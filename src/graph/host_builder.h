@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <map>
 #include <optional>
 #include <string>
@@ -17,6 +19,10 @@ class HostBuilder {
   explicit HostBuilder(std::string host) : host_(std::move(host)) {}
 
   const std::string& host() const { return host_; }
+
+  // One cluster for equal ones of this host that come close to each other: most routes of a host
+  // lead to few Services, and a cluster is the largest part of a route.
+  ClusterPtr Share(Cluster cluster);
 
   // Prefixes by string and by segment are the same match if their texts are.
   //
@@ -52,6 +58,8 @@ class HostBuilder {
   static std::vector<Route> Sorted(Routes routes);
 
   std::string host_;
+  std::array<ClusterPtr, 4> recent_;  // the last new ones; nullptr: none yet
+  std::size_t next_recent_ = 0;
   Routes http_;
   Routes https_;
   ServingSecretPtr secret_;

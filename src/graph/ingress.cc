@@ -182,7 +182,7 @@ class IngressDerivation {
     if (!cluster.ok()) return AddProblem(field, Message(cluster.status()));
     const Policies& policies = ReadPolicies();
     RouteAction action;
-    action.clusters.push_back({std::make_shared<const Cluster>(*std::move(cluster)), 0});
+    action.clusters.push_back({derivation_.builder.Share(*std::move(cluster)), 0});
     action.timeout = policies.timeout;
     action.retry = policies.retry;
     const std::vector<std::string>& websockets = policies.websocket_paths;

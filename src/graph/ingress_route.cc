@@ -272,7 +272,7 @@ class RootWalk {
                                ": validation has no effect, since the Service's "
                                "upstream-protocol is not tls");
       }
-      action.clusters.push_back({std::make_shared<const Cluster>(*std::move(cluster)),
+      action.clusters.push_back({derivation_.builder.Share(*std::move(cluster)),
                                  static_cast<std::uint32_t>(service.weight)});
     }
     action.timeout = route.timeout_request ? ParseTimeout(*route.timeout_request) : std::nullopt;
@@ -403,7 +403,7 @@ class RootWalk {
                 true, BecauseOf(cluster.status()));
         return ExplainLookup(object, where, cluster.status());
       }
-      proxy.clusters.push_back({std::make_shared<const Cluster>(*std::move(cluster)),
+      proxy.clusters.push_back({derivation_.builder.Share(*std::move(cluster)),
                                 static_cast<std::uint32_t>(service.weight)});
     }
     derivation_.builder.SetTCPProxy(std::move(proxy), passthrough_);
