@@ -29,6 +29,9 @@ std::string Quote(std::string_view text);
 // The text between separators, white space trimmed, empty pieces left out: " a, ,b" → {"a", "b"}.
 std::vector<std::string> SplitList(std::string_view text, char separator = ',');
 
+// In lower case, as host names, schemes and header names are compared; ASCII only.
+std::string LowerCase(std::string_view text);
+
 // Without leading and trailing spaces, tabs and line ends.
 std::string_view Trim(std::string_view text);
 

@@ -23,6 +23,12 @@ TEST(SplitList, TrimsAndDropsEmptyPieces) {
   EXPECT_THAT(SplitList(" /ws1, , /ws2 "), ElementsAre("/ws1", "/ws2"));
 }
 
+TEST(LowerCase, LettersOfAsciiOnly) {
+  EXPECT_EQ(LowerCase("WWW.Example.COM-[09]@`{"), "www.example.com-[09]@`{");
+  EXPECT_EQ(LowerCase("\xc3\x84"), "\xc3\x84");
+  EXPECT_EQ(LowerCase(""), "");
+}
+
 TEST(Trim, TakesBothEnds) {
   EXPECT_EQ(Trim(" \ta b\r\n"), "a b");
   EXPECT_EQ(Trim(" \n"), "");

@@ -40,10 +40,7 @@ bool Matches(const api::ServicePort& port, const PortReference& wanted) {
 }  // namespace
 
 bool ExternalNamePermitted(std::string_view external_name, std::string_view own_namespace) {
-  std::string name(external_name);
-  for (char& c : name) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+  std::string name = LowerCase(external_name);
   while (name.ends_with('.')) name.pop_back();
   if (name.empty()) return false;
   if (name == "localhost" || name.ends_with(".localhost") || name.starts_with("localhost."))

@@ -13,16 +13,7 @@
 namespace contour::graph {
 namespace {
 
-// Host names are compared without case, as DNS and Envoy do.
-std::string LowerCase(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
-
-// "" is "any host" in an Ingress.
+// Host names are compared without case, as DNS and Envoy do. "" is "any host" in an Ingress.
 std::string IngressHost(std::string_view host) { return host.empty() ? "*" : LowerCase(host); }
 
 // Is the object none of ours. The annotations of a root decide that alone, except that an Ingress

@@ -44,14 +44,6 @@ void GlobalInit() {
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
 }
 
-bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
-}
-
 std::optional<int> ParseInt(std::string_view text) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -114,7 +106,7 @@ std::size_t OnHeader(char* data, std::size_t one, std::size_t size, void* user) 
       transfer.handler->OnHead(transfer.head);
     }
   } else if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
-    if (EqualsIgnoringCase(line.substr(0, colon), "retry-after")) {
+    if (LowerCase(line.substr(0, colon)) == "retry-after") {
       const std::optional<int> wait = ParseInt(Trim(line.substr(colon + 1)));
       if (wait && *wait >= 0) transfer.head.retry_after = seconds(*wait);
     }

@@ -49,12 +49,6 @@ SSL_CTX* MakeContext(const TestServer::Tls& tls) {
   return context;
 }
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return lower;
-}
-
 }  // namespace
 
 class TestServer::Connection final : public ServerStream {
@@ -162,7 +156,7 @@ class TestServer::Connection final : public ServerStream {
     for (std::size_t i = 1; i < lines.size(); ++i) {
       const std::size_t colon = lines[i].find(':');
       if (colon != std::string::npos) {
-        request.headers[Lower(lines[i].substr(0, colon))] =
+        request.headers[LowerCase(lines[i].substr(0, colon))] =
             Trim(std::string_view(lines[i]).substr(colon + 1));
       }
     }

@@ -4,6 +4,8 @@
 
 #include <fmt/core.h>
 
+#include "base/strings.h"
+
 namespace contour::kube {
 namespace {
 
@@ -16,9 +18,7 @@ bool IsAlphaNumeric(char c) {
 Url SplitUrl(std::string_view url) {
   Url parts;
   if (const std::size_t end = url.find("://"); end != std::string_view::npos) {
-    for (const char c : url.substr(0, end)) {
-      parts.scheme += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    }
+    parts.scheme = LowerCase(url.substr(0, end));
     url.remove_prefix(end + 3);
   }
   const std::size_t end = std::min(url.find_first_of("/?#"), url.size());

@@ -24,14 +24,6 @@ std::string FileName(std::string_view name) {
   return safe.empty() ? "%" : safe;
 }
 
-std::string LowerCase(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
-
 }  // namespace
 
 std::string StatusYaml(const api::ObjectRef& ref, const graph::Status& status) {
