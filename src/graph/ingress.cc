@@ -155,7 +155,16 @@ class IngressDerivation {
         break;
     }
     if (text.find_first_of("^+*[]%") == std::string::npos) return PathMatch{Type::kPrefix, text};
-    const re2::RE2 regex(text, re2::RE2::Quiet);
+    // No request's path contains one, and in its escaped form it may mean something else.
+    if (std::any_of(text.begin(), text.end(),
+                    [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
+      AddProblem(field, "contains a control character; in an expression it is written like \\x01");
+      return std::nullopt;
+    }
+    // Envoy's engine takes bytes: \x{100} is an error there.
+    re2::RE2::Options options(re2::RE2::Quiet);
+    options.set_encoding(re2::RE2::Options::EncodingLatin1);
+    const re2::RE2 regex(text, options);
     if (!regex.ok()) {
       AddProblem(field, fmt::format("is no valid RE2 expression: {}", regex.error()));
       return std::nullopt;

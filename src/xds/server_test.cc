@@ -6,9 +6,11 @@
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +19,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -374,6 +377,43 @@ TEST(Server, RequestsMayBeBig) {
   ASSERT_TRUE(stream->Read(&response));
   EXPECT_EQ(response.type_url(), Url(ResourceType::kCluster));
   client.context.TryCancel();  // it doesn't read the rest
+  server.Stop(5s);
+}
+
+// Where Envoy opens a stream for each cluster, the usual 100 of a connection are not enough.
+TEST(Server, AConnectionMayHaveAMillionStreams) {
+  Server server(Plain());
+  const int port = MustStart(server);
+  const int connection = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(connect(connection, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  // The preface of a client and its empty SETTINGS; what comes first in return are the server's.
+  const std::string hello("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 24 + 9);
+  ASSERT_EQ(send(connection, hello.data(), hello.size(), 0), static_cast<ssize_t>(hello.size()));
+  const auto read = [&](std::size_t size) {
+    std::string bytes(size, '\0');
+    EXPECT_EQ(recv(connection, bytes.data(), size, MSG_WAITALL), static_cast<ssize_t>(size));
+    return bytes;
+  };
+  const auto number = [](std::string_view bytes) {
+    std::uint32_t value = 0;
+    for (const char c : bytes) value = value << 8U | static_cast<unsigned char>(c);
+    return value;
+  };
+  const std::string head = read(9);
+  ASSERT_EQ(head[3], 4) << "not a SETTINGS frame";
+  std::map<std::uint32_t, std::uint32_t> settings;
+  for (std::uint32_t left = number(head.substr(0, 3)); left >= 6; left -= 6) {
+    const std::string entry = read(6);
+    settings[number(entry.substr(0, 2))] = number(entry.substr(2));
+  }
+  close(connection);
+  constexpr std::uint32_t kMaxConcurrentStreams = 3;
+  ASSERT_TRUE(settings.contains(kMaxConcurrentStreams));
+  EXPECT_EQ(settings[kMaxConcurrentStreams], 1U << 20U);
   server.Stop(5s);
 }
 

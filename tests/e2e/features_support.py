@@ -123,7 +123,9 @@ class Site:
             self.contour = Contour(self.work_dir, "--manifests", self.folder, "--status-dir", self.work_dir / "status",
                                    *self.flags).start().wait_ready()
             admin_port = free_port()
-            self.envoy = Envoy(self.contour.bootstrap(admin_port, self.mode), self.work_dir, admin_port)
+            bootstrap = self.contour.bootstrap(admin_port, self.mode)
+            self.change_bootstrap(bootstrap)
+            self.envoy = Envoy(bootstrap, self.work_dir, admin_port, arguments=self.envoy_arguments())
             self.envoy.start().wait_live()
         except BaseException:
             self._kill()
@@ -132,6 +134,12 @@ class Site:
         self.https_port = self.contour.ingress_https_port
         self.client = Client(self.address, self.http_port)
         return self
+
+    def change_bootstrap(self, path):
+        """For Envoys that aren't as ours would be."""
+
+    def envoy_arguments(self):
+        return []
 
     def __exit__(self, kind, *_):
         try:
