@@ -601,5 +601,54 @@ INSTANTIATE_TEST_SUITE_P(Modes, Rejections,
                                          Mode{"WorldPerType", false, Protocol::kStateOfTheWorld}),
                          [](const auto& mode) { return std::string(mode.param.name); });
 
+// In state of the world each response holds all scopes, also one whose next content waits for a
+// cluster: of that the one before must not be the one that was refused.
+TEST(RefusedScope, DoesNotGoOnWhileTheNextContentWaits) {
+  constexpr auto kSRDS = ResourceType::kScopedRoutes;
+  SnapshotEditor editor(nullptr);
+  editor.Set(kSRDS, {.name = "g", .bytes = "good"});
+  editor.Set(kSRDS, {.name = "h", .bytes = "one"});
+  Time now{};
+  Session session(Session::Identity{"node", "peer", true}, Session::Options{}, editor.Commit());
+  Stream& stream = session.Attach(Protocol::kStateOfTheWorld);
+  const auto request = [&](ResourceType type, const std::string& nonce,
+                           std::optional<std::string> error = std::nullopt) {
+    Request message;
+    message.type_url = Info(type).url;
+    message.nonce = nonce;
+    message.error = std::move(error);
+    ASSERT_TRUE(stream.OnRequest(message, now).ok());
+  };
+  // Of what is sent, the scopes; the clusters stay unanswered: the new one is cold.
+  const auto scopes = [&] {
+    std::optional<Response> found;
+    while (std::optional<Response> response = stream.Next(now)) {
+      if (response->type == kSRDS) found = std::move(response);
+    }
+    return found;
+  };
+  const auto contents = [](const std::optional<Response>& response) {
+    std::vector<std::string> bytes;
+    if (!response.has_value()) return bytes;
+    for (const ResourcePtr& resource : response->resources) bytes.push_back(resource->bytes);
+    return bytes;
+  };
+  request(kCDS, "");
+  request(kSRDS, "");
+  std::optional<Response> response = scopes();
+  ASSERT_THAT(contents(response), ElementsAre("good", "one"));
+  request(kSRDS, response->nonce);
+  editor.Set(kSRDS, {.name = "g", .bytes = "bad"});
+  session.Offer(editor.Commit());
+  response = scopes();
+  ASSERT_THAT(contents(response), ElementsAre("bad", "one"));
+  editor.Set(kCDS, {.name = "cold", .bytes = "cold"});
+  editor.Set(kSRDS, {.name = "g", .bytes = "next", .clusters = {"cold"}});
+  session.Offer(editor.Commit());
+  request(kSRDS, response->nonce, "no good");
+  response = scopes();
+  EXPECT_THAT(contents(response), ElementsAre("good", "one"));
+}
+
 }  // namespace
 }  // namespace contour::xds

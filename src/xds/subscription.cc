@@ -1047,6 +1047,11 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
     }
     if (judgement.view == nullptr) {
       stalled = stalled || (whole && told != nullptr && !told->known);
+      // While the next content waits, the whole state must not go on with one that was refused.
+      if (whole && Rejected(type, name)) {
+        changes.push_back({name, Runs(type, name)});
+        continue;
+      }
       if (force && told != nullptr && told->known) {
         changes.push_back({name, told});
         s.held[name].force = false;

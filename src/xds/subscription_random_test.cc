@@ -32,6 +32,7 @@ constexpr auto kEDS = ResourceType::kEndpoints;
 constexpr auto kLDS = ResourceType::kListener;
 constexpr auto kRDS = ResourceType::kRoutes;
 constexpr auto kSDS = ResourceType::kSecret;
+constexpr auto kSRDS = ResourceType::kScopedRoutes;
 
 constexpr std::chrono::seconds kWarmTime{2};
 constexpr std::chrono::seconds kFetchTimeout{15};  // Envoy's for the endpoints of a cluster
@@ -60,7 +61,10 @@ class Random {
 // Content "!" is rejected by the Envoy.
 class World {
  public:
-  explicit World(Random& random, bool bad) : random_(random), bad_(bad) {}
+  // One scope is always there: what becomes of the last is another matter (a change of shape).
+  explicit World(Random& random, bool bad) : random_(random), bad_(bad) {
+    scopes_.try_emplace("g0", Users{"first", {}});
+  }
 
   void Edit() {
     const unsigned edits = 1 + random_.Below(4);
@@ -78,6 +82,7 @@ class World {
       routes.content = Content();
       for (auto& [host, users] : routes.parts) users.content = Content();
     }
+    for (auto& [name, users] : scopes_) users.content = Content();
     for (auto& [name, listener] : listeners_) {
       listener.content = Content();
       for (auto& [chain, users] : listener.parts) users.content = Content();
@@ -101,15 +106,12 @@ class World {
     for (const auto& [name, content] : secrets_) editor.Set(kSDS, {.name = name, .bytes = content});
     const auto composite = [&](ResourceType type, const std::string& name, const Composite& value) {
       editor.SetHead(type, name, value.content);
-      for (const auto& [part, users] : value.parts) {
-        std::string bytes = users.content + ">";
-        for (const std::string& cluster : users.clusters) bytes += cluster + ",";
-        editor.SetPart(type, name,
-                       {.name = part,
-                        .bytes = bytes,
-                        .clusters = {users.clusters.begin(), users.clusters.end()}});
-      }
+      for (const auto& [part, users] : value.parts) editor.SetPart(type, name, Made(part, users));
     };
+    for (const auto& [name, users] : scopes_) {
+      const Part made = Made(name, users);
+      editor.Set(kSRDS, {.name = name, .bytes = made.bytes, .clusters = made.clusters});
+    }
     for (const auto& [name, routes] : routes_) composite(kRDS, name, routes);
     for (const auto& [name, listener] : listeners_) composite(kLDS, name, listener);
     return editor.Commit();
@@ -131,6 +133,13 @@ class World {
     std::string content;
     std::map<std::string, Users> parts;
   };
+
+  static Part Made(const std::string& name, const Users& users) {
+    std::string bytes = users.content + ">";
+    for (const std::string& cluster : users.clusters) bytes += cluster + ",";
+    return {
+        .name = name, .bytes = bytes, .clusters = {users.clusters.begin(), users.clusters.end()}};
+  }
 
   std::string Content() {
     if (fresh_) return "fresh" + std::to_string(++contents_);
@@ -165,24 +174,40 @@ class World {
     return users;
   }
 
+  std::vector<Users*> AllUsers() {
+    std::vector<Users*> all;
+    for (auto* composites : {&routes_, &listeners_}) {
+      for (auto& [name, composite] : *composites) {
+        for (auto& [part, users] : composite.parts) all.push_back(&users);
+      }
+    }
+    for (auto& [name, users] : scopes_) all.push_back(&users);
+    return all;
+  }
+
   // A graph never names what it doesn't have.
   void Drop(const std::string& cluster) {
     clusters_.erase(cluster);
-    for (auto* composites : {&routes_, &listeners_}) {
-      for (auto& [name, composite] : *composites) {
-        for (auto& [part, users] : composite.parts) {
-          if (users.clusters.erase(cluster) == 0) continue;
-          users.content = Content();
-          if (random_.OneIn(2)) users.clusters.merge(SomeUsers().clusters);
-          users.clusters.erase(cluster);
-        }
-      }
+    for (Users* users : AllUsers()) {
+      if (users->clusters.erase(cluster) == 0) continue;
+      users->content = Content();
+      if (random_.OneIn(2)) users->clusters.merge(SomeUsers().clusters);
+      users->clusters.erase(cluster);
     }
     if (clusters_.contains(cluster)) clusters_.erase(cluster);
   }
 
   void EditOne() {
-    switch (random_.Below(12)) {
+    switch (random_.Below(15)) {
+      case 12:
+      case 13:
+        scopes_[Name("g", 4)] = SomeUsers();
+        Collect();
+        break;
+      case 14:
+        scopes_.erase("g" + std::to_string(1 + random_.Below(3)));
+        Collect();
+        break;
       case 0:
       case 1:
         SetCluster(Name("c", 8));
@@ -249,12 +274,8 @@ class World {
   // As a real graph: clusters that nobody names go at once, with their endpoints.
   void Collect() {
     std::set<std::string> used;
-    for (auto* composites : {&routes_, &listeners_}) {
-      for (auto& [name, composite] : *composites) {
-        for (auto& [part, users] : composite.parts)
-          used.insert(users.clusters.begin(), users.clusters.end());
-      }
-    }
+    for (const Users* users : AllUsers())
+      used.insert(users->clusters.begin(), users->clusters.end());
     std::erase_if(clusters_, [&](const auto& entry) { return !used.contains(entry.first); });
     std::set<std::string> assigned;
     for (const auto& [name, cluster] : clusters_) assigned.insert(cluster.assignment);
@@ -270,6 +291,7 @@ class World {
   std::map<std::string, std::string> secrets_;
   std::map<std::string, Composite> routes_;
   std::map<std::string, Composite> listeners_;
+  std::map<std::string, Users> scopes_;
 };
 
 bool IsBad(const Resource& resource) {
@@ -389,13 +411,17 @@ class Simulation {
       if (!EndpointNames().empty()) Subscribe(link, kEDS);
       if (initialized_) {
         Subscribe(link, kLDS);
+        Subscribe(link, kSRDS);
         if (!RouteNames().empty()) Subscribe(link, kRDS);
         if (!SecretNames().empty()) Subscribe(link, kSDS);
       }
       return;
     }
     Subscribe(OpenLink("cds"), kCDS);
-    if (initialized_) Subscribe(OpenLink("lds"), kLDS);
+    if (initialized_) {
+      Subscribe(OpenLink("lds"), kLDS);
+      Subscribe(OpenLink("srds"), kSRDS);
+    }
     FitLinks();
   }
 
@@ -466,7 +492,7 @@ class Simulation {
   }
 
   std::set<std::string> NamesOn(const Link& link, ResourceType type) const {
-    if (type == kCDS || type == kLDS) return {};
+    if (type == kCDS || type == kLDS || type == kSRDS) return {};
     if (!setting_.aggregated) return {link.id.substr(link.id.rfind('/') + 1)};
     return type == kEDS ? EndpointNames() : type == kRDS ? RouteNames() : SecretNames();
   }
@@ -597,7 +623,7 @@ class Simulation {
         for (const auto& [name, instance] : active_) gone.push_back(name);
         for (const auto& [name, instance] : warming_) gone.push_back(name);
       } else {
-        for (const auto& [name, listener] : listeners_) gone.push_back(name);
+        for (const auto& [name, value] : type == kLDS ? listeners_ : scopes_) gone.push_back(name);
       }
       for (const std::string& name : gone) {
         if (!named.contains(name)) Withdraw(link, type, name);
@@ -627,8 +653,8 @@ class Simulation {
   void AfterChange() {
     if (!initialized_ && got_clusters_ && warming_.empty()) {
       initialized_ = true;
-      Link& link = setting_.aggregated ? *links_.at("ads") : OpenLink("lds");
-      Subscribe(link, kLDS);
+      Subscribe(setting_.aggregated ? *links_.at("ads") : OpenLink("lds"), kLDS);
+      Subscribe(setting_.aggregated ? *links_.at("ads") : OpenLink("srds"), kSRDS);
     }
     UpdateNames(kEDS);
     if (initialized_) {
@@ -706,7 +732,9 @@ class Simulation {
         CheckUse(listeners_[resource->name], *resource);
         listeners_[resource->name] = resource;
         return;
-      case ResourceType::kScopedRoutes:  // this Envoy doesn't ask for them
+      case kSRDS:
+        CheckUse(scopes_[resource->name], *resource);
+        scopes_[resource->name] = resource;
         return;
       case kRDS:
         if (!RouteNames().contains(resource->name)) return;
@@ -755,33 +783,39 @@ class Simulation {
   }
 
   void CheckUse(const ResourcePtr& before, const Resource& after) {
+    CheckUse(after.name, before == nullptr ? nullptr : &before->clusters, after.clusters);
     after.parts.ForEach([&](const PartPtr& part) {
       const PartPtr was = before == nullptr ? nullptr : before->parts.Find(part->name);
-      for (const std::string& cluster : part->clusters) {
-        if (was != nullptr &&
-            std::find(was->clusters.begin(), was->clusters.end(), cluster) != was->clusters.end()) {
-          continue;
-        }
-        if (active_.contains(cluster)) continue;
-        const auto warming = warming_.find(cluster);
-        if (warming != warming_.end() && Orphaned(warming->second.cluster->assignment, cluster))
-          continue;
-        // One that it rejected is missing; the hosts of the others in that response mustn't wait
-        // for it.
-        if (blind_ || forgiven_.contains(cluster) || rejected_.contains(cluster)) continue;
-        ADD_FAILURE() << after.name << " " << part->name << " was announced, but " << cluster
-                      << " is " << (warming == warming_.end() ? "unknown" : "cold");
-      }
+      CheckUse(after.name + " " + part->name, was == nullptr ? nullptr : &was->clusters,
+               part->clusters);
     });
+  }
+
+  void CheckUse(const std::string& user, const std::vector<std::string>* before,
+                const std::vector<std::string>& after) {
+    for (const std::string& cluster : after) {
+      if (before != nullptr && std::find(before->begin(), before->end(), cluster) != before->end())
+        continue;
+      if (active_.contains(cluster)) continue;
+      const auto warming = warming_.find(cluster);
+      if (warming != warming_.end() && Orphaned(warming->second.cluster->assignment, cluster))
+        continue;
+      // One that it rejected is missing; the hosts of the others in that response mustn't wait for
+      // it.
+      if (blind_ || forgiven_.contains(cluster) || rejected_.contains(cluster)) continue;
+      ADD_FAILURE() << user << " was announced, but " << cluster << " is "
+                    << (warming == warming_.end() ? "unknown" : "cold");
+    }
   }
 
   // Clusters that are named by what the Envoy serves.
   std::set<std::string> InEffect() const {
     std::set<std::string> clusters;
     const std::set<std::string> names = RouteNames();
-    for (const auto* composites : {&routes_, &listeners_}) {
+    for (const auto* composites : {&routes_, &listeners_, &scopes_}) {
       for (const auto& [name, composite] : *composites) {
         if (composite == nullptr || (composites == &routes_ && !names.contains(name))) continue;
+        clusters.insert(composite->clusters.begin(), composite->clusters.end());
         composite->parts.ForEach([&](const PartPtr& part) {
           clusters.insert(part->clusters.begin(), part->clusters.end());
         });
@@ -817,7 +851,8 @@ class Simulation {
       case kLDS:
         listeners_.erase(name);
         return;
-      case ResourceType::kScopedRoutes:
+      case kSRDS:
+        scopes_.erase(name);
         return;
       case kRDS:
         if (RouteNames().contains(name) && routes_.contains(name))
@@ -996,7 +1031,8 @@ class Simulation {
     std::set<std::string> held;
     if (!setting_.aggregated) {
       for (const TypeView& type : session_->View(now_).types) {
-        for (const HeldView& hold : type.held) held.insert(hold.part);
+        for (const HeldView& hold : type.held)
+          held.insert(hold.part.empty() ? hold.resource : hold.part);
       }
     }
     const auto parts = [&](ResourceType type, const std::string& name, const ResourcePtr& has) {
@@ -1017,6 +1053,12 @@ class Simulation {
     snapshot_->table(kLDS).ForEach([&](const ResourcePtr& listener) {
       const auto at = listeners_.find(listener->name);
       parts(kLDS, listener->name, at == listeners_.end() ? nullptr : at->second);
+    });
+    snapshot_->table(kSRDS).ForEach([&](const ResourcePtr& scope) {
+      if (IsBad(*scope) || !good(scope->clusters) || held.contains(scope->name)) return;
+      const auto at = scopes_.find(scope->name);
+      EXPECT_TRUE(at != scopes_.end() && at->second->version == scope->version)
+          << "the good scope " << scope->name << " is missing";
     });
     snapshot_->table(kCDS).ForEach([&](const ResourcePtr& cluster) {
       if (!good({cluster->name})) return;
@@ -1071,6 +1113,7 @@ class Simulation {
     };
     Same(kCDS, clusters, all(kCDS, clusters));
     Same(kLDS, listeners_, all(kLDS, listeners_));
+    Same(kSRDS, scopes_, all(kSRDS, scopes_));
     Same(kRDS, routes_, RouteNames());
     Same(kSDS, secrets_, SecretNames());
     for (const auto& [name, instance] : active_) {
@@ -1111,6 +1154,7 @@ class Simulation {
   std::map<std::string, Instance> active_;
   std::map<std::string, Instance> warming_;
   std::map<std::string, ResourcePtr> listeners_;
+  std::map<std::string, ResourcePtr> scopes_;
   std::map<std::string, ResourcePtr> routes_;
   std::map<std::string, ResourcePtr> secrets_;
   std::map<ResourceType, std::map<std::string, std::string>> accepted_;  // delta: name → version

@@ -89,6 +89,58 @@ def test_hosts_of_two_roots_answer_404(site):
     site.wait_for("contested.example", "/", "blue")
 
 
+def in_namespace(objects, namespace):
+    return objects.replace("namespace: default", f"namespace: {namespace}")
+
+
+def child(name, *routes):
+    return text({"apiVersion": "contour.heptio.com/v1beta1", "kind": "IngressRoute",
+                 "metadata": {"name": name, "namespace": "default"}, "spec": {"routes": list(routes)}}) + "---\n"
+
+
+def test_delegation(site):
+    """In the namespace, to another, along a chain, to what isn't there, and out of the prefix that was given."""
+    def to(match, name, namespace=None):
+        return {"match": match, "delegate": {"name": name, **({"namespace": namespace} if namespace else {})}}
+    site.publish("delegation.yaml", ingress_route(
+        "root", "delegation.example", route("/", "blue"), to("/near", "near"), to("/far", "far", "elsewhere"),
+        to("/missing", "missing"), to("/greedy", "greedy"))
+        + child("near", route("/near", "green"), to("/near/deeper", "deeper")) + child("deeper", route("/near/deeper", "blue"))
+        + child("greedy", route("/greedy/in", "green"), route("/out", "green"))
+        + child("orphan", route("/orphan", "green"))
+        + in_namespace(service("far", site.backend("green")) + child("far", route("/far", "far")), "elsewhere"))
+    cases = {"/": "blue", "/near": "green", "/near/x": "green", "/near/deeper/x": "blue", "/far": "green", "/missing": "blue",
+             "/greedy/in": "green", "/out": "blue", "/orphan": "blue"}
+    assert {path: site.client.get("delegation.example", path).backend for path in cases} == cases
+
+
+def test_an_ingress_route_wins_over_an_ingress_of_its_host(site):
+    site.publish("merged.yaml", ingress("merged", "merged.example", [("/", "ImplementationSpecific", "blue"),
+                                                                    ("/only", "ImplementationSpecific", "blue")])
+                 + ingress_route("merged", "merged.example", route("/", "green")))
+    assert {path: site.client.get("merged.example", path).backend for path in ("/", "/only")} == {"/": "green", "/only": "blue"}
+
+
+def test_objects_of_other_classes(site):
+    site.publish("classes.yaml", ingress("ours", "ours.example", [("/", "Prefix", "blue")],
+                                         {"kubernetes.io/ingress.class": "contour"})
+                 + ingress("theirs", "theirs.example", [("/", "Prefix", "blue")], {"kubernetes.io/ingress.class": "nginx"}))
+    assert site.client.get("ours.example").backend == "blue"
+    assert site.client.get("theirs.example").status == 404
+
+
+def test_scaled_to_zero_and_back(site):
+    host = ingress("scaled", "scaled.example", [("/", "Prefix", "scaled")])
+    full = service("scaled", site.backend("blue"))
+    site.publish("scaled.yaml", full + host)
+    assert site.client.get("scaled.example").backend == "blue"
+    empty = "---\n".join(each for each in full.split("---\n") if "EndpointSlice" not in each)
+    site.publish("scaled.yaml", empty + host)
+    site.client.poll("scaled.example", "/", lambda answer: answer.status == 503)
+    site.publish("scaled.yaml", full + host)
+    site.wait_for("scaled.example", "/", "blue")
+
+
 # ---- What becomes of the request ------------------------------------------------------------------------------------
 
 def test_prefix_rewrite(site):

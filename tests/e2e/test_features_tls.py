@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import pytest
-from features_support import (ANNOTATION, Authority, Site, ca_secret, ingress, ingress_route, route, service)
+from features_support import (ANNOTATION, Authority, Site, ca_secret, ingress, ingress_route, route, service, text)
 from harness.client import tls_context
 from harness.process import wait_until
 
@@ -126,6 +126,28 @@ def test_secrets_that_arrive_late(site):
     assert site.wait_tls("late.example").get("late.example").backend == "blue"
     assert site.wait_tls("later.example").get("later.example").backend == "blue"
     assert redirected(site, "later.example") == (301, "https://later.example/")
+
+
+def test_a_certificate_of_another_namespace_by_delegation(site):
+    shared = site.authority.secret("shared", "shared.example").replace("namespace: default", "namespace: certificates")
+    host = ingress_route("shared", "shared.example", route("/", "blue"), tls={"secretName": "certificates/shared"})
+    site.publish("shared.yaml", shared + host)
+    with pytest.raises(OSError):
+        site.tls("shared.example").get("shared.example")
+    site.put("shared-delegation.yaml", text({
+        "apiVersion": "contour.heptio.com/v1beta1", "kind": "TLSCertificateDelegation",
+        "metadata": {"name": "shared", "namespace": "certificates"},
+        "spec": {"delegations": [{"secretName": "shared", "targetNamespaces": ["default"]}]}}))
+    site.wait_tls("shared.example").close()
+    site.remove("shared-delegation.yaml")
+
+    def is_refused():
+        try:
+            site.tls("shared.example").get("shared.example")
+        except OSError:
+            return True
+        return False
+    wait_until(is_refused, "the certificate withdrawn", 10)
 
 
 def test_renewed_certificate_drops_no_connection(site, figure):
