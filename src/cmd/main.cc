@@ -17,6 +17,7 @@
 #include "cmd/command.h"
 #include "cmd/harden.h"
 #include "cmd/man.h"
+#include "config/flags.h"
 
 namespace contour::cmd {
 namespace {
@@ -41,6 +42,7 @@ constexpr Row kCommands[] = {
 // those that begin with # are passed over. `--x=` has an empty value, which CLI11 would look for in
 // the next argument.
 absl::StatusOr<std::vector<std::string>> Arguments(int argc, char** argv) {
+  CONTOUR_RETURN_IF_ERROR(config::CheckArguments({argv + 1, argv + argc}));
   std::vector<std::string> arguments;
   bool only_names = false;  // behind `--`
   for (int i = 1; i < argc; ++i) {

@@ -80,6 +80,13 @@ bool IsPlain(std::string_view key) {
   });
 }
 
+// A key as messages show it: in one line, whatever it holds.
+std::string Shown(std::string_view key) {
+  const bool printable =
+      std::all_of(key.begin(), key.end(), [](unsigned char c) { return c >= ' ' && c != 0x7f; });
+  return printable ? std::string(key) : Quote(key);
+}
+
 class Reader {
  public:
   Reader(const YamlDocument& document, const std::string& path, const Settings& settings,
@@ -112,7 +119,7 @@ class Reader {
   }
 
   absl::Status Error(const std::string& at, std::string_view key, const std::string& problem) {
-    return InvalidArgument("{}: {}: {}", Place(at), key, problem);
+    return InvalidArgument("{}: {}: {}", Place(at), Shown(key), problem);
   }
 
  private:

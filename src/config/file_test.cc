@@ -138,6 +138,13 @@ TEST(ConfigFile, Errors) {
   }
 }
 
+// Found by config_file_fuzz: the key stood in the message as it was.
+TEST(ConfigFile, AKeyWithLineEndsIsToldInOneLine) {
+  Values v;
+  EXPECT_EQ(Message(Load("{\"por\\nt\\r\\x7f\": 1}", &v)).substr(0, 61),
+            "c.yaml: line 1, column 2: \"por\\nt\\r\\x7f\": unknown key, expecte");
+}
+
 TEST(ConfigFile, CannotBeRead) {
   EXPECT_EQ(Message(ReadText("/nowhere/contour.yaml").status()),
             "path '/nowhere/contour.yaml' does not exist");

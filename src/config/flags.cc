@@ -7,6 +7,9 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
+#include <string_view>
+
+#include "base/status.h"
 
 namespace contour::config {
 
@@ -41,6 +44,17 @@ void AddFlags(const Settings& settings, CLI::App& app, const std::shared_ptr<Giv
     }
     if (*setting.group != '\0') option->group(setting.group);
   }
+}
+
+absl::Status CheckArguments(const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;  // only names follow
+    const std::size_t equals = argument.find('=');
+    if (argument.starts_with("--no-") && equals != std::string::npos) {
+      return InvalidArgument("{} takes no value", argument.substr(0, equals));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace contour::config

@@ -10,7 +10,10 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "config/settings.h"
 
 namespace CLI {
@@ -20,5 +23,9 @@ class App;
 namespace contour::config {
 
 void AddFlags(const Settings& settings, CLI::App& app, const std::shared_ptr<GivenFlags>& given);
+
+// Refuses a negation with a value, `--no-x=1`: CLI11 does so by an exception that is no
+// CLI::ParseError. `arguments` as they were written, before app.parse.
+absl::Status CheckArguments(const std::vector<std::string>& arguments);
 
 }  // namespace contour::config

@@ -7,6 +7,7 @@ Writes DESTINATION/<target>/<seed>, a folder for each target that has seeds.
 """
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -29,6 +30,17 @@ contexts:
 """
 CREDENTIAL = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
               "status": {"token": "t", "expirationTimestamp": "2030-01-01T00:00:00Z"}}
+# A configuration file, then arguments, each behind a zero byte.
+CONFIGURATIONS = [
+    "incluster: false\nkubeconfig: /path/to/.kube/config\ndisablePermitInsecure: false\n"
+    "tls:\n  minimumProtocolVersion: \"1.1\"\nleaderelection:\n  configmap-name: contour\n  configmap-namespace: leader-elect\n",
+    "tls:\n  minimum-protocol-version: 1.3\nleaderelection:\n  lease-name: a\n  lease-namespace: b\n  lease-duration: 15s\n"
+    "  renew-deadline: 10s\n  retry-period: 2s\n  xds: all\n\0--enable-leader-election",
+    "tls:\naccesslog-format: json\njson-fields: [\"@timestamp\", authority, a=b]\n\0--debug\0--no-insecure\0--xds-port=1",
+    '{"accesslog-format-string": "%PROTOCOL%\\n", "accesslog-level": "error", "delivery": "sharded", "listener": {"http2-max-concurrent-streams": 5}}',
+    "? [a]\n: {b: &c !!binary aGk=, d: *c}\n---\n...\n\0-d\0-c\0x\0--watch-namespaces\0a,b\0--watch-namespaces=c",
+    "unknown: 1\n", "tls: 3\n", "debug: yes\n", "debug: true\ndebug: false\n",
+]
 DURATIONS = ["0", "0s", "1m30s", "250ms", "-1.5h", "1h1m1s1ms1us1ns", "9223372036854775807ns", "infinity", ".5s", "1.s"]
 
 
@@ -38,6 +50,13 @@ def pair(*key_options):
         check=True, capture_output=True, text=True).stdout
     start = made.index("-----BEGIN CERTIFICATE-----")
     return made[start:], made[:start]
+
+
+def with_pairs(text, certificate, key, other_key):
+    """A fixture with a pair in place of {{certificate NAME}}, {{key NAME}}, {{other key NAME}}."""
+    for kind, value in (("certificate", certificate), ("key", key), ("other key", other_key)):
+        text = re.sub(r"\{\{" + kind + r" \w+\}\}", lambda match, value=value: json.dumps(value), text)
+    return text
 
 
 def objects_of(text):
@@ -61,8 +80,9 @@ def main():
     watch = []
     for path in FIXTURES:
         name = "-".join(path.relative_to(ROOT / "tests/fixtures").with_suffix("").parts)
-        text = path.read_text(encoding="utf-8")
+        text = with_pairs(path.read_text(encoding="utf-8"), certificate, key, rsa_key)
         write("tests_objects_fuzz", name, text)
+        write("tests_objects_fuzz", name + "-sharded", "#sharded\n" + text)
         write("file_manifest_fuzz", name, b"\0" + text.encode())
         try:
             objects = objects_of(text)
@@ -80,6 +100,8 @@ def main():
           '{"k8s.io/initial-events-end":"true"}}}}\n')
     write("kube_kubeconfig_fuzz", "kubeconfig", KUBECONFIG)
     write("kube_kubeconfig_fuzz", "credential", json.dumps(CREDENTIAL))
+    for number, text in enumerate(CONFIGURATIONS):
+        write("config_file_fuzz", str(number), text)
     for number, text in enumerate(DURATIONS):
         write("base_duration_fuzz", str(number), text)
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // libFuzzer target: any manifest through parsing, derivation and translation. What comes out holds
 // nothing that Envoy could not follow; one by one or all at once gives the same; and taken away
-// again nothing is left.
+// again nothing is left. A manifest that begins with the comment `#sharded` is delivered so.
 
 #include <cstddef>
 #include <cstdint>
@@ -36,8 +36,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                                     {.max_json_bytes = 1 << 20, .max_depth = 50});
   if (!objects.ok() || objects->empty()) return 0;
 
-  const Pipeline::Options options;
-  static const contour::Hash128 nothing = Pipeline(options).Apply({}).snapshot->Version();
+  Pipeline::Options options;
+  if (text.starts_with("#sharded")) options.listeners.delivery = contour::envoy::Delivery::kSharded;
+  const contour::Hash128 nothing = Pipeline(options).Apply({}).snapshot->Version();
   std::map<contour::api::ObjectRef, contour::api::ObjectPtr> last;  // the last of a name counts
   std::vector<Change> changes;
   for (const contour::api::ObjectPtr& object : *objects) {
