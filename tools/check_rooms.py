@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Holds the tree against the table of rooms below, the one place that says which folder of src/ may know what.
 
-Checked: includes of our own headers, includes of libraries, the link lines of src/*/CMakeLists.txt, the licence line of
+Checked: includes of our own headers, includes of libraries, locks, the link lines of src/*/CMakeLists.txt, the licence line of
 every source file, and that no text names a path of the machine on which it was written.
 
 usage: check_rooms.py [--table] [ROOT]
@@ -43,6 +43,9 @@ IMPURE_HEADERS = (
 )
 IMPURE_WORDS = (r"\b(system_clock|steady_clock|high_resolution_clock|absl::Now|localtime|std::time(?=\()|std::getenv|"
                 r"std::this_thread)")
+# clang's analysis of locks sees contour::Mutex only (base/mutex.h). base/memory.cc waits for a std::stop_token.
+LOCKS = r"\bstd::(shared_|recursive_|timed_)?(mutex|condition_variable\w*)\b"
+OWN_LOCKS = ("src/base/mutex.h", "src/base/memory.cc")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +166,10 @@ def check_source(root, path):
             word = re.search(IMPURE_WORDS, line.split("//")[0])
             if word:
                 yield number, f"{room_name}/ is pure: no {word.group(1)}"
+        elif not is_test(path) and str(path) not in OWN_LOCKS:
+            word = re.search(LOCKS, line.split("//")[0])
+            if word:
+                yield number, f"no {word.group()}, but contour::Mutex (base/mutex.h), whose use clang checks"
 
 
 def check_links(root, path):

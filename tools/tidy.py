@@ -23,7 +23,7 @@ CLANG_TIDY = "clang-tidy-19"
 MOST_FILES = 25
 COMMITS = 5
 # The compile commands are g++'s; clang doesn't know all of its warnings.
-EXTRA = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-error"]
+EXTRA = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-error", "--extra-arg=-Wthread-safety"]
 # What a test copies costs nobody anything; faults count there too.
 IN_TESTS = ["--checks=-performance-*"]
 ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -36,7 +36,7 @@ void IngressRouteCounts::Count(const std::string& ns, const Object& object, bool
 
 void IngressRouteCounts::SetStatus(const std::string& ns, const std::string& name,
                                    const std::optional<graph::Status>& status) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Object& object = objects_[{ns, name}];
   Count(ns, object, false);
   object.state.reset();
@@ -53,7 +53,7 @@ void IngressRouteCounts::SetStatus(const std::string& ns, const std::string& nam
 
 void IngressRouteCounts::SetRoot(const std::string& ns, const std::string& name,
                                  std::optional<bool> root) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Object& object = objects_[{ns, name}];
   Count(ns, object, false);
   object.root = root.value_or(false);
@@ -62,7 +62,7 @@ void IngressRouteCounts::SetRoot(const std::string& ns, const std::string& name,
 }
 
 void IngressRouteCounts::AddTo(MetricsText& text) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto by_host = [&](const ByHost& numbers, auto set) {
     std::size_t own = 0;
     std::size_t others = 0;

@@ -15,12 +15,12 @@
 
 #include <cstddef>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "admin/metrics.h"
+#include "base/mutex.h"
 #include "graph/model.h"
 
 namespace contour::admin {
@@ -55,11 +55,12 @@ class IngressRouteCounts {
   using Key = std::pair<std::string, std::string>;  // namespace, name
 
   // Takes what the object amounts to into the counts, or out of them.
-  void Count(const std::string& ns, const Object& object, bool in);
+  void Count(const std::string& ns, const Object& object, bool in)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  mutable std::mutex mutex_;
-  std::map<Key, Object> objects_;
-  std::map<std::string, Namespace> namespaces_;
+  mutable Mutex mutex_;
+  std::map<Key, Object> objects_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Namespace> namespaces_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace contour::admin

@@ -52,14 +52,16 @@ class MemoryFile {
 
 absl::StatusOr<std::string> Profiles::CPU(std::chrono::seconds time) {
 #ifdef CONTOUR_PROFILER
-  std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (cancelled_) return Unavailable("the process is stopping");
   if (taking_) return Unavailable("a CPU profile is being taken already");
   const MemoryFile file;
   if (ProfilerStart(file.path().c_str()) == 0)
     return Unavailable("the profiler could not be started");
   taking_ = true;
-  wake_.wait_for(lock, time, [this] { return cancelled_; });
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (!cancelled_ && wake_.WaitUntil(mutex_, end)) {
+  }
   ProfilerStop();
   taking_ = false;
   if (cancelled_) return Unavailable("the process is stopping");
@@ -86,9 +88,9 @@ absl::StatusOr<std::string> Profiles::Heap() {
 }
 
 void Profiles::Cancel() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   cancelled_ = true;
-  wake_.notify_all();
+  wake_.NotifyAll();
 }
 
 std::string Symbols(std::string_view addresses) {

@@ -13,12 +13,11 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "base/mutex.h"
 
 namespace contour::admin {
 
@@ -35,10 +34,10 @@ class Profiles {
   void Cancel();
 
  private:
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool taking_ = false;
-  bool cancelled_ = false;
+  Mutex mutex_;
+  Condition wake_;
+  bool taking_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 // Answers a request of pprof: addresses as "0x1234+0x5678" into lines "0x1234\tname". Names come

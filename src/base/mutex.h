@@ -34,12 +34,25 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   explicit MutexLock(Mutex& mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex) : mutex_(mutex) {
     mutex_.Lock();
   }
-  ~MutexLock() ABSL_UNLOCK_FUNCTION() { mutex_.Unlock(); }
+  ~MutexLock() ABSL_UNLOCK_FUNCTION() {
+    if (held_) mutex_.Unlock();
+  }
   MutexLock(const MutexLock&) = delete;
   MutexLock& operator=(const MutexLock&) = delete;
 
+  // For a while without the lock: Unlock(), then Lock().
+  void Unlock() ABSL_UNLOCK_FUNCTION() {
+    mutex_.Unlock();
+    held_ = false;
+  }
+  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+    mutex_.Lock();
+    held_ = true;
+  }
+
  private:
   Mutex& mutex_;
+  bool held_ = true;
 };
 
 // Both waits may return for no reason: look again.

@@ -3,14 +3,13 @@
 
 #include <httplib.h>
 
-#include <condition_variable>
 #include <filesystem>
-#include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/status.h"
 
 namespace contour::cmd {
@@ -63,10 +62,10 @@ class ShutdownManager::Impl {
   void Stop() {
     if (!thread_.joinable()) return;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       stopping_ = true;
     }
-    stop_.notify_all();
+    stop_.NotifyAll();
     server_.stop();
     thread_.join();
   }
@@ -79,10 +78,10 @@ class ShutdownManager::Impl {
 
   bool WaitForFile() {
     log::Info("shutdown", "Envoy's end waits for the ready file", {{"path", ready_file_}});
-    std::unique_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     while (!FileIsThere()) {
       if (stopping_) return false;
-      stop_.wait_for(lock, interval_);
+      stop_.WaitUntil(mutex_, std::chrono::steady_clock::now() + interval_);
     }
     return true;
   }
@@ -91,9 +90,9 @@ class ShutdownManager::Impl {
   std::uint16_t port_;
   std::string ready_file_;
   std::chrono::milliseconds interval_;
-  std::mutex mutex_;
-  std::condition_variable stop_;
-  bool stopping_ = false;
+  Mutex mutex_;
+  Condition stop_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   httplib::Server server_;
   std::thread thread_;
 };

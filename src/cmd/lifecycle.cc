@@ -48,31 +48,31 @@ Lifecycle::~Lifecycle() = default;
 
 void Lifecycle::Post(std::function<void()> work) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     work_.push_back(std::move(work));
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
 }
 
 void Lifecycle::End(int exit_code) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!ended_) exit_code_ = exit_code;
     ended_ = true;
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
 }
 
 int Lifecycle::Run() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return ended_ || !work_.empty(); });
+    while (!ended_ && work_.empty()) wake_.Wait(mutex_);
     if (ended_) return exit_code_;
     const std::function<void()> work = std::move(work_.front());
     work_.pop_front();
-    lock.unlock();
+    lock.Unlock();
     work();
-    lock.lock();
+    lock.Lock();
   }
 }
 

@@ -4,11 +4,11 @@
 
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
+
+#include "base/mutex.h"
 
 namespace contour::cmd {
 
@@ -34,11 +34,11 @@ class Lifecycle {
  private:
   class SignalThread;
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::function<void()>> work_;
-  bool ended_ = false;
-  int exit_code_ = 0;
+  Mutex mutex_;
+  Condition wake_;
+  std::deque<std::function<void()>> work_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  int exit_code_ ABSL_GUARDED_BY(mutex_) = 0;
   std::unique_ptr<SignalThread> signals_;  // last: it uses the others
 };
 

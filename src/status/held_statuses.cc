@@ -64,45 +64,45 @@ void StatusTeller::Start() {
 
 void StatusTeller::Stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
   if (thread_.joinable()) thread_.join();
 }
 
 void StatusTeller::Offer(std::vector<ObjectStatus> statuses) {
   if (statuses.empty()) return;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     for (auto& [ref, status] : statuses) offered_.insert_or_assign(ref, std::move(status));
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
 }
 
 std::size_t StatusTeller::held() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return held_.size();
 }
 
 void StatusTeller::Run() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (true) {
     const auto now = std::chrono::steady_clock::now();
     std::vector<ObjectStatus> statuses = held_.Offer({offered_.begin(), offered_.end()}, now);
     offered_.clear();
     for (ObjectStatus& due : held_.TakeDue(now)) statuses.push_back(std::move(due));
     if (!statuses.empty()) {
-      lock.unlock();
+      lock.Unlock();
       for (const ObjectStatus& status : statuses) tell_(status);
-      lock.lock();
+      lock.Lock();
       continue;
     }
     if (stopping_) return;
     if (const auto due = held_.NextDue()) {
-      wake_.wait_until(lock, *due);
+      wake_.WaitUntil(mutex_, *due);
     } else {
-      wake_.wait(lock);
+      wake_.Wait(mutex_);
     }
   }
 }

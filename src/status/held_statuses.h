@@ -18,11 +18,9 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <thread>
@@ -31,6 +29,7 @@
 
 #include "api/object.h"
 #include "base/hash.h"
+#include "base/mutex.h"
 #include "graph/model.h"
 
 namespace contour::status {
@@ -89,11 +88,12 @@ class StatusTeller {
   void Run();
 
   const Tell tell_;
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  std::map<api::ObjectRef, std::optional<graph::Status>> offered_;  // bounded: the latest of each
-  HeldStatuses held_;
-  bool stopping_ = false;
+  mutable Mutex mutex_;
+  Condition wake_;
+  std::map<api::ObjectRef, std::optional<graph::Status>> offered_
+      ABSL_GUARDED_BY(mutex_);  // bounded: the latest of each
+  HeldStatuses held_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -53,7 +53,7 @@ IngressAddresses::IngressAddresses(Options options, Want want)
 
 void IngressAddresses::Observe(const std::vector<api::Change>& changes) {
   if (!options_.fixed.empty()) return;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::optional<std::string> before = fields_;
   for (const api::Change& change : changes) {
     if (change.ref != options_.service) continue;
@@ -68,7 +68,7 @@ void IngressAddresses::Observe(const std::vector<api::Change>& changes) {
 }
 
 void IngressAddresses::SetOurs(const std::vector<std::pair<api::ObjectRef, bool>>& ingresses) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const auto& [ref, ours] : ingresses) {
     if (ours) {
       ours_.insert(ref);

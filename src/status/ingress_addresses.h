@@ -16,7 +16,6 @@
 #pragma once
 
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -27,6 +26,7 @@
 #include "absl/status/statusor.h"
 #include "api/service.h"
 #include "api/source.h"
+#include "base/mutex.h"
 
 namespace contour::status {
 
@@ -48,9 +48,9 @@ class IngressAddresses {
  private:
   const Options options_;
   const Want want_;
-  std::mutex mutex_;
-  std::set<api::ObjectRef> ours_;
-  std::optional<std::string> fields_;  // see fields.h; nullopt: not known
+  Mutex mutex_;
+  std::set<api::ObjectRef> ours_ ABSL_GUARDED_BY(mutex_);
+  std::optional<std::string> fields_ ABSL_GUARDED_BY(mutex_);  // see fields.h; nullopt: not known
 };
 
 // The values of --ingress-status-address: an IP address (v4 or v6, without brackets and port) or a

@@ -28,92 +28,95 @@ void StatusWriter::Start() {
 
 void StatusWriter::Stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
-  wake_.notify_all();
-  settled_.notify_all();
+  wake_.NotifyAll();
+  settled_.NotifyAll();
   if (thread_.joinable()) thread_.join();
 }
 
 void StatusWriter::Observe(const std::vector<api::Change>& changes) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     plan_.Observe(changes, Clock::now());
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
 }
 
 void StatusWriter::Want(const api::ObjectRef& ref, std::optional<std::string> fields) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     plan_.Want(ref, std::move(fields), Clock::now());
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
 }
 
 void StatusWriter::SetActive(bool active) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     plan_.SetActive(active, Clock::now());
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
 }
 
 bool StatusWriter::Drain(std::chrono::milliseconds deadline) {
-  std::unique_lock lock(mutex_);
-  const auto done = [this] {
-    const StatusPlan::Statistics statistics = plan_.statistics();
-    return !statistics.active || statistics.waiting == 0;
-  };
-  settled_.wait_for(lock, deadline, [&] { return stopping_ || done(); });
-  return done();
+  const Clock::time_point end = Clock::now() + deadline;
+  const MutexLock lock(mutex_);
+  while (!stopping_ && !IsSettled() && settled_.WaitUntil(mutex_, end)) {
+  }
+  return IsSettled();
+}
+
+bool StatusWriter::IsSettled() const {
+  const StatusPlan::Statistics statistics = plan_.statistics();
+  return !statistics.active || statistics.waiting == 0;
 }
 
 void StatusWriter::Run() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!stopping_) {
     if (std::optional<StatusPlan::Write> write = plan_.Next(Clock::now())) {
-      lock.unlock();
+      lock.Unlock();
       patch_(*write, [this, write = *write](const Outcome& outcome) { Finished(write, outcome); });
-      lock.lock();
+      lock.Lock();
       continue;
     }
     if (const std::optional<api::ObjectRef> ref = plan_.NextInquiry()) {
-      lock.unlock();
+      lock.Unlock();
       read_(*ref, [this, ref = *ref](std::string_view object) { Inquired(ref, object); });
-      lock.lock();
+      lock.Lock();
       continue;
     }
     if (const std::optional<StatusPlan::Time> due = plan_.NextDue()) {
-      wake_.wait_until(lock, *due);
+      wake_.WaitUntil(mutex_, *due);
     } else {
-      wake_.wait(lock);
+      wake_.Wait(mutex_);
     }
   }
 }
 
 void StatusWriter::Finished(const StatusPlan::Write& write, const Outcome& outcome) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     plan_.Finished(write, outcome, Clock::now());
   }
-  wake_.notify_all();
-  settled_.notify_all();
+  wake_.NotifyAll();
+  settled_.NotifyAll();
 }
 
 void StatusWriter::Inquired(const api::ObjectRef& ref, std::string_view object) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   plan_.Inquired(ref, object);
 }
 
 StatusPlan::Statistics StatusWriter::statistics() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return plan_.statistics();
 }
 
 std::vector<StatusPlan::Fight> StatusWriter::Fights(std::size_t most) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return plan_.Fights(most, Clock::now());
 }
 

@@ -19,9 +19,7 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +27,7 @@
 #include <vector>
 
 #include "api/source.h"
+#include "base/mutex.h"
 #include "status/status_plan.h"
 
 namespace contour::status {
@@ -62,17 +61,18 @@ class StatusWriter {
 
  private:
   void Run();
+  bool IsSettled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // nothing is left for us to write
   void Finished(const StatusPlan::Write& write, const Outcome& outcome);
 
   void Inquired(const api::ObjectRef& ref, std::string_view object);
 
   const Patch patch_;
   const Read read_;
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;     // of the thread
-  std::condition_variable settled_;  // of Drain
-  StatusPlan plan_;
-  bool stopping_ = false;
+  mutable Mutex mutex_;
+  Condition wake_;     // of the thread
+  Condition settled_;  // of Drain
+  StatusPlan plan_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

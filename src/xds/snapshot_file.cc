@@ -384,23 +384,23 @@ void SnapshotKeeper::Start() {
 
 void SnapshotKeeper::Stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
   if (thread_.joinable()) thread_.join();
 }
 
 void SnapshotKeeper::Offer(SnapshotPtr snapshot) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     next_ = std::move(snapshot);
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
 }
 
 SnapshotKeeper::Statistics SnapshotKeeper::statistics() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return statistics_;
 }
 
@@ -409,21 +409,21 @@ void SnapshotKeeper::Run() {
   constexpr int kShare = 20;  // at most a twentieth of the time is spent writing
   Clock::time_point earliest;
   bool failing = false;
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (true) {
     if (next_ == nullptr) {
       if (stopping_) return;
-      wake_.wait(lock);
+      wake_.Wait(mutex_);
       continue;
     }
     if (!stopping_ && Clock::now() < earliest) {
-      wake_.wait_until(lock, earliest);
+      wake_.WaitUntil(mutex_, earliest);
       continue;
     }
     const SnapshotPtr snapshot = std::exchange(next_, nullptr);
     const Hash128 version = snapshot->Version();
     if (on_disk_ == version) continue;
-    lock.unlock();
+    lock.Unlock();
     const Clock::time_point started = Clock::now();
     const std::int64_t now = std::time(nullptr);
     const absl::Status status = WriteSnapshotFile(options_.path, *snapshot, now);
@@ -435,7 +435,7 @@ void SnapshotKeeper::Run() {
       log::Info("snapshot", "the snapshot file is written again", {{"path", options_.path}});
     }
     failing = !status.ok();
-    lock.lock();
+    lock.Lock();
     earliest = Clock::now() + std::max<Clock::duration>(options_.interval, took * kShare);
     if (status.ok()) {
       on_disk_ = version;

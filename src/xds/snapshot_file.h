@@ -24,9 +24,7 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +32,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/mutex.h"
 #include "xds/snapshot.h"
 
 namespace contour::xds {
@@ -88,12 +87,12 @@ class SnapshotKeeper {
   void Run();
 
   const Options options_;
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  SnapshotPtr next_;  // nullptr: nothing to write
-  std::optional<Hash128> on_disk_;
-  bool stopping_ = false;
-  Statistics statistics_;
+  mutable Mutex mutex_;
+  Condition wake_;
+  SnapshotPtr next_ ABSL_GUARDED_BY(mutex_);  // nullptr: nothing to write
+  std::optional<Hash128> on_disk_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  Statistics statistics_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };
 

@@ -161,6 +161,35 @@ def test_frozen_and_thawed(fleet, namespace, backends):
     assert fleet.api.read(SLICE)["endpoints"][0]["addresses"] == [leader.pod_ip]
 
 
+@pytest.mark.long
+def test_lock_stolen(fleet, namespace, backends):
+    """Somebody writes another holder into the lock: the leader lets go at once, writes nothing more, and no request fails;
+    as the thief never renews, one of the replicas leads again after the lease's duration."""
+    fleet = fleet()
+    blue, green = backends("blue"), backends("green")
+    a, _ = fleet.start("a", "b")
+    fleet.serve_host("www.example.com", blue, namespace)
+    fleet.envoys(2)
+    fleet.wait_answer("www.example.com", "blue")
+    wait_until(lambda: fleet.route_status("www", namespace) == "valid", "the status", 10)
+    with fleet.load("www.example.com") as load:
+        fleet.api.patch(LEASE, {"spec": {"holderIdentity": "thief"}})
+        stolen = time.monotonic()
+        wait_until(lambda: not a.serves(), "the leader closes its port", 2, interval=0.005)
+        assert a.role() == "standby" and a.ready() and a.metric("contour_status_active") == 0
+        fleet.apply(manifests.ingress_route("late", "late.example.com", {"www": None}, namespace=namespace))
+        fleet.wait_another()
+        took = time.monotonic() - stolen
+        fleet.wait_connected()
+        fleet.serve_host("www.example.com", green, namespace)
+        fleet.wait_answer("www.example.com", "green")
+        wait_until(lambda: fleet.route_status("late", namespace) == "valid", "the status by whoever leads now", 10)
+        load.until(100)
+    load.assert_clean(100)
+    assert LEASE_SECONDS - 0.5 < took < LEASE_SECONDS + 2, "neither fought back nor slept"
+    fleet.assert_all_asked()
+
+
 def test_rolling_restart(fleet, namespace, backends):
     """All replicas one after the other, as a Deployment does it: the new one is ready before an old one goes."""
     fleet = fleet()

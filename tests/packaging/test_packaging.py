@@ -109,6 +109,9 @@ def test_program_is_hardened(image):
     symbols = readelf("--dyn-syms")
     assert "__stack_chk_fail" in symbols
     assert re.search(r"__\w+_chk\b", symbols.replace("__stack_chk_fail", "")), "no function of _FORTIFY_SOURCE"
+    assert "__glibcxx_assert_fail" in symbols, "no _GLIBCXX_ASSERTIONS"
+    landing_pads = (image / "bin/contour").read_bytes().count(b"\xf3\x0f\x1e\xfa")  # endbr64
+    assert landing_pads > 1000, "no -fcf-protection"
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ void ConfigFile::Changed(const absl::StatusOr<std::string>& text) {
   using Loaded = absl::StatusOr<std::shared_ptr<const config::LoadedServe>>;
   const Loaded now = text.ok() ? Loaded(config::LoadServe(flags_, config::ProcessEnvironment()))
                                : Loaded(text.status());
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   wrong_ = !now.ok();
   if (wrong_) {
     log::Error(kContext, "the configuration file can't be used, what is in force stays",
@@ -69,7 +69,7 @@ void ConfigFile::Changed(const absl::StatusOr<std::string>& text) {
 }
 
 void ConfigFile::AddTo(admin::MetricsText& text) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   text.Set("contour_config_file_wrong", wrong_);
   text.Set("contour_config_waiting_for_restart", WaitingForRestart(*started_, *latest_).size());
 }

@@ -5,9 +5,9 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 
 #include "admin/metrics.h"
+#include "base/mutex.h"
 #include "config/file_watch.h"
 #include "config/serve.h"
 
@@ -27,9 +27,10 @@ class ConfigFile {
 
   const std::shared_ptr<const config::LoadedServe> started_;
   const config::GivenFlags flags_;
-  mutable std::mutex mutex_;
-  std::shared_ptr<const config::LoadedServe> latest_;  // what the file says now, if it is right
-  bool wrong_ = false;
+  mutable Mutex mutex_;
+  std::shared_ptr<const config::LoadedServe> latest_
+      ABSL_GUARDED_BY(mutex_);  // what the file says now, if it is right
+  bool wrong_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<config::FileWatch> watch_;  // last: it calls Changed
 };
 

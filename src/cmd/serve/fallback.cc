@@ -49,26 +49,29 @@ void Fallback::Start() {
       xds::SnapshotKeeper::Options{.path = options_.path, .on_disk = on_disk});
   keeper_->Start();
   if (!saved.ok()) return;
-  saved_ = *std::move(saved);
-  state_ = State::kWaiting;
+  {
+    const MutexLock lock(mutex_);
+    saved_ = *std::move(saved);
+    state_ = State::kWaiting;
+  }
   thread_ = std::thread([this] { Run(); });
 }
 
 void Fallback::Stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
   if (thread_.joinable()) thread_.join();
   if (keeper_ != nullptr) keeper_->Stop();
 }
 
 void Fallback::Run() {
   const auto started = std::chrono::steady_clock::now();
-  std::unique_lock lock(mutex_);
-  const auto decided = [this] { return stopping_ || state_ != State::kWaiting; };
-  while (!wake_.wait_for(lock, kPoll, decided)) {
+  MutexLock lock(mutex_);
+  while (!stopping_ && state_ == State::kWaiting) {
+    if (wake_.WaitUntil(mutex_, std::chrono::steady_clock::now() + kPoll)) continue;
     const auto waited = std::chrono::steady_clock::now() - started;
     if (waited < options_.patience_while_away) continue;
     const bool away = hooks_.away();
@@ -80,7 +83,7 @@ void Fallback::Run() {
          {"written", TimeText(saved_->written)},
          {"reason", away ? "the API server can't be reached" : "there is no complete build yet"}});
     hooks_.publish(saved_->snapshot);  // with the lock: a live build comes after it
-    lock.unlock();
+    lock.Unlock();
     hooks_.served();
     return;
   }
@@ -88,7 +91,7 @@ void Fallback::Run() {
 
 void Fallback::Publish(const xds::SnapshotPtr& snapshot) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (state_ == State::kServing) {
       log::Info(kContext, "the objects are read; serving from the snapshot file ends",
                 {{"changed", saved_->snapshot->Version() != snapshot->Version()}});
@@ -97,17 +100,17 @@ void Fallback::Publish(const xds::SnapshotPtr& snapshot) {
     saved_.reset();
     hooks_.publish(snapshot);
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
   if (keeper_ != nullptr) keeper_->Offer(snapshot);
 }
 
 bool Fallback::serving() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return state_ == State::kServing;
 }
 
 std::string Fallback::Remark() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (state_ != State::kServing) return {};
   return fmt::format("serving from the snapshot file, written {}", TimeText(saved_->written));
 }

@@ -16,15 +16,14 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 
 #include "admin/metrics.h"
+#include "base/mutex.h"
 #include "xds/snapshot_file.h"
 
 namespace contour::cmd {
@@ -69,11 +68,11 @@ class Fallback {
   const Hooks hooks_;
   std::unique_ptr<xds::SnapshotKeeper> keeper_;  // nullptr: no path
 
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  State state_ = State::kOff;
-  std::optional<xds::SavedSnapshot> saved_;
-  bool stopping_ = false;
+  mutable Mutex mutex_;
+  Condition wake_;
+  State state_ ABSL_GUARDED_BY(mutex_) = State::kOff;
+  std::optional<xds::SavedSnapshot> saved_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

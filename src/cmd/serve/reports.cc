@@ -60,7 +60,7 @@ void StatusReport::Tell(const status::ObjectStatus& told) {
 }
 
 void Certificates::Report(const core::Pipeline::Output& output) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const auto& [name, secret] : output.secrets) {
     const auto known = in_use_.find(name);
     if (secret == nullptr) {
@@ -79,7 +79,7 @@ void Certificates::Report(const core::Pipeline::Output& output) {
 }
 
 void Certificates::AddTo(admin::MetricsText& text) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const auto& [name, secret] : in_use_) {
     text.Set("contour_serving_certificate_not_after_seconds", secret->not_after, secret->ns,
              secret->name);

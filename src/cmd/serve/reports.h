@@ -6,12 +6,12 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 
 #include "admin/ingress_route_counts.h"
 #include "admin/metrics.h"
+#include "base/mutex.h"
 #include "core/core.h"
 #include "status/held_statuses.h"
 #include "status/ingress_addresses.h"
@@ -52,8 +52,9 @@ class Certificates {
   void AddTo(admin::MetricsText& text) const;
 
  private:
-  mutable std::mutex mutex_;
-  std::map<std::string, graph::ServingSecretPtr> in_use_;  // by resource name
+  mutable Mutex mutex_;
+  std::map<std::string, graph::ServingSecretPtr> in_use_
+      ABSL_GUARDED_BY(mutex_);  // by resource name
 };
 
 // What is counted of builds. Any thread.
