@@ -23,7 +23,7 @@ TEST(WorthReturning, FourMebibytesAndAnEighthMoreThanStayedLastTime) {
 
 // Small blocks, every hundredth of which stays: nothing that the allocator gives back by itself.
 TEST(MemoryKeeper, GivesBackWhatIsFree) {
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef CONTOUR_SANITIZED
   GTEST_SKIP() << "the sanitizer's allocator keeps what is freed, on purpose";
 #endif
   std::vector<std::unique_ptr<char[]>> blocks;

@@ -141,8 +141,8 @@ TEST(ConfigFile, Errors) {
 // Found by config_file_fuzz: the key stood in the message as it was.
 TEST(ConfigFile, AKeyWithLineEndsIsToldInOneLine) {
   Values v;
-  EXPECT_EQ(Message(Load("{\"por\\nt\\r\\x7f\": 1}", &v)).substr(0, 61),
-            "c.yaml: line 1, column 2: \"por\\nt\\r\\x7f\": unknown key, expecte");
+  EXPECT_THAT(std::string(Message(Load("{\"por\\nt\\r\\x7f\": 1}", &v))),
+              StartsWith("c.yaml: line 1, column 2: \"por\\nt\\r\\x7f\": unknown key, expected"));
 }
 
 TEST(ConfigFile, CannotBeRead) {

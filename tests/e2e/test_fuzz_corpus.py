@@ -15,7 +15,7 @@ from test_fixtures_in_envoy import Loader
 pytestmark = pytest.mark.long
 
 TARGET = "tests_objects_fuzz"
-SAMPLE = 300
+SAMPLE = int(os.environ.get("CONTOUR_FUZZ_SAMPLE", "300"))  # entries
 CACHE = pathlib.Path(os.environ.get("CONTOUR_CACHE", pathlib.Path.home() / ".cache/contour-dev"))
 
 
