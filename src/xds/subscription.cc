@@ -1512,8 +1512,9 @@ void Session::Remember(const Stream& stream, ResourceType type) {
     if (known || states.size() >= kRememberedStates) return;
     Table subscribed = table;
     if (!s.wildcard) {
+      const EditToken own = NewEditToken();  // `token` may be that of the table that is walked
       table.ForEach([&](const ResourcePtr& resource) {
-        if (!s.names.contains(resource->name)) subscribed.Remove(resource->name, token);
+        if (!s.names.contains(resource->name)) subscribed.Remove(resource->name, own);
       });
     }
     states.push_back({table.version(), std::move(subscribed)});

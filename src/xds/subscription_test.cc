@@ -932,6 +932,28 @@ TEST(Reconnect, AClusterOfAnEnvoyWithoutRoutesGoesAfterTheTimeOut) {
   EXPECT_THAT(node.Wait(1ms), ElementsAre("CDS -old"));
 }
 
+// Found by xds_subscription_fuzz: what was remembered of such a stream was changed while it was
+// walked.
+TEST(Reconnect, AStreamThatUnsubscribedWhileARemovalWasUnderWayIsRemembered) {
+  World before;
+  before.Cluster("old").Cluster("older");
+  World world;
+  world.Set(kSDS, "new");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  node.Request(stream, kCDS,
+               {.initial_versions = {{"old", VersionOf(before, kCDS, "old")},
+                                     {"older", VersionOf(before, kCDS, "older")}}});
+  const std::string first = node.last.at({&stream, kCDS}).nonce;
+  EXPECT_THAT(node.Wait(5s), ElementsAre("CDS -old -older"));
+  node.Request(stream, kCDS, {.nonce = first, .error = "no", .unsubscribe = {"*"}});
+  node.Close(stream);
+  EXPECT_TRUE(node.session().empty());
+
+  Stream& again = node.Open(Protocol::kDelta);
+  EXPECT_THAT(node.Request(again, kSDS, {.subscribe = {"new"}}), ElementsAre("SDS new@1"));
+}
+
 TEST(Reconnect, AnAssignmentStaysUntilTheClustersAreNamed) {
   World world;
   world.Set(kEDS, "a", "2");
