@@ -41,8 +41,8 @@ constexpr Row kCommands[] = {
 // What CLI11 is given. `@file` stands for the lines of the file, each an argument; empty lines and
 // those that begin with # are passed over. `--x=` has an empty value, which CLI11 would look for in
 // the next argument.
-absl::StatusOr<std::vector<std::string>> Arguments(int argc, char** argv) {
-  CONTOUR_RETURN_IF_ERROR(config::CheckArguments({argv + 1, argv + argc}));
+absl::StatusOr<std::vector<std::string>> Arguments(const CLI::App& app, int argc, char** argv) {
+  CONTOUR_RETURN_IF_ERROR(config::CheckArguments(app, {argv + 1, argv + argc}));
   std::vector<std::string> arguments;
   bool only_names = false;  // behind `--`
   for (int i = 1; i < argc; ++i) {
@@ -152,7 +152,7 @@ int Main(int argc, char** argv) {
       return 0;
     };
   });
-  absl::StatusOr<std::vector<std::string>> arguments = Arguments(argc, argv);
+  absl::StatusOr<std::vector<std::string>> arguments = Arguments(app, argc, argv);
   if (!arguments.ok()) {
     fmt::print(stderr, "contour: error: {}, try --help\n", Message(arguments.status()));
     return 1;

@@ -62,12 +62,12 @@ std::shared_ptr<GivenFlags> Flags(std::string_view text) {
     arguments.emplace_back(text.substr(0, cut));
     text.remove_prefix(std::min(cut + 1, text.size()));
   }
-  if (!contour::config::CheckArguments(arguments).ok()) return nullptr;
-  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
   static const LoadedServe declared;
   const auto given = std::make_shared<GivenFlags>();
   CLI::App app;
   contour::config::AddFlags(declared.settings(), app, given);
+  if (!contour::config::CheckArguments(app, arguments).ok()) return nullptr;
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
   try {
     app.parse(arguments);
   } catch (const CLI::ParseError&) {

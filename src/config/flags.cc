@@ -5,13 +5,38 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdint>
+#include <stdexcept>
 #include <string>
-#include <string_view>
+#include <utility>
 
 #include "base/status.h"
+#include "base/strings.h"
 
 namespace contour::config {
+namespace {
+
+// Of the app or of one of its commands.
+bool IsFlag(const CLI::App& app, const std::string& name) {
+  const CLI::Option* const option = app.get_option_no_throw(name);
+  if (option != nullptr && option->get_items_expected_max() == 0) return true;
+  const auto commands =
+      app.get_subcommands([](const CLI::App* command) { return command != nullptr; });
+  return std::any_of(commands.begin(), commands.end(),
+                     [&](const CLI::App* command) { return IsFlag(*command, name); });
+}
+
+bool IsFlagValue(std::string value) {
+  try {
+    CLI::detail::to_flag_value(std::move(value));
+    return true;
+  } catch (const std::logic_error&) {  // invalid_argument, out_of_range
+    return false;
+  }
+}
+
+}  // namespace
 
 void AddFlags(const Settings& settings, CLI::App& app, const std::shared_ptr<GivenFlags>& given) {
   for (const Setting& setting : settings.all()) {
@@ -46,12 +71,16 @@ void AddFlags(const Settings& settings, CLI::App& app, const std::shared_ptr<Giv
   }
 }
 
-absl::Status CheckArguments(const std::vector<std::string>& arguments) {
+absl::Status CheckArguments(const CLI::App& app, const std::vector<std::string>& arguments) {
   for (const std::string& argument : arguments) {
     if (argument == "--") break;  // only names follow
     const std::size_t equals = argument.find('=');
-    if (argument.starts_with("--no-") && equals != std::string::npos) {
-      return InvalidArgument("{} takes no value", argument.substr(0, equals));
+    if (!argument.starts_with("--") || equals == std::string::npos) continue;
+    const std::string name = argument.substr(0, equals);
+    if (name.starts_with("--no-")) return InvalidArgument("{} takes no value", name);
+    const std::string value = argument.substr(equals + 1);
+    if (!value.empty() && IsFlag(app, name) && !IsFlagValue(value)) {
+      return InvalidArgument("{}: expected true or false, got {}", name, Quote(value));
     }
   }
   return absl::OkStatus();

@@ -24,8 +24,8 @@ namespace contour::config {
 
 void AddFlags(const Settings& settings, CLI::App& app, const std::shared_ptr<GivenFlags>& given);
 
-// Refuses a negation with a value, `--no-x=1`: CLI11 does so by an exception that is no
-// CLI::ParseError. `arguments` as they were written, before app.parse.
-absl::Status CheckArguments(const std::vector<std::string>& arguments);
+// Refuses flags with a value that they can't have, `--no-x=1` and `--x=maybe`: CLI11 does so by an
+// exception that is no CLI::ParseError. `arguments` as they were written, before app.parse.
+absl::Status CheckArguments(const CLI::App& app, const std::vector<std::string>& arguments);
 
 }  // namespace contour::config

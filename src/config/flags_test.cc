@@ -12,13 +12,21 @@
 namespace contour::config {
 namespace {
 
-// Found by config_file_fuzz: std::invalid_argument from the depth of CLI11 ended the process.
-TEST(Flags, ANegationWithAValueIsRefused) {
-  EXPECT_EQ(Message(CheckArguments({"serve", "--debug", "--no-insecure=ggg"})),
+// Found by config_file_fuzz, both: std::invalid_argument from the depth of CLI11 ended the process.
+TEST(Flags, ValuesThatAFlagCannotHaveAreRefused) {
+  const LoadedServe declared;
+  CLI::App app;
+  CLI::App* const command = app.add_subcommand("serve");
+  AddFlags(declared.settings(), *command, std::make_shared<GivenFlags>());
+  EXPECT_EQ(Message(CheckArguments(app, {"serve", "--debug", "--no-insecure=ggg"})),
             "--no-insecure takes no value");
-  EXPECT_FALSE(CheckArguments({"--no-debug="}).ok());
-  EXPECT_TRUE(
-      CheckArguments({"--no-debug", "--http-address=--no-x=1", "-d", "--", "--no-x=1"}).ok());
+  EXPECT_FALSE(CheckArguments(app, {"--no-debug="}).ok());
+  EXPECT_EQ(Message(CheckArguments(app, {"serve", "--insecure=s-port"})),
+            "--insecure: expected true or false, got \"s-port\"");
+  EXPECT_FALSE(CheckArguments(app, {"--debug=99999999999999999999"}).ok());
+  EXPECT_TRUE(CheckArguments(app, {"--no-debug", "--http-address=--no-x=1", "--debug=false", "-d",
+                                   "--unknown=x", "--", "--no-x=1"})
+                  .ok());
 }
 
 TEST(Flags, AreGivenByName) {

@@ -60,6 +60,7 @@ def in_force(*arguments, env=None):
     (["serve", "--xds-port=http"],
      'contour: error: --xds-port: expected a number from 0 to 65535, got "http", try --help'),
     (["serve", "--no-debug=1"], "contour: error: --no-debug takes no value, try --help"),
+    (["serve", "--debug=maybe"], 'contour: error: --debug: expected true or false, got "maybe", try --help'),
     (["serve", "-c", "/nowhere"], "contour: error: path '/nowhere' does not exist, try --help"),
     (["config", "@/nowhere"], "contour: error: /nowhere: can't be read, try --help"),
     (["help", "bogus"], 'contour: error: expected command but got "bogus", try --help'),
