@@ -639,8 +639,8 @@ class Simulation {
       request.version = s.version;
       request.names = {s.names.begin(), s.names.end()};
     }
-    if (Paused(type)) {
-      if (!delta()) s.withheld.clear();  // only the last is sent
+    if (Paused(type) || !s.withheld.empty()) {  // none overtakes another
+      if (!delta()) s.withheld.clear();         // only the last is sent
       request.type_url = Info(type).url;
       s.withheld.push_back(std::move(request));
     } else {
