@@ -25,6 +25,12 @@
 namespace contour {
 namespace {
 
+// The parser's words may hold a character of the text, whatever that is.
+std::string OneLine(const std::string& words) {
+  const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
+  return std::any_of(words.begin(), words.end(), is_control) ? Quote(words) : words;
+}
+
 using NodeId = std::uint32_t;
 
 struct Node {
@@ -512,7 +518,8 @@ absl::Status ForEachYamlDocument(std::string_view text,
   } catch (const YAML::DeepRecursion& error) {
     return ErrorAt(Clamp(ToPosition(error.mark), text), "not YAML: nested too deeply");
   } catch (const YAML::Exception& error) {
-    return ErrorAt(Clamp(ToPosition(error.mark), text), fmt::format("not YAML: {}", error.msg));
+    return ErrorAt(Clamp(ToPosition(error.mark), text),
+                   fmt::format("not YAML: {}", OneLine(error.msg)));
   } catch (const std::exception& error) {
     return ErrorAt({}, fmt::format("not YAML: {}", error.what()));
   }

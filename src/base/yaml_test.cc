@@ -197,6 +197,8 @@ TEST(Yaml, Errors) {
            {"a: 1\n- b\n", "line 2, column 1: not YAML: "},
            {"kind: Service\n metadata: {}\n", "line 2, column 10: not YAML: "},
            {"a: @x\n", "line 1, column 4: not YAML: "},
+           // Found by config_file_fuzz: the character stood in the message as it was.
+           {"a: \"\\\r\"\n", "line 1, column 7: not YAML: \"unknown escape character: \\r\""},
        }) {
     EXPECT_THAT(Convert(c.yaml), ElementsAre(StartsWith(c.error))) << c.yaml;
   }
