@@ -162,11 +162,15 @@ void LoadedServe::Declare() {
          .text = "minimum TLS version that Contour will negotiate"});
 
   s.Add(
-      l.delivery, {{"classic", Delivery::kClassic}, {"sharded", Delivery::kSharded}},
+      l.delivery,
+      {{"classic", Delivery::kClassic},
+       {"sharded", Delivery::kSharded},
+       {"sharded-https", Delivery::kShardedHTTPS}},
       {.flag = "delivery",
        .keys = {"delivery"},
        .text = "how routes reach Envoy: all hosts of a listener in one resource, or plain HTTP by "
-               "a resource per host, so that a change costs the same for any number of hosts"});
+               "a resource per host, so that a change costs the same for any number of hosts, or "
+               "HTTPS too"});
 
   s.Group("Leader election");
   s.Add(e.enabled,

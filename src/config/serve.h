@@ -27,8 +27,8 @@ enum class LockKind : std::uint8_t { kLease, kConfigMap };
 enum class ServedBy : std::uint8_t { kLeader, kAll };
 
 // In which shape routes reach Envoy: all hosts of a listener in one resource, or plain HTTP by a
-// resource per host.
-enum class Delivery : std::uint8_t { kClassic, kSharded };
+// resource per host, or HTTPS too, with certificates by server name.
+enum class Delivery : std::uint8_t { kClassic, kSharded, kShardedHTTPS };
 
 enum class AccessLogFormat : std::uint8_t { kEnvoy, kJSON };
 enum class AccessLogLevel : std::uint8_t { kInfo, kError, kCritical, kDisabled };

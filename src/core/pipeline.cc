@@ -70,12 +70,14 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
   xds::SnapshotEditor editor(snapshot_);
   if (snapshot_ == nullptr) {
     // They exist from the start, with hosts or without.
-    if (!Sharded())
+    if (!envoy::ShardsHTTP(options_.listeners.delivery))
       SetHead(envoy::RouteConfigurationHead(envoy::kIngressHTTP), ResourceType::kRoutes, editor);
-    SetHead(envoy::RouteConfigurationHead(envoy::kIngressHTTPS), ResourceType::kRoutes, editor);
+    if (!envoy::ShardsHTTPS(options_.listeners.delivery))
+      SetHead(envoy::RouteConfigurationHead(envoy::kIngressHTTPS), ResourceType::kRoutes, editor);
     editor.Set(ResourceType::kListener, ToResource(envoy::StatsListener(options_.listeners)));
   }
-  for (const std::string& host : update.hosts) UpdateHost(host, editor);
+  for (const std::string& host : update.hosts) UpdateRoutes(host, editor);
+  UpdateTLS(update.hosts, editor);
   UpdateClusters(editor);
   Output output;
   UpdateSecrets(editor, output);
@@ -89,69 +91,128 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
   return output;
 }
 
-void Pipeline::UpdateHost(const std::string& host, xds::SnapshotEditor& editor) {
-  HostState before;
-  if (const auto known = hosts_.find(host); known != hosts_.end()) {
-    before = std::move(known->second);
-    hosts_.erase(known);
-  }
-  HostState now;
-  now.virtual_host = engine_.FindVirtualHost(host);
+void Pipeline::UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor) {
+  HostState& state = hosts_[host];
+  const graph::VirtualHostPtr before = std::exchange(state.virtual_host, nullptr);
+  state.virtual_host = engine_.FindVirtualHost(host);
 
   envoy::VirtualHostResources routes;
-  std::optional<envoy::Resource> chain;
   std::map<std::string, graph::ClusterPtr> clusters;
-  graph::ServingSecretPtr secret;
-  if (now.virtual_host != nullptr) {
-    routes = envoy::TranslateVirtualHost(*now.virtual_host, options_.listeners);
-    chain = envoy::TranslateFilterChain(*now.virtual_host, options_.listeners);
-    clusters = ClustersOf(*now.virtual_host);
-    if (now.virtual_host->secure) secret = now.virtual_host->secure->secret;
+  if (state.virtual_host != nullptr) {
+    routes = envoy::TranslateVirtualHost(*state.virtual_host, options_.listeners);
+    clusters = ClustersOf(*state.virtual_host);
   }
 
-  const std::string name = envoy::VirtualHostName(host);
-  const auto set_routes = [&](std::string_view configuration,
+  const auto set_routes = [&](bool scoped, std::string_view configuration, const std::string& name,
                               std::optional<envoy::Resource>& part) {
-    if (part) {
+    if (scoped && part) {
+      editor.Set(ResourceType::kScopedRoutes, ToResource(std::move(*part)));
+    } else if (scoped) {
+      editor.Remove(ResourceType::kScopedRoutes, name);
+    } else if (part) {
       editor.SetPart(ResourceType::kRoutes, configuration, ToPart(std::move(*part)));
     } else {
       editor.RemovePart(ResourceType::kRoutes, configuration, name);
     }
   };
-  const bool had_http = before.virtual_host != nullptr && !before.virtual_host->http_routes.empty();
-  CountHTTPHost(host, had_http, routes.http.has_value());
-  if (!Sharded()) {
-    set_routes(envoy::kIngressHTTP, routes.http);
-  } else if (routes.http) {
-    editor.Set(ResourceType::kScopedRoutes, ToResource(*std::move(routes.http)));
-  } else {
-    editor.Remove(ResourceType::kScopedRoutes, name);
-  }
-  set_routes(envoy::kIngressHTTPS, routes.https);
+  const envoy::Delivery delivery = options_.listeners.delivery;
+  const bool had_http = before != nullptr && !before->http_routes.empty();
+  http_hosts_.Count(host, had_http, routes.http.has_value());
+  https_hosts_.Count(host, state.https_routes, routes.https.has_value());
+  state.https_routes = routes.https.has_value();
+  set_routes(envoy::ShardsHTTP(delivery), envoy::kIngressHTTP, envoy::VirtualHostName(host),
+             routes.http);
+  set_routes(
+      envoy::ShardsHTTPS(delivery), envoy::kIngressHTTPS,
+      envoy::ShardsHTTPS(delivery) ? envoy::HTTPSScopeName(host) : envoy::VirtualHostName(host),
+      routes.https);
 
-  now.filter_chain = chain.has_value();
-  https_hosts_ += static_cast<std::size_t>(now.filter_chain);
-  https_hosts_ -= static_cast<std::size_t>(before.filter_chain);
+  std::set<std::string> names;
+  for (auto& [cluster_name, cluster] : clusters) {
+    names.insert(cluster_name);
+    clusters_.Set(cluster_name, host, std::move(cluster));
+  }
+  for (const std::string& cluster_name : state.clusters) {
+    if (!names.contains(cluster_name)) clusters_.Remove(cluster_name, host);
+  }
+  state.clusters = std::move(names);
+
+  if (!envoy::ShardsHTTPS(delivery) || envoy::WildcardLabels(host) == 0) return;
+  const bool chain = state.virtual_host != nullptr &&
+                     envoy::TranslateFilterChain(*state.virtual_host, options_.listeners);
+  const bool changed =
+      chain ? wildcard_chains_.insert(host).second : wildcard_chains_.erase(host) > 0;
+  wildcard_chains_changed_ = wildcard_chains_changed_ || changed;
+}
+
+// Filter chains and certificates of `hosts`, and of those that theirs hang on.
+void Pipeline::UpdateTLS(const std::vector<std::string>& hosts, xds::SnapshotEditor& editor) {
+  bool all = false;
+  if (envoy::ShardsHTTPS(options_.listeners.delivery)) {
+    envoy::HostLookup lookup = https_hosts_.Lookup();
+    all = std::exchange(wildcard_chains_changed_, false) || lookup != https_lookup_;
+    https_lookup_ = std::move(lookup);
+  }
+  if (all) {
+    for (auto& [name, state] : hosts_) UpdateTLSOf(state, name, editor);
+  } else {
+    for (const std::string& name : hosts) UpdateTLSOf(hosts_.find(name)->second, name, editor);
+  }
+  for (const std::string& name : hosts) {
+    const auto state = hosts_.find(name);
+    if (state != hosts_.end() && state->second.virtual_host == nullptr) hosts_.erase(state);
+  }
+}
+
+void Pipeline::UpdateTLSOf(HostState& state, const std::string& host, xds::SnapshotEditor& editor) {
+  const graph::VirtualHost* virtual_host = state.virtual_host.get();
+  graph::ServingSecretPtr secret;
+  if (virtual_host != nullptr && virtual_host->secure) secret = virtual_host->secure->secret;
+
+  const bool shared = envoy::ShardsHTTPS(options_.listeners.delivery) && virtual_host != nullptr &&
+                      envoy::ShareFilterChain(*virtual_host, options_.listeners) &&
+                      !IsBelowWildcard(host);
+  std::optional<envoy::Resource> chain;
+  if (virtual_host != nullptr && !shared)
+    chain = envoy::TranslateFilterChain(*virtual_host, options_.listeners, https_lookup_);
+
+  if (state.filter_chain && !state.secret.empty() && --chain_secrets_[state.secret] == 0)
+    chain_secrets_.erase(state.secret);
+  const std::string name = secret == nullptr ? "" : envoy::SecretName(*secret);
+  if (!state.secret.empty() && state.secret != name) secrets_.Remove(state.secret, host);
+  if (secret != nullptr) secrets_.Set(name, host, secret);
+  if (chain && secret != nullptr) ++chain_secrets_[name];
+  state.secret = name;
+
+  filter_chains_ += static_cast<std::size_t>(chain.has_value());
+  filter_chains_ -= static_cast<std::size_t>(state.filter_chain);
+  const bool had_chain = std::exchange(state.filter_chain, chain.has_value());
   if (chain) {
     editor.SetPart(ResourceType::kListener, envoy::kIngressHTTPS, ToPart(std::move(*chain)));
-  } else if (before.filter_chain) {
+  } else if (had_chain) {
     editor.RemovePart(ResourceType::kListener, envoy::kIngressHTTPS, host);
   }
 
-  for (auto& [cluster_name, cluster] : clusters) {
-    now.clusters.insert(cluster_name);
-    clusters_.Set(cluster_name, host, std::move(cluster));
+  shared_hosts_ += static_cast<std::size_t>(shared);
+  shared_hosts_ -= static_cast<std::size_t>(state.shared_chain);
+  const bool was_shared = std::exchange(state.shared_chain, shared);
+  if (shared) {
+    certificate_shards_.Add(host);
+    editor.Set(ResourceType::kSecret,
+               ToResource(envoy::TranslateSecret(*secret, envoy::OnDemandSecretName(host))));
+  } else if (was_shared) {
+    certificate_shards_.Remove(host);
+    editor.Remove(ResourceType::kSecret, envoy::OnDemandSecretName(host));
   }
-  for (const std::string& cluster_name : before.clusters) {
-    if (!now.clusters.contains(cluster_name)) clusters_.Remove(cluster_name, host);
-  }
-  if (secret != nullptr) {
-    now.secret = envoy::SecretName(*secret);
-    secrets_.Set(now.secret, host, std::move(secret));
-  }
-  if (!before.secret.empty() && before.secret != now.secret) secrets_.Remove(before.secret, host);
+}
 
-  if (now.virtual_host != nullptr) hosts_.emplace(host, std::move(now));
+// Whether a wildcard host's filter chain takes the server name `host`, were there none for it.
+bool Pipeline::IsBelowWildcard(const std::string& host) const {
+  if (wildcard_chains_.empty()) return false;
+  for (std::size_t dot = host.find('.'); dot != std::string::npos; dot = host.find('.', dot + 1)) {
+    if (wildcard_chains_.contains("*" + host.substr(dot))) return true;
+  }
+  return false;
 }
 
 HostView Pipeline::DescribeHost(const std::string& host) const {
@@ -178,10 +239,16 @@ HostView Pipeline::DescribeHost(const std::string& host) const {
   }
   for (const std::string& assignment : assignments) add(ResourceType::kEndpoints, assignment);
   if (state.filter_chain) add(ResourceType::kListener, envoy::kIngressHTTPS, host);
+  if (state.shared_chain) {
+    add(ResourceType::kListener, envoy::kIngressHTTPS, envoy::kSharedFilterChain);
+    add(ResourceType::kListener, certificate_shards_.ListenerOf(host));
+  }
   for (const std::string_view table : {envoy::kIngressHTTP, envoy::kIngressHTTPS})
     add(ResourceType::kRoutes, table, envoy::VirtualHostName(host));
   add(ResourceType::kScopedRoutes, envoy::VirtualHostName(host));
-  if (!state.secret.empty()) add(ResourceType::kSecret, state.secret);
+  add(ResourceType::kScopedRoutes, envoy::HTTPSScopeName(host));
+  if (state.filter_chain && !state.secret.empty()) add(ResourceType::kSecret, state.secret);
+  if (state.shared_chain) add(ResourceType::kSecret, envoy::OnDemandSecretName(host));
   return view;
 }
 
@@ -218,19 +285,28 @@ std::vector<graph::ObjectView> Pipeline::SourcesOf(const xds::Item& item, std::s
                                     assignment->second == item.resource;
                            });
       case ResourceType::kListener:
-        return state.filter_chain && item.part == host;
+        return (state.filter_chain && item.part == host) ||
+               (state.shared_chain && !item.part.has_value() &&
+                item.resource == certificate_shards_.ListenerOf(host));
       case ResourceType::kRoutes:
         return item.part == envoy::VirtualHostName(host);
       case ResourceType::kScopedRoutes:
-        return item.resource == envoy::VirtualHostName(host);
+        return item.resource == envoy::VirtualHostName(host) ||
+               item.resource == envoy::HTTPSScopeName(host);
       case ResourceType::kSecret:
-        return state.secret == item.resource;
+        return state.shared_chain ? envoy::OnDemandSecretName(host) == item.resource
+                                  : state.secret == item.resource;
     }
     return false;
   };
   if (item.type == ResourceType::kSecret) {
     if (const graph::ServingSecretPtr* secret = secrets_.Find(item.resource); secret != nullptr)
       add({api::Kind::kSecret, (*secret)->ns, (*secret)->name});
+    if (const auto host = hosts_.find(item.resource);
+        host != hosts_.end() && host->second.shared_chain) {
+      const graph::ServingSecret& of_host = *host->second.virtual_host->secure->secret;
+      add({api::Kind::kSecret, of_host.ns, of_host.name});
+    }
   }
   for (const auto& [host, state] : hosts_) {
     if (sources.size() >= most) break;
@@ -240,21 +316,21 @@ std::vector<graph::ObjectView> Pipeline::SourcesOf(const xds::Item& item, std::s
   return sources;
 }
 
-void Pipeline::CountHTTPHost(const std::string& host, bool before, bool now) {
+void Pipeline::RoutedHosts::Count(const std::string& host, bool before, bool now) {
   if (before == now) return;
-  http_hosts_ = now ? http_hosts_ + 1 : http_hosts_ - 1;
-  if (host == "*") http_any_host_ = now;
+  hosts_ = now ? hosts_ + 1 : hosts_ - 1;
+  if (host == "*") any_host_ = now;
   if (const std::size_t labels = envoy::WildcardLabels(host); labels > 0) {
-    std::size_t& hosts = http_wildcards_[labels];
+    std::size_t& hosts = wildcards_[labels];
     hosts = now ? hosts + 1 : hosts - 1;
-    if (hosts == 0) http_wildcards_.erase(labels);
+    if (hosts == 0) wildcards_.erase(labels);
   }
 }
 
-envoy::HostLookup Pipeline::Lookup() const {
+envoy::HostLookup Pipeline::RoutedHosts::Lookup() const {
   envoy::HostLookup lookup;
-  lookup.any_host = http_any_host_;
-  for (const auto& [labels, hosts] : http_wildcards_) lookup.wildcard_labels.insert(labels);
+  lookup.any_host = any_host_;
+  for (const auto& [labels, hosts] : wildcards_) lookup.wildcard_labels.insert(labels);
   return lookup;
 }
 
@@ -294,8 +370,11 @@ void Pipeline::UpdateSecrets(xds::SnapshotEditor& editor, Output& output) {
   for (const std::string& name : secrets_.TakeDirty()) {
     const graph::ServingSecretPtr* secret = secrets_.Find(name);
     output.secrets.emplace_back(name, secret == nullptr ? nullptr : *secret);
-    if (secret != nullptr) {
-      editor.Set(ResourceType::kSecret, ToResource(envoy::TranslateSecret(**secret)));
+    // In the shape where a host has a secret of its own name, only filter chains ask for this one.
+    const bool needed =
+        !envoy::ShardsHTTPS(options_.listeners.delivery) || chain_secrets_.contains(name);
+    if (secret != nullptr && needed) {
+      editor.Set(ResourceType::kSecret, ToResource(envoy::TranslateSecret(**secret, name)));
     } else {
       editor.Remove(ResourceType::kSecret, name);
     }
@@ -335,8 +414,9 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
 }
 
 void Pipeline::UpdateListeners(xds::SnapshotEditor& editor) {
-  if (http_hosts_ > 0) {
-    if (envoy::HostLookup lookup = Lookup(); !http_listener_ || http_listener_->first != lookup) {
+  if (http_hosts_.size() > 0) {
+    if (envoy::HostLookup lookup = http_hosts_.Lookup();
+        !http_listener_ || http_listener_->first != lookup) {
       envoy::Resource listener = envoy::HTTPListener(options_.listeners, lookup);
       http_listener_.emplace(std::move(lookup), std::move(listener));
     }
@@ -344,11 +424,28 @@ void Pipeline::UpdateListeners(xds::SnapshotEditor& editor) {
   } else {
     editor.Remove(ResourceType::kListener, envoy::kIngressHTTP);
   }
-  if (https_hosts_ > 0) {
+  if (filter_chains_ + shared_hosts_ > 0) {
     if (!https_listener_) https_listener_ = envoy::HTTPSListenerHead(options_.listeners);
     SetHead(*https_listener_, ResourceType::kListener, editor);
   } else {
     editor.Remove(ResourceType::kListener, envoy::kIngressHTTPS);
+  }
+  if (shared_hosts_ > 0) {
+    if (!shared_chain_ || shared_chain_->first != https_lookup_) {
+      shared_chain_.emplace(https_lookup_,
+                            envoy::SharedFilterChain(options_.listeners, https_lookup_));
+    }
+    editor.SetPart(ResourceType::kListener, envoy::kIngressHTTPS, ToPart(shared_chain_->second));
+  } else {
+    editor.RemovePart(ResourceType::kListener, envoy::kIngressHTTPS, envoy::kSharedFilterChain);
+  }
+  for (const auto& [name, hosts] : certificate_shards_.TakeChanges()) {
+    if (hosts.empty()) {
+      editor.Remove(ResourceType::kListener, name);
+    } else {
+      editor.Set(ResourceType::kListener,
+                 ToResource(envoy::CertificatesListener(name, hosts, options_.listeners)));
+    }
   }
 }
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "api/source.h"
+#include "core/certificate_shards.h"
 #include "core/own_ingresses.h"
 #include "core/shared.h"
 #include "core/view.h"
@@ -69,8 +70,23 @@ class Pipeline {
   struct HostState {
     graph::VirtualHostPtr virtual_host;
     std::set<std::string> clusters;  // names
-    std::string secret;              // name; empty: none
-    bool filter_chain = false;
+    std::string secret;              // name of its Secret; empty: none
+    bool https_routes = false;
+    bool filter_chain = false;  // of its own
+    bool shared_chain = false;
+  };
+  // Hosts with routes on one of the two ports.
+  class RoutedHosts {
+   public:
+    void Count(const std::string& host, bool before, bool now);
+    std::size_t size() const { return hosts_; }
+    envoy::HostLookup Lookup() const;
+
+   private:
+    std::size_t hosts_ = 0;
+    // Of these the wildcard hosts, by WildcardLabels(), and whether "*" is one.
+    std::map<std::size_t, std::size_t> wildcards_;
+    bool any_host_ = false;
   };
   // An assignment in use.
   struct AssignmentKey {
@@ -78,10 +94,10 @@ class Pipeline {
     std::string port_name;
   };
 
-  void UpdateHost(const std::string& host, xds::SnapshotEditor& editor);
-  void CountHTTPHost(const std::string& host, bool before, bool now);
-  envoy::HostLookup Lookup() const;
-  bool Sharded() const { return options_.listeners.delivery == envoy::Delivery::kSharded; }
+  void UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor);
+  void UpdateTLS(const std::vector<std::string>& hosts, xds::SnapshotEditor& editor);
+  void UpdateTLSOf(HostState& host, const std::string& name, xds::SnapshotEditor& editor);
+  bool IsBelowWildcard(const std::string& host) const;
   void UpdateClusters(xds::SnapshotEditor& editor);
   void UpdateSecrets(xds::SnapshotEditor& editor, Output& output);
   void UpdateAssignments(const std::set<graph::ServiceKey>& touched, xds::SnapshotEditor& editor);
@@ -93,11 +109,17 @@ class Pipeline {
   OwnIngresses ingresses_;
 
   std::map<std::string, HostState, std::less<>> hosts_;
-  std::size_t http_hosts_ = 0;  // with routes on plain HTTP
-  // Of these the wildcard hosts, by WildcardLabels(), and whether "*" is one.
-  std::map<std::size_t, std::size_t> http_wildcards_;
-  bool http_any_host_ = false;
-  std::size_t https_hosts_ = 0;              // with a filter chain
+  RoutedHosts http_hosts_;
+  RoutedHosts https_hosts_;
+  std::size_t filter_chains_ = 0;  // of hosts
+  std::size_t shared_hosts_ = 0;   // in the shared chain
+  // Where HTTPS is sharded:
+  std::set<std::string, std::less<>> wildcard_chains_;  // wildcard hosts with a filter chain
+  bool wildcard_chains_changed_ = false;
+  envoy::HostLookup https_lookup_;  // of the filter chains as they are
+  CertificateShards certificate_shards_;
+  std::map<std::string, std::size_t>
+      chain_secrets_;                        // by name: filter chains of hosts that name it
   Shared<graph::ClusterPtr> clusters_;       // used by hosts
   Shared<graph::ServingSecretPtr> secrets_;  // used by hosts
   Shared<AssignmentKey> assignments_;        // used by clusters
@@ -108,6 +130,7 @@ class Pipeline {
   // Translated once: they cost more than all else of a change.
   std::optional<std::pair<envoy::HostLookup, envoy::Resource>> http_listener_;
   std::optional<envoy::Resource> https_listener_;  // its head
+  std::optional<std::pair<envoy::HostLookup, envoy::Resource>> shared_chain_;
 
   xds::SnapshotPtr snapshot_;
 };

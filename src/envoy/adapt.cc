@@ -7,10 +7,13 @@
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/message.h"
+#include "envoy/on_demand_secret.pb.h"
 
 namespace contour::envoy {
 namespace {
 
+namespace on_demand =
+    ::envoy::extensions::transport_sockets::tls::cert_selectors::on_demand_secret::v3;
 using ::envoy::config::cluster::v3::Cluster;
 using ::envoy::config::listener::v3::FilterChain;
 using ::envoy::config::listener::v3::Listener;
@@ -38,6 +41,16 @@ void AdaptFilterChain(ConfigSource source, FilterChain& chain) {
   for (auto& secret :
        *tls.mutable_common_tls_context()->mutable_tls_certificate_sds_secret_configs()) {
     SetConfigSource(source, secret.mutable_sds_config());
+  }
+  if (tls.common_tls_context().has_custom_tls_certificate_selector()) {
+    auto* any = tls.mutable_common_tls_context()
+                    ->mutable_custom_tls_certificate_selector()
+                    ->mutable_typed_config();
+    on_demand::Config selector;
+    if (any->UnpackTo(&selector)) {
+      SetConfigSource(source, selector.mutable_config_source());
+      Pack(selector, any);
+    }
   }
   Pack(tls, chain.mutable_transport_socket()->mutable_typed_config());
 }

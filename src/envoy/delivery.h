@@ -15,6 +15,12 @@ enum class Delivery : std::uint8_t {
   // Plain HTTP by scoped routes: a resource per host, found by the request's authority. A changed
   // host is sent alone. HTTPS as in kClassic.
   kSharded,
+  // As kSharded, and HTTPS likewise: one filter chain for all hosts with the usual TLS settings,
+  // which fetches the certificate by the server name, and scoped routes.
+  kShardedHTTPS,
 };
+
+constexpr bool ShardsHTTP(Delivery delivery) { return delivery != Delivery::kClassic; }
+constexpr bool ShardsHTTPS(Delivery delivery) { return delivery == Delivery::kShardedHTTPS; }
 
 }  // namespace contour::envoy

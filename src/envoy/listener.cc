@@ -22,6 +22,8 @@
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/message.h"
 #include "envoy/names.h"
+#include "envoy/on_demand_secret.pb.h"
+#include "envoy/sni_mapper.pb.h"
 #include "envoy/weights.h"
 
 namespace contour::envoy {
@@ -30,6 +32,9 @@ namespace {
 namespace http = ::envoy::extensions::filters::http;
 namespace hcm = ::envoy::extensions::filters::network::http_connection_manager::v3;
 namespace listener = ::envoy::config::listener::v3;
+namespace on_demand =
+    ::envoy::extensions::transport_sockets::tls::cert_selectors::on_demand_secret::v3;
+namespace sni = ::envoy::extensions::transport_sockets::tls::cert_mappers::sni::v3;
 namespace tcp = ::envoy::extensions::filters::network::tcp_proxy::v3;
 namespace tls = ::envoy::extensions::transport_sockets::tls::v3;
 
@@ -85,6 +90,11 @@ void SetRDS(std::string_view name, const ListenerOptions& options,
   SetConfigSource(options.config_source, rds->mutable_config_source());
 }
 
+// The second fragment of a scope's key on HTTPS, so that hosts of plain HTTP are not found there,
+// nor the other way round: Envoy has one set of scopes for both. The header says how the client is
+// connected; as `use_remote_address` is set, Envoy overwrites what a client claims.
+constexpr std::string_view kProtocolHeader = "x-forwarded-proto";
+
 // Routes by a resource per host.
 void SetScopedRDS(std::string_view name, const ListenerOptions& options, const HostLookup& lookup,
                   hcm::HttpConnectionManager* manager) {
@@ -94,6 +104,20 @@ void SetScopedRDS(std::string_view name, const ListenerOptions& options, const H
   SetConfigSource(options.config_source,
                   scoped->mutable_scoped_rds()->mutable_scoped_rds_config_source());
   AddHostLookup(lookup, manager);
+  if (name != kIngressHTTPS) return;
+  auto* by_protocol =
+      scoped->mutable_scope_key_builder()->add_fragments()->mutable_header_value_extractor();
+  by_protocol->set_name(std::string(kProtocolHeader));
+  by_protocol->set_index(0);
+}
+
+void SetHTTPSRoutes(const ListenerOptions& options, const HostLookup& lookup,
+                    hcm::HttpConnectionManager* manager) {
+  if (ShardsHTTPS(options.delivery)) {
+    SetScopedRDS(kIngressHTTPS, options, lookup, manager);
+  } else {
+    SetRDS(kIngressHTTPS, options, manager);
+  }
 }
 
 // Plain HTTP and HTTPS alike, but for where the routes come from.
@@ -174,12 +198,11 @@ Versions VersionsOf(const graph::SecureVirtualHost& secure, const ListenerOption
   return {minimum, std::max(minimum, secure.maximum_version)};
 }
 
-void SetTLS(const graph::SecureVirtualHost& secure, const ListenerOptions& options,
-            listener::FilterChain* chain) {
+// What is the same for every certificate.
+tls::DownstreamTlsContext TLSContext(const Versions& versions, bool http) {
   tls::DownstreamTlsContext context;
   auto* common = context.mutable_common_tls_context();
   auto* parameters = common->mutable_tls_params();
-  const Versions versions = VersionsOf(secure, options);
   parameters->set_tls_minimum_protocol_version(Protocol(versions.minimum));
   parameters->set_tls_maximum_protocol_version(Protocol(versions.maximum));
   for (const std::string_view suite : kCipherSuites) {
@@ -190,15 +213,47 @@ void SetTLS(const graph::SecureVirtualHost& secure, const ListenerOptions& optio
       parameters->add_cipher_suites(std::string(suite));
     }
   }
-  auto* secret = common->add_tls_certificate_sds_secret_configs();
-  secret->set_name(SecretName(*secure.secret));
-  SetConfigSource(options.config_source, secret->mutable_sds_config());
-  if (!secure.tcp_proxy) {
+  if (http) {
     common->add_alpn_protocols("h2");
     common->add_alpn_protocols("http/1.1");
   }
+  return context;
+}
+
+void AddTLS(const tls::DownstreamTlsContext& context, listener::FilterChain* chain) {
   Add("envoy.transport_sockets.tls", context, chain->mutable_transport_socket());
   SetDuration(kHandshakeTimeout, chain->mutable_transport_socket_connect_timeout());
+}
+
+void SetTLS(const graph::SecureVirtualHost& secure, const ListenerOptions& options,
+            listener::FilterChain* chain) {
+  tls::DownstreamTlsContext context = TLSContext(VersionsOf(secure, options), !secure.tcp_proxy);
+  auto* secret = context.mutable_common_tls_context()->add_tls_certificate_sds_secret_configs();
+  secret->set_name(SecretName(*secure.secret));
+  SetConfigSource(options.config_source, secret->mutable_sds_config());
+  AddTLS(context, chain);
+}
+
+// What a handshake without a server name asks for: nobody's name.
+constexpr std::string_view kNoServerName = "(none)";
+
+// The certificate by the server name; those of `prefetched` at once.
+void SetTLSByServerName(const std::vector<std::string>& prefetched, const ListenerOptions& options,
+                        listener::FilterChain* chain) {
+  tls::DownstreamTlsContext context =
+      TLSContext({options.minimum_tls_version, graph::TLSVersion::k1_3}, true);
+  context.set_disable_stateless_session_resumption(true);
+  context.set_disable_stateful_session_resumption(true);
+  on_demand::Config selector;
+  SetConfigSource(options.config_source, selector.mutable_config_source());
+  sni::SNI mapper;
+  mapper.set_default_value(std::string(kNoServerName));
+  Add("envoy.tls.certificate_mappers.sni", mapper, selector.mutable_certificate_mapper());
+  for (const std::string& host : prefetched)
+    selector.add_prefetch_secret_names(OnDemandSecretName(host));
+  Add("envoy.tls.certificate_selectors.on_demand_secret", selector,
+      context.mutable_common_tls_context()->mutable_custom_tls_certificate_selector());
+  AddTLS(context, chain);
 }
 
 void AddTLSHost(std::string_view host, listener::FilterChain* chain) {
@@ -238,7 +293,7 @@ Resource HTTPListener(const ListenerOptions& options, const HostLookup& lookup) 
   if (options.use_proxy_protocol) AddProxyProtocol(&message);
   hcm::HttpConnectionManager manager =
       IngressManager(kIngressHTTP, options.http_access_log, options);
-  if (options.delivery == Delivery::kSharded) {
+  if (ShardsHTTP(options.delivery)) {
     SetScopedRDS(kIngressHTTP, options, lookup, &manager);
   } else {
     SetRDS(kIngressHTTP, options, &manager);
@@ -263,7 +318,8 @@ Resource HTTPSListenerHead(const ListenerOptions& options) {
 }
 
 std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
-                                             const ListenerOptions& options) {
+                                             const ListenerOptions& options,
+                                             const HostLookup& lookup) {
   if (!host.secure || !IsServerName(host.host)) return std::nullopt;
   const graph::SecureVirtualHost& secure = *host.secure;
   if (secure.secret == nullptr && !secure.tcp_proxy) return std::nullopt;
@@ -281,21 +337,57 @@ std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
     result.clusters.erase(std::unique(result.clusters.begin(), result.clusters.end()),
                           result.clusters.end());
   } else {
-    if (HasOwnTLSSettings(host, options)) AddTLSHost(host.host, &message);
+    if (TakesOwnConnectionsOnly(host, options)) AddTLSHost(host.host, &message);
     hcm::HttpConnectionManager manager =
         IngressManager(kIngressHTTPS, options.https_access_log, options);
-    SetRDS(kIngressHTTPS, options, &manager);
+    SetHTTPSRoutes(options, lookup, &manager);
     AddManager(manager, &message);
   }
   result.bytes = Serialize(message);
   return result;
 }
 
-bool HasOwnTLSSettings(const graph::VirtualHost& host, const ListenerOptions& options) {
+bool ShareFilterChain(const graph::VirtualHost& host, const ListenerOptions& options) {
+  return host.secure && host.secure->secret != nullptr && !host.secure->tcp_proxy &&
+         IsServerName(host.host) && !TakesOwnConnectionsOnly(host, options);
+}
+
+Resource SharedFilterChain(const ListenerOptions& options, const HostLookup& lookup) {
+  Resource result;
+  result.name = kSharedFilterChain;
+  listener::FilterChain message;
+  message.set_name(result.name);
+  SetTLSByServerName({}, options, &message);
+  hcm::HttpConnectionManager manager =
+      IngressManager(kIngressHTTPS, options.https_access_log, options);
+  SetHTTPSRoutes(options, lookup, &manager);
+  AddManager(manager, &message);
+  result.bytes = Serialize(message);
+  return result;
+}
+
+std::string OnDemandSecretName(std::string_view host) { return ToLower(Text(host)); }
+
+Resource CertificatesListener(std::string_view name, const std::vector<std::string>& hosts,
+                              const ListenerOptions& options) {
+  Resource result;
+  result.name = name;
+  listener::Listener message;
+  message.set_name(result.name);
+  // Nobody connects, but Envoy wants an address.
+  SetAddress("127.0.0.1", 0, message.mutable_address());
+  message.mutable_bind_to_port()->set_value(false);
+  SetTLSByServerName(hosts, options, message.add_filter_chains());
+  result.bytes = Serialize(message);
+  return result;
+}
+
+bool TakesOwnConnectionsOnly(const graph::VirtualHost& host, const ListenerOptions& options) {
   if (!host.secure || host.secure->secret == nullptr) return false;
   const Versions versions = VersionsOf(*host.secure, options);
   return versions.minimum != options.minimum_tls_version ||
-         versions.maximum != graph::TLSVersion::k1_3;
+         versions.maximum != graph::TLSVersion::k1_3 ||
+         (host.host.starts_with("*.") && IsServerName(host.host));
 }
 
 std::string TLSHostValue(std::string_view host) { return ToLower(Text(host)); }

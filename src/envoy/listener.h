@@ -3,7 +3,10 @@
 //
 //   ingress_http   present iff a host has HTTP routes; one filter chain, routes by RDS or, sharded,
 //                  by scoped routes
-//   ingress_https  present iff a host is served by TLS; a filter chain per host, picked by SNI
+//   ingress_https  present iff a host is served by TLS; a filter chain per host, picked by SNI; in
+//                  the shape kShardedHTTPS one chain for all hosts that ShareFilterChain()
+//   certificates   in that shape: they bind no port and make Envoy fetch the certificates of the
+//                  shared chain before a client asks for them
 //   stats-health   always: Envoy's metrics (/stats) and health (/healthz)
 //
 // The caller decides which are present. ingress_https is a head and parts:
@@ -14,6 +17,11 @@
 //       AppendPart(kFilterChainsField, chain->bytes, &bytes);
 //   }
 //
+// The shared chain takes the certificate from the secret that is named by the server name (see
+// OnDemandSecretName), which Envoy subscribes to at the first handshake; a name that nobody serves
+// must be answered at once, or the handshake waits kHandshakeTimeout. Sessions can't be resumed
+// there: Envoy refuses the selector otherwise. Tested with Envoy 1.40; older ones may lack it.
+//
 // Pure, any thread, no errors.
 
 #pragma once
@@ -22,6 +30,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "envoy/access_log.h"
 #include "envoy/config_source.h"
@@ -65,15 +74,31 @@ Resource HTTPSListenerHead(const ListenerOptions& options);
 // The filter chain of one host in ingress_https: TLS with the host's certificate and HTTP by RDS,
 // or a TCP proxy, with TLS or (passthrough) without. `name` is the host; `clusters` is what the TCP
 // proxy sends to, else empty (the virtual host has them). nullopt: the host isn't served by TLS,
-// has neither certificate nor TCP proxy, or no client could ask for it by SNI ("*").
+// has neither certificate nor TCP proxy, or no client could ask for it by SNI ("*"). `lookup`: what
+// hosts there are beside plain ones; matters where HTTPS is sharded.
 std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
-                                             const ListenerOptions& options);
+                                             const ListenerOptions& options,
+                                             const HostLookup& lookup = {});
 
-// Whether the host's TLS settings are other than those of all. Such a host must not be reached
-// round them, through the connection of another host: its routes ask for a connection of its own
-// filter chain, and answer 421 (Misdirected Request, RFC 9110) on any other. Browsers then try
-// again on a new connection.
-bool HasOwnTLSSettings(const graph::VirtualHost& host, const ListenerOptions& options);
+// Whether one filter chain can serve the host together with others, as far as the host itself is
+// concerned: a plain name, terminated here with the usual settings. (What a wildcard host's chain
+// covers must have a chain of its own, for Envoy prefers the wildcard to a chain without names.)
+bool ShareFilterChain(const graph::VirtualHost& host, const ListenerOptions& options);
+// That chain. Its name is of no host: "*" has no chain.
+inline constexpr std::string_view kSharedFilterChain = "*";
+Resource SharedFilterChain(const ListenerOptions& options, const HostLookup& lookup);
+// The secret of such a host; also what a client's server name asks for, in the client's spelling.
+std::string OnDemandSecretName(std::string_view host);
+// A listener of certificates: `name`, and the hosts of which Envoy shall have them, sorted.
+Resource CertificatesListener(std::string_view name, const std::vector<std::string>& hosts,
+                              const ListenerOptions& options);
+
+// Whether the host is served on connections of its own filter chain only: its TLS settings are
+// other than those of all, or it is a wildcard. Such a host must not be reached round its settings,
+// through the connection of another host: its routes ask for a connection of its own chain, and
+// answer 421 (Misdirected Request, RFC 9110) on any other. Browsers then try again on a new
+// connection.
+bool TakesOwnConnectionsOnly(const graph::VirtualHost& host, const ListenerOptions& options);
 // How routes know: the filter chain of such a host puts TLSHostValue() under this key into the
 // connection's filter state.
 inline constexpr std::string_view kTLSHostKey = "projectcontour.io.tls_host";

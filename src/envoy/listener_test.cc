@@ -285,7 +285,7 @@ TEST(FilterChainTest, TheHigherMinimumVersionWins) {
                   ChainText(TLS(c.want, kHTTPAlpn, "TLSv1_3", suites) +
                             (c.own ? TLSHost("www.example.com") : "") + Manager("ingress_https"))),
               "");
-    EXPECT_EQ(HasOwnTLSSettings(host, options), c.own);
+    EXPECT_EQ(TakesOwnConnectionsOnly(host, options), c.own);
   }
 }
 
@@ -324,9 +324,9 @@ TEST(FilterChainTest, HostsWithOwnSettingsAreToldByTheirPattern) {
   ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(TLSHost("*.example.com"), &want));
   EXPECT_EQ(message.filters(0).SerializeAsString(), want.filters(0).SerializeAsString());
   host.secure->secret = nullptr;  // passthrough: nothing of contour's
-  EXPECT_FALSE(HasOwnTLSSettings(host, {}));
+  EXPECT_FALSE(TakesOwnConnectionsOnly(host, {}));
   host.secure.reset();
-  EXPECT_FALSE(HasOwnTLSSettings(host, {}));
+  EXPECT_FALSE(TakesOwnConnectionsOnly(host, {}));
 }
 
 TEST(FilterChainTest, TCPProxyBehindTLSHasNoAlpn) {

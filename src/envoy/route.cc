@@ -194,6 +194,7 @@ void AddMisdirected(Guard guard, route::VirtualHost* message) {
     route->mutable_match()->set_prefix("/");
     SetGuard(guard, route->mutable_match());
     route->mutable_direct_response()->set_status(status);
+    if (guard.shape == Shape::kScope) Mark(kLookupFilter, "found", route).set_string_value("route");
     guard.tls_host.clear();
   }
 }
@@ -225,37 +226,31 @@ std::optional<Resource> Translate(const std::string& host, const std::vector<gra
   return result;
 }
 
-}  // namespace
+// The second fragment of the key of HTTPS; see SetScopedRDS in listener.cc.
+constexpr const char* kHTTPSKey = "https";
 
-VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
-                                          const ListenerOptions& options) {
-  VirtualHostResources result;
-  result.http = options.delivery == Delivery::kSharded ? TranslateScope(host)
-                                                       : Translate(host.host, host.http_routes, "");
-  // A TCP proxy takes the whole connection, and without a certificate nothing can be read of it.
-  if (host.secure && !host.secure->tcp_proxy && host.secure->secret != nullptr)
-    result.https = Translate(host.host, host.secure->routes,
-                             HasOwnTLSSettings(host, options) ? TLSHostValue(host.host) : "");
-  return result;
-}
-
-std::optional<Resource> TranslateScope(const graph::VirtualHost& host) {
-  if (host.host.empty() || host.http_routes.empty()) return std::nullopt;
+// The routes of one host as a resource of their own.
+std::optional<Resource> TranslateScope(const std::string& host,
+                                       const std::vector<graph::Route>& routes, bool https,
+                                       std::string tls_host) {
+  if (host.empty() || routes.empty()) return std::nullopt;
   Resource result;
   google::protobuf::Arena arena;
   auto& message = *google::protobuf::Arena::CreateMessage<route::ScopedRouteConfiguration>(&arena);
-  result.name = VirtualHostName(host.host);
+  result.name = https ? HTTPSScopeName(host) : VirtualHostName(host);
   message.set_name(result.name);
-  message.mutable_key()->add_fragments()->set_string_key(Text(host.host));
+  message.mutable_key()->add_fragments()->set_string_key(Text(host));
+  if (https) message.mutable_key()->add_fragments()->set_string_key(kHTTPSKey);
   auto* configuration = message.mutable_route_configuration();
-  configuration->set_name(std::string(kIngressHTTP));
+  configuration->set_name(std::string(https ? kIngressHTTPS : kIngressHTTP));
   // As of a route configuration that is fetched: a route may be there before its cluster.
   configuration->mutable_validate_clusters()->set_value(false);
   auto* virtual_host = configuration->add_virtual_hosts();
-  virtual_host->set_name(result.name);
+  virtual_host->set_name(VirtualHostName(host));
   virtual_host->add_domains("*");  // the scope has been found by the host
-  const Guard guard{Shape::kScope, WildcardGuard(Text(host.host)), ""};
-  SetRoutes(host.http_routes, guard, virtual_host, &result.clusters);
+  const Guard guard{Shape::kScope, WildcardGuard(Text(host)), std::move(tls_host)};
+  SetRoutes(routes, guard, virtual_host, &result.clusters);
+  if (!guard.tls_host.empty()) AddMisdirected(guard, virtual_host);
   // The host is known: a path without a route is not a reason to look further.
   route::Route* rest = virtual_host->add_routes();
   rest->mutable_match()->set_prefix("");
@@ -268,6 +263,25 @@ std::optional<Resource> TranslateScope(const graph::VirtualHost& host) {
   result.bytes = Serialize(message);
   return result;
 }
+
+}  // namespace
+
+VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
+                                          const ListenerOptions& options) {
+  VirtualHostResources result;
+  result.http = ShardsHTTP(options.delivery)
+                    ? TranslateScope(host.host, host.http_routes, false, "")
+                    : Translate(host.host, host.http_routes, "");
+  // A TCP proxy takes the whole connection, and without a certificate nothing can be read of it.
+  if (!host.secure || host.secure->tcp_proxy || host.secure->secret == nullptr) return result;
+  std::string tls_host = TakesOwnConnectionsOnly(host, options) ? TLSHostValue(host.host) : "";
+  result.https = ShardsHTTPS(options.delivery)
+                     ? TranslateScope(host.host, host.secure->routes, true, std::move(tls_host))
+                     : Translate(host.host, host.secure->routes, std::move(tls_host));
+  return result;
+}
+
+std::string HTTPSScopeName(std::string_view host) { return "https/" + VirtualHostName(host); }
 
 Resource RouteConfigurationHead(std::string_view name) {
   Resource result;

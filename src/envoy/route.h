@@ -22,6 +22,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "envoy/listener.h"
@@ -33,19 +34,19 @@ namespace contour::envoy {
 // Parts of the two route configurations; nullopt where the host has no routes. `name` is
 // VirtualHostName(host), `clusters` what its routes send traffic to (not those behind a redirect).
 struct VirtualHostResources {
-  std::optional<Resource> http;   // of kIngressHTTP; in the sharded shape a TranslateScope()
-  std::optional<Resource> https;  // of kIngressHTTPS
+  // Where HTTP or HTTPS is sharded, a resource of its own: a ScopedRouteConfiguration whose key is
+  // the host, for HTTPS with "https" behind it (see delivery.h and host_lookup.h).
+  std::optional<Resource> http;   // of kIngressHTTP
+  std::optional<Resource> https;  // of kIngressHTTPS; its name as a scope is HTTPSScopeName(host)
 };
 
-// Over HTTPS a host with TLS settings of its own is served on connections of its own filter chain
-// only, see HasOwnTLSSettings().
+// Over HTTPS some hosts are served on connections of their own filter chain only, see
+// TakesOwnConnectionsOnly().
 VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
                                           const ListenerOptions& options);
 
-// The plain-HTTP routes of one host as a resource of their own, a ScopedRouteConfiguration whose
-// key is the host: the sharded shape (see delivery.h and host_lookup.h). `name` is
-// VirtualHostName(host); nullopt where the host has no routes on plain HTTP.
-std::optional<Resource> TranslateScope(const graph::VirtualHost& host);
+// "https/" and VirtualHostName(host), which has no such beginning.
+std::string HTTPSScopeName(std::string_view host);
 
 // The RouteConfiguration `name` without virtual hosts: to be completed with parts in the order of
 // their names.

@@ -346,7 +346,7 @@ TEST(VirtualHostTest, BothSidesMayDiffer) {
 
 TEST(ScopeTest, IsOneHostWithALastRouteThatAnswers404) {
   const std::optional<Resource> got =
-      TranslateScope(Host({To({Weighted("kuard")})}, "www.example.com"));
+      Scope(Host({To({Weighted("kuard")})}, "www.example.com"));
   ASSERT_TRUE(got);
   EXPECT_EQ(got->name, "www.example.com");
   EXPECT_THAT(got->clusters, ElementsAre("default/kuard/80/da39a3ee5e"));
@@ -398,7 +398,7 @@ TEST(ScopeTest, IsOneHostWithALastRouteThatAnswers404) {
 
 TEST(ScopeTest, AWildcardIsHeldAgainstTheAuthorityThatWasSent) {
   const std::optional<Resource> got =
-      TranslateScope(Host({To({Weighted("kuard")})}, "*.example.com"));
+      Scope(Host({To({Weighted("kuard")})}, "*.example.com"));
   ASSERT_TRUE(got);
   ScopedRouteConfiguration message;
   ASSERT_TRUE(message.ParseFromString(got->bytes));
@@ -418,7 +418,7 @@ TEST(ScopeTest, AWildcardIsHeldAgainstTheAuthorityThatWasSent) {
 TEST(ScopeTest, WebsocketRoutesAreMarked) {
   graph::Route websocket = To({Weighted("a")}, {PathMatch::Type::kPrefix, "/ws"});
   std::get<graph::RouteAction>(websocket.action).websocket = true;
-  const std::optional<Resource> got = TranslateScope(Host({websocket, To({Weighted("b")})}));
+  const std::optional<Resource> got = Scope(Host({websocket, To({Weighted("b")})}));
   ASSERT_TRUE(got);
   ScopedRouteConfiguration message;
   ASSERT_TRUE(message.ParseFromString(got->bytes));
@@ -435,7 +435,7 @@ TEST(ScopeTest, StandsForThePartInTheShardedShape) {
   const VirtualHostResources classic = TranslateVirtualHost(host, {});
   const VirtualHostResources sharded = TranslateVirtualHost(host, {.delivery = Delivery::kSharded});
   ASSERT_TRUE(classic.https && sharded.http && sharded.https);
-  EXPECT_EQ(sharded.http->bytes, TranslateScope(host)->bytes);
+  EXPECT_EQ(sharded.http->bytes, Scope(host)->bytes);
   EXPECT_EQ(sharded.https->bytes, classic.https->bytes);
 }
 
@@ -443,8 +443,8 @@ TEST(ScopeTest, OnlyPlainHTTPHasOne) {
   graph::VirtualHost host = Host({});
   host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
   host.secure->routes = {To({Weighted("kuard")})};
-  EXPECT_FALSE(TranslateScope(host));
-  EXPECT_FALSE(TranslateScope(Host({To({Weighted("kuard")})}, "")));
+  EXPECT_FALSE(Scope(host));
+  EXPECT_FALSE(Scope(Host({To({Weighted("kuard")})}, "")));
 }
 
 TEST(RouteConfigurationTest, IsHeadAndParts) {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "envoy/secret.h"
 
+#include <utility>
+
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/message.h"
-#include "envoy/names.h"
 
 namespace contour::envoy {
 
-Resource TranslateSecret(const graph::ServingSecret& secret) {
+Resource TranslateSecret(const graph::ServingSecret& secret, std::string name) {
   Resource result;
   ::envoy::extensions::transport_sockets::tls::v3::Secret message;
-  result.name = SecretName(secret);
+  result.name = std::move(name);
   message.set_name(result.name);
   auto* certificate = message.mutable_tls_certificate();
   certificate->mutable_certificate_chain()->set_inline_bytes(secret.certificate_chain);

@@ -8,11 +8,15 @@
 
 #pragma once
 
+#include <string>
+
 #include "envoy/resource.h"
 #include "graph/model.h"
 
 namespace contour::envoy {
 
-Resource TranslateSecret(const graph::ServingSecret& secret);
+// As a resource of the name `name`: SecretName(secret), or where a client's server name asks for it
+// OnDemandSecretName() of a host.
+Resource TranslateSecret(const graph::ServingSecret& secret, std::string name);
 
 }  // namespace contour::envoy

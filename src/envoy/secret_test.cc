@@ -15,7 +15,7 @@ namespace {
 using ::envoy::extensions::transport_sockets::tls::v3::Secret;
 
 TEST(TranslateSecretTest, CarriesCertificateAndKey) {
-  const Resource got = TranslateSecret({"default", "secret", "CERTIFICATE", "KEY"});
+  const Resource got = TranslateSecret({"default", "secret", "CERTIFICATE", "KEY"}, "default/secret");
   EXPECT_EQ(got.name, "default/secret");
   EXPECT_EQ(Difference<Secret>(got.bytes, R"(
       name: "default/secret"
@@ -28,7 +28,7 @@ TEST(TranslateSecretTest, CarriesCertificateAndKey) {
 
 TEST(TranslateSecretTest, KeepsBytesAndHashesLongNames) {
   const graph::ServingSecret secret{std::string(63, 'n'), std::string(253, 's'), "\xff\x01", ""};
-  const Resource got = TranslateSecret(secret);
+  const Resource got = TranslateSecret(secret, SecretName(secret));
   EXPECT_EQ(got.name, SecretName(secret));
   Secret message;
   ASSERT_TRUE(message.ParseFromString(got.bytes));

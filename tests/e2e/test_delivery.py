@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two shapes of delivery: whatever is asked of either, the answer is the same.
+"""The shapes of delivery: whatever is asked of either, the answer is the same.
 
 Two contours read the same random objects, one classic and one sharded, each with an Envoy of its own and the same backends
-behind them. Every request goes to both, byte for byte, and what comes back is compared: status, redirect, and what the backend
-saw (host and path above all).
+behind them. Every request goes to both, byte for byte, and what comes back is compared: the certificate, status, redirect, and
+what the backend saw (host and path above all).
 """
 import contextlib
+import hashlib
 import json
 import random
 import socket
@@ -40,6 +41,13 @@ def random_objects(chance, authority):
             found.append(authority.secret(secret, host))
         if host and "*" not in host and chance.random() < 0.5:
             routes = []
+            tls = {"secretName": secret} if secret else None
+            if secret and chance.random() < 0.2:
+                tls = chance.choice([{"secretName": secret}, {"passthrough": True}])
+                found.append(ingress_route(name, host, tls=tls, tcpproxy=[(chance.choice(BACKENDS), {})]))
+                continue
+            if secret and chance.random() < 0.3:
+                tls["minimumProtocolVersion"] = "1.3"
             for path in chance.sample(PATHS, chance.randint(1, 4)):
                 options = {}
                 if chance.random() < 0.3:
@@ -49,8 +57,7 @@ def random_objects(chance, authority):
                 if chance.random() < 0.2:
                     options["prefixRewrite"] = "/rewritten"
                 routes.append(route(path, chance.choice(BACKENDS), **options))
-            found.append(ingress_route(name, host.upper() if chance.random() < 0.2 else host, *routes,
-                                       tls={"secretName": secret} if secret else None))
+            found.append(ingress_route(name, host.upper() if chance.random() < 0.2 else host, *routes, tls=tls))
         else:
             paths = [(path, chance.choice(["Prefix", "Exact", "ImplementationSpecific"]), chance.choice(BACKENDS))
                      for path in chance.sample(PATHS, chance.randint(1, 4))]
@@ -61,6 +68,8 @@ def random_objects(chance, authority):
                 annotations["ingress.kubernetes.io/force-ssl-redirect"] = "true"
             if secret and chance.random() < 0.2:
                 annotations["kubernetes.io/ingress.allow-http"] = "false"
+            if secret and chance.random() < 0.2:
+                annotations["projectcontour.io/tls-minimum-protocol-version"] = "1.3"
             found.append(ingress(name, host, paths, annotations, secret))
     return "".join(found)
 
@@ -90,18 +99,24 @@ def random_request(chance):
         return server_name, f"GET {path} HTTP/1.1\r\nhost: {host}\r\n{WEBSOCKET}\r\n"
     line = {0: f"GET http://{host}{path} HTTP/1.1", 1: f"HEAD {path} HTTP/1.1", 2: "OPTIONS * HTTP/1.1",
             3: f"GET {path} HTTP/1.0"}.get(chance.randrange(20), f"GET {path} HTTP/1.1")
-    return server_name, f"{line}\r\nhost: {host}\r\nx-envoy-original-host: forged\r\nconnection: close\r\n\r\n"
+    forged = chance.choice(["", "x-forwarded-proto: http\r\n", "x-forwarded-proto: https\r\n"])
+    return server_name, f"{line}\r\nhost: {host}\r\nx-envoy-original-host: forged\r\n{forged}connection: close\r\n\r\n"
 
 
 # ---- Answers --------------------------------------------------------------------------------------------------------
 
 def exchange(address, port, server_name, request):
     """What comes back, without what differs from one request to the next."""
+    certificate = None
     try:
         with contextlib.ExitStack() as stack:
             connection = stack.enter_context(socket.create_connection((address, port), 5))
             if server_name is not None:
-                connection = stack.enter_context(ANY_CERTIFICATE.wrap_socket(connection, server_hostname=server_name))
+                try:
+                    connection = stack.enter_context(ANY_CERTIFICATE.wrap_socket(connection, server_hostname=server_name))
+                except OSError:  # an alert, or closed before
+                    return "no handshake"
+                certificate = connection.version(), hashlib.sha256(connection.getpeercert(binary_form=True)).hexdigest()
             connection.sendall(request.encode())
             data = b""
             while b"\r\n\r\n" not in data:
@@ -122,18 +137,18 @@ def exchange(address, port, server_name, request):
         return type(error).__name__
     status = lines[0].split(" ", 1)[1][:3] if lines[0] else "closed"
     if "x-backend" not in headers:
-        return status, headers.get("location"), body.decode()
+        return status, headers.get("location"), body.decode(), certificate
     if not length:
-        return status, headers["x-backend"]
+        return status, headers["x-backend"], certificate
     seen = json.loads(body)
     for name in ("x-request-start", "x-request-id"):
         seen["headers"].pop(name, None)
-    return status, headers["x-backend"], seen
+    return status, headers["x-backend"], seen, certificate
 
 
 class Pair:
-    def __init__(self, name, mode=None):
-        self.sites = [Site(f"{name}_classic", mode=mode), Site(f"{name}_sharded", "--delivery", "sharded", mode=mode)]
+    def __init__(self, name, shape, mode=None):
+        self.sites = [Site(f"{name}_classic", mode=mode), Site(f"{name}_{shape}", "--delivery", shape, mode=mode)]
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
@@ -156,9 +171,8 @@ class Pair:
                 for site in self.sites]
 
 
-def compare(pair, chance, count):
+def compare(pair, requests):
     """Asks both and returns (request, answers) of those that differ, when that is no longer due to what is on its way."""
-    requests = [random_request(chance) for _ in range(count)]
     statuses = set()
     for attempt in range(20):
         differences = []
@@ -174,27 +188,28 @@ def compare(pair, chance, count):
     return differences, statuses
 
 
+@pytest.mark.parametrize("shape", ["sharded", "sharded-https"])
 @pytest.mark.parametrize("mode,rounds", [
-    ("delta-ads", 4),
+    ("delta-ads", 3),
     pytest.param("delta-ads", 60, marks=pytest.mark.long, id="delta-ads-long"),
     pytest.param("sotw-ads", 15, marks=pytest.mark.long),
     pytest.param("delta", 15, marks=pytest.mark.long),
     pytest.param("sotw", 15, marks=pytest.mark.long),
 ])
-def test_same_answers(mode, rounds, figure):
+def test_same_answers(mode, rounds, shape, figure):
     asked, seen = 0, set()
-    with Pair(f"delivery_{mode}_{rounds}", mode) as pair:
+    with Pair(f"delivery_{mode}_{rounds}", shape, mode) as pair:
         for seed in range(rounds):
             chance = random.Random(seed * 7919 + rounds)
             pair.publish(random_objects(chance, pair.sites[0].authority))
-            differences, statuses = compare(pair, chance, 120)
+            differences, statuses = compare(pair, [random_request(chance) for _ in range(120)])
             assert not differences, (seed, differences[:3])
             asked += 120
             seen |= statuses
         for site in pair.sites:
             site.envoy.assert_nothing_rejected()
     assert {"200", "404", "301"} <= seen, seen  # else it compared nothing
-    figure(f"requests compared between both shapes, {mode}", asked)
+    figure(f"requests compared between classic and {shape}, {mode}", asked)
 
 
 def test_served_without_the_control_plane():

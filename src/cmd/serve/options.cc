@@ -25,6 +25,18 @@ graph::TLSVersion TLSVersionOf(config::TLSVersion version) {
   return graph::TLSVersion::k1_2;
 }
 
+envoy::Delivery DeliveryOf(config::Delivery delivery) {
+  switch (delivery) {
+    case config::Delivery::kClassic:
+      return envoy::Delivery::kClassic;
+    case config::Delivery::kSharded:
+      return envoy::Delivery::kSharded;
+    case config::Delivery::kShardedHTTPS:
+      return envoy::Delivery::kShardedHTTPS;
+  }
+  return envoy::Delivery::kClassic;
+}
+
 envoy::AccessLogOptions AccessLogOptionsOf(const config::ListenerSettings& settings) {
   using Level = envoy::AccessLogOptions::Level;
   envoy::AccessLogOptions options;
@@ -73,9 +85,7 @@ core::Core::Options CoreOptions(const config::Serve& config) {
   listeners.max_concurrent_streams = config.listeners.max_concurrent_streams;
   listeners.use_proxy_protocol = config.listeners.use_proxy_protocol;
   listeners.minimum_tls_version = graph.minimum_tls_version;
-  listeners.delivery = config.listeners.delivery == config::Delivery::kSharded
-                           ? envoy::Delivery::kSharded
-                           : envoy::Delivery::kClassic;
+  listeners.delivery = DeliveryOf(config.listeners.delivery);
   return options;
 }
 

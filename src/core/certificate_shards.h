@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which listener of certificates (envoy::CertificatesListener) names which hosts. Envoy reads the
+// whole list of one again when a host is added to it, so the lists are short: a new host changes
+// one, and at times splits it in two.
+//
+//   CertificateShards shards;
+//   shards.Add("a.example");
+//   for (const auto& [listener, hosts] : shards.TakeChanges())
+//     hosts.empty() ? Remove(listener) : Set(listener, hosts);
+//
+// A binary trie over the hash of the host: a node of at most kHosts hosts is a list, a larger one
+// has two halves. So the lists follow from the hosts alone, not from their history.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace contour::core {
+
+class CertificateShards {
+ public:
+  static constexpr std::size_t kHosts = 64;
+
+  void Add(const std::string& host);
+  void Remove(const std::string& host);
+
+  // Lists that are new, other than at the last call, or gone (empty), by the name of their
+  // listener; hosts sorted.
+  std::map<std::string, std::vector<std::string>> TakeChanges();
+
+  // The listener that names the host, or would.
+  std::string ListenerOf(const std::string& host) const;
+
+ private:
+  using Hosts = std::set<std::pair<std::uint64_t, std::string>>;
+  // The hosts whose hash begins with the first `depth` bits of `start`; the others of `start` are
+  // 0.
+  struct Node {
+    std::uint64_t start = 0;
+    unsigned depth = 0;
+
+    std::uint64_t Last() const;
+    std::string Name() const;
+  };
+
+  static Node NodeAt(std::uint64_t hash, unsigned depth);
+  bool IsList(const Node& node) const;
+  Node ListAt(std::uint64_t hash) const;
+  void Rebuild(const Node& node, std::map<std::string, std::vector<std::string>>& changes);
+
+  Hosts hosts_;
+  std::set<std::uint64_t> dirty_;            // hashes
+  std::map<std::uint64_t, unsigned> lists_;  // as told: start → depth
+};
+
+}  // namespace contour::core
