@@ -231,25 +231,39 @@ class FixtureTest : public ::testing::Test {
     EXPECT_EQ(fresh.engine().Statuses(), pipeline.engine().Statuses());
     EXPECT_TRUE(fresh.engine().Problems() == pipeline.engine().Problems());
     ExpectSharded(options, objects, *before);
+    ExpectShardedHTTPS(options, objects, *before);
   }
 
  private:
-  // The other shape holds the same hosts, clusters and all the rest.
-  static void ExpectSharded(core::Pipeline::Options options,
-                            const std::map<api::ObjectRef, api::ObjectPtr>& objects,
-                            const xds::Snapshot& classic) {
-    options.listeners.delivery = envoy::Delivery::kSharded;
+  using ResourceType = xds::ResourceType;
+  using Hosts = std::map<std::string, std::vector<std::string>>;  // name → clusters
+  using Objects = std::map<api::ObjectRef, api::ObjectPtr>;
+
+  static xds::SnapshotPtr Build(core::Pipeline::Options options, envoy::Delivery delivery,
+                                const Objects& objects) {
+    options.listeners.delivery = delivery;
     core::Pipeline pipeline(options);
     std::vector<api::Change> changes;
     for (const auto& [ref, object] : objects) {
       if (object != nullptr) changes.push_back({ref, object});
     }
-    const xds::SnapshotPtr sharded = pipeline.Apply(changes).snapshot;
-    using xds::ResourceType;
-    std::map<std::string, std::vector<std::string>> hosts;  // name → clusters
-    std::map<std::string, std::vector<std::string>> scopes;
-    classic.Find(ResourceType::kRoutes, envoy::kIngressHTTP)
-        ->parts.ForEach([&](const xds::PartPtr& part) { hosts[part->name] = part->clusters; });
+    return pipeline.Apply(changes).snapshot;
+  }
+
+  static void CollectHosts(const xds::Snapshot& classic, std::string_view table,
+                           const std::string& prefix, Hosts& hosts) {
+    classic.Find(ResourceType::kRoutes, table)->parts.ForEach([&](const xds::PartPtr& part) {
+      hosts[prefix + part->name] = part->clusters;
+    });
+  }
+
+  // The other shapes hold the same hosts, clusters and all the rest.
+  static void ExpectSharded(const core::Pipeline::Options& options, const Objects& objects,
+                            const xds::Snapshot& classic) {
+    const xds::SnapshotPtr sharded = Build(options, envoy::Delivery::kSharded, objects);
+    Hosts hosts;
+    Hosts scopes;
+    CollectHosts(classic, envoy::kIngressHTTP, "", hosts);
     sharded->table(ResourceType::kScopedRoutes).ForEach([&](const xds::ResourcePtr& scope) {
       scopes[scope->name] = scope->clusters;
     });
@@ -261,6 +275,39 @@ class FixtureTest : public ::testing::Test {
     }
     EXPECT_EQ(sharded->table(ResourceType::kListener).size(),
               classic.table(ResourceType::kListener).size());
+  }
+
+  static void ExpectShardedHTTPS(const core::Pipeline::Options& options, const Objects& objects,
+                                 const xds::Snapshot& classic) {
+    const xds::SnapshotPtr sharded = Build(options, envoy::Delivery::kShardedHTTPS, objects);
+    Hosts hosts;
+    Hosts scopes;
+    CollectHosts(classic, envoy::kIngressHTTP, "", hosts);
+    CollectHosts(classic, envoy::kIngressHTTPS, "https/", hosts);
+    sharded->table(ResourceType::kScopedRoutes).ForEach([&](const xds::ResourcePtr& scope) {
+      scopes[scope->name] = scope->clusters;
+    });
+    EXPECT_EQ(scopes, hosts);
+    EXPECT_TRUE(sharded->table(ResourceType::kRoutes).empty());
+    for (const ResourceType type : {ResourceType::kCluster, ResourceType::kEndpoints}) {
+      EXPECT_EQ(sharded->table(type).version(), classic.table(type).version());
+    }
+    // Each host with a chain in the classic shape has one here, or a secret of its name.
+    const auto chains = [](const xds::Snapshot& snapshot) {
+      const xds::ResourcePtr listener =
+          snapshot.Find(ResourceType::kListener, envoy::kIngressHTTPS);
+      return listener == nullptr ? xds::Parts() : listener->parts;
+    };
+    std::size_t shared = 0;
+    chains(classic).ForEach([&](const xds::PartPtr& chain) {
+      if (chains(*sharded).Contains(chain->name)) return;
+      ++shared;
+      EXPECT_NE(sharded->Find(ResourceType::kSecret, envoy::OnDemandSecretName(chain->name)),
+                nullptr)
+          << chain->name;
+    });
+    EXPECT_EQ(chains(*sharded).Contains(envoy::kSharedFilterChain), shared > 0);
+    EXPECT_EQ(chains(*sharded).size() + shared, chains(classic).size() + (shared > 0 ? 1 : 0));
   }
 
   fs::path directory_;

@@ -139,6 +139,8 @@ inline constexpr Family kFamilies[] = {
     {"contour_xds_streams", kGauge, kAlways, {}, "Open xDS streams"},
     {"contour_xds_held", kGauge, kAlways, {}, "Virtual hosts and other resources that wait for their clusters to be warm"},
     {"contour_xds_released_total", kCounter, kAlways, {}, "Of these, those that a time-out released"},
+    {"contour_xds_unknown_certificates", kGauge, kAlways, {}, "Certificates that Envoys have subscribed to, as a rule because a client named the host, and that nobody serves"},
+    {"contour_xds_forgotten_certificates_total", kCounter, kAlways, {}, "Subscriptions to certificates that were answered but not remembered, because one Envoy has too many to unknown hosts or spellings"},
     {"contour_xds_sent_bytes_total", kCounter, kAlways, {}, "Bytes of xDS responses"},
     {"contour_xds_responses_total", kCounter, kAlways, {"type"}, "xDS responses sent"},
     {"contour_xds_acknowledge_seconds", kHistogram, kAlways, {}, "From a response until its Envoy acknowledged it; with clusters that take long to warm, as long"},

@@ -16,6 +16,7 @@
 #include "api/ingress_route.h"
 #include "api/secret.h"
 #include "api/service.h"
+#include "envoy/names.h"
 #include "tests/support/certificates.h"
 
 namespace contour::core {
@@ -116,6 +117,140 @@ TEST(Pipeline, TellsWhichCertificatesAreServedAndUntilWhen) {
   const Pipeline::Output went = pipeline.Apply({{ingress->Ref(), nullptr}});
   ASSERT_EQ(went.secrets.size(), 1U);
   EXPECT_EQ(went.secrets[0].second, nullptr);
+}
+
+// A Service `web` with Ingresses and Secrets of hosts that are served by TLS.
+class TLSHosts {
+ public:
+  TLSHosts() : pipeline_(Options()) {
+    auto service = std::make_shared<api::Service>();
+    service->meta.ns = "default";
+    service->meta.name = "web";
+    service->spec.ports.push_back({.name = "http", .port = 80});
+    pipeline_.Apply({{service->Ref(), service}});
+  }
+
+  static api::Change Secret(const std::string& host) {
+    static const testing::Pair pair = testing::MakePair("a.example");
+    auto secret = std::make_shared<api::Secret>();
+    secret->meta.ns = "default";
+    secret->meta.name = "tls-" + (host.starts_with("*") ? "wildcard" + host.substr(1) : host);
+    secret->type = "kubernetes.io/tls";
+    secret->tls_crt = pair.certificate;
+    secret->tls_key = pair.key;
+    return {secret->Ref(), secret};
+  }
+  static api::Change Ingress(const std::string& host, const std::string& minimum_version = "") {
+    const std::string secret = Secret(host).ref.name;
+    auto made = std::make_shared<api::Ingress>();
+    made->meta.ns = "default";
+    made->meta.name = secret;
+    if (!minimum_version.empty())
+      made->meta.annotations.emplace_back("projectcontour.io/tls-minimum-protocol-version",
+                                          minimum_version);
+    made->spec.tls.push_back({{host}, secret});
+    api::IngressRule rule{.host = host};
+    rule.http = {{.path = "/", .backend = {.service = "web", .port_number = 80}}};
+    made->spec.rules.push_back(rule);
+    return {made->Ref(), made};
+  }
+
+  void Add(const std::string& host, const std::string& minimum_version = "") {
+    snapshot_ = pipeline_.Apply({Secret(host), Ingress(host, minimum_version)}).snapshot;
+  }
+  void Remove(const std::string& host) {
+    snapshot_ = pipeline_.Apply({{Ingress(host).ref, nullptr}}).snapshot;
+  }
+  std::vector<std::string> Names(xds::ResourceType type) const {
+    std::vector<std::string> names;
+    for (const xds::ResourcePtr& resource : snapshot_->table(type).Sorted())
+      names.push_back(resource->name);
+    return names;
+  }
+  xds::ResourcePtr Listener() const {
+    return snapshot_->Find(xds::ResourceType::kListener, envoy::kIngressHTTPS);
+  }
+  std::vector<std::string> Chains() const {
+    std::vector<std::string> names;
+    if (Listener() == nullptr) return names;
+    for (const xds::PartPtr& part : Listener()->parts.Sorted()) names.push_back(part->name);
+    return names;
+  }
+  const Pipeline& pipeline() const { return pipeline_; }
+
+ private:
+  static Pipeline::Options Options() {
+    Pipeline::Options options;
+    options.listeners.delivery = envoy::Delivery::kShardedHTTPS;
+    return options;
+  }
+
+  Pipeline pipeline_;
+  xds::SnapshotPtr snapshot_;
+};
+
+TEST(ShardedHTTPS, ANewHostLeavesTheListenerAlone) {
+  using ::testing::ElementsAre;
+  using ::testing::IsEmpty;
+  TLSHosts hosts;
+  hosts.Add("a.example");
+  EXPECT_THAT(hosts.Chains(), ElementsAre("*"));
+  EXPECT_THAT(hosts.Names(xds::ResourceType::kSecret), ElementsAre("a.example"));
+  EXPECT_THAT(hosts.Names(xds::ResourceType::kListener),
+              ElementsAre("certificates/", "ingress_http", "ingress_https", "stats-health"));
+  const xds::ResourcePtr before = hosts.Listener();
+  hosts.Add("b.example");
+  EXPECT_EQ(hosts.Listener()->version, before->version);
+  EXPECT_THAT(hosts.Names(xds::ResourceType::kSecret), ElementsAre("a.example", "b.example"));
+  EXPECT_THAT(hosts.Names(xds::ResourceType::kScopedRoutes),
+              ElementsAre("a.example", "b.example", "https/a.example", "https/b.example"));
+  EXPECT_THAT(hosts.Names(xds::ResourceType::kRoutes), IsEmpty());
+
+  std::vector<std::string> resources;
+  for (const ResourceView& resource : hosts.pipeline().DescribeHost("b.example").resources) {
+    resources.push_back(std::string(xds::Info(resource.type).name) + " " + resource.name +
+                        (resource.part.empty() ? "" : " " + resource.part));
+  }
+  EXPECT_THAT(resources, ElementsAre(::testing::StartsWith("CDS "), "EDS default/web/http",
+                                     "LDS ingress_https *", "LDS certificates/", "SRDS b.example",
+                                     "SRDS https/b.example", "SDS b.example"));
+  const auto sources =
+      hosts.pipeline().SourcesOf({xds::ResourceType::kSecret, "b.example", std::nullopt}, 5);
+  ASSERT_EQ(sources.size(), 2U);
+  EXPECT_EQ(sources[0].ref, TLSHosts::Secret("b.example").ref);
+  EXPECT_EQ(sources[1].ref, TLSHosts::Ingress("b.example").ref);
+
+  hosts.Remove("a.example");
+  hosts.Remove("b.example");
+  EXPECT_THAT(hosts.Names(xds::ResourceType::kListener), ElementsAre("stats-health"));
+  EXPECT_THAT(hosts.Names(xds::ResourceType::kSecret), IsEmpty());
+}
+
+// Settings of its own are a matter of the host; what a wildcard's chain would take is not.
+TEST(ShardedHTTPS, SomeHostsKeepAChainOfTheirOwn) {
+  using ::testing::ElementsAre;
+  TLSHosts hosts;
+  hosts.Add("a.example");
+  hosts.Add("strict.example", "1.3");
+  EXPECT_THAT(hosts.Chains(), ElementsAre("*", "strict.example"));
+  EXPECT_THAT(hosts.Names(xds::ResourceType::kSecret),
+              ElementsAre("a.example", "default/tls-strict.example"));
+  hosts.Add("b.a.wild.example");
+  EXPECT_THAT(hosts.Chains(), ElementsAre("*", "strict.example"));
+  hosts.Add("*.wild.example");
+  EXPECT_THAT(hosts.Chains(),
+              ElementsAre("*", "*.wild.example", "b.a.wild.example", "strict.example"));
+  hosts.Add("wild.example");
+  hosts.Add("a.wild.example");
+  EXPECT_THAT(hosts.Chains(), ElementsAre("*", "*.wild.example", "a.wild.example",
+                                          "b.a.wild.example", "strict.example"));
+  hosts.Remove("*.wild.example");
+  EXPECT_THAT(hosts.Chains(), ElementsAre("*", "strict.example"));
+  hosts.Add("strict.example");
+  EXPECT_THAT(hosts.Chains(), ElementsAre("*"));
+  EXPECT_THAT(hosts.Names(xds::ResourceType::kSecret),
+              ElementsAre("a.example", "a.wild.example", "b.a.wild.example", "strict.example",
+                          "wild.example"));
 }
 
 // It could have been built without the source's objects already: Envoys would see an empty state.

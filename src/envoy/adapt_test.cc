@@ -45,6 +45,17 @@ TEST(Adapt, EqualsTheTranslationForTheMode) {
     const ListenerOptions sharded{.config_source = source, .delivery = Delivery::kSharded};
     EXPECT_EQ(AdaptListener(HTTPListener({.delivery = Delivery::kSharded}).bytes, source),
               HTTPListener(sharded).bytes);
+    const ListenerOptions https{.config_source = source, .delivery = Delivery::kShardedHTTPS};
+    const auto shared = [](const ListenerOptions& options) {
+      std::string bytes = HTTPSListenerHead(options).bytes;
+      AppendPart(kFilterChainsField, SharedFilterChain(options, {}).bytes, &bytes);
+      return bytes;
+    };
+    EXPECT_EQ(AdaptListener(shared({.delivery = Delivery::kShardedHTTPS}), source),
+              AdaptListener(shared(https), source));
+    EXPECT_NE(shared(https), shared({.delivery = Delivery::kShardedHTTPS}));
+    EXPECT_EQ(AdaptListener(CertificatesListener("x", {"a"}, {}).bytes, source),
+              AdaptListener(CertificatesListener("x", {"a"}, https).bytes, source));
     EXPECT_EQ(AdaptListener(StatsListener({}).bytes, source), StatsListener({}).bytes);
   }
 }

@@ -374,8 +374,9 @@ Resource CertificatesListener(std::string_view name, const std::vector<std::stri
   result.name = name;
   listener::Listener message;
   message.set_name(result.name);
-  // Nobody connects, but Envoy wants an address.
-  SetAddress("127.0.0.1", 0, message.mutable_address());
+  // Nobody connects, but Envoy wants an address that no other listener has. The @ is for one
+  // without a file.
+  message.mutable_address()->mutable_pipe()->set_path("@" + result.name);
   message.mutable_bind_to_port()->set_value(false);
   SetTLSByServerName(hosts, options, message.add_filter_chains());
   result.bytes = Serialize(message);

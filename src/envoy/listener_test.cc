@@ -22,6 +22,7 @@
 #include "envoy/extensions/filters/network/set_filter_state/v3/set_filter_state.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "envoy/on_demand_secret.pb.h"
 #include "envoy/testing.h"
 
 namespace contour::envoy {
@@ -29,6 +30,10 @@ namespace {
 
 using ::envoy::config::listener::v3::FilterChain;
 using ::envoy::config::listener::v3::Listener;
+using ::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+using ::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
+using OnDemandSecret =
+    ::envoy::extensions::transport_sockets::tls::cert_selectors::on_demand_secret::v3::Config;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -312,6 +317,92 @@ TEST(FilterChainTest, TheMaximumVersionNeverUndercutsTheMinimum) {
                             (c.own ? TLSHost("www.example.com") : "") + Manager("ingress_https"))),
               "");
   }
+}
+
+TEST(FilterChainTest, IsSharedByPlainHostsWithTheUsualSettings) {
+  using graph::TLSVersion;
+  graph::VirtualHost usual = Host();
+  EXPECT_TRUE(ShareFilterChain(usual, {}));
+  graph::VirtualHost host = usual;
+  host.secure->minimum_version = TLSVersion::k1_3;
+  EXPECT_FALSE(ShareFilterChain(host, {}));
+  EXPECT_TRUE(ShareFilterChain(host, {.minimum_tls_version = TLSVersion::k1_3}));
+  host = usual;
+  host.secure->maximum_version = TLSVersion::k1_2;
+  EXPECT_FALSE(ShareFilterChain(host, {}));
+  host = usual;
+  host.secure->tcp_proxy = graph::TCPProxy{{Weighted("kuard")}};
+  EXPECT_FALSE(ShareFilterChain(host, {}));
+  host.secure->secret = nullptr;  // passthrough
+  EXPECT_FALSE(ShareFilterChain(host, {}));
+  host.secure.reset();
+  EXPECT_FALSE(ShareFilterChain(host, {}));
+  for (const char* name : {"*", "*.example.com", "a.*.example.com", ""}) {
+    host = usual;
+    host.host = name;
+    EXPECT_FALSE(ShareFilterChain(host, {})) << name;
+    EXPECT_EQ(TakesOwnConnectionsOnly(host, {}), host.host == "*.example.com") << name;
+  }
+}
+
+// The selector of a chain, and what the chain's TLS context says beside it.
+std::pair<OnDemandSecret, DownstreamTlsContext> Selector(const FilterChain& chain) {
+  DownstreamTlsContext context;
+  EXPECT_TRUE(chain.transport_socket().typed_config().UnpackTo(&context));
+  OnDemandSecret selector;
+  EXPECT_TRUE(
+      context.common_tls_context().custom_tls_certificate_selector().typed_config().UnpackTo(
+          &selector));
+  return {selector, context};
+}
+
+TEST(FilterChainTest, TheSharedOneFetchesCertificatesByServerName) {
+  const ListenerOptions options{.delivery = Delivery::kShardedHTTPS};
+  const HostLookup lookup{.wildcard_labels = {2}, .any_host = true};
+  const Resource got = SharedFilterChain(options, lookup);
+  EXPECT_EQ(got.name, kSharedFilterChain);
+  FilterChain message;
+  ASSERT_TRUE(message.ParseFromString(got.bytes));
+  EXPECT_FALSE(message.has_filter_chain_match());  // after those with a server name
+  EXPECT_EQ(message.transport_socket_connect_timeout().seconds(), 15);
+  const auto [selector, context] = Selector(message);
+  EXPECT_TRUE(context.disable_stateless_session_resumption());
+  EXPECT_TRUE(context.disable_stateful_session_resumption());
+  EXPECT_EQ(context.common_tls_context().tls_certificate_sds_secret_configs_size(), 0);
+  EXPECT_EQ(selector.certificate_mapper().typed_config().type_url(),
+            "type.googleapis.com/envoy.extensions.transport_sockets.tls.cert_mappers.sni.v3.SNI");
+  EXPECT_EQ(selector.prefetch_secret_names_size(), 0);
+  EXPECT_TRUE(selector.config_source().has_ads());
+  // The rest is what a chain of its own has.
+  FilterChain own;
+  ASSERT_TRUE(own.ParseFromString(TranslateFilterChain(Host(), options, lookup)->bytes));
+  ASSERT_EQ(message.filters_size(), 1);
+  EXPECT_EQ(message.filters(0).SerializeAsString(), own.filters(0).SerializeAsString());
+  DownstreamTlsContext own_context;
+  ASSERT_TRUE(own.transport_socket().typed_config().UnpackTo(&own_context));
+  EXPECT_EQ(own_context.common_tls_context().tls_params().SerializeAsString(),
+            context.common_tls_context().tls_params().SerializeAsString());
+
+  HttpConnectionManager manager;
+  ASSERT_TRUE(message.filters(0).typed_config().UnpackTo(&manager));
+  const auto& scoped = manager.scoped_routes();
+  EXPECT_EQ(scoped.name(), "ingress_https");
+  ASSERT_EQ(scoped.scope_key_builder().fragments_size(), 2);
+  EXPECT_EQ(scoped.scope_key_builder().fragments(1).header_value_extractor().name(),
+            "x-forwarded-proto");
+  EXPECT_TRUE(manager.use_remote_address().value());  // else a client could say what it is
+}
+
+TEST(ListenerTest, CertificatesAreFetchedByOneThatBindsNoPort) {
+  const Resource got = CertificatesListener("certificates/01", {"A.example", "b.example"}, {});
+  EXPECT_EQ(got.name, "certificates/01");
+  Listener message;
+  ASSERT_TRUE(message.ParseFromString(got.bytes));
+  EXPECT_FALSE(message.bind_to_port().value());
+  EXPECT_TRUE(message.has_bind_to_port());
+  ASSERT_EQ(message.filter_chains_size(), 1);
+  EXPECT_THAT(Selector(message.filter_chains(0)).first.prefetch_secret_names(),
+              ElementsAre("a.example", "b.example"));
 }
 
 TEST(FilterChainTest, HostsWithOwnSettingsAreToldByTheirPattern) {

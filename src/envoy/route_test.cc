@@ -49,6 +49,10 @@ graph::VirtualHost Host(std::vector<graph::Route> routes, std::string name = "ww
   return host;
 }
 
+std::optional<Resource> Scope(const graph::VirtualHost& host) {
+  return TranslateVirtualHost(host, {.delivery = Delivery::kSharded}).http;
+}
+
 // The HTTP part, which must be there.
 Resource HTTP(const graph::VirtualHost& host) {
   return TranslateVirtualHost(host, {}).http.value_or(Resource{"missing", "", {}});
@@ -299,6 +303,8 @@ TEST(VirtualHostTest, OwnTLSSettingsTakeOwnConnectionsOnly) {
   EXPECT_EQ(TranslateVirtualHost(host, {}).http->bytes.find("tls_host"), std::string::npos);
   ListenerOptions options;
   options.minimum_tls_version = graph::TLSVersion::k1_3;
+  EXPECT_NE(TranslateVirtualHost(host, options).https->bytes.find("tls_host"), std::string::npos);
+  host.host = "www.example.com";  // a wildcard has a chain of its own in any case
   EXPECT_EQ(TranslateVirtualHost(host, options).https->bytes.find("tls_host"), std::string::npos);
 }
 
@@ -345,8 +351,7 @@ TEST(VirtualHostTest, BothSidesMayDiffer) {
 }
 
 TEST(ScopeTest, IsOneHostWithALastRouteThatAnswers404) {
-  const std::optional<Resource> got =
-      Scope(Host({To({Weighted("kuard")})}, "www.example.com"));
+  const std::optional<Resource> got = Scope(Host({To({Weighted("kuard")})}, "www.example.com"));
   ASSERT_TRUE(got);
   EXPECT_EQ(got->name, "www.example.com");
   EXPECT_THAT(got->clusters, ElementsAre("default/kuard/80/da39a3ee5e"));
@@ -397,8 +402,7 @@ TEST(ScopeTest, IsOneHostWithALastRouteThatAnswers404) {
 }
 
 TEST(ScopeTest, AWildcardIsHeldAgainstTheAuthorityThatWasSent) {
-  const std::optional<Resource> got =
-      Scope(Host({To({Weighted("kuard")})}, "*.example.com"));
+  const std::optional<Resource> got = Scope(Host({To({Weighted("kuard")})}, "*.example.com"));
   ASSERT_TRUE(got);
   ScopedRouteConfiguration message;
   ASSERT_TRUE(message.ParseFromString(got->bytes));
@@ -435,8 +439,63 @@ TEST(ScopeTest, StandsForThePartInTheShardedShape) {
   const VirtualHostResources classic = TranslateVirtualHost(host, {});
   const VirtualHostResources sharded = TranslateVirtualHost(host, {.delivery = Delivery::kSharded});
   ASSERT_TRUE(classic.https && sharded.http && sharded.https);
-  EXPECT_EQ(sharded.http->bytes, Scope(host)->bytes);
+  EXPECT_NE(sharded.http->bytes, classic.http->bytes);
+  EXPECT_EQ(sharded.http->name, classic.http->name);
   EXPECT_EQ(sharded.https->bytes, classic.https->bytes);
+
+  const VirtualHostResources both =
+      TranslateVirtualHost(host, {.delivery = Delivery::kShardedHTTPS});
+  ASSERT_TRUE(both.http && both.https);
+  EXPECT_EQ(both.http->bytes, sharded.http->bytes);
+  EXPECT_EQ(both.https->name, HTTPSScopeName(host.host));
+  EXPECT_EQ(both.https->clusters, classic.https->clusters);
+}
+
+// Envoy has one set of scopes for both ports; the key tells them apart.
+TEST(ScopeTest, OfHTTPSHaveAKeyOfTheirOwn) {
+  graph::VirtualHost host = Host({To({Weighted("a")})});
+  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
+  host.secure->routes = {To({Weighted("b")})};
+  const VirtualHostResources got =
+      TranslateVirtualHost(host, {.delivery = Delivery::kShardedHTTPS});
+  ASSERT_TRUE(got.http && got.https);
+  ScopedRouteConfiguration http;
+  ScopedRouteConfiguration https;
+  ASSERT_TRUE(http.ParseFromString(got.http->bytes) && https.ParseFromString(got.https->bytes));
+  EXPECT_EQ(https.name(), "https/www.example.com");
+  ASSERT_EQ(http.key().fragments_size(), 1);
+  ASSERT_EQ(https.key().fragments_size(), 2);
+  EXPECT_EQ(https.key().fragments(0).string_key(), http.key().fragments(0).string_key());
+  EXPECT_EQ(https.key().fragments(1).string_key(), "https");
+  EXPECT_EQ(https.route_configuration().name(), "ingress_https");
+}
+
+TEST(ScopeTest, OfAHostWithOwnConnectionsAnswer421OnOthers) {
+  graph::VirtualHost host = Host({});
+  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
+  host.secure->routes = {To({Weighted("a")}, {PathMatch::Type::kPrefix, "/a"})};
+  host.secure->minimum_version = graph::TLSVersion::k1_3;
+  ScopedRouteConfiguration message;
+  ASSERT_TRUE(message.ParseFromString(
+      TranslateVirtualHost(host, {.delivery = Delivery::kShardedHTTPS}).https->bytes));
+  const auto& routes = message.route_configuration().virtual_hosts(0).routes();
+  ASSERT_EQ(routes.size(), 4);  // the host's; 404 and 421; and 404 where nothing matches
+  EXPECT_EQ(routes[0].match().filter_state(0).string_match().exact(), "www.example.com");
+  EXPECT_EQ(routes[1].match().filter_state(0).string_match().exact(), "www.example.com");
+  EXPECT_EQ(routes[1].direct_response().status(), 404U);
+  EXPECT_TRUE(routes[2].match().filter_state().empty());
+  EXPECT_EQ(routes[2].direct_response().status(), 421U);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(routes[i]
+                  .metadata()
+                  .filter_metadata()
+                  .at("contour.host")
+                  .fields()
+                  .at("found")
+                  .string_value(),
+              "route")
+        << i;
+  }
 }
 
 TEST(ScopeTest, OnlyPlainHTTPHasOne) {

@@ -15,7 +15,8 @@ namespace {
 using ::envoy::extensions::transport_sockets::tls::v3::Secret;
 
 TEST(TranslateSecretTest, CarriesCertificateAndKey) {
-  const Resource got = TranslateSecret({"default", "secret", "CERTIFICATE", "KEY"}, "default/secret");
+  const Resource got =
+      TranslateSecret({"default", "secret", "CERTIFICATE", "KEY"}, "default/secret");
   EXPECT_EQ(got.name, "default/secret");
   EXPECT_EQ(Difference<Secret>(got.bytes, R"(
       name: "default/secret"

@@ -157,6 +157,7 @@ class Dispatcher::Worker {
     for (const auto& [session, slot] : sessions_) {
       metrics.counters += session->counters();
       metrics.held += session->Held();
+      metrics.unknown_secrets += session->UnknownSecrets();
       Lag& lag = metrics.lags.emplace_back(Lag{.node_id = session->identity().node_id});
       if (const std::optional<Time> oldest = session->OldestUnanswered()) {
         lag.time = std::chrono::duration_cast<std::chrono::milliseconds>(

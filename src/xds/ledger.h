@@ -113,7 +113,8 @@ struct Counters {
   std::array<std::uint64_t, kResourceTypes> rejections = {};
   std::uint64_t released =
       0;  // parts and resources announced by the time-out, their clusters still cold
-  LatencyValues acknowledged;  // from a response to its acknowledgement
+  std::uint64_t turned_away = 0;  // subscriptions to secrets that were not remembered
+  LatencyValues acknowledged;     // from a response to its acknowledgement
 
   Counters& operator+=(const Counters& other) {
     for (std::size_t i = 0; i < kResourceTypes; ++i) {
@@ -121,6 +122,7 @@ struct Counters {
       rejections[i] += other.rejections[i];
     }
     released += other.released;
+    turned_away += other.turned_away;
     acknowledged += other.acknowledged;
     return *this;
   }
@@ -136,10 +138,11 @@ struct Metrics {
   Counters counters;
   std::uint64_t bytes = 0;  // of responses, before compression and TLS
   std::uint64_t streams_opened = 0;
-  std::size_t streams = 0;      // open now
-  std::size_t sessions = 0;     // Envoys now
-  std::size_t held = 0;         // parts and resources that wait for clusters now
-  std::size_t quarantined = 0;  // refused contents that are kept from all Envoys now
+  std::size_t streams = 0;          // open now
+  std::size_t sessions = 0;         // Envoys now
+  std::size_t held = 0;             // parts and resources that wait for clusters now
+  std::size_t unknown_secrets = 0;  // subscribed names of secrets that nobody serves
+  std::size_t quarantined = 0;      // refused contents that are kept from all Envoys now
   std::uint64_t quarantined_total = 0;
   std::uint64_t released_total = 0;  // of them
   std::vector<Lag> lags;             // of each session
@@ -151,6 +154,7 @@ struct Metrics {
     streams += other.streams;
     sessions += other.sessions;
     held += other.held;
+    unknown_secrets += other.unknown_secrets;
     quarantined += other.quarantined;
     quarantined_total += other.quarantined_total;
     released_total += other.released_total;

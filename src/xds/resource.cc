@@ -42,6 +42,19 @@ ResourcePtr MakeBlank(std::string_view name) {
   return blank;
 }
 
+ResourcePtr Renamed(const Resource& resource, std::string_view name) {
+  auto renamed = std::make_shared<Resource>(resource);
+  renamed->name = name;
+  renamed->bytes.clear();
+  wire::AppendField(renamed->bytes, 1, name);
+  if (const std::size_t head = wire::FieldSize(1, resource.name.size());
+      head <= resource.bytes.size()) {
+    renamed->bytes += std::string_view(resource.bytes).substr(head);
+  }
+  renamed->version = HashPair(renamed->name, renamed->bytes);
+  return renamed;
+}
+
 ResourcePtr MakeUnknown(std::string_view name, const Hash128& version) {
   auto unknown = std::make_shared<Resource>();
   unknown->name = name;

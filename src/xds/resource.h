@@ -145,6 +145,9 @@ std::string Assemble(ResourceType type, const Resource& resource);
 // without hosts.
 ResourcePtr MakeBlank(std::string_view name);
 
+// The resource under another name (field 1, which comes first). REQUIRES: no parts.
+ResourcePtr Renamed(const Resource& resource, std::string_view name);
+
 // What an Envoy has under `name` in a version that we don't know (learned from its
 // initial_resource_versions).
 ResourcePtr MakeUnknown(std::string_view name, const Hash128& version);

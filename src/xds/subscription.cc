@@ -37,6 +37,12 @@ constexpr std::array<ResourceType, kResourceTypes> kOrder = {
     ResourceType::kCluster,  ResourceType::kEndpoints, ResourceType::kSecret,
     ResourceType::kListener, ResourceType::kRoutes,    ResourceType::kScopedRoutes};
 
+// Of secrets it is a name like any other: that is what Envoy asks for by a client's server name
+// "*".
+bool IsWildcard(ResourceType type, std::string_view name) {
+  return name == kWildcard && type != ResourceType::kSecret;
+}
+
 std::size_t Rank(ResourceType type) {
   return static_cast<std::size_t>(std::find(kOrder.begin(), kOrder.end(), type) - kOrder.begin());
 }
@@ -85,8 +91,24 @@ void Stream::Touch(ResourceType type, const std::string& name, bool force) {
 }
 
 void Stream::AddName(ResourceType type, const std::string& name) {
-  state(type).names.insert_or_assign(name, session_.sequence_);
+  State& s = state(type);
+  if (type == ResourceType::kSecret && delta() && !s.names.contains(name) &&
+      !s.secrets.Add(name, session_.FindSecret(name) != nullptr)) {
+    s.turned_away.insert(name);
+    ++session_.counters_.turned_away;
+    return;
+  }
+  s.names.insert_or_assign(name, session_.sequence_);
   session_.AddSubscriber(type, name, *this);
+}
+
+bool Stream::RemoveName(ResourceType type, const std::string& name) {
+  State& s = state(type);
+  s.turned_away.erase(name);
+  if (s.names.erase(name) == 0) return false;
+  s.secrets.Remove(name);
+  session_.RemoveSubscriber(type, name, *this);
+  return true;
 }
 
 // No longer subscribed: the Envoy drops it by itself.
@@ -133,7 +155,7 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
   State& s = state(type);
   s.subscribed = s.answer = s.resend = true;
   for (const std::string& name : request.names) {
-    if (name == kWildcard) {
+    if (IsWildcard(type, name)) {
       s.wildcard = true;
     } else {
       AddName(type, name);
@@ -203,7 +225,7 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
     }
     const StringSet asked(request.names.begin(), request.names.end());
     const bool same = std::all_of(asked.begin(), asked.end(), [&](const std::string& name) {
-      return name == kWildcard ? s.wildcard : s.names.contains(name);
+      return IsWildcard(type, name) ? s.wildcard : s.names.contains(name);
     });
     if (same && asked.size() >= s.names.size()) {
       Request meant = request;
@@ -213,7 +235,8 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
   }
 
   StringSet names(request.names.begin(), request.names.end());
-  const bool explicit_wildcard = names.erase(std::string(kWildcard)) > 0;
+  const bool explicit_wildcard =
+      IsWildcard(type, kWildcard) && names.erase(std::string(kWildcard)) > 0;
   // An empty list stays the wildcard that it was from the start; after names it means none.
   const bool wildcard = explicit_wildcard || (names.empty() && s.wildcard);
   std::vector<std::string> dropped;
@@ -221,8 +244,7 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
     if (!names.contains(name)) dropped.push_back(name);
   }
   for (const std::string& name : dropped) {
-    s.names.erase(name);
-    session_.RemoveSubscriber(type, name, *this);
+    RemoveName(type, name);
     if (!wildcard) Forget(type, name);
   }
   if (wildcard && !s.wildcard) {
@@ -248,7 +270,7 @@ void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
   s.subscribed = true;
   bool wildcard = request.subscribe.empty();
   for (const std::string& name : request.subscribe) {
-    if (name == kWildcard) {
+    if (IsWildcard(type, name)) {
       wildcard = true;
       continue;
     }
@@ -262,7 +284,8 @@ void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
     const bool named = s.names.contains(name);
     if (!wildcard && !named) continue;
     const Hash128 version = ParseVersion(text);
-    ResourcePtr has = session_.snapshot_->Find(type, name);
+    ResourcePtr has = type == ResourceType::kSecret ? session_.FindSecret(name)
+                                                    : session_.snapshot_->Find(type, name);
     if (has == nullptr) has = MakeBlank(name);
     if (has->version != version) has = session_.Recall(type, name, version);
     if (has == nullptr) has = MakeUnknown(name, version);
@@ -286,7 +309,7 @@ void Stream::OnDelta(ResourceType type, const Request& request, Time now) {
   }
   if (!request.nonce.empty()) Resolve(type, request, now);
   for (const std::string& name : request.subscribe) {
-    if (name != kWildcard) {
+    if (!IsWildcard(type, name)) {
       AddName(type, name);
       Touch(type, name, true);
       continue;
@@ -296,12 +319,11 @@ void Stream::OnDelta(ResourceType type, const Request& request, Time now) {
     s.told.ForEach([&](const ResourcePtr& told) { Touch(type, told->name, true); });
   }
   for (const std::string& name : request.unsubscribe) {
-    if (name == kWildcard) {
+    if (IsWildcard(type, name)) {
       KeepOnlyNames(type);
       continue;
     }
-    if (s.names.erase(name) == 0) continue;
-    session_.RemoveSubscriber(type, name, *this);
+    if (!RemoveName(type, name)) continue;
     if (s.wildcard) {
       Touch(type, name,
             true);  // still subscribed through the wildcard, which the client may not know
@@ -801,6 +823,7 @@ std::optional<Response> Stream::Next(Time now) {
 ResourcePtr Stream::Wanted(ResourceType type, const std::string& name) const {
   if (ResourcePtr resource = session_.snapshot_->Find(type, name); resource != nullptr)
     return resource;
+  if (type == ResourceType::kSecret) return session_.FindSecret(name);
   const State& s = state(type);
   const bool named = s.names.contains(name);
   const bool told = s.told.Contains(name);
@@ -1001,6 +1024,7 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
     }
     if (!s.wildcard && !s.names.contains(name)) {
       s.held.erase(name);
+      if (s.turned_away.erase(name) > 0) changes.push_back({name, nullptr});
       continue;
     }
     const ResourcePtr told = s.told.Find(name);
@@ -1014,8 +1038,11 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
         continue;
       }
     }
-    if (told != nullptr && !SameVersion(told, wanted) &&
-        session_.snapshot_->Find(type, name) == nullptr && !MayWithdraw(type, name, uses, now)) {
+    const bool lacking = type == ResourceType::kSecret
+                             ? wanted == nullptr
+                             : session_.snapshot_->Find(type, name) == nullptr;
+    if (told != nullptr && !SameVersion(told, wanted) && lacking &&
+        !MayWithdraw(type, name, uses, now)) {
       s.held.erase(name);
       // The whole state can't hold what was rejected, of clusters what the words name. What the
       // Envoy doesn't have can go.
@@ -1238,7 +1265,10 @@ void Session::Refresh() {
     };
     Table::Diff(before->table(info.type), snapshot_->table(info.type),
                 [&](const ResourcePtr& was, const ResourcePtr& is) {
-                  touch(info.type, is != nullptr ? is->name : was->name);
+                  const std::string& name = is != nullptr ? is->name : was->name;
+                  touch(info.type, name);
+                  if (info.type == ResourceType::kSecret)
+                    SecretChanged(name, was == nullptr, is != nullptr);
                   if (info.type != ResourceType::kCluster) return;
                   // Whether an assignment that isn't in the snapshot is empty, kept or gone hangs
                   // on its clusters.
@@ -1253,6 +1283,34 @@ void Session::Refresh() {
   // A use that ends within the snapshot alone may free a cluster (see UsersOfCluster).
   RecheckBlocked();
   for (const TypeInfo& info : kTypes) DisputeExclusions(info.type);
+}
+
+// What else is asked for by this name, and who may have asked for it.
+void Session::SecretChanged(const std::string& name, bool came, bool exists) {
+  const ResourceType type = ResourceType::kSecret;
+  for (Stream* stream : subscribed_[Index(type)]) {
+    Stream::State& s = stream->state(type);
+    for (const std::string& spelling : s.secrets.SpellingsOf(name)) {
+      s.secrets.SetExists(spelling, exists);
+      stream->Touch(type, spelling);
+    }
+    if (s.names.contains(name)) {
+      if (stream->delta()) s.secrets.SetExists(name, exists);
+    } else if (came && s.secrets.forgot() && !s.wildcard) {
+      stream->AddName(type, name);
+      stream->Touch(type, name);
+    }
+  }
+}
+
+// The secret of this name, or of the same name in lower case.
+ResourcePtr Session::FindSecret(const std::string& name) const {
+  const ResourceType type = ResourceType::kSecret;
+  if (ResourcePtr found = snapshot_->Find(type, name); found != nullptr) return found;
+  const std::string lower = InLowerCase(name);
+  if (lower == name) return nullptr;
+  const ResourcePtr found = snapshot_->Find(type, lower);
+  return found == nullptr ? nullptr : Renamed(*found, name);
 }
 
 std::vector<Stream*> Session::TakeReady(Time now) {
@@ -1713,6 +1771,13 @@ std::size_t Session::Held() const {
     }
   }
   return held;
+}
+
+std::size_t Session::UnknownSecrets() const {
+  std::size_t unknown = 0;
+  for (const auto& [id, stream] : streams_)
+    unknown += stream->state(ResourceType::kSecret).secrets.unknown();
+  return unknown;
 }
 
 std::optional<Time> Session::OldestUnanswered() const {

@@ -28,6 +28,8 @@
 // - A new cluster whose assignment holds no endpoint counts as cold for `empty_wait` more: Services
 //   and their endpoints come by different watches, and a host that answers 503 for the moment
 //   between is worse than one that comes a moment later.
+// - A secret is served under its name in any case: Envoy may ask by the server name of a client. Of
+//   delta streams names that nobody serves are answered, and remembered up to a bound (AskedSecrets).
 // - A cluster is withdrawn when nothing that this Envoy acknowledged, was sent or may have applied
 // names it. Its
 //   assignment stays as it was so long; one whose cluster is in the snapshot becomes empty instead
@@ -77,6 +79,7 @@
 
 #include "absl/status/status.h"
 #include "base/strings.h"
+#include "xds/asked_secrets.h"
 #include "xds/culprit_search.h"
 #include "xds/ledger.h"
 #include "xds/quarantine.h"
@@ -198,7 +201,9 @@ class Stream {
     Table told;                      // what the Envoy has if it accepts everything
     Table accepted;                  // `told` of the response that was acknowledged last
     StringMap<Irregular> irregular;
-    StringSet missed;  // state of the world: subscribed names that a stale request didn't name
+    AskedSecrets secrets;   // of secrets, delta
+    StringSet turned_away;  // of secrets: names that were not remembered and wait for an answer
+    StringSet missed;       // state of the world: subscribed names that a stale request didn't name
     std::map<std::string, bool> dirty;  // to be looked at; true: to be sent even if equal
     bool all = false;                   // everything is to be looked at
     bool answer = false;                // even with nothing to say
@@ -237,6 +242,7 @@ class Stream {
   void FirstStateOfTheWorld(ResourceType type, const Request& request, Time now);
   void FirstDelta(ResourceType type, const Request& request, Time now);
   void AddName(ResourceType type, const std::string& name);
+  bool RemoveName(ResourceType type, const std::string& name);
   void Forget(ResourceType type, const std::string& name);
   void KeepOnlyNames(ResourceType type);
 
@@ -327,6 +333,7 @@ class Session {
   const Identity& identity() const { return identity_; }
   const Counters& counters() const { return counters_; }
   std::size_t Held() const;
+  std::size_t UnknownSecrets() const;  // names that are subscribed and nobody serves
   // When the oldest response was made that the Envoy hasn't answered yet.
   std::optional<Time> OldestUnanswered() const;
   SessionView View(Time now) const;
@@ -359,6 +366,8 @@ class Session {
   };
 
   void Refresh();
+  void SecretChanged(const std::string& name, bool came, bool exists);
+  ResourcePtr FindSecret(const std::string& name) const;
   void Tick(Time now);
 
   template <typename Function>

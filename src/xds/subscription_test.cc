@@ -211,17 +211,17 @@ TEST(Delta, FirstWildcardIsAnsweredEvenWhenEmpty) {
 
 TEST(Delta, OnlyWhatChangedIsSent) {
   World world;
-  world.Set(kSDS, "a").Set(kSDS, "b");
+  world.Set(kLDS, "a").Set(kLDS, "b");
   Node node(world);
   Stream& stream = node.Open(Protocol::kDelta);
-  EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {"*"}}), ElementsAre("SDS a@1 b@1"));
-  EXPECT_THAT(node.Ack(stream, kSDS), IsEmpty());
+  EXPECT_THAT(node.Request(stream, kLDS, {.subscribe = {"*"}}), ElementsAre("LDS a@1 b@1"));
+  EXPECT_THAT(node.Ack(stream, kLDS), IsEmpty());
   EXPECT_THAT(node.Publish(), IsEmpty());
-  world.Set(kSDS, "b", "2").Set(kSDS, "c");
-  EXPECT_THAT(node.Publish(), ElementsAre("SDS b@2 c@1"));
-  node.Ack(stream, kSDS);
-  world.Set(kSDS, "b", "2").Remove(kSDS, "a");
-  EXPECT_THAT(node.Publish(), ElementsAre("SDS -a"));
+  world.Set(kLDS, "b", "2").Set(kLDS, "c");
+  EXPECT_THAT(node.Publish(), ElementsAre("LDS b@2 c@1"));
+  node.Ack(stream, kLDS);
+  world.Set(kLDS, "b", "2").Remove(kLDS, "a");
+  EXPECT_THAT(node.Publish(), ElementsAre("LDS -a"));
 }
 
 TEST(Delta, NamesAreAnsweredWhetherTheyExistOrNot) {
@@ -276,40 +276,40 @@ TEST(Delta, ReconnectWithNothingToSay) {
 
 TEST(Delta, ResubscriptionIsAnsweredInFull) {
   World world;
-  world.Set(kSDS, "a").Set(kSDS, "b");
+  world.Set(kLDS, "a").Set(kLDS, "b");
   Node node(world);
   Stream& stream = node.Open(Protocol::kDelta);
-  node.Request(stream, kSDS, {.subscribe = {"a", "x"}});
-  node.Ack(stream, kSDS);
-  EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {"a", "x"}}), ElementsAre("SDS a@1 -x"));
-  node.Ack(stream, kSDS);
-  EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {"*"}}), ElementsAre("SDS a@1 b@1"));
-  node.Ack(stream, kSDS);
-  EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {"*"}}), ElementsAre("SDS a@1 b@1"));
+  node.Request(stream, kLDS, {.subscribe = {"a", "x"}});
+  node.Ack(stream, kLDS);
+  EXPECT_THAT(node.Request(stream, kLDS, {.subscribe = {"a", "x"}}), ElementsAre("LDS a@1 -x"));
+  node.Ack(stream, kLDS);
+  EXPECT_THAT(node.Request(stream, kLDS, {.subscribe = {"*"}}), ElementsAre("LDS a@1 b@1"));
+  node.Ack(stream, kLDS);
+  EXPECT_THAT(node.Request(stream, kLDS, {.subscribe = {"*"}}), ElementsAre("LDS a@1 b@1"));
 }
 
 TEST(Delta, Unsubscribing) {
   World world;
-  world.Set(kSDS, "a").Set(kSDS, "b").Set(kSDS, "c");
+  world.Set(kLDS, "a").Set(kLDS, "b").Set(kLDS, "c");
   Node node(world);
   Stream& stream = node.Open(Protocol::kDelta);
-  node.Request(stream, kSDS, {.subscribe = {"a", "b"}});
-  node.Ack(stream, kSDS);
-  EXPECT_THAT(node.Request(stream, kSDS, {.unsubscribe = {"a", "never"}}), IsEmpty());
-  world.Set(kSDS, "a", "2").Set(kSDS, "b", "2");
-  EXPECT_THAT(node.Publish(), ElementsAre("SDS b@2"));
-  node.Ack(stream, kSDS);
-  EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {"a"}}), ElementsAre("SDS a@2"));
-  node.Ack(stream, kSDS);
+  node.Request(stream, kLDS, {.subscribe = {"a", "b"}});
+  node.Ack(stream, kLDS);
+  EXPECT_THAT(node.Request(stream, kLDS, {.unsubscribe = {"a", "never"}}), IsEmpty());
+  world.Set(kLDS, "a", "2").Set(kLDS, "b", "2");
+  EXPECT_THAT(node.Publish(), ElementsAre("LDS b@2"));
+  node.Ack(stream, kLDS);
+  EXPECT_THAT(node.Request(stream, kLDS, {.subscribe = {"a"}}), ElementsAre("LDS a@2"));
+  node.Ack(stream, kLDS);
 
-  node.Request(stream, kSDS, {.subscribe = {"*"}});
-  node.Ack(stream, kSDS);
-  EXPECT_THAT(node.Request(stream, kSDS, {.unsubscribe = {"a"}}), ElementsAre("SDS a@2"))
+  node.Request(stream, kLDS, {.subscribe = {"*"}});
+  node.Ack(stream, kLDS);
+  EXPECT_THAT(node.Request(stream, kLDS, {.unsubscribe = {"a"}}), ElementsAre("LDS a@2"))
       << "still there through the wildcard: its state is told";
-  node.Ack(stream, kSDS);
-  EXPECT_THAT(node.Request(stream, kSDS, {.unsubscribe = {"*"}}), IsEmpty());
-  world.Set(kSDS, "a", "3").Set(kSDS, "b", "3").Set(kSDS, "c", "3");
-  EXPECT_THAT(node.Publish(), ElementsAre("SDS b@3"));
+  node.Ack(stream, kLDS);
+  EXPECT_THAT(node.Request(stream, kLDS, {.unsubscribe = {"*"}}), IsEmpty());
+  world.Set(kLDS, "a", "3").Set(kLDS, "b", "3").Set(kLDS, "c", "3");
+  EXPECT_THAT(node.Publish(), ElementsAre("LDS b@3"));
 }
 
 TEST(Delta, UnknownTypeEndsTheStream) {
@@ -1240,6 +1240,81 @@ TEST(StateOfTheWorld, AClientWithoutNoncesMeansTheLastResponse) {
   world.Set(kEDS, "a", "3");
   EXPECT_THAT(node.Publish(), IsEmpty());
   EXPECT_THAT(node.Request(stream, kEDS, {.names = {"a"}}), ElementsAre("EDS a@3"));
+}
+
+// Envoy asks by the server name of a client, in the client's spelling, and never unsubscribes.
+TEST(Delta, SecretsAreServedInAnySpelling) {
+  SnapshotEditor editor(nullptr);
+  const auto set = [&](const std::string& name, const std::string& content) {
+    Resource secret = *MakeBlank(name);
+    secret.bytes += content;
+    editor.Set(kSDS, std::move(secret));
+  };
+  set("a.test", "1");
+  Session session({"node", "peer", true}, {}, editor.Commit());
+  Stream& stream = session.Attach(Protocol::kDelta);
+  const Time now{};
+  const auto sent = [&] {
+    std::vector<std::string> got;
+    while (std::optional<Response> response = stream.Next(now)) {
+      for (const ResourcePtr& resource : response->resources) {
+        const std::string head = MakeBlank(resource->name)->bytes;
+        EXPECT_TRUE(resource->bytes.starts_with(head)) << resource->name;
+        got.push_back(resource->name + "@" + resource->bytes.substr(head.size()));
+      }
+      for (const std::string& name : response->removed) got.push_back("-" + name);
+      EXPECT_TRUE(
+          stream.OnRequest({.type_url = std::string(Info(kSDS).url), .nonce = response->nonce}, now)
+              .ok());
+    }
+    return got;
+  };
+  const auto subscribe = [&](std::vector<std::string> names) {
+    EXPECT_TRUE(
+        stream
+            .OnRequest({.type_url = std::string(Info(kSDS).url), .subscribe = std::move(names)},
+                       now)
+            .ok());
+    return sent();
+  };
+  const auto publish = [&] {
+    session.Offer(editor.Commit());
+    session.TakeReady(now);
+    return sent();
+  };
+  EXPECT_THAT(subscribe({"A.test", "B.test"}), ElementsAre("A.test@1", "-B.test"));
+  EXPECT_THAT(subscribe({"a.test"}), ElementsAre("a.test@1"));
+  EXPECT_EQ(session.UnknownSecrets(), 1U);
+  set("a.test", "2");
+  set("b.test", "1");
+  EXPECT_THAT(publish(), ElementsAre("A.test@2", "B.test@1", "a.test@2"));
+  EXPECT_EQ(session.UnknownSecrets(), 0U);
+  EXPECT_THAT(subscribe({"*"}), ElementsAre("-*"));  // a client's server name, not a wildcard
+  editor.Remove(kSDS, "a.test");
+  EXPECT_THAT(publish(), ElementsAre("-A.test", "-a.test"));
+}
+
+// Any number of names that clients make up costs a bounded memory, and no host is lost for it.
+TEST(Delta, UnknownSecretsAreForgottenBeyondABound) {
+  World world;
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kDelta);
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < AskedSecrets::kUnknown; ++i)
+    names.push_back("name-" + std::to_string(i));
+  node.Request(stream, kSDS, {.subscribe = names});
+  node.Ack(stream, kSDS);
+  for (const std::string name : {"more", "most"}) {
+    EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {name}}), ElementsAre("SDS -" + name));
+    node.Ack(stream, kSDS);
+  }
+  EXPECT_EQ(node.session().UnknownSecrets(), AskedSecrets::kUnknown);
+  EXPECT_EQ(node.session().counters().turned_away, 2U);
+  // It may have been asked for.
+  EXPECT_THAT((world.Set(kSDS, "more").Set(kSDS, "new").Set(kSDS, "name-7"), node.Publish()),
+              ElementsAre("SDS more@1 name-7@1 new@1"));
+  node.Ack(stream, kSDS);
+  EXPECT_THAT((world.Set(kSDS, "more", "2"), node.Publish()), ElementsAre("SDS more@2"));
 }
 
 TEST(StateOfTheWorld, SecretsAreLeftOutWithoutAWord) {

@@ -43,7 +43,6 @@ def random_objects(chance, authority):
             routes = []
             tls = {"secretName": secret} if secret else None
             if secret and chance.random() < 0.2:
-                tls = chance.choice([{"secretName": secret}, {"passthrough": True}])
                 found.append(ingress_route(name, host, tls=tls, tcpproxy=[(chance.choice(BACKENDS), {})]))
                 continue
             if secret and chance.random() < 0.3:

@@ -43,9 +43,10 @@ TEST(PipelineProperty, SnapshotIsThatOfAFreshProcessAndClosed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     testing::RandomWorld world(static_cast<std::uint64_t>(seed));
     core::Pipeline::Options options;
-    if (seed % 3 == 0) options.graph.root_namespaces = {"roots", "default"};
+    if (seed % 5 == 0) options.graph.root_namespaces = {"roots", "default"};
     if (seed % 4 == 0) options.graph.minimum_tls_version = graph::TLSVersion::k1_1;
-    if (seed % 2 == 1) options.listeners.delivery = envoy::Delivery::kSharded;
+    if (seed % 3 == 1) options.listeners.delivery = envoy::Delivery::kSharded;
+    if (seed % 3 == 2) options.listeners.delivery = envoy::Delivery::kShardedHTTPS;
     core::Pipeline pipeline(options);
     xds::SnapshotPtr snapshot;
     for (int step = 1; step <= steps; ++step) {

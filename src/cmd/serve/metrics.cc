@@ -59,6 +59,8 @@ void AddStreams(const xds::Metrics& streams, admin::MetricsText& text) {
   text.Set("contour_xds_streams", streams.streams);
   text.Set("contour_xds_held", streams.held);
   text.Set("contour_xds_released_total", streams.counters.released);
+  text.Set("contour_xds_unknown_certificates", streams.unknown_secrets);
+  text.Set("contour_xds_forgotten_certificates_total", streams.counters.turned_away);
   text.Set("contour_xds_sent_bytes_total", streams.bytes);
   text.Set("contour_xds_quarantined", streams.quarantined);
   text.Set("contour_xds_quarantined_total", streams.quarantined_total);

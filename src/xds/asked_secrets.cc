@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "xds/asked_secrets.h"
+
+namespace contour::xds {
+
+std::string InLowerCase(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+bool AskedSecrets::Add(const std::string& name, bool exists) {
+  std::string lower = InLowerCase(name);
+  const bool spelled = lower != name && !SpellingsOf(lower).contains(name);
+  if ((!exists && unknown_.size() >= kUnknown && !unknown_.contains(name)) ||
+      (spelled && spelled_ >= kSpellings)) {
+    forgot_ = true;
+    return false;
+  }
+  if (!exists) unknown_.insert(name);
+  if (spelled) {
+    spellings_[std::move(lower)].insert(name);
+    ++spelled_;
+  }
+  return true;
+}
+
+void AskedSecrets::Remove(const std::string& name) {
+  unknown_.erase(name);
+  const auto at = spellings_.find(InLowerCase(name));
+  if (at == spellings_.end() || at->second.erase(name) == 0) return;
+  --spelled_;
+  if (at->second.empty()) spellings_.erase(at);
+}
+
+void AskedSecrets::SetExists(const std::string& name, bool exists) {
+  if (exists) {
+    unknown_.erase(name);
+  } else {
+    unknown_.insert(name);
+  }
+}
+
+const StringSet& AskedSecrets::SpellingsOf(std::string_view name) const {
+  static const StringSet kNone;
+  const auto at = spellings_.find(name);
+  return at == spellings_.end() ? kNone : at->second;
+}
+
+}  // namespace contour::xds

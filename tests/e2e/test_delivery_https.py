@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTPS in the sharded shape: one filter chain, certificates by server name, routes by a resource per host. That it answers
+as the classic shape does, test_delivery.py says of random hosts; here are those that need more than chance."""
+import collections
+import contextlib
+import random
+import socket
+import ssl
+import string
+import threading
+import time
+
+import pytest
+
+from features_support import Authority, Site, ingress, ingress_route, service
+from harness.client import SteadyLoad, TLSClient, tls_context
+from test_delivery import WEBSOCKET, Pair, compare
+
+SHAPE = "--delivery", "sharded-https"
+STRICT = {"projectcontour.io/tls-minimum-protocol-version": "1.3"}
+
+
+def secure(name, host, annotations=None, secret="all"):
+    return ingress(name, host, [("/", "Prefix", "blue")], annotations, secret)
+
+
+def handshake(site, server_name):
+    """Seconds that it took, and the host names of the certificate or None."""
+    context = tls_context(site.authority.certificate)
+    context.check_hostname = False
+    started = time.monotonic()
+    try:
+        with socket.create_connection((site.address, site.https_port), 10) as connection:
+            with context.wrap_socket(connection, server_hostname=server_name) as wrapped:
+                names = [value for _, value in wrapped.getpeercert()["subjectAltName"]]
+    except OSError:
+        names = None
+    return time.monotonic() - started, names
+
+
+def test_hosts_with_settings_of_their_own(figure):
+    """Every server name with every host, in both shapes: those with the usual settings answer through each other's
+    connections, the others through their own only."""
+    usual, own = ["usual.test", "usual-too.test", "exact.wild.test"], ["strict.test", "a.wild.test"]
+    names = usual + own + ["tcp.test", "through.test", "unknown.test", "a.b.wild.test", "USUAL.test"]
+    with Pair("delivery_https_settings", "sharded-https", "delta-ads") as pair:
+        authority = pair.sites[0].authority
+        other = Authority(pair.sites[0].work_dir, "backend-authority")
+        certificate, key = other.sign("through.test")
+        through = pair.sites[0].backend("through", protocol="tcp", certificate=certificate, key=key)
+        hosts = {
+            "usual": secure("usual", "usual.test"), "usual-too": secure("usual-too", "usual-too.test"),
+            "strict": secure("strict", "strict.test", STRICT), "wild": secure("wild", "*.wild.test", secret="wild"),
+            "exact": secure("exact", "exact.wild.test"),
+            "tcp": ingress_route("tcp", "tcp.test", tls={"secretName": "all"}, tcpproxy=[("green", {})]),
+            "through": ingress_route("through", "through.test", tls={"passthrough": True}, tcpproxy=[("through", {})])}
+        fixed = service("through", through) + authority.secret("all", *usual, *own, "tcp.test") + authority.secret("wild", "*.wild.test")
+        requests = [(server_name, f"GET / HTTP/1.1\r\nhost: {host}\r\n{more}\r\n") for server_name in names for host in names
+                    for more in (["connection: close\r\n", WEBSOCKET] if host in ("usual.test", server_name) else ["connection: close\r\n"])
+                    if server_name != "through.test" or host == server_name]
+
+        def check(**changed):
+            pair.publish(fixed + "".join({**hosts, **changed}.values()))
+            differences, _ = compare(pair, requests)
+            assert not differences, differences[:3]
+        check()
+        answers = {}
+        for server_name, request in requests:
+            if WEBSOCKET not in request and server_name != "through.test":
+                host = request.split("host: ")[1].split("\r\n")[0]
+                answer = pair.ask(server_name, request)[1]
+                answers[server_name, host] = answer[0] if isinstance(answer, tuple) else answer
+        for server_name in usual + own:
+            for host in usual:
+                assert answers[server_name, host] == "200", (server_name, host)
+            for host in own:
+                assert answers[server_name, host] == ("200" if server_name == host else "421"), (server_name, host)
+            assert answers[server_name, "tcp.test"] == "404"
+        assert answers["unknown.test", "usual.test"] == "no handshake"
+        # Gone, and come again; with other settings; below a wildcard that went; with another certificate.
+        check(usual="", wild="")
+        check(usual=secure("usual", "usual.test", STRICT), strict=secure("strict", "strict.test"))
+        check(usual=secure("usual", "usual.test", secret="wild"))
+        for site in pair.sites:
+            site.envoy.assert_nothing_rejected()
+    figure("requests compared between classic and sharded-https, hosts with settings of their own", 4 * len(requests))
+
+
+def test_a_new_host_disturbs_nobody(figure):
+    """It is served as soon as its certificate and routes are there: before it there is no handshake or a 404; the listener
+    that has the connections of all stays as it is."""
+    hosts = [f"host-{number}.test" for number in range(20)]
+    with Site("delivery_https_new", *SHAPE) as site:
+        certificate = site.authority.secret("all", "first.test", *hosts)
+        objects = service("blue", site.backend("blue")) + certificate + secure("first", "first.test")
+        site.publish("all.yaml", objects)
+        site.wait_tls("first.test").close()
+        before = site.envoy.last_updated()["ListenersConfigDump", "ingress_https"]
+        seen, times = set(), []
+        with SteadyLoad(site.address, site.https_port, "first.test", per_second=100,
+                        client=lambda: site.tls("first.test")) as load:
+            for number, host in enumerate(hosts):
+                objects += secure(f"host-{number}", host)
+                site.put("all.yaml", objects)
+                client = TLSClient(site.address, site.https_port, host, tls_context(site.authority.certificate))
+                took, statuses = client.poll(host, "/", lambda answer: answer.backend == "blue")
+                client.close()
+                times.append(took)
+                seen |= set(statuses)
+        load.assert_clean()
+        assert len(load.errors) == 0
+        assert seen <= {0, 404}, seen
+        assert site.envoy.last_updated()["ListenersConfigDump", "ingress_https"] == before
+        figure("sharded HTTPS: a host created until it is served, median of 20", sorted(times)[10] * 1000, "ms")
+
+
+def test_served_without_the_control_plane():
+    """Certificates are fetched before anybody asks, so hosts that nobody has visited are served while contour is away."""
+    hosts = [f"host-{number}.test" for number in range(150)]  # several lists of certificates
+    with Site("delivery_https_alone", *SHAPE) as site:
+        site.publish("all.yaml", service("blue", site.backend("blue")) + site.authority.secret("all", *hosts)
+                     + site.authority.secret("wild", "*.wild.test")
+                     + "".join(secure(f"host-{number}", host) for number, host in enumerate(hosts))
+                     + secure("wild", "*.wild.test", secret="wild"))
+        lists = [name for kind, name in site.envoy.last_updated() if kind == "ListenersConfigDump" and name.startswith("certificates/")]
+        assert len(lists) > 2, lists
+        site.contour.kill()
+        for host in hosts[::5] + ["a.wild.test"]:
+            client = site.tls(host)
+            assert client.get(host).status == 200
+            client.close()
+        site.contour.start().wait_ready()
+        site.publish("more.yaml", secure("more", "host-0.test"))
+        assert site.tls("host-0.test").get("host-0.test").status == 200
+
+
+def test_unknown_server_names():
+    """Nobody waits for what isn't there, and a host that is created later is served although it was asked for before."""
+    with Site("delivery_https_unknown", *SHAPE) as site:
+        objects = service("blue", site.backend("blue")) + site.authority.secret("all", "known.test", "later.test")
+        site.publish("all.yaml", objects + secure("known", "known.test"))
+        assert handshake(site, "known.test")[1] == ["known.test", "later.test"]
+        assert handshake(site, "KNOWN.test")[1] == ["known.test", "later.test"]
+        for name in ("later.test", "LATER.test", "known.test.", "default/all", "xdstp://a/b/c", "*", None):
+            took, names = handshake(site, name)
+            assert names is None and took < 2, (name, took, names)
+        site.publish("all.yaml", objects + secure("known", "known.test") + secure("later", "later.test"))
+        assert handshake(site, "later.test")[1] and handshake(site, "LATER.test")[1]
+        # A certificate that changes, in every spelling.
+        objects = service("blue", site.backend("blue")) + site.authority.secret("all", "known.test", "later.test", "changed.test")
+        site.publish("all.yaml", objects + secure("known", "known.test") + secure("later", "later.test"))
+        for name in ("known.test", "KNOWN.test", "later.test", "LATER.test"):
+            assert "changed.test" in handshake(site, name)[1], name
+        assert site.contour.metric("contour_xds_forgotten_certificates_total") == 0
+
+
+class Handshakes:
+    """Server names by ClientHello alone: the answer to each is a certificate or an alert."""
+
+    def __init__(self, site, suffix):
+        self.address = site.address, site.https_port
+        self.length = 63
+        self.suffix = suffix
+        outgoing = ssl.MemoryBIO()
+        context = ssl.create_default_context()
+        placeholder = "p" * self.length + suffix
+        wrapped = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=placeholder)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            wrapped.do_handshake()
+        self.before, self.after = outgoing.read().split(placeholder.encode())
+
+    def say(self, chance):
+        name = "".join(chance.choices(string.ascii_lowercase, k=self.length)) + self.suffix
+        with socket.create_connection(self.address, 5) as connection:
+            connection.sendall(self.before + name.encode() + self.after)
+            return connection.recv(1)
+
+    def run(self, total, threads=4):
+        """First bytes of the answers: 0x15 is an alert, 0x16 a handshake that goes on."""
+        answers = collections.Counter()
+
+        def work(seed):
+            chance = random.Random(seed)
+            for _ in range(total // threads):
+                answers[self.say(chance)] += 1
+        workers = [threading.Thread(target=work, args=(total * 10 + number,)) for number in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return answers
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("total", [100_000])
+@pytest.mark.parametrize("suffix", [".nobody.test", ".wild.test"])
+def test_random_server_names(suffix, total, figure):
+    """What a client that makes up server names costs Envoy and contour: names that nobody serves, and below a wildcard."""
+    with Site(f"delivery_https_random{suffix}", *SHAPE) as site:
+        site.publish("all.yaml", service("blue", site.backend("blue")) + site.authority.secret("all", "known.test", "*.wild.test")
+                     + secure("known", "known.test") + secure("wild", "*.wild.test"))
+        load = Handshakes(site, suffix)
+        wanted = {b"\x16"} if suffix == ".wild.test" else {b"\x15", b""}
+        load.run(2_000)
+        time.sleep(1)
+        envoy, contour = site.envoy.resident_kib(), site.contour.resident_kib()
+        started, answers = time.monotonic(), load.run(total)
+        took = time.monotonic() - started
+        assert set(answers) <= wanted, answers
+        time.sleep(2)
+        what = f"sharded HTTPS, {total:,} server names {'below a wildcard' if suffix == '.wild.test' else 'of nobody'}"
+        figure(f"{what}: memory of Envoy", (site.envoy.resident_kib() - envoy) / 1024, "MiB")
+        figure(f"{what}: memory of contour", (site.contour.resident_kib() - contour) / 1024, "MiB")
+        figure(f"{what}: handshakes", total / took, "1/s")
+        figure(f"{what}: still subscribed", site.contour.metric("contour_xds_unknown_certificates"))
+        figure(f"{what}: forgotten", site.contour.metric("contour_xds_forgotten_certificates_total"))
+        assert site.contour.resident_kib() - contour < 64 * 1024
+        assert handshake(site, "known.test")[1]
