@@ -187,6 +187,9 @@ TEST_F(LoadServeTest, Delivery) {
   const auto sharded = Load("delivery: sharded\n");
   ASSERT_TRUE(sharded.ok()) << Message(sharded.status());
   EXPECT_EQ((*sharded)->serve().listeners.delivery, config::Delivery::kSharded);
+  const auto https = Load("delivery: sharded-https\n");
+  ASSERT_TRUE(https.ok()) << Message(https.status());
+  EXPECT_EQ((*https)->serve().listeners.delivery, config::Delivery::kShardedHTTPS);
   EXPECT_FALSE(Load("delivery: scattered\n").ok());
   const auto absent = Load("");
   ASSERT_TRUE(absent.ok()) << Message(absent.status());

@@ -205,7 +205,7 @@ def test_random_server_names(kind, total, figure):
                      + secure("known", LONG) + secure("wild", "*.wild.test"))
         load = Handshakes(site, RANDOM_NAMES[kind])
         assert load.say(LONG if kind.endswith("spellings") else load.make(random.Random(1))) == ("alert" if kind == "of nobody" else "goes on")
-        load.run(2_000)
+        load.run(400)
         time.sleep(1)
         envoy, contour, sent = site.envoy.resident_kib(), site.contour.resident_kib(), secrets_sent(site)
         started, answers = time.monotonic(), load.run(total)

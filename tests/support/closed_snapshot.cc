@@ -11,11 +11,14 @@
 #include "envoy/config/route/v3/scoped_route.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "envoy/on_demand_secret.pb.h"
 
 namespace contour::testing {
 namespace {
 
 using xds::ResourceType;
+using OnDemandSecret =
+    ::envoy::extensions::transport_sockets::tls::cert_selectors::on_demand_secret::v3::Config;
 
 class Inspector {
  public:
@@ -28,7 +31,9 @@ class Inspector {
     Each<::envoy::config::route::v3::ScopedRouteConfiguration>(
         ResourceType::kScopedRoutes, [&](const auto& name, const auto& scope) {
           Expect(scope.name() == name, "scope " + name + " calls itself " + scope.name());
-          const std::string& key = scope.key().fragments(0).string_key();
+          std::string key;
+          for (const auto& fragment : scope.key().fragments())
+            key += (key.empty() ? "" : " ") + fragment.string_key();
           Expect(keys.insert(key).second, "key twice: " + key);
           Routes(name, scope.route_configuration());
         });
@@ -115,6 +120,11 @@ class Inspector {
              context.common_tls_context().tls_certificate_sds_secret_configs()) {
           secrets_.insert(secret.name());
         }
+        OnDemandSecret selector;
+        context.common_tls_context().custom_tls_certificate_selector().typed_config().UnpackTo(
+            &selector);
+        for (const std::string& secret : selector.prefetch_secret_names())
+          Expect(secrets_.insert(secret).second, name + ": certificate twice: " + secret);
       }
       for (const auto& filter : chain.filters()) {
         TcpProxy proxy;
