@@ -12,7 +12,7 @@ with resident and peak memory, CPU seconds per operation of the control plane an
 
 --kind ingressroute gives a peer the same hosts and routes as HTTPProxies, which are what it knows.
 With --tls each the probes go to port 443, each new host with a TLS handshake until there is one. All Secrets hold the same
-certificate, under N names.
+certificate, under N names. (The shape for that is --delivery sharded-https.)
 
 Prints one JSON line a run and a table with ratios. Every loop is bounded and ends by itself. Of several rounds (--rounds) the
 table shows the least of each figure, since other work on the machine only ever adds.

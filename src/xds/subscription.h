@@ -30,6 +30,7 @@
 //   between is worse than one that comes a moment later.
 // - A secret is served under its name in any case: Envoy may ask by the server name of a client. Of
 //   delta streams names that nobody serves are answered, and remembered up to a bound (AskedSecrets).
+//   "*" is such a name, too: there is no wildcard of secrets but an empty list.
 // - A cluster is withdrawn when nothing that this Envoy acknowledged, was sent or may have applied
 // names it. Its
 //   assignment stays as it was so long; one whose cluster is in the snapshot becomes empty instead

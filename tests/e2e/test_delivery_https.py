@@ -134,6 +134,33 @@ def test_served_without_the_control_plane():
         assert site.tls("host-0.test").get("host-0.test").status == 200
 
 
+def test_switching_the_shape_interrupts_nobody():
+    """contour starts again with the other shape, there and back; the same Envoy goes on answering over TLS."""
+    with Site("delivery_https_switch") as site:
+        objects = service("blue", site.backend("blue")) + site.authority.secret("all", "switch.test", "strict.test", "new.test")
+        objects += secure("switch", "switch.test") + secure("strict", "strict.test", STRICT)
+        site.publish("all.yaml", objects)
+        site.wait_tls("switch.test").close()
+        arguments = list(site.contour.arguments)
+        with SteadyLoad(site.address, site.https_port, "switch.test", per_second=50, client=lambda: site.tls("switch.test")) as load, \
+                SteadyLoad(site.address, site.https_port, "strict.test", per_second=50, client=lambda: site.tls("strict.test")) as other:
+            for flags in (SHAPE, ("--delivery", "classic")):
+                site.contour.kill()
+                site.contour.arguments = arguments + list(flags)
+                site.contour.start().wait_ready()
+                site.publish("all.yaml", objects + secure("new", "new.test"))
+                site.wait_tls("new.test").close()
+                selected = "on_demand_secret" in site.envoy.admin("/config_dump?resource=dynamic_listeners")
+                assert selected == (flags == SHAPE)
+                for host in ("switch.test", "strict.test"):
+                    client = site.tls(host)
+                    assert client.get(host).status == 200
+                    client.close()
+                site.publish("all.yaml", objects)
+        load.assert_clean()
+        other.assert_clean()
+
+
 def test_unknown_server_names():
     """Nobody waits for what isn't there, and a host that is created later is served although it was asked for before."""
     with Site("delivery_https_unknown", *SHAPE) as site:
