@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/strings.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/extensions/compression/gzip/compressor/v3/gzip.pb.h"
 #include "envoy/extensions/filters/http/compressor/v3/compressor.pb.h"
@@ -274,14 +275,6 @@ bool IsServerName(std::string_view host) {
   return !host.empty() && host.find('*') == std::string_view::npos;
 }
 
-// Envoy compares with the client's SNI in lower case.
-std::string ToLower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
-
 }  // namespace
 
 Resource HTTPListener(const ListenerOptions& options, const HostLookup& lookup) {
@@ -330,7 +323,8 @@ std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
   auto& message = *google::protobuf::Arena::CreateMessage<listener::FilterChain>(&arena);
   result.name = Text(host.host);
   message.set_name(result.name);
-  message.mutable_filter_chain_match()->add_server_names(ToLower(result.name));
+  // Envoy compares with the client's SNI in lower case.
+  message.mutable_filter_chain_match()->add_server_names(LowerCase(result.name));
   if (secure.secret != nullptr) SetTLS(secure, options, &message);
   if (secure.tcp_proxy) {
     AddTCPProxy(*secure.tcp_proxy, options, &message, &result.clusters);
@@ -366,7 +360,7 @@ Resource SharedFilterChain(const ListenerOptions& options, const HostLookup& loo
   return result;
 }
 
-std::string OnDemandSecretName(std::string_view host) { return ToLower(Text(host)); }
+std::string OnDemandSecretName(std::string_view host) { return LowerCase(Text(host)); }
 
 Resource CertificatesListener(std::string_view name, const std::vector<std::string>& hosts,
                               const ListenerOptions& options) {
@@ -391,7 +385,7 @@ bool TakesOwnConnectionsOnly(const graph::VirtualHost& host, const ListenerOptio
          (host.host.starts_with("*.") && IsServerName(host.host));
 }
 
-std::string TLSHostValue(std::string_view host) { return ToLower(Text(host)); }
+std::string TLSHostValue(std::string_view host) { return LowerCase(Text(host)); }
 
 Resource StatsListener(const ListenerOptions& options) {
   Resource result;

@@ -4,16 +4,8 @@
 
 namespace contour::xds {
 
-std::string InLowerCase(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
-
 bool AskedSecrets::Add(const std::string& name, bool exists) {
-  std::string lower = InLowerCase(name);
+  std::string lower = LowerCase(name);
   const bool spelled = lower != name && !SpellingsOf(lower).contains(name);
   if ((!exists && unknown_.size() >= kUnknown && !unknown_.contains(name)) ||
       (spelled && spelled_ >= kSpellings)) {
@@ -30,7 +22,7 @@ bool AskedSecrets::Add(const std::string& name, bool exists) {
 
 void AskedSecrets::Remove(const std::string& name) {
   unknown_.erase(name);
-  const auto at = spellings_.find(InLowerCase(name));
+  const auto at = spellings_.find(LowerCase(name));
   if (at == spellings_.end() || at->second.erase(name) == 0) return;
   --spelled_;
   if (at->second.empty()) spellings_.erase(at);

@@ -21,8 +21,6 @@
 
 namespace contour::xds {
 
-std::string InLowerCase(std::string_view text);
-
 class AskedSecrets {
  public:
   static constexpr std::size_t kUnknown = 10'000;

@@ -1307,7 +1307,7 @@ void Session::SecretChanged(const std::string& name, bool came, bool exists) {
 ResourcePtr Session::FindSecret(const std::string& name) const {
   const ResourceType type = ResourceType::kSecret;
   if (ResourcePtr found = snapshot_->Find(type, name); found != nullptr) return found;
-  const std::string lower = InLowerCase(name);
+  const std::string lower = LowerCase(name);
   if (lower == name) return nullptr;
   const ResourcePtr found = snapshot_->Find(type, lower);
   return found == nullptr ? nullptr : Renamed(*found, name);
