@@ -71,7 +71,8 @@ constexpr Type kTypes[] = {
      [](const auto& channel, auto* context) {
        return service::route::v3::RouteDiscoveryService::NewStub(channel)->StreamRoutes(context);
      }},
-    {"srds", "routes of each host (--delivery sharded, sharded-https)", xds::ResourceType::kScopedRoutes,
+    {"srds", "routes of each host (--delivery sharded, sharded-https)",
+     xds::ResourceType::kScopedRoutes,
      [](const auto& channel, auto* context) {
        return service::route::v3::ScopedRoutesDiscoveryService::NewStub(channel)
            ->StreamScopedRoutes(context);
