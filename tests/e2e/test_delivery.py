@@ -110,6 +110,7 @@ def exchange(address, port, server_name, request):
     try:
         with contextlib.ExitStack() as stack:
             connection = stack.enter_context(socket.create_connection((address, port), 5))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if server_name is not None:
                 try:
                     connection = stack.enter_context(ANY_CERTIFICATE.wrap_socket(connection, server_hostname=server_name))
