@@ -111,6 +111,7 @@ def test_a_new_host_disturbs_nobody(figure):
                 took, statuses = client.poll(host, "/", lambda answer: answer.backend == "blue")
                 client.close()
                 times.append(took)
+                time.sleep(0.05)  # for the load to say something
                 seen |= set(statuses)
         load.assert_clean()
         assert len(load.errors) == 0
