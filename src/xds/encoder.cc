@@ -127,13 +127,24 @@ Encoder::Text Encoder::Assembled(ResourceType type, const Resource& resource) {
   return text;
 }
 
+void Encoder::ForgetAdapted(Time now) {
+  while (!adapted_.empty() && (adapted_.back().used + kAdaptedTime < now ||
+                               (adapted_bytes_ > kAdaptedBytes && adapted_.size() > 1))) {
+    adapted_bytes_ -= adapted_.back().text->size();
+    adapted_by_key_.erase(adapted_.back().key);
+    adapted_.pop_back();
+  }
+}
+
 Slice Encoder::Body(ResourceType type, const ResourcePtr& resource, StreamMode mode) {
-  const bool adapts = adapt_ != nullptr && !IsAggregated(mode);
+  const bool adapts = adapt_ != nullptr && !IsAggregated(mode) &&
+                      (type == ResourceType::kCluster || type == ResourceType::kListener);
   const Key key{type, resource->version, mode};
   if (adapts) {
     const MutexLock lock(mutex_);
     if (const auto at = adapted_by_key_.find(key); at != adapted_by_key_.end()) {
       adapted_.splice(adapted_.begin(), adapted_, at->second);
+      at->second->used = now_();
       return {at->second->text, *at->second->text};
     }
   }
@@ -147,20 +158,19 @@ Slice Encoder::Body(ResourceType type, const ResourcePtr& resource, StreamMode m
   auto text = std::make_shared<const std::string>(adapt_(type, body.bytes, mode));
   const MutexLock lock(mutex_);
   if (adapted_by_key_.contains(key)) return {text, *text};  // somebody was faster
-  adapted_.push_front({key, text});
+  adapted_.push_front({key, text, now_()});
   adapted_by_key_.emplace(key, adapted_.begin());
   adapted_bytes_ += text->size();
-  while (adapted_bytes_ > kAdaptedBytes && adapted_.size() > 1) {
-    adapted_bytes_ -= adapted_.back().text->size();
-    adapted_by_key_.erase(adapted_.back().key);
-    adapted_.pop_back();
-  }
   return {text, *text};
 }
 
 Payload Encoder::Encode(const Response& response, StreamMode mode) {
   const std::string_view url = Info(response.type).url;
   const bool delta = response.protocol == Protocol::kDelta;
+  {
+    const MutexLock lock(mutex_);
+    ForgetAdapted(now_());
+  }
   Writer writer;
   writer.Field(kVersion, response.version);
   for (const ResourcePtr& resource : response.resources) {

@@ -12,6 +12,7 @@
 
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -69,14 +70,19 @@ struct Payload {
 class Encoder {
  public:
   // Changes a message for streams per type: what ADS delivers says that the rest comes from ADS,
-  // which on such a stream must name a gRPC service instead. Pure, any thread; called once per
-  // content and mode.
+  // which on such a stream must name a gRPC service instead. Only clusters and listeners say such
+  // things, so it is called for these alone. Pure, any thread; called once per content and mode.
   using Adapt = std::function<std::string(ResourceType, std::string_view bytes, StreamMode)>;
 
-  // Bounds of the adapted messages that are remembered.
+  // Bounds of the adapted messages that are remembered. The time is for contents that nobody is
+  // sent any more, and for a mode that no Envoy has any more.
   static constexpr std::size_t kAdaptedBytes = std::size_t{64} << 20;
+  static constexpr std::chrono::seconds kAdaptedTime{60};
 
-  explicit Encoder(Adapt adapt) : adapt_(std::move(adapt)) {}
+  using Time = std::chrono::steady_clock::time_point;
+  using Clock = std::function<Time()>;
+  explicit Encoder(Adapt adapt, Clock now = std::chrono::steady_clock::now)
+      : adapt_(std::move(adapt)), now_(std::move(now)) {}
 
   Payload Encode(const Response& response, StreamMode mode) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -86,13 +92,16 @@ class Encoder {
   struct Adapted {
     Key key;
     Text text;
+    Time used;
   };
 
   Slice Body(ResourceType type, const ResourcePtr& resource, StreamMode mode)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  void ForgetAdapted(Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Text Assembled(ResourceType type, const Resource& resource) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Adapt adapt_;
+  const Clock now_;
   Mutex mutex_;
   // Composite resources as long as someone is being sent them.
   std::map<std::pair<ResourceType, Hash128>, std::weak_ptr<const std::string>> assembled_

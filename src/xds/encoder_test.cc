@@ -178,13 +178,59 @@ TEST(Encoder, AdaptedMessagesAreForgottenBeyondTheBound) {
     response.resources = {Make(ResourceType::kCluster, {.name = name, .bytes = name})};
     encoder.Encode(response, StreamMode::kDelta);
   };
-  for (const char* name : {"a", "b", "c", "d", "a", "e"})
-    encode(name);  // e drives out b, a was used since
+  for (const char* name : {"a", "b", "c", "d", "a", "e"}) encode(name);
   EXPECT_EQ(calls, 5);
   encode("a");
   EXPECT_EQ(calls, 5);
-  encode("b");
+  encode("b");  // driven out by e, since a was used after it
   EXPECT_EQ(calls, 6);
+}
+
+TEST(Encoder, AdaptedMessagesAreForgottenWhenNobodyIsSentThem) {
+  int calls = 0;
+  Encoder::Time now{};
+  Encoder encoder(
+      [&](ResourceType, std::string_view bytes, StreamMode) {
+        ++calls;
+        return std::string(bytes);
+      },
+      [&] { return now; });
+  const auto encode = [&](const std::string& name, StreamMode mode) {
+    Response response;
+    response.protocol = ProtocolOf(mode);
+    response.type = ResourceType::kCluster;
+    response.resources = {Make(ResourceType::kCluster, {.name = name, .bytes = name})};
+    encoder.Encode(response, mode);
+  };
+  encode("a", StreamMode::kDelta);
+  encode("b", StreamMode::kDelta);
+  now += Encoder::kAdaptedTime;
+  encode("a", StreamMode::kDelta);
+  EXPECT_EQ(calls, 2);
+  now += std::chrono::seconds(1);
+  encode("c", StreamMode::kAggregatedDelta);  // any response sees to it
+  encode("a", StreamMode::kDelta);
+  EXPECT_EQ(calls, 2);
+  encode("b", StreamMode::kDelta);
+  EXPECT_EQ(calls, 3);
+}
+
+// Routes name nobody, and the largest of them, which changes with every host, is not to be kept.
+TEST(Encoder, OnlyClustersAndListenersAreAdapted) {
+  int calls = 0;
+  Encoder encoder([&](ResourceType, std::string_view bytes, StreamMode) {
+    ++calls;
+    return std::string(bytes);
+  });
+  for (const ResourceType type : {ResourceType::kEndpoints, ResourceType::kRoutes,
+                                  ResourceType::kScopedRoutes, ResourceType::kSecret}) {
+    Response response;
+    response.protocol = Protocol::kDelta;
+    response.type = type;
+    response.resources = {Make(type, {.name = "a", .bytes = "bytes"})};
+    encoder.Encode(response, StreamMode::kDelta);
+  }
+  EXPECT_EQ(calls, 0);
 }
 
 }  // namespace
