@@ -284,7 +284,7 @@ spec:
     ("accesslog-format: json\njson-fields: ['method', 'team=%REQ(X-TEAM)%']\n", ["json_format", "%REQ(X-TEAM)%"]),
     ("accesslog-format-string: \"%RESPONSE_CODE% here\\n\"\n", ["%RESPONSE_CODE% here"]),
     ("accesslog-level: critical\n", ["contour.accesslog.filter.status_code"]),
-    ("listener: {http2-max-concurrent-streams: 77}\n", ["max_concurrent_streams", "77"]),
+    ("listener: {http2-max-concurrent-streams: 1077001}\n", ["max_concurrent_streams", "1077001"]),
 ])
 def test_settings_of_the_listeners_are_in_the_listeners(work_dir, text, wanted):
     manifests = work_dir / "manifests"

@@ -115,7 +115,10 @@ def test_nothing_is_refused(loader, case):
 MODES = {mode: (mode,) for mode in ("delta-ads", "sotw-ads", "delta", "sotw")}
 MODES["sharded"] = "delta-ads", "--delivery", "sharded"
 MODES["sharded-https"] = "delta-ads", "--delivery", "sharded-https"
-SAMPLE = 8  # one fixture in so many is in the short run
+SAMPLE = 8  # one fixture in so many is in the short run, and
+SHORT = {"ingress/force-ssl-redirect"}  # for its redirects
+# The backend speaks no TLS, so that each request is answered after two seconds, when the connection is given up.
+SLOW = {"service/upstream-protocols", "ingressroute/upstream-validation-added"}
 PORT = 8088
 
 
@@ -226,10 +229,9 @@ def answers(loader, asked):
 
 
 def sampled(number, path):
-    # The backend speaks no TLS: each request is answered after two seconds, when the connection is given up.
-    slow = path == FIXTURES / "service/upstream-protocols"
-    marks = [] if number % SAMPLE == 0 and not slow else [pytest.mark.long]
-    return pytest.param(path, marks=marks, id=str(path.relative_to(FIXTURES)))
+    name = str(path.relative_to(FIXTURES))
+    marks = [] if (number % SAMPLE == 0 or name in SHORT) and name not in SLOW else [pytest.mark.long]
+    return pytest.param(path, marks=marks, id=name)
 
 
 @pytest.mark.parametrize("case", [sampled(number, path) for number, path in enumerate(CASES)])
