@@ -257,17 +257,21 @@ class FixtureTest : public ::testing::Test {
     });
   }
 
+  static Hosts ScopesOf(const xds::Snapshot& sharded) {
+    Hosts scopes;
+    sharded.table(ResourceType::kScopedRoutes).ForEach([&](const xds::ResourcePtr& scope) {
+      scopes[scope->name] = scope->clusters;
+    });
+    return scopes;
+  }
+
   // The other shapes hold the same hosts, clusters and all the rest.
   static void ExpectSharded(const core::Pipeline::Options& options, const Objects& objects,
                             const xds::Snapshot& classic) {
     const xds::SnapshotPtr sharded = Build(options, envoy::Delivery::kSharded, objects);
     Hosts hosts;
-    Hosts scopes;
     CollectHosts(classic, envoy::kIngressHTTP, "", hosts);
-    sharded->table(ResourceType::kScopedRoutes).ForEach([&](const xds::ResourcePtr& scope) {
-      scopes[scope->name] = scope->clusters;
-    });
-    EXPECT_EQ(scopes, hosts);
+    EXPECT_EQ(ScopesOf(*sharded), hosts);
     EXPECT_EQ(sharded->Find(ResourceType::kRoutes, envoy::kIngressHTTP), nullptr);
     for (const ResourceType type :
          {ResourceType::kCluster, ResourceType::kEndpoints, ResourceType::kSecret}) {
@@ -281,13 +285,9 @@ class FixtureTest : public ::testing::Test {
                                  const xds::Snapshot& classic) {
     const xds::SnapshotPtr sharded = Build(options, envoy::Delivery::kShardedHTTPS, objects);
     Hosts hosts;
-    Hosts scopes;
     CollectHosts(classic, envoy::kIngressHTTP, "", hosts);
     CollectHosts(classic, envoy::kIngressHTTPS, "https/", hosts);
-    sharded->table(ResourceType::kScopedRoutes).ForEach([&](const xds::ResourcePtr& scope) {
-      scopes[scope->name] = scope->clusters;
-    });
-    EXPECT_EQ(scopes, hosts);
+    EXPECT_EQ(ScopesOf(*sharded), hosts);
     EXPECT_TRUE(sharded->table(ResourceType::kRoutes).empty());
     for (const ResourceType type : {ResourceType::kCluster, ResourceType::kEndpoints}) {
       EXPECT_EQ(sharded->table(type).version(), classic.table(type).version());

@@ -4,6 +4,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 namespace contour {
 
 std::string Quote(std::string_view text) {
@@ -46,6 +48,15 @@ std::string Quote(std::string_view text) {
     }
   }
   return quoted + '"';
+}
+
+bool HasControlCharacter(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
+
+std::string OneLine(std::string_view text) {
+  return HasControlCharacter(text) ? Quote(text) : std::string(text);
 }
 
 std::string LowerCase(std::string_view text) {

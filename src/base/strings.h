@@ -26,6 +26,12 @@ using StringSet = std::unordered_set<std::string, StringHash, std::equal_to<>>;
 // Status texts use it.
 std::string Quote(std::string_view text);
 
+// ASCII only.
+bool HasControlCharacter(std::string_view text);
+
+// As messages show what others wrote: as it is, or quoted if it would break the line.
+std::string OneLine(std::string_view text);
+
 // The text between separators, white space trimmed, empty pieces left out: " a, ,b" → {"a", "b"}.
 std::vector<std::string> SplitList(std::string_view text, char separator = ',');
 

@@ -23,6 +23,13 @@ TEST(SplitList, TrimsAndDropsEmptyPieces) {
   EXPECT_THAT(SplitList(" /ws1, , /ws2 "), ElementsAre("/ws1", "/ws2"));
 }
 
+TEST(OneLine, QuotesOnlyWhatWouldBreakTheLine) {
+  EXPECT_EQ(OneLine("a \"b\" \xc3\x84"), "a \"b\" \xc3\x84");
+  EXPECT_EQ(OneLine("a\nb"), R"("a\nb")");
+  EXPECT_EQ(OneLine("\x7f"), R"("\x7f")");
+  EXPECT_EQ(OneLine(""), "");
+}
+
 TEST(LowerCase, LettersOfAsciiOnly) {
   EXPECT_EQ(LowerCase("WWW.Example.COM-[09]@`{"), "www.example.com-[09]@`{");
   EXPECT_EQ(LowerCase("\xc3\x84"), "\xc3\x84");

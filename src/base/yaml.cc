@@ -25,12 +25,6 @@
 namespace contour {
 namespace {
 
-// The parser's words may hold a character of the text, whatever that is.
-std::string OneLine(const std::string& words) {
-  const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
-  return std::any_of(words.begin(), words.end(), is_control) ? Quote(words) : words;
-}
-
 using NodeId = std::uint32_t;
 
 struct Node {
@@ -518,6 +512,7 @@ absl::Status ForEachYamlDocument(std::string_view text,
   } catch (const YAML::DeepRecursion& error) {
     return ErrorAt(Clamp(ToPosition(error.mark), text), "not YAML: nested too deeply");
   } catch (const YAML::Exception& error) {
+    // The parser's words may hold a character of the text, whatever that is.
     return ErrorAt(Clamp(ToPosition(error.mark), text),
                    fmt::format("not YAML: {}", OneLine(error.msg)));
   } catch (const std::exception& error) {

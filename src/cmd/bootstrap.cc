@@ -3,10 +3,8 @@
 #include "envoy/bootstrap.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -16,6 +14,7 @@
 #include <system_error>
 #include <vector>
 
+#include "base/host_name.h"
 #include "base/status.h"
 #include "cmd/command.h"
 
@@ -31,9 +30,7 @@ struct Flags {
 // The pod's name: POD_NAME, or the name that a pod has as its host name.
 std::string NodeId() {
   if (const char* pod = std::getenv("POD_NAME"); pod != nullptr && *pod != '\0') return pod;
-  std::array<char, 256> name{};
-  if (gethostname(name.data(), name.size() - 1) != 0) return "";
-  return name.data();
+  return HostName();
 }
 
 int CantWrite(const std::string& path) {

@@ -16,6 +16,7 @@
 #include <system_error>
 
 #include "base/status.h"
+#include "base/strings.h"
 #include "base/yaml.h"
 
 namespace contour::config {
@@ -80,13 +81,6 @@ bool IsPlain(std::string_view key) {
   });
 }
 
-// A key as messages show it: in one line, whatever it holds.
-std::string Shown(std::string_view key) {
-  const bool printable =
-      std::all_of(key.begin(), key.end(), [](unsigned char c) { return c >= ' ' && c != 0x7f; });
-  return printable ? std::string(key) : Quote(key);
-}
-
 class Reader {
  public:
   Reader(const YamlDocument& document, const std::string& path, const Settings& settings,
@@ -119,7 +113,7 @@ class Reader {
   }
 
   absl::Status Error(const std::string& at, std::string_view key, const std::string& problem) {
-    return InvalidArgument("{}: {}: {}", Place(at), Shown(key), problem);
+    return InvalidArgument("{}: {}: {}", Place(at), OneLine(key), problem);
   }
 
  private:

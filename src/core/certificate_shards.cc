@@ -16,9 +16,7 @@ std::uint64_t HashOf(std::string_view host) { return HashBytes(host).high; }
 
 }  // namespace
 
-std::uint64_t CertificateShards::Node::Last() const {
-  return depth == 0 ? ~std::uint64_t{0} : start | (~std::uint64_t{0} >> depth);
-}
+std::uint64_t CertificateShards::Node::Last() const { return start | (~std::uint64_t{0} >> depth); }
 
 std::string CertificateShards::Node::Name() const {
   std::string name = "certificates/";
@@ -27,7 +25,7 @@ std::string CertificateShards::Node::Name() const {
 }
 
 CertificateShards::Node CertificateShards::NodeAt(std::uint64_t hash, unsigned depth) {
-  return {depth == 0 ? 0 : hash & ~(depth == 64 ? 0 : ~std::uint64_t{0} >> depth), depth};
+  return {hash & ~(~std::uint64_t{0} >> depth), depth};
 }
 
 void CertificateShards::Add(const std::string& host) {

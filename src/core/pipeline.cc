@@ -93,8 +93,8 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
 
 void Pipeline::UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor) {
   HostState& state = hosts_[host];
-  const graph::VirtualHostPtr before = std::exchange(state.virtual_host, nullptr);
-  state.virtual_host = engine_.FindVirtualHost(host);
+  const graph::VirtualHostPtr before =
+      std::exchange(state.virtual_host, engine_.FindVirtualHost(host));
 
   envoy::VirtualHostResources routes;
   std::map<std::string, graph::ClusterPtr> clusters;
@@ -138,8 +138,7 @@ void Pipeline::UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor
   state.clusters = std::move(names);
 
   if (!envoy::ShardsHTTPS(delivery) || envoy::WildcardLabels(host) == 0) return;
-  const bool chain = state.virtual_host != nullptr &&
-                     envoy::TranslateFilterChain(*state.virtual_host, options_.listeners);
+  const bool chain = state.virtual_host != nullptr && envoy::HasFilterChain(*state.virtual_host);
   const bool changed =
       chain ? wildcard_chains_.insert(host).second : wildcard_chains_.erase(host) > 0;
   wildcard_chains_changed_ = wildcard_chains_changed_ || changed;

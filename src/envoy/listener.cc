@@ -112,15 +112,6 @@ void SetScopedRDS(std::string_view name, const ListenerOptions& options, const H
   by_protocol->set_index(0);
 }
 
-void SetHTTPSRoutes(const ListenerOptions& options, const HostLookup& lookup,
-                    hcm::HttpConnectionManager* manager) {
-  if (ShardsHTTPS(options.delivery)) {
-    SetScopedRDS(kIngressHTTPS, options, lookup, manager);
-  } else {
-    SetRDS(kIngressHTTPS, options, manager);
-  }
-}
-
 // Plain HTTP and HTTPS alike, but for where the routes come from.
 hcm::HttpConnectionManager IngressManager(std::string_view name, const std::string& access_log,
                                           const ListenerOptions& options) {
@@ -150,7 +141,17 @@ hcm::HttpConnectionManager IngressManager(std::string_view name, const std::stri
   return manager;
 }
 
-void AddManager(const hcm::HttpConnectionManager& manager, listener::FilterChain* chain) {
+// HTTP of one of the two ports, with its routes as the shape of delivery has them.
+void AddIngressManager(bool https, const ListenerOptions& options, const HostLookup& lookup,
+                       listener::FilterChain* chain) {
+  const std::string_view name = https ? kIngressHTTPS : kIngressHTTP;
+  hcm::HttpConnectionManager manager =
+      IngressManager(name, https ? options.https_access_log : options.http_access_log, options);
+  if (https ? ShardsHTTPS(options.delivery) : ShardsHTTP(options.delivery)) {
+    SetScopedRDS(name, options, lookup, &manager);
+  } else {
+    SetRDS(name, options, &manager);
+  }
   Add("envoy.filters.network.http_connection_manager", manager, chain->add_filters());
 }
 
@@ -284,14 +285,7 @@ Resource HTTPListener(const ListenerOptions& options, const HostLookup& lookup) 
   message.set_name(result.name);
   SetListenAddress(options.http_address, options.http_port, &message);
   if (options.use_proxy_protocol) AddProxyProtocol(&message);
-  hcm::HttpConnectionManager manager =
-      IngressManager(kIngressHTTP, options.http_access_log, options);
-  if (ShardsHTTP(options.delivery)) {
-    SetScopedRDS(kIngressHTTP, options, lookup, &manager);
-  } else {
-    SetRDS(kIngressHTTP, options, &manager);
-  }
-  AddManager(manager, message.add_filter_chains());
+  AddIngressManager(false, options, lookup, message.add_filter_chains());
   result.bytes = Serialize(message);
   return result;
 }
@@ -310,14 +304,17 @@ Resource HTTPSListenerHead(const ListenerOptions& options) {
   return result;
 }
 
+bool HasFilterChain(const graph::VirtualHost& host) {
+  if (!host.secure || !IsServerName(host.host)) return false;
+  const graph::SecureVirtualHost& secure = *host.secure;
+  return secure.tcp_proxy ? !secure.tcp_proxy->clusters.empty() : secure.secret != nullptr;
+}
+
 std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
                                              const ListenerOptions& options,
                                              const HostLookup& lookup) {
-  if (!host.secure || !IsServerName(host.host)) return std::nullopt;
+  if (!HasFilterChain(host)) return std::nullopt;
   const graph::SecureVirtualHost& secure = *host.secure;
-  if (secure.secret == nullptr && !secure.tcp_proxy) return std::nullopt;
-  if (secure.tcp_proxy && secure.tcp_proxy->clusters.empty()) return std::nullopt;
-
   Resource result;
   google::protobuf::Arena arena;
   auto& message = *google::protobuf::Arena::CreateMessage<listener::FilterChain>(&arena);
@@ -332,10 +329,7 @@ std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
                           result.clusters.end());
   } else {
     if (TakesOwnConnectionsOnly(host, options)) AddTLSHost(host.host, &message);
-    hcm::HttpConnectionManager manager =
-        IngressManager(kIngressHTTPS, options.https_access_log, options);
-    SetHTTPSRoutes(options, lookup, &manager);
-    AddManager(manager, &message);
+    AddIngressManager(true, options, lookup, &message);
   }
   result.bytes = Serialize(message);
   return result;
@@ -352,10 +346,7 @@ Resource SharedFilterChain(const ListenerOptions& options, const HostLookup& loo
   listener::FilterChain message;
   message.set_name(result.name);
   SetTLSByServerName({}, options, &message);
-  hcm::HttpConnectionManager manager =
-      IngressManager(kIngressHTTPS, options.https_access_log, options);
-  SetHTTPSRoutes(options, lookup, &manager);
-  AddManager(manager, &message);
+  AddIngressManager(true, options, lookup, &message);
   result.bytes = Serialize(message);
   return result;
 }

@@ -71,11 +71,14 @@ Resource HTTPListener(const ListenerOptions& options, const HostLookup& lookup =
 // ingress_https without its filter chains; these follow in the order of their names.
 Resource HTTPSListenerHead(const ListenerOptions& options);
 
+// Whether there is a filter chain for the host: it is served by TLS, has a certificate or a TCP
+// proxy, and a client can ask for it by SNI (not "*").
+bool HasFilterChain(const graph::VirtualHost& host);
+
 // The filter chain of one host in ingress_https: TLS with the host's certificate and HTTP by RDS,
 // or a TCP proxy, with TLS or (passthrough) without. `name` is the host; `clusters` is what the TCP
-// proxy sends to, else empty (the virtual host has them). nullopt: the host isn't served by TLS,
-// has neither certificate nor TCP proxy, or no client could ask for it by SNI ("*"). `lookup`: what
-// hosts there are beside plain ones; matters where HTTPS is sharded.
+// proxy sends to, else empty (the virtual host has them). nullopt: HasFilterChain says no.
+// `lookup`: what hosts there are beside plain ones; matters where HTTPS is sharded.
 std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
                                              const ListenerOptions& options,
                                              const HostLookup& lookup = {});

@@ -156,8 +156,7 @@ class IngressDerivation {
     }
     if (text.find_first_of("^+*[]%") == std::string::npos) return PathMatch{Type::kPrefix, text};
     // No request's path contains one, and in its escaped form it may mean something else.
-    if (std::any_of(text.begin(), text.end(),
-                    [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
+    if (HasControlCharacter(text)) {
       AddProblem(field, "contains a control character; in an expression it is written like \\x01");
       return std::nullopt;
     }

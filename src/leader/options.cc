@@ -2,12 +2,11 @@
 #include "leader/options.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
-#include <array>
 #include <cstdlib>
 #include <random>
 
+#include "base/host_name.h"
 #include "base/status.h"
 
 namespace contour::leader {
@@ -26,9 +25,8 @@ std::string RandomUuid() {
 
 std::string DefaultIdentity() {
   if (const char* const pod = std::getenv("POD_NAME"); pod != nullptr && *pod != '\0') return pod;
-  std::array<char, 256> host{};
-  if (gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') return RandomUuid();
-  return fmt::format("{}_{}", host.data(), RandomUuid());
+  const std::string host = HostName();
+  return host.empty() ? RandomUuid() : fmt::format("{}_{}", host, RandomUuid());
 }
 
 absl::Status Check(const Options& options) {

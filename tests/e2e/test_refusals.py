@@ -9,7 +9,7 @@ import re
 import time
 
 import pytest
-from features_support import Site, ingress, ingress_route, metadata, route, text
+from features_support import RefusingSite, ingress, ingress_route, metadata, route, text
 from harness import der
 from harness.client import Client
 from harness.der import BIT_STRING, GENERALIZED_TIME, INTEGER, NULL, OCTET_STRING, PRINTABLE, SEQUENCE, UTC_TIME, UTF8
@@ -707,17 +707,6 @@ CHECKED = {
 }
 
 SAMPLE = 16  # one case in so many is in the short run
-
-
-class RefusingSite(Site):
-    """In which Envoy refuses something, for once."""
-
-    def __exit__(self, kind, *_):
-        try:
-            if kind is None:
-                assert self.contour.stop(timeout=10) == 0, self.contour.tail()
-        finally:
-            self._kill()
 
 
 @pytest.fixture(scope="module")

@@ -12,22 +12,15 @@ import time
 
 import pytest
 import yaml
-from features_support import ANNOTATION, Authority, Site, ca_secret, ingress, ingress_route, route, service, tls_secret
+from features_support import ANNOTATION, Authority, RefusingSite, ca_secret, ingress, ingress_route, route, service, tls_secret
 from harness import der, manifests
 from harness.client import Client, SteadyLoad, TLSClient, tls_context
 from harness.process import wait_until
 from test_kubernetes import apply, installed, namespace, world  # noqa: F401  (fixtures)
 
 
-class RejectingSite(Site):
-    """In which Envoy refuses something, for once."""
-
-    def __exit__(self, kind, *_):
-        try:
-            if kind is None:
-                assert self.contour.stop(timeout=10) == 0, self.contour.tail()
-        finally:
-            self._kill()
+class RejectingSite(RefusingSite):
+    """With what is served and told of it."""
 
     def certificate(self, host):
         """The one that Envoy serves, as DER; None if it serves none."""

@@ -3,9 +3,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/core.h>
-#include <unistd.h>
 
-#include <array>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -13,6 +11,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/host_name.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "kube/resources.h"
@@ -28,11 +27,6 @@ constexpr std::size_t kRemembered = 1024;
 constexpr std::size_t kMessage = 1000;
 
 std::string Now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
-
-std::string HostName() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : "contour";
-}
 
 std::string What(const xds::Item& item) {
   const char* part = item.type == xds::ResourceType::kListener ? "filter chain" : "virtual host";
@@ -113,7 +107,8 @@ bool RefusalReport::MayWrite() {
 
 void RefusalReport::Write(const graph::ObjectView& object, const xds::QuarantineView& view) {
   if (!MayWrite()) return;
-  const std::string host = HostName();
+  std::string host = HostName();
+  if (host.empty()) host = "contour";
   // Another replica's, and that of an earlier process, are others.
   static const std::string started = Now();
   const Hash128 hash =
@@ -123,10 +118,9 @@ void RefusalReport::Write(const graph::ObjectView& object, const xds::Quarantine
   const std::string now = Now();
   const std::string path = kube::CollectionPath("v1", "events", object.ref.ns);
   if (written_.size() >= kRemembered) written_.clear();
-  Written& written = written_[name];
+  const std::uint64_t count = ++written_[name];
   kube::Request request;
-  if (++written.count == 1) {
-    written.first = now;
+  if (count == 1) {
     std::string message = fmt::format(
         "Envoy {} rejects the {}: {}. Envoys are given {} until the object changes.", view.node_id,
         What(view.item), view.words, view.replaced ? "its last good content" : "nothing of it");
@@ -159,7 +153,7 @@ void RefusalReport::Write(const graph::ObjectView& object, const xds::Quarantine
     request.method = "PATCH";
     request.path = path + "/" + name;
     request.content_type = "application/merge-patch+json";
-    request.body = nlohmann::json{{"count", written.count}, {"lastTimestamp", now}}.dump();
+    request.body = nlohmann::json{{"count", count}, {"lastTimestamp", now}}.dump();
   }
   client_->Send(std::move(request), [ref = object.ref](const kube::Response& response) {
     if (response.status.ok()) return;

@@ -51,10 +51,6 @@ class RefusalReport {
     xds::QuarantineView view;
     bool begins = true;
   };
-  struct Written {
-    std::string first;  // its time
-    std::uint64_t count = 0;
-  };
 
   void Run(core::Core& core) ABSL_LOCKS_EXCLUDED(mutex_);
   void Tell(const Report& report, core::Core& core);
@@ -63,7 +59,7 @@ class RefusalReport {
 
   kube::Client* const client_;
   // Of the thread.
-  std::map<std::string, Written> written_;  // by the Event's name
+  std::map<std::string, std::uint64_t> written_;  // how often, by the Event's name
   std::deque<std::chrono::steady_clock::time_point> recent_;
 
   Mutex mutex_;
