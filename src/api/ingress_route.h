@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "api/object.h"
+#include "base/box.h"
 
 namespace contour::api {
 
@@ -23,7 +24,7 @@ struct IngressRouteTLS {
 
 struct IngressRouteVirtualHost {
   std::string fqdn;
-  std::optional<IngressRouteTLS> tls;
+  Box<IngressRouteTLS> tls;
 
   bool operator==(const IngressRouteVirtualHost&) const = default;
 };
@@ -53,8 +54,8 @@ struct IngressRouteService {
   std::int64_t port = 0;
   std::int64_t weight = 0;
   std::string strategy;  // RoundRobin, WeightedLeastRequest, Random, Cookie; as written
-  std::optional<IngressRouteHealthCheck> health_check;
-  std::optional<IngressRouteUpstreamValidation> validation;
+  Box<IngressRouteHealthCheck> health_check;
+  Box<IngressRouteUpstreamValidation> validation;
 
   bool operator==(const IngressRouteService&) const = default;
 };
@@ -76,20 +77,20 @@ struct IngressRouteRetryPolicy {
 struct IngressRouteRoute {
   std::string match;  // path prefix
   std::vector<IngressRouteService> services;
-  std::optional<IngressRouteDelegate> delegate;
+  Box<IngressRouteDelegate> delegate;
   bool enable_websockets = false;
   bool permit_insecure = false;
   std::string prefix_rewrite;
   std::optional<std::string>
       timeout_request;  // timeoutPolicy.request as written; nullopt: no timeoutPolicy
-  std::optional<IngressRouteRetryPolicy> retry_policy;
+  Box<IngressRouteRetryPolicy> retry_policy;
 
   bool operator==(const IngressRouteRoute&) const = default;
 };
 
 struct IngressRouteTCPProxy {
   std::vector<IngressRouteService> services;
-  std::optional<IngressRouteDelegate> delegate;
+  Box<IngressRouteDelegate> delegate;
 
   bool operator==(const IngressRouteTCPProxy&) const = default;
 };
@@ -98,7 +99,7 @@ struct IngressRouteSpec {
   std::optional<IngressRouteVirtualHost> virtualhost;
   std::optional<std::vector<IngressRouteRoute>>
       routes;  // nullopt: absent or null, which differs from []
-  std::optional<IngressRouteTCPProxy> tcpproxy;
+  Box<IngressRouteTCPProxy> tcpproxy;
 
   bool operator==(const IngressRouteSpec&) const = default;
 };

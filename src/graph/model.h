@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "api/object.h"
+#include "base/box.h"
 
 namespace contour::graph {
 
@@ -81,8 +82,8 @@ struct Cluster {
   bool plain_tcp = false;
   std::string
       strategy;  // load balancing, as written in the object; "" and unknown ones mean round robin
-  std::optional<HealthCheck> health_check;
-  std::optional<UpstreamValidation> validation;
+  Box<HealthCheck> health_check;
+  Box<UpstreamValidation> validation;
   CircuitBreakers circuit_breakers;
 
   bool operator==(const Cluster&) const = default;
@@ -135,7 +136,7 @@ struct Timeout {
 struct RouteAction {
   std::vector<WeightedCluster> clusters;  // not empty; in the order of the object
   std::optional<Timeout> timeout;
-  std::optional<Retry> retry;
+  Box<Retry> retry;
   std::string prefix_rewrite;  // empty: none
   bool websocket = false;
 
@@ -187,7 +188,7 @@ struct SecureVirtualHost {
   TLSVersion minimum_version = TLSVersion::k1_2;
   TLSVersion maximum_version = TLSVersion::k1_3;  // below the minimum: the minimum counts
   std::vector<Route> routes;                      // may be empty; https_redirect is never set
-  std::optional<TCPProxy> tcp_proxy;              // takes the connection; `routes` are then unused
+  Box<TCPProxy> tcp_proxy;                        // takes the connection; `routes` are then unused
 
   bool operator==(const SecureVirtualHost& other) const {
     const bool same_secret =
@@ -206,7 +207,7 @@ struct VirtualHost {
   // Port 80. Sorted as Envoy must try them (see SortRoutes); no two with the same match.
   std::vector<Route> http_routes;
 
-  std::optional<SecureVirtualHost> secure;  // port 443; nullopt: none
+  Box<SecureVirtualHost> secure;  // port 443; nullopt: none
 
   bool operator==(const VirtualHost&) const = default;
 };

@@ -13,8 +13,7 @@ constexpr std::int64_t kMaxCount = 0xffffffff;
 
 }  // namespace
 
-std::optional<HealthCheck> ParseHealthCheck(
-    const std::optional<api::IngressRouteHealthCheck>& spec) {
+std::optional<HealthCheck> ParseHealthCheck(const Box<api::IngressRouteHealthCheck>& spec) {
   if (!spec) return std::nullopt;
   HealthCheck check;
   check.path = spec->path;

@@ -12,7 +12,6 @@ namespace contour::graph {
 
 // Fills in the defaults (host `contour-envoy-healthcheck`, interval 10 s, timeout 2 s, 3 unhealthy,
 // 2 healthy) for what is absent, zero or negative. nullopt: no check.
-std::optional<HealthCheck> ParseHealthCheck(
-    const std::optional<api::IngressRouteHealthCheck>& spec);
+std::optional<HealthCheck> ParseHealthCheck(const Box<api::IngressRouteHealthCheck>& spec);
 
 }  // namespace contour::graph

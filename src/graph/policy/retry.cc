@@ -24,7 +24,7 @@ Retry MakeRetry(std::string retry_on, std::optional<std::uint32_t> count,
 
 }  // namespace
 
-std::optional<Retry> RouteRetry(const std::optional<api::IngressRouteRetryPolicy>& policy) {
+std::optional<Retry> RouteRetry(const Box<api::IngressRouteRetryPolicy>& policy) {
   if (!policy) return std::nullopt;
   const auto count =
       static_cast<std::uint32_t>(std::clamp<std::int64_t>(policy->count, 1, kMaxCount));

@@ -14,7 +14,7 @@ namespace contour::graph {
 
 // `retryPolicy` of an IngressRoute's route; nullopt if absent. Retries on 5xx; a count below 1
 // means 1; a per-try timeout that is no duration or not positive is left out.
-std::optional<Retry> RouteRetry(const std::optional<api::IngressRouteRetryPolicy>& policy);
+std::optional<Retry> RouteRetry(const Box<api::IngressRouteRetryPolicy>& policy);
 
 // Annotations retry-on, num-retries and per-try-timeout of an Ingress, under both prefixes; nullopt
 // without retry-on. Under contour.heptio.com/ a count that is not a positive number is left out
