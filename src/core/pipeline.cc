@@ -56,6 +56,12 @@ std::map<std::string, graph::ClusterPtr> ClustersOf(const graph::VirtualHost& ho
   return clusters;
 }
 
+// The name of the assignment that a cluster takes its endpoints from; "": of none.
+std::string AssignmentOf(const xds::Snapshot& snapshot, std::string_view cluster) {
+  const xds::ResourcePtr resource = snapshot.Find(ResourceType::kCluster, cluster);
+  return resource == nullptr ? "" : resource->assignment;
+}
+
 }  // namespace
 
 Pipeline::Pipeline(Options options) : options_(std::move(options)), engine_(options_.graph) {}
@@ -127,15 +133,13 @@ void Pipeline::UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor
       envoy::ShardsHTTPS(delivery) ? envoy::HTTPSScopeName(host) : envoy::VirtualHostName(host),
       routes.https);
 
-  std::set<std::string> names;
-  for (auto& [cluster_name, cluster] : clusters) {
-    names.insert(cluster_name);
+  if (before != nullptr) {
+    for (const auto& [cluster_name, cluster] : ClustersOf(*before)) {
+      if (!clusters.contains(cluster_name)) clusters_.Remove(cluster_name, host);
+    }
+  }
+  for (auto& [cluster_name, cluster] : clusters)
     clusters_.Set(cluster_name, host, std::move(cluster));
-  }
-  for (const std::string& cluster_name : state.clusters) {
-    if (!names.contains(cluster_name)) clusters_.Remove(cluster_name, host);
-  }
-  state.clusters = std::move(names);
 
   if (!envoy::ShardsHTTPS(delivery) || envoy::WildcardLabels(host) == 0) return;
   const bool chain = state.virtual_host != nullptr && envoy::HasFilterChain(*state.virtual_host);
@@ -214,6 +218,13 @@ bool Pipeline::IsBelowWildcard(const std::string& host) const {
   return false;
 }
 
+std::set<std::string> Pipeline::ClusterNames(const HostState& state) {
+  std::set<std::string> names;
+  if (state.virtual_host == nullptr) return names;
+  for (const auto& [name, cluster] : ClustersOf(*state.virtual_host)) names.insert(name);
+  return names;
+}
+
 HostView Pipeline::DescribeHost(const std::string& host) const {
   HostView view{engine_.DescribeHost(host), {}};
   const auto known = hosts_.find(host);
@@ -229,12 +240,10 @@ HostView Pipeline::DescribeHost(const std::string& host) const {
   };
   const HostState& state = known->second;
   std::set<std::string> assignments;
-  for (const std::string& cluster : state.clusters) {
+  for (const std::string& cluster : ClusterNames(state)) {
     add(ResourceType::kCluster, cluster);
-    if (const auto assignment = assignment_of_cluster_.find(cluster);
-        assignment != assignment_of_cluster_.end()) {
-      assignments.insert(assignment->second);
-    }
+    if (std::string assignment = AssignmentOf(*snapshot_, cluster); !assignment.empty())
+      assignments.insert(std::move(assignment));
   }
   for (const std::string& assignment : assignments) add(ResourceType::kEndpoints, assignment);
   if (state.filter_chain) add(ResourceType::kListener, envoy::kIngressHTTPS, host);
@@ -253,7 +262,7 @@ HostView Pipeline::DescribeHost(const std::string& host) const {
 
 ObjectView Pipeline::DescribeObject(const api::ObjectRef& ref, std::size_t most_hosts) const {
   ObjectView view{engine_.DescribeObject(ref), {}};
-  if (const graph::ServiceKey* service = endpoints_.FindService(ref); service != nullptr) {
+  if (const std::optional<graph::ServiceKey> service = endpoints_.FindService(ref)) {
     view.object.exists = true;
     view.object.hosts =
         engine_.DescribeObject({api::Kind::kService, service->ns, service->name}).hosts;
@@ -275,14 +284,13 @@ std::vector<graph::ObjectView> Pipeline::SourcesOf(const xds::Item& item, std::s
   const auto uses = [&](const std::string& host, const HostState& state) {
     switch (item.type) {
       case ResourceType::kCluster:
-        return state.clusters.contains(item.resource);
-      case ResourceType::kEndpoints:
-        return std::any_of(state.clusters.begin(), state.clusters.end(),
-                           [&](const std::string& cluster) {
-                             const auto assignment = assignment_of_cluster_.find(cluster);
-                             return assignment != assignment_of_cluster_.end() &&
-                                    assignment->second == item.resource;
-                           });
+        return ClusterNames(state).contains(item.resource);
+      case ResourceType::kEndpoints: {
+        const std::set<std::string> clusters = ClusterNames(state);
+        return std::any_of(clusters.begin(), clusters.end(), [&](const std::string& cluster) {
+          return AssignmentOf(*snapshot_, cluster) == item.resource;
+        });
+      }
       case ResourceType::kListener:
         return (state.filter_chain && item.part == host) ||
                (state.shared_chain && !item.part.has_value() &&
@@ -336,13 +344,10 @@ envoy::HostLookup Pipeline::RoutedHosts::Lookup() const {
 void Pipeline::UpdateClusters(xds::SnapshotEditor& editor) {
   for (const std::string& name : clusters_.TakeDirty()) {
     const graph::ClusterPtr* cluster = clusters_.Find(name);
-    const auto known = assignment_of_cluster_.find(name);
+    const xds::ResourcePtr before = editor.Find(ResourceType::kCluster, name);
     if (cluster == nullptr) {
+      if (before != nullptr) assignments_.Remove(before->assignment, name);
       editor.Remove(ResourceType::kCluster, name);
-      if (known != assignment_of_cluster_.end()) {
-        assignments_.Remove(known->second, name);
-        assignment_of_cluster_.erase(known);
-      }
       continue;
     }
     envoy::ClusterResource translated =
@@ -352,15 +357,9 @@ void Pipeline::UpdateClusters(xds::SnapshotEditor& editor) {
                            ? xds::WarmBy::kAssignment
                            : xds::WarmBy::kAcknowledgement;
     resource.assignment = translated.assignment.value_or("");
-    if (known != assignment_of_cluster_.end() && known->second != resource.assignment) {
-      assignments_.Remove(known->second, name);
-      assignment_of_cluster_.erase(known);
-    }
-    if (!resource.assignment.empty()) {
-      assignment_of_cluster_.insert_or_assign(name, resource.assignment);
-      assignments_.Set(resource.assignment, name,
-                       AssignmentKey{{(*cluster)->ns, (*cluster)->service}, (*cluster)->port_name});
-    }
+    if (before != nullptr && before->assignment != resource.assignment)
+      assignments_.Remove(before->assignment, name);
+    if (!resource.assignment.empty()) assignments_.Set(resource.assignment, name, *cluster);
     editor.Set(ResourceType::kCluster, std::move(resource));
   }
 }
@@ -384,28 +383,19 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
                                  xds::SnapshotEditor& editor) {
   std::set<std::string> dirty = assignments_.TakeDirty();
   for (const graph::ServiceKey& service : touched) {
-    if (const auto used = assignments_of_service_.find(service);
-        used != assignments_of_service_.end()) {
-      dirty.insert(used->second.begin(), used->second.end());
-    }
+    // Of the port without name, and of the others.
+    const std::string name = envoy::ServiceName(service.ns, service.name, "");
+    if (assignments_.Find(name) != nullptr) dirty.insert(name);
+    assignments_.InsertNames(name + "/", dirty);
   }
   for (const std::string& name : dirty) {
-    const AssignmentKey* key = assignments_.Find(name);
-    const auto known = service_of_assignment_.find(name);
-    if (known != service_of_assignment_.end() &&
-        (key == nullptr || known->second != key->service)) {
-      const auto service = assignments_of_service_.find(known->second);
-      service->second.erase(name);
-      if (service->second.empty()) assignments_of_service_.erase(service);
-      service_of_assignment_.erase(known);
-    }
-    if (key == nullptr) {
+    const graph::ClusterPtr* user = assignments_.Find(name);
+    if (user == nullptr) {
       editor.Remove(ResourceType::kEndpoints, name);
       continue;
     }
-    assignments_of_service_[key->service].insert(name);
-    service_of_assignment_.insert_or_assign(name, key->service);
-    const graph::Assignment assignment = endpoints_.Build(key->service, key->port_name);
+    const graph::Assignment assignment =
+        endpoints_.Build({(*user)->ns, (*user)->service}, (*user)->port_name);
     xds::Resource resource = ToResource(envoy::TranslateAssignment(assignment));
     resource.without_endpoints = assignment.addresses.empty();
     editor.Set(ResourceType::kEndpoints, std::move(resource));

@@ -69,8 +69,7 @@ class Pipeline {
   // What a host has in the snapshot, so that it can be taken out again.
   struct HostState {
     graph::VirtualHostPtr virtual_host;
-    std::set<std::string> clusters;  // names
-    std::string secret;              // name of its Secret; empty: none
+    std::string secret;  // name of its Secret; empty: none
     bool https_routes = false;
     bool filter_chain = false;  // of its own
     bool shared_chain = false;
@@ -88,16 +87,12 @@ class Pipeline {
     std::map<std::size_t, std::size_t> wildcards_;
     bool any_host_ = false;
   };
-  // An assignment in use.
-  struct AssignmentKey {
-    graph::ServiceKey service;
-    std::string port_name;
-  };
 
   void UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor);
   void UpdateTLS(const std::vector<std::string>& hosts, xds::SnapshotEditor& editor);
   void UpdateTLSOf(HostState& host, const std::string& name, xds::SnapshotEditor& editor);
   bool IsBelowWildcard(const std::string& host) const;
+  static std::set<std::string> ClusterNames(const HostState& state);
   void UpdateClusters(xds::SnapshotEditor& editor);
   void UpdateSecrets(xds::SnapshotEditor& editor, Output& output);
   void UpdateAssignments(const std::set<graph::ServiceKey>& touched, xds::SnapshotEditor& editor);
@@ -122,10 +117,8 @@ class Pipeline {
       chain_secrets_;                        // by name: filter chains of hosts that name it
   Shared<graph::ClusterPtr> clusters_;       // used by hosts
   Shared<graph::ServingSecretPtr> secrets_;  // used by hosts
-  Shared<AssignmentKey> assignments_;        // used by clusters
-  std::map<std::string, std::string> assignment_of_cluster_;
-  std::map<graph::ServiceKey, std::set<std::string>> assignments_of_service_;  // names in use
-  std::map<std::string, graph::ServiceKey> service_of_assignment_;             // the inverse
+  // Used by clusters; of one user's cluster the Service and the port's name count.
+  Shared<graph::ClusterPtr> assignments_;
 
   // Translated once: they cost more than all else of a change.
   std::optional<std::pair<envoy::HostLookup, envoy::Resource>> http_listener_;

@@ -34,6 +34,14 @@ class Shared {
     return found == values_.end() ? nullptr : &found->second.begin()->second;
   }
 
+  // Adds the names that begin with `prefix`.
+  void InsertNames(std::string_view prefix, std::set<std::string>& names) const {
+    for (auto each = values_.lower_bound(prefix);
+         each != values_.end() && each->first.starts_with(prefix); ++each) {
+      names.insert(each->first);
+    }
+  }
+
   // The names touched since the last call.
   std::set<std::string> TakeDirty() { return std::exchange(dirty_, {}); }
 

@@ -19,16 +19,12 @@ namespace contour::graph {
 struct Dependency {
   enum class Type : std::uint8_t {
     kObject,       // `ref`
-    kClaims,       // the roots that claim host `ref.name`, and what they say of it
     kDelegations,  // the TLSCertificateDelegations in namespace `ref.ns`
   };
   Type type = Type::kObject;
   api::ObjectRef ref;
 
   static Dependency Object(api::ObjectRef ref) { return {Type::kObject, std::move(ref)}; }
-  static Dependency Claims(std::string host) {
-    return {Type::kClaims, {api::Kind::kIngressRoute, "", std::move(host)}};
-  }
   static Dependency Delegations(std::string ns) {
     return {Type::kDelegations, {api::Kind::kTLSCertificateDelegation, std::move(ns), ""}};
   }
@@ -50,9 +46,6 @@ struct DependencyView {
 
   static DependencyView Object(const api::ObjectRef& ref) {
     return {Dependency::Type::kObject, ref.kind, ref.ns, ref.name};
-  }
-  static DependencyView Claims(std::string_view host) {
-    return {Dependency::Type::kClaims, api::Kind::kIngressRoute, "", host};
   }
   static DependencyView Delegations(std::string_view ns) {
     return {Dependency::Type::kDelegations, api::Kind::kTLSCertificateDelegation, ns, ""};

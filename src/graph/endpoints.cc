@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <tuple>
 
 namespace contour::graph {
 namespace {
@@ -49,45 +50,60 @@ std::optional<ServiceKey> ServiceOf(const api::Object* object) {
   return std::nullopt;
 }
 
+auto Identity(const api::Object& object) {
+  return std::tie(object.kind, object.meta.ns, object.meta.name);
+}
+
 }  // namespace
 
 std::vector<ServiceKey> EndpointIndex::Apply(const api::Change& change) {
   if (change.ref.kind != api::Kind::kEndpointSlice && change.ref.kind != api::Kind::kEndpoints)
     return {};
-  std::vector<ServiceKey> touched;
+  std::optional<ServiceKey> before;
+  bool same = false;
+  if (const auto known = objects_.find(change.ref); known != objects_.end()) {
+    before = ServiceOf(known->get());
+    same = change.object != nullptr && api::SameMeaning(**known, *change.object);
+    const auto service = services_.find(*before);
+    Objects& objects = service->second;
+    objects.erase(std::lower_bound(objects.begin(), objects.end(), change.ref, ByRef()));
+    if (objects.empty()) services_.erase(service);
+    objects_.erase(known);
+  }
   const std::optional<ServiceKey> now = ServiceOf(change.object.get());
-  if (const auto known = services_by_ref_.find(change.ref); known != services_by_ref_.end()) {
-    const auto service = slices_.find(known->second);
-    api::ObjectPtr& before = service->second.at(change.ref);
-    if (now == known->second) {
-      const bool same = api::SameMeaning(*before, *change.object);
-      before = change.object;
-      return same ? std::vector<ServiceKey>() : std::vector<ServiceKey>{*now};
-    }
-    touched.push_back(known->second);
-    service->second.erase(change.ref);
-    if (service->second.empty()) slices_.erase(service);
-    services_by_ref_.erase(known);
-  }
   if (now) {
-    slices_[*now].emplace(change.ref, change.object);
-    services_by_ref_.emplace(change.ref, *now);
-    touched.push_back(*now);
+    Objects& objects = services_[*now];
+    objects.insert(std::lower_bound(objects.begin(), objects.end(), change.ref, ByRef()),
+                   change.object);
+    objects_.insert(change.object);
   }
+  std::vector<ServiceKey> touched;
+  if (before && before != now) touched.push_back(*before);
+  if (now && !(same && before == now)) touched.push_back(*now);
   return touched;
 }
 
-const ServiceKey* EndpointIndex::FindService(const api::ObjectRef& ref) const {
-  const auto found = services_by_ref_.find(ref);
-  return found == services_by_ref_.end() ? nullptr : &found->second;
+std::optional<ServiceKey> EndpointIndex::FindService(const api::ObjectRef& ref) const {
+  const auto found = objects_.find(ref);
+  return found == objects_.end() ? std::nullopt : ServiceOf(found->get());
+}
+
+bool EndpointIndex::ByRef::operator()(const api::ObjectPtr& a, const api::ObjectPtr& b) const {
+  return Identity(*a) < Identity(*b);
+}
+bool EndpointIndex::ByRef::operator()(const api::ObjectPtr& a, const api::ObjectRef& b) const {
+  return Identity(*a) < std::tie(b.kind, b.ns, b.name);
+}
+bool EndpointIndex::ByRef::operator()(const api::ObjectRef& a, const api::ObjectPtr& b) const {
+  return std::tie(a.kind, a.ns, a.name) < Identity(*b);
 }
 
 Assignment EndpointIndex::Build(const ServiceKey& service, const std::string& port_name) const {
   Assignment assignment{service.ns, service.name, port_name, {}};
-  const auto found = slices_.find(service);
-  if (found == slices_.end()) return assignment;
+  const auto found = services_.find(service);
+  if (found == services_.end()) return assignment;
   for (const Pass pass : {Pass::kReady, Pass::kTerminating}) {
-    for (const auto& [ref, object] : found->second) {
+    for (const api::ObjectPtr& object : found->second) {
       if (const auto* slice = api::As<api::EndpointSlice>(*object)) {
         for (const api::Endpoint& endpoint : slice->endpoints) {
           if (!Counts(endpoint, pass)) continue;

@@ -4,8 +4,8 @@
 // Service.
 //
 //   EndpointIndex index;
-//   std::optional<ServiceKey> service = index.Apply(change);   // whose addresses may differ now
-//   Assignment assignment = index.Build(*service, "http");
+//   std::vector<ServiceKey> services = index.Apply(change);   // whose addresses may differ now
+//   Assignment assignment = index.Build(services[0], "http");
 //
 // The slices of a Service are merged and duplicates removed. An endpoint counts if `ready` is not
 // false; if none of the Service does, those count that are serving while they terminate (as
@@ -17,7 +17,9 @@
 #include <compare>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "api/endpoint_slice.h"
 #include "api/endpoints.h"
@@ -42,16 +44,22 @@ class EndpointIndex {
 
   Assignment Build(const ServiceKey& service, const std::string& port_name) const;
 
-  // Of an EndpointSlice or Endpoints object; nullptr: unknown.
-  const ServiceKey* FindService(const api::ObjectRef& ref) const;
+  // Of an EndpointSlice or Endpoints object; nullopt: unknown, or it belongs to none.
+  std::optional<ServiceKey> FindService(const api::ObjectRef& ref) const;
 
-  std::size_t size() const { return services_by_ref_.size(); }
+  std::size_t size() const { return objects_.size(); }
 
  private:
-  using Slices = std::map<api::ObjectRef, api::ObjectPtr>;
+  struct ByRef {
+    using is_transparent = void;
+    bool operator()(const api::ObjectPtr& a, const api::ObjectPtr& b) const;
+    bool operator()(const api::ObjectPtr& a, const api::ObjectRef& b) const;
+    bool operator()(const api::ObjectRef& a, const api::ObjectPtr& b) const;
+  };
+  using Objects = std::vector<api::ObjectPtr>;  // sorted ByRef
 
-  std::map<ServiceKey, Slices> slices_;
-  std::map<api::ObjectRef, ServiceKey> services_by_ref_;
+  std::set<api::ObjectPtr, ByRef> objects_;  // those that belong to a Service
+  std::map<ServiceKey, Objects> services_;   // none is empty
 };
 
 }  // namespace contour::graph

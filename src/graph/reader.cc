@@ -24,10 +24,7 @@ const CheckedSecret* Reader::FindSecret(const std::string& ns, const std::string
   return store_.Checked(ns, name);
 }
 
-std::vector<Claim> Reader::Claims(const std::string& host) {
-  dependencies_.push_back(Dependency::Claims(host));
-  return store_.Claims(host);
-}
+std::vector<Claim> Reader::Claims(const std::string& host) { return store_.Claims(host); }
 
 bool Reader::DelegationPermits(const std::string& ns, const std::string& name,
                                const std::string& target) {

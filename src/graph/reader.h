@@ -22,7 +22,8 @@ class Reader {
   const api::IngressClass* FindIngressClass(const std::string& name);
   const CheckedSecret* FindSecret(const std::string& ns, const std::string& name);
 
-  // See Store::Claims.
+  // See Store::Claims. Of the host that is derived; not written down, since the store itself says
+  // of which hosts the claims changed.
   std::vector<Claim> Claims(const std::string& host);
 
   // May objects of namespace `target` use Secret ns/name: the same namespace, or a

@@ -43,7 +43,7 @@ class CurlIo final : public Loop, public Transport {
     std::chrono::seconds keepalive_idle{15};
     std::chrono::seconds keepalive_interval{5};
     std::chrono::milliseconds user_timeout{20'000};
-    long buffer_bytes = 64 * 1024;  // receive buffer of each running request
+    long buffer_bytes = 32 * 1024;  // receive buffer of each running request
   };
 
   explicit CurlIo(Options options);

@@ -11,7 +11,7 @@
 // A value has the members `std::string name` (the key) and `Hash128 version` (equal versions mean
 // equal content).
 //
-// Shape: a trie over 64 bits of the hash of the name, 32 children a node; a subtree of at most 16
+// Shape: a trie over 64 bits of the hash of the name, 8 children a node; a subtree of at most 16
 // values is one leaf, sorted by hash and name. So the shape and the order of iteration follow from
 // the names alone, never from history.
 //
@@ -103,7 +103,7 @@ class PersistentMap {
   }
 
  private:
-  static constexpr int kBits = 5;
+  static constexpr int kBits = 3;
   static constexpr std::size_t kChildren = 1U << kBits;
   static constexpr std::size_t kLeafSize = 16;
   static constexpr int kDepth = 64 / kBits;  // below it a leaf grows: names of equal hash
