@@ -30,8 +30,8 @@ HeapUse MeasureHeap() {
 void ShareArenas() { ::mallopt(M_ARENA_MAX, 2); }
 
 bool WorthReturning(const HeapUse& heap, std::size_t kept) {
-  constexpr std::size_t kLeast = std::size_t{4} << 20;
-  return heap.Free() > kept + std::max(kLeast, heap.used / 8);
+  constexpr std::size_t kLeast = std::size_t{1} << 20;
+  return heap.Free() > kept + std::max(kLeast, heap.used / 16);
 }
 
 MemoryKeeper::MemoryKeeper(std::chrono::milliseconds period)

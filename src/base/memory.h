@@ -28,7 +28,7 @@ struct HeapUse {
 };
 HeapUse MeasureHeap();  // Linux and glibc
 
-// Whether giving back is worth its time: more than 4 MiB, and an eighth of what is in use, above
+// Whether giving back is worth its time: more than 1 MiB, and a sixteenth of what is in use, above
 // the `kept` bytes that stayed free the last time.
 bool WorthReturning(const HeapUse& heap, std::size_t kept);
 

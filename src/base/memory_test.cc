@@ -12,12 +12,12 @@ namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
-TEST(WorthReturning, FourMebibytesAndAnEighthMoreThanStayedLastTime) {
-  EXPECT_FALSE(WorthReturning({.resident = 14 * kMiB, .used = 10 * kMiB}, 0));
-  EXPECT_TRUE(WorthReturning({.resident = 15 * kMiB, .used = 10 * kMiB}, 0));
-  EXPECT_FALSE(WorthReturning({.resident = 15 * kMiB, .used = 10 * kMiB}, 2 * kMiB));
-  EXPECT_FALSE(WorthReturning({.resident = 330 * kMiB, .used = 300 * kMiB}, 0));
-  EXPECT_TRUE(WorthReturning({.resident = 340 * kMiB, .used = 300 * kMiB}, 0));
+TEST(WorthReturning, AMebibyteAndASixteenthMoreThanStayedLastTime) {
+  EXPECT_FALSE(WorthReturning({.resident = 11 * kMiB, .used = 10 * kMiB}, 0));
+  EXPECT_TRUE(WorthReturning({.resident = 12 * kMiB, .used = 10 * kMiB}, 0));
+  EXPECT_FALSE(WorthReturning({.resident = 12 * kMiB, .used = 10 * kMiB}, 2 * kMiB));
+  EXPECT_FALSE(WorthReturning({.resident = 315 * kMiB, .used = 300 * kMiB}, 0));
+  EXPECT_TRUE(WorthReturning({.resident = 325 * kMiB, .used = 300 * kMiB}, 0));
   EXPECT_FALSE(WorthReturning({.resident = 0, .used = 10 * kMiB}, 0));
 }
 
