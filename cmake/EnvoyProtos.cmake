@@ -47,5 +47,5 @@ file(STRINGS ${envoy_protos_stamp} envoy_protos_sources)
 
 add_library(envoy_protos STATIC ${envoy_protos_sources})
 target_include_directories(envoy_protos SYSTEM PUBLIC ${envoy_protos_dir})
-target_compile_options(envoy_protos PRIVATE -w -g0)
+target_compile_options(envoy_protos PRIVATE -w -g0 $<$<BOOL:${CONTOUR_COMPACT}>:-Os>)
 target_link_libraries(envoy_protos PUBLIC protobuf::libprotobuf PkgConfig::grpcpp)

@@ -59,7 +59,12 @@ licences() {
   local folder=$1 package
   mkdir -p "$folder/usr/share/doc"
   cp "$SOURCE/LICENSE" "$folder/usr/share/doc/contour-LICENSE"
-  find "$folder" -name '*.so*' -printf '/%P\n' | while read -r library; do
+  {
+    find "$folder" -name '*.so*' -printf '/%P\n'
+    # What is within the program: archives, and libraries that are headers only.
+    grep -oE '/usr/lib/[^ ]*/lib[^ /]*\.a' "$BUILD/build.ninja"
+    printf '/usr/include/%s\n' CLI/CLI.hpp nlohmann/json.hpp spdlog/spdlog.h
+  } | sort -u | while read -r library; do
     # The merged /usr: dpkg knows a file by one of two names.
     dpkg-query -S "$library" "/usr$library" "$(readlink -f "$library")" 2>/dev/null | cut -d: -f1 || true
   done | sort -u | while read -r package; do
