@@ -39,19 +39,20 @@ void Collect(const std::vector<graph::WeightedCluster>& weighted,
     clusters.emplace(envoy::ClusterName(*one.cluster), one.cluster);
 }
 
-// By name; the first of several with one name counts.
-std::map<std::string, graph::ClusterPtr> ClustersOf(const graph::VirtualHost& host) {
+// By name; the first of several with one name counts. None of a host that isn't served (nullptr).
+std::map<std::string, graph::ClusterPtr> ClustersOf(const graph::VirtualHostPtr& host) {
   std::map<std::string, graph::ClusterPtr> clusters;
+  if (host == nullptr) return clusters;
   const auto collect = [&](const std::vector<graph::Route>& routes) {
     for (const graph::Route& route : routes) {
       if (const auto* action = std::get_if<graph::RouteAction>(&route.action))
         Collect(action->clusters, clusters);
     }
   };
-  collect(host.http_routes);
-  if (host.secure) {
-    collect(host.secure->routes);
-    if (host.secure->tcp_proxy) Collect(host.secure->tcp_proxy->clusters, clusters);
+  collect(host->http_routes);
+  if (host->secure) {
+    collect(host->secure->routes);
+    if (host->secure->tcp_proxy) Collect(host->secure->tcp_proxy->clusters, clusters);
   }
   return clusters;
 }
@@ -103,11 +104,8 @@ void Pipeline::UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor
       std::exchange(state.virtual_host, engine_.FindVirtualHost(host));
 
   envoy::VirtualHostResources routes;
-  std::map<std::string, graph::ClusterPtr> clusters;
-  if (state.virtual_host != nullptr) {
+  if (state.virtual_host != nullptr)
     routes = envoy::TranslateVirtualHost(*state.virtual_host, options_.listeners);
-    clusters = ClustersOf(*state.virtual_host);
-  }
 
   const auto set_routes = [&](bool scoped, std::string_view configuration, const std::string& name,
                               std::optional<envoy::Resource>& part) {
@@ -133,10 +131,9 @@ void Pipeline::UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor
       envoy::ShardsHTTPS(delivery) ? envoy::HTTPSScopeName(host) : envoy::VirtualHostName(host),
       routes.https);
 
-  if (before != nullptr) {
-    for (const auto& [cluster_name, cluster] : ClustersOf(*before)) {
-      if (!clusters.contains(cluster_name)) clusters_.Remove(cluster_name, host);
-    }
+  std::map<std::string, graph::ClusterPtr> clusters = ClustersOf(state.virtual_host);
+  for (const auto& [cluster_name, cluster] : ClustersOf(before)) {
+    if (!clusters.contains(cluster_name)) clusters_.Remove(cluster_name, host);
   }
   for (auto& [cluster_name, cluster] : clusters)
     clusters_.Set(cluster_name, host, std::move(cluster));
@@ -218,13 +215,6 @@ bool Pipeline::IsBelowWildcard(const std::string& host) const {
   return false;
 }
 
-std::set<std::string> Pipeline::ClusterNames(const HostState& state) {
-  std::set<std::string> names;
-  if (state.virtual_host == nullptr) return names;
-  for (const auto& [name, cluster] : ClustersOf(*state.virtual_host)) names.insert(name);
-  return names;
-}
-
 HostView Pipeline::DescribeHost(const std::string& host) const {
   HostView view{engine_.DescribeHost(host), {}};
   const auto known = hosts_.find(host);
@@ -240,9 +230,9 @@ HostView Pipeline::DescribeHost(const std::string& host) const {
   };
   const HostState& state = known->second;
   std::set<std::string> assignments;
-  for (const std::string& cluster : ClusterNames(state)) {
-    add(ResourceType::kCluster, cluster);
-    if (std::string assignment = AssignmentOf(*snapshot_, cluster); !assignment.empty())
+  for (const auto& [name, cluster] : ClustersOf(state.virtual_host)) {
+    add(ResourceType::kCluster, name);
+    if (std::string assignment = AssignmentOf(*snapshot_, name); !assignment.empty())
       assignments.insert(std::move(assignment));
   }
   for (const std::string& assignment : assignments) add(ResourceType::kEndpoints, assignment);
@@ -284,11 +274,11 @@ std::vector<graph::ObjectView> Pipeline::SourcesOf(const xds::Item& item, std::s
   const auto uses = [&](const std::string& host, const HostState& state) {
     switch (item.type) {
       case ResourceType::kCluster:
-        return ClusterNames(state).contains(item.resource);
+        return ClustersOf(state.virtual_host).contains(item.resource);
       case ResourceType::kEndpoints: {
-        const std::set<std::string> clusters = ClusterNames(state);
-        return std::any_of(clusters.begin(), clusters.end(), [&](const std::string& cluster) {
-          return AssignmentOf(*snapshot_, cluster) == item.resource;
+        const auto clusters = ClustersOf(state.virtual_host);
+        return std::any_of(clusters.begin(), clusters.end(), [&](const auto& cluster) {
+          return AssignmentOf(*snapshot_, cluster.first) == item.resource;
         });
       }
       case ResourceType::kListener:

@@ -92,7 +92,6 @@ class Pipeline {
   void UpdateTLS(const std::vector<std::string>& hosts, xds::SnapshotEditor& editor);
   void UpdateTLSOf(HostState& host, const std::string& name, xds::SnapshotEditor& editor);
   bool IsBelowWildcard(const std::string& host) const;
-  static std::set<std::string> ClusterNames(const HostState& state);
   void UpdateClusters(xds::SnapshotEditor& editor);
   void UpdateSecrets(xds::SnapshotEditor& editor, Output& output);
   void UpdateAssignments(const std::set<graph::ServiceKey>& touched, xds::SnapshotEditor& editor);

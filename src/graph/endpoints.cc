@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <tuple>
 
 namespace contour::graph {
 namespace {
@@ -50,10 +49,6 @@ std::optional<ServiceKey> ServiceOf(const api::Object* object) {
   return std::nullopt;
 }
 
-auto Identity(const api::Object& object) {
-  return std::tie(object.kind, object.meta.ns, object.meta.name);
-}
-
 }  // namespace
 
 std::vector<ServiceKey> EndpointIndex::Apply(const api::Change& change) {
@@ -65,16 +60,13 @@ std::vector<ServiceKey> EndpointIndex::Apply(const api::Change& change) {
     before = ServiceOf(known->get());
     same = change.object != nullptr && api::SameMeaning(**known, *change.object);
     const auto service = services_.find(*before);
-    Objects& objects = service->second;
-    objects.erase(std::lower_bound(objects.begin(), objects.end(), change.ref, ByRef()));
-    if (objects.empty()) services_.erase(service);
+    std::erase(service->second, *known);
+    if (service->second.empty()) services_.erase(service);
     objects_.erase(known);
   }
   const std::optional<ServiceKey> now = ServiceOf(change.object.get());
   if (now) {
-    Objects& objects = services_[*now];
-    objects.insert(std::lower_bound(objects.begin(), objects.end(), change.ref, ByRef()),
-                   change.object);
+    services_[*now].push_back(change.object);
     objects_.insert(change.object);
   }
   std::vector<ServiceKey> touched;
@@ -86,16 +78,6 @@ std::vector<ServiceKey> EndpointIndex::Apply(const api::Change& change) {
 std::optional<ServiceKey> EndpointIndex::FindService(const api::ObjectRef& ref) const {
   const auto found = objects_.find(ref);
   return found == objects_.end() ? std::nullopt : ServiceOf(found->get());
-}
-
-bool EndpointIndex::ByRef::operator()(const api::ObjectPtr& a, const api::ObjectPtr& b) const {
-  return Identity(*a) < Identity(*b);
-}
-bool EndpointIndex::ByRef::operator()(const api::ObjectPtr& a, const api::ObjectRef& b) const {
-  return Identity(*a) < std::tie(b.kind, b.ns, b.name);
-}
-bool EndpointIndex::ByRef::operator()(const api::ObjectRef& a, const api::ObjectPtr& b) const {
-  return std::tie(a.kind, a.ns, a.name) < Identity(*b);
 }
 
 Assignment EndpointIndex::Build(const ServiceKey& service, const std::string& port_name) const {

@@ -19,6 +19,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "api/endpoint_slice.h"
@@ -52,14 +53,18 @@ class EndpointIndex {
  private:
   struct ByRef {
     using is_transparent = void;
-    bool operator()(const api::ObjectPtr& a, const api::ObjectPtr& b) const;
-    bool operator()(const api::ObjectPtr& a, const api::ObjectRef& b) const;
-    bool operator()(const api::ObjectRef& a, const api::ObjectPtr& b) const;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Key(a) < Key(b);
+    }
+    static auto Key(const api::ObjectRef& ref) { return std::tie(ref.kind, ref.ns, ref.name); }
+    static auto Key(const api::ObjectPtr& object) {
+      return std::tie(object->kind, object->meta.ns, object->meta.name);
+    }
   };
-  using Objects = std::vector<api::ObjectPtr>;  // sorted ByRef
 
-  std::set<api::ObjectPtr, ByRef> objects_;  // those that belong to a Service
-  std::map<ServiceKey, Objects> services_;   // none is empty
+  std::set<api::ObjectPtr, ByRef> objects_;                     // those that belong to a Service
+  std::map<ServiceKey, std::vector<api::ObjectPtr>> services_;  // in no order; none is empty
 };
 
 }  // namespace contour::graph
