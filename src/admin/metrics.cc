@@ -43,28 +43,25 @@ void LatencySummary::Observe(std::chrono::nanoseconds time) {
   impl_->summary.Observe(std::chrono::duration<double>(time).count());
 }
 
+// Of a counter or a gauge the number alone: there are series for each certificate and each
+// namespace.
 struct MetricsText::Series {
-  prometheus::ClientMetric metric;
+  double number = 0;
+  std::unique_ptr<prometheus::ClientMetric> measured;  // of a histogram or a summary
 };
 
 MetricsText::MetricsText() = default;
 MetricsText::~MetricsText() = default;
 
 void MetricsText::SetNumber(const Family& family, LabelValues labels, double value) {
-  prometheus::ClientMetric& metric = families_[&family][std::move(labels)].metric;
-  if (family.type == MetricType::kCounter) {
-    metric.counter.value = value;
-  } else {
-    metric.gauge.value = value;
-  }
+  families_[&family][std::move(labels)].number = value;
 }
 
 void MetricsText::SetHistogram(const Family& family, LabelValues labels,
                                const LatencyValues& value) {
-  prometheus::ClientMetric::Histogram& histogram =
-      families_[&family][std::move(labels)].metric.histogram;
+  auto metric = std::make_unique<prometheus::ClientMetric>();
+  prometheus::ClientMetric::Histogram& histogram = metric->histogram;
   histogram.sample_sum = value.sum;
-  histogram.bucket.clear();
   std::uint64_t count = 0;
   for (std::size_t i = 0; i < value.counts.size(); ++i) {
     count += value.counts[i];
@@ -73,17 +70,20 @@ void MetricsText::SetHistogram(const Family& family, LabelValues labels,
     histogram.bucket.push_back({count, bound});
   }
   histogram.sample_count = count;
+  families_[&family][std::move(labels)].measured = std::move(metric);
 }
 
 void MetricsText::Set(FamilyName<0> name, const LatencySummary& summary) {
-  families_[&name.family()][{}].metric = summary.impl_->summary.Collect();
+  families_[&name.family()][{}].measured =
+      std::make_unique<prometheus::ClientMetric>(summary.impl_->summary.Collect());
 }
 
 std::string MetricsText::String() const {
-  std::vector<prometheus::MetricFamily> list;
+  std::ostringstream text;
   std::map<std::string_view, std::size_t> left_out;
+  // One family after the other: the library's form of a series takes half a kilobyte.
   const auto add = [&](const Family& family, const std::map<LabelValues, Series>& all) {
-    prometheus::MetricFamily& made = list.emplace_back();
+    prometheus::MetricFamily made;
     made.name = family.name;
     made.help = family.help;
     made.type = TypeOf(family.type);
@@ -92,10 +92,18 @@ std::string MetricsText::String() const {
         left_out.emplace(family.name, all.size() - family.limit);
         break;
       }
-      prometheus::ClientMetric& metric = made.metric.emplace_back(series.metric);
+      prometheus::ClientMetric& metric = made.metric.emplace_back();
+      if (series.measured != nullptr) {
+        metric = *series.measured;
+      } else if (family.type == MetricType::kCounter) {
+        metric.counter.value = series.number;
+      } else {
+        metric.gauge.value = series.number;
+      }
       for (std::size_t i = 0; i < values.size(); ++i)
         metric.label.push_back({std::string(family.labels[i]), values[i]});
     }
+    prometheus::TextSerializer().Serialize(text, {made});
   };
   for (const Family& family : kFamilies) {
     if (const auto found = families_.find(&family); found != families_.end())
@@ -103,11 +111,8 @@ std::string MetricsText::String() const {
   }
   std::map<LabelValues, Series> counts;
   for (const auto& [name, number] : left_out)
-    counts[{std::string(name)}].metric.gauge.value = static_cast<double>(number);
+    counts[{std::string(name)}].number = static_cast<double>(number);
   if (!counts.empty()) add(FamilyName<1>("contour_metrics_left_out").family(), counts);
-
-  std::ostringstream text;
-  prometheus::TextSerializer().Serialize(text, list);
   return text.str();
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parsing of 10,000 EndpointSlices as an API server sends them, one JSON text each.
+// Parsing of 10,000 objects as an API server sends them, one JSON text each.
 
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>
@@ -12,7 +12,7 @@
 namespace contour::api {
 namespace {
 
-constexpr int kSlices = 10'000;
+constexpr int kObjects = 10'000;
 
 std::string SliceJson(int index) {
   std::string endpoints;
@@ -38,16 +38,30 @@ std::string SliceJson(int index) {
       index, index % 100, 100000 + index, endpoints);
 }
 
-void BM_ParseEndpointSlices(benchmark::State& state) {
+std::string IngressRouteJson(int index) {
+  return fmt::format(
+      R"({{"apiVersion":"contour.heptio.com/v1beta1","kind":"IngressRoute","metadata":{{"name":"host-{0}",)"
+      R"("namespace":"ns-{1}","uid":"7a0c1c52-6f0e-4b39-8f5f-0c9a{0:08}","resourceVersion":"{2}","generation":1,)"
+      R"("creationTimestamp":"2024-05-01T10:00:00Z","managedFields":[{{"manager":"kubectl","operation":"Update",)"
+      R"("apiVersion":"contour.heptio.com/v1beta1","time":"2024-05-01T10:00:00Z","fieldsType":"FieldsV1",)"
+      R"("fieldsV1":{{"f:spec":{{".":{{}},"f:routes":{{}},"f:virtualhost":{{".":{{}},"f:fqdn":{{}}}}}}}}}}]}},)"
+      R"("spec":{{"virtualhost":{{"fqdn":"host-{0}.example.com"}},"routes":[)"
+      R"({{"match":"/","services":[{{"name":"service-{0}","port":80}}]}},)"
+      R"({{"match":"/blog","services":[{{"name":"service-{0}","port":80}}]}}]}},)"
+      R"("status":{{"currentStatus":"valid","description":"valid IngressRoute"}}}})",
+      index, index % 100, 100000 + index);
+}
+
+void Parse(benchmark::State& state, std::string (*json)(int)) {
   std::vector<std::string> texts;
   std::int64_t bytes = 0;
-  for (int i = 0; i < kSlices; ++i) {
-    bytes += static_cast<std::int64_t>(texts.emplace_back(SliceJson(i)).size());
+  for (int i = 0; i < kObjects; ++i) {
+    bytes += static_cast<std::int64_t>(texts.emplace_back(json(i)).size());
   }
   for (auto _ : state) {
     Parser parser;
     std::vector<ObjectPtr> kept;
-    kept.reserve(kSlices);
+    kept.reserve(kObjects);
     for (const std::string& text : texts) {
       auto parsed = parser.Parse(text);
       if (!parsed.ok() || parsed->object == nullptr) return state.SkipWithError("refused");
@@ -56,9 +70,10 @@ void BM_ParseEndpointSlices(benchmark::State& state) {
     benchmark::DoNotOptimize(kept.data());
   }
   state.SetBytesProcessed(state.iterations() * bytes);
-  state.SetItemsProcessed(state.iterations() * kSlices);
+  state.SetItemsProcessed(state.iterations() * kObjects);
 }
-BENCHMARK(BM_ParseEndpointSlices)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(Parse, EndpointSlices, SliceJson)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(Parse, IngressRoutes, IngressRouteJson)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace contour::api

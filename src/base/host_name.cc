@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 
 namespace contour {
 
@@ -11,6 +12,11 @@ std::string HostName() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0) return "";
   return name.data();
+}
+
+std::string PodName() {
+  const char* const name = std::getenv("POD_NAME");
+  return name != nullptr ? name : "";
 }
 
 }  // namespace contour

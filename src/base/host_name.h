@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The name of the machine as gethostname(2) has it; in a pod the pod's name. Empty: not known.
+// Who we are, as far as the machine or the pod says.
 
 #pragma once
 
@@ -7,6 +7,10 @@
 
 namespace contour {
 
+// The name of the machine as gethostname(2) has it; in a pod the pod's name. Empty: not known.
 std::string HostName();
+
+// The pod's name from the environment (POD_NAME). Empty: not given.
+std::string PodName();
 
 }  // namespace contour

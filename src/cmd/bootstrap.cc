@@ -6,7 +6,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -27,10 +26,9 @@ struct Flags {
   std::string mode = "delta-ads";
 };
 
-// The pod's name: POD_NAME, or the name that a pod has as its host name.
 std::string NodeId() {
-  if (const char* pod = std::getenv("POD_NAME"); pod != nullptr && *pod != '\0') return pod;
-  return HostName();
+  const std::string pod = PodName();
+  return pod.empty() ? HostName() : pod;
 }
 
 int CantWrite(const std::string& path) {

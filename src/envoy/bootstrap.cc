@@ -309,6 +309,9 @@ absl::StatusOr<std::string> BootstrapJSON(const BootstrapOptions& options) {
   if (with_tls) SetTLS(options, contour);
   SetStatsCluster(options, message.mutable_static_resources()->add_clusters());
 
+  // There is no sink that statistics would be pushed to. To gather them every 5 s for nobody takes
+  // 2 % of a core at 10,000 hosts; now they are gathered when the admin interface is asked.
+  message.set_stats_flush_on_admin(true);
   auto* admin = message.mutable_admin();
   SetAdminAddress(options, admin->mutable_address());
   admin->set_ignore_global_conn_limit(true);  // one can look, and drain, when all are in use

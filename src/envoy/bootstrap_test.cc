@@ -104,6 +104,7 @@ std::string Text(const Want& want) {
           typed_config {{ [type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog] {{
             path: "/dev/null" }} }} }}
       }}
+      stats_flush_on_admin: true
       node {{ {node} }}
       layered_runtime {{
         layers {{ name: "contour" static_layer {{

@@ -67,8 +67,8 @@ void SetListenAddress(const std::string& host, std::uint16_t port, listener::Lis
 }
 
 // Adds an element with a name and a typed configuration: filters of all kinds, access logs.
-template <typename Element>
-void Add(std::string name, const google::protobuf::Message& config, Element* element) {
+template <typename Config, typename Element>
+void Add(std::string name, const Config& config, Element* element) {
   element->set_name(std::move(name));
   Pack(config, element->mutable_typed_config());
 }

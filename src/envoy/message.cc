@@ -2,7 +2,6 @@
 #include "envoy/message.h"
 
 #include <fmt/core.h>
-#include <google/protobuf/any.pb.h>
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
@@ -110,11 +109,6 @@ std::string Serialize(const google::protobuf::MessageLite& message) {
     message.SerializeToCodedStream(&coded);
   }
   return bytes;
-}
-
-void Pack(const google::protobuf::Message& message, google::protobuf::Any* any) {
-  any->set_type_url("type.googleapis.com/" + message.GetDescriptor()->full_name());
-  any->set_value(Serialize(message));
 }
 
 std::string Text(std::string_view text) {

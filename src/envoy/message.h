@@ -3,14 +3,15 @@
 
 #pragma once
 
+#include <google/protobuf/any.pb.h>
+
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace google::protobuf {
-class Any;
 class Duration;
-class Message;
 class MessageLite;
 }  // namespace google::protobuf
 namespace envoy::config::core::v3 {
@@ -25,8 +26,13 @@ namespace contour::envoy {
 // The bytes of a message; maps in the order of their keys, so that equal messages give equal bytes.
 std::string Serialize(const google::protobuf::MessageLite& message);
 
-// As Any::PackFrom, but deterministic.
-void Pack(const google::protobuf::Message& message, google::protobuf::Any* any);
+// As Any::PackFrom, but deterministic. The type URL comes from the generated code: to ask the
+// message for its descriptor would build those of all of Envoy's API, and keep them.
+template <typename Message>
+void Pack(const Message& message, google::protobuf::Any* any) {
+  any->PackFrom(Message::default_instance());
+  any->set_value(Serialize(message));
+}
 
 // Text that every Envoy takes in a `string` field: bytes that aren't UTF-8 and control characters
 // other than tab become `\xff`, `\x00` and so on, the rest stays. Without this, one such byte in

@@ -15,6 +15,21 @@
 namespace contour::envoy {
 namespace {
 
+TEST(PackTest, GivesTheNameAndTheBytes) {
+  ::envoy::config::route::v3::VirtualHost host;
+  host.set_name("a");
+  (*host.mutable_typed_per_filter_config())["c"].set_value("1");
+  (*host.mutable_typed_per_filter_config())["b"].set_value("2");
+  google::protobuf::Any any;
+  Pack(host, &any);
+  EXPECT_EQ(any.type_url(), "type.googleapis.com/" +
+                                ::envoy::config::route::v3::VirtualHost::descriptor()->full_name());
+  EXPECT_EQ(any.value(), Serialize(host));
+  Pack(google::protobuf::Duration(), &any);  // nothing of what was there before stays
+  EXPECT_EQ(any.type_url(), "type.googleapis.com/google.protobuf.Duration");
+  EXPECT_EQ(any.value(), "");
+}
+
 TEST(TextTest, KeepsWhatEnvoyTakes) {
   for (const std::string text :
        {"", "/", "/a b\t?c=d#e", "caf\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\\xff"}) {

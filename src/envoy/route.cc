@@ -206,6 +206,7 @@ void SetRoutes(const std::vector<graph::Route>& routes, const Guard& guard,
   }
   std::sort(clusters->begin(), clusters->end());
   clusters->erase(std::unique(clusters->begin(), clusters->end()), clusters->end());
+  clusters->shrink_to_fit();  // it is kept for each host
 }
 
 std::optional<Resource> Translate(const std::string& host, const std::vector<graph::Route>& routes,

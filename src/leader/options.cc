@@ -3,7 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <cstdlib>
 #include <random>
 
 #include "base/host_name.h"
@@ -24,7 +23,7 @@ std::string RandomUuid() {
 }  // namespace
 
 std::string DefaultIdentity() {
-  if (const char* const pod = std::getenv("POD_NAME"); pod != nullptr && *pod != '\0') return pod;
+  if (const std::string pod = PodName(); !pod.empty()) return pod;
   const std::string host = HostName();
   return host.empty() ? RandomUuid() : fmt::format("{}_{}", host, RandomUuid());
 }

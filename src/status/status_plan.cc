@@ -23,9 +23,9 @@ struct StatusPlan::Battle {
 };
 
 struct StatusPlan::Entry {
-  std::optional<std::string> wanted;
+  Text wanted;                   // null: its status is left alone
   std::string resource_version;  // empty: not known to exist
-  std::optional<std::string> known;
+  Text known;                    // null: not known
   bool under_way = false;
   bool waiting = false;  // counted as such
   int failures = 0;      // in a row
@@ -35,14 +35,24 @@ struct StatusPlan::Entry {
   std::unique_ptr<Battle> battle;
 
   bool Exists() const { return !resource_version.empty(); }
-  bool Differs() const { return wanted && Exists() && known && *known != *wanted; }
-  bool Right() const { return wanted && Exists() && known && *known == *wanted && !under_way; }
+  bool Comparable() const { return wanted != nullptr && Exists() && known != nullptr; }
+  bool Same() const { return known == wanted || *known == *wanted; }
+  bool Differs() const { return Comparable() && !Same(); }
+  bool Right() const { return Comparable() && Same() && !under_way; }
 };
 
 StatusPlan::StatusPlan(Options options, std::function<double()> random)
     : options_(options), random_(std::move(random)), active_(options.active) {}
 
 StatusPlan::~StatusPlan() = default;
+
+StatusPlan::Text StatusPlan::Share(std::string fields) {
+  if (last_text_ == nullptr || *last_text_ != fields) {
+    fields.shrink_to_fit();
+    last_text_ = std::make_shared<const std::string>(std::move(fields));
+  }
+  return last_text_;
+}
 
 milliseconds StatusPlan::Delay(int failures) const {
   const auto step = std::min<milliseconds>(options_.first_delay * (1 << std::min(failures, 16)),
@@ -64,11 +74,11 @@ void StatusPlan::Judge(Entries::iterator at) {
   statistics_.waiting -= static_cast<std::size_t>(entry.waiting);
   entry.waiting = waiting;
   Unqueue(at);
-  if (!entry.wanted && !entry.Exists() && !entry.under_way) {
+  if (entry.wanted == nullptr && !entry.Exists() && !entry.under_way) {
     entries_.erase(at);
   } else if (active_ && !entry.under_way && entry.Differs()) {
     entry.queued = entry.due;
-    queue_.emplace(entry.due, &at->first);
+    queue_.insert({entry.due, &at->first});
   }
 }
 
@@ -96,7 +106,7 @@ void StatusPlan::Observe(const std::vector<api::Change>& changes, Time now) {
       if (entry.conflicts <= 3) entry.due = {};
     }
     entry.resource_version = change.object->meta.resource_version;
-    entry.known = std::move(fields);
+    entry.known = Share(*std::move(fields));
     if (active_ && was_right && entry.Differs()) NoteOverwrite(change.ref, entry, now);
     Judge(at);
   }
@@ -155,8 +165,8 @@ void StatusPlan::LogBattle(const api::ObjectRef& ref, const Entry& entry) const 
                 {"namespace", ref.ns},
                 {"name", ref.name},
                 {"writer", battle.writer.empty() ? "not known" : battle.writer},
-                {"theirs", entry.known.value_or("")},
-                {"ours", entry.wanted.value_or("")},
+                {"theirs", entry.known != nullptr ? *entry.known : ""},
+                {"ours", entry.wanted != nullptr ? *entry.wanted : ""},
                 {"times", battle.overwrites},
                 {"put_right_in_ms", battle.pause.count()}});
 }
@@ -164,7 +174,7 @@ void StatusPlan::LogBattle(const api::ObjectRef& ref, const Entry& entry) const 
 void StatusPlan::Want(const api::ObjectRef& ref, std::optional<std::string> fields, Time) {
   const auto at = fields ? entries_.try_emplace(ref).first : entries_.find(ref);
   if (at == entries_.end()) return;
-  at->second.wanted = std::move(fields);
+  at->second.wanted = fields ? Share(*std::move(fields)) : nullptr;
   Judge(at);
 }
 
@@ -183,8 +193,8 @@ void StatusPlan::SetActive(bool active, Time) {
 
 std::optional<StatusPlan::Write> StatusPlan::Next(Time now) {
   while (!queue_.empty() && statistics_.under_way < options_.parallel &&
-         queue_.begin()->first <= now) {
-    const auto at = entries_.find(*queue_.begin()->second);
+         queue_.begin()->at <= now) {
+    const auto at = entries_.find(*queue_.begin()->ref);
     Entry& entry = at->second;
     if (const auto pause = pauses_.find(at->first.kind);
         pause != pauses_.end() && pause->second.until > now) {
@@ -202,7 +212,7 @@ std::optional<StatusPlan::Write> StatusPlan::Next(Time now) {
 
 std::optional<StatusPlan::Time> StatusPlan::NextDue() const {
   if (queue_.empty() || statistics_.under_way >= options_.parallel) return std::nullopt;
-  return queue_.begin()->first;
+  return queue_.begin()->at;
 }
 
 void StatusPlan::Finished(const Write& write, const Outcome& outcome, Time now) {
@@ -247,7 +257,7 @@ void StatusPlan::Finished(const Write& write, const Outcome& outcome, Time now) 
     if (entry.battle != nullptr) entry.battle->last = now;
     // The event that says so is on its way, unless it was faster than the answer.
     if (!observed_newer) {
-      entry.known = write.fields;
+      entry.known = Share(write.fields);
       if (std::string version = ResourceVersionOf(outcome.object); !version.empty()) {
         entry.resource_version = std::move(version);
       }

@@ -134,6 +134,17 @@ class StatusPlan {
     Time until{};
   };
   using Entries = std::map<api::ObjectRef, Entry>;
+  struct Due {
+    Time at;
+    const api::ObjectRef* ref;  // of entries_
+    bool operator<(const Due& other) const {
+      return at != other.at ? at < other.at : *ref < *other.ref;
+    }
+  };
+  using Text = std::shared_ptr<const std::string>;
+
+  // Nearly all objects of a cluster have the same status, so that the text of the last one serves.
+  Text Share(std::string fields);
 
   // Puts the entry into the queue or takes it out, counts it, and drops it if it says nothing.
   void Judge(Entries::iterator entry);
@@ -147,7 +158,8 @@ class StatusPlan {
   const std::function<double()> random_;
   bool active_;
   Entries entries_;
-  std::set<std::pair<Time, const api::ObjectRef*>> queue_;  // refs are those of entries_
+  Text last_text_;
+  std::set<Due> queue_;
   std::map<api::Kind, Pause> pauses_;
   std::set<api::ObjectRef> fights_;     // that were noticed; some may be over
   std::set<api::ObjectRef> inquiries_;  // to be made; of these fights

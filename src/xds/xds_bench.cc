@@ -4,6 +4,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -132,6 +133,8 @@ struct Node {
     while (!session.TakeReady(now).empty()) {
       while (std::optional<Response> response = stream.Next(now)) {
         resources += response->resources.size();
+        if (encoder != nullptr)
+          bytes += encoder->Encode(*response, StreamMode::kAggregatedDelta).size;
         Request(response->type, {.nonce = response->nonce});
       }
     }
@@ -140,6 +143,8 @@ struct Node {
   Session session;
   Stream& stream;
   std::size_t resources = 0;
+  Encoder* encoder = nullptr;  // of the responses, if they are to be encoded
+  std::size_t bytes = 0;
 };
 
 void FirstConnection(benchmark::State& state) {
@@ -181,6 +186,32 @@ void HostToOneEnvoy(benchmark::State& state) {
   }
 }
 BENCHMARK(HostToOneEnvoy)->Apply(Sizes);
+
+// One change to so many Envoys at 1,000 hosts, encoded for each.
+void EndpointsToEnvoys(benchmark::State& state) {
+  constexpr std::int64_t kHosts = 1000;
+  SnapshotPtr snapshot = MakeSnapshot(kHosts);
+  Encoder encoder(nullptr);
+  std::vector<std::unique_ptr<Node>> nodes;
+  for (std::int64_t i = 0; i < state.range(0); ++i) {
+    nodes.push_back(std::make_unique<Node>(snapshot, kHosts));
+    nodes.back()->encoder = &encoder;
+  }
+  std::int64_t content = 0;
+  for (auto _ : state) {
+    ++content;
+    SnapshotEditor editor(snapshot);
+    editor.Set(kEDS, MakeEndpoints(content % kHosts, content));
+    snapshot = editor.Commit();
+    for (const auto& node : nodes) {
+      node->session.Offer(snapshot);
+      node->Run();
+    }
+  }
+  if (nodes.front()->bytes == 0) state.SkipWithError("nothing was sent");
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(EndpointsToEnvoys)->Arg(1)->Arg(20)->Arg(200)->Unit(benchmark::kMicrosecond);
 
 void EncodeRoutes(benchmark::State& state) {
   const SnapshotPtr snapshot = MakeSnapshot(state.range(0));

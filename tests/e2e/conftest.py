@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the end-to-end tests.
 
-The whole pytest process moves into a network namespace of its own as it starts (harness/netns.py), so the tests talk
-to Envoy, contour and the API server as if all were on this machine, and several runs at once don't meet. Ports are
-taken as they are free; pod addresses are 10.244.x.y, one `pod_address` per use.
+Each pytest process, of a run or of one of its workers (`-n 2`), moves into a network namespace of its own as it starts
+(harness/netns.py), so the tests talk to Envoy, contour and the API server as if all were on this machine, and several runs
+at once don't meet. Ports are taken as they are free; pod addresses are 10.244.x.y, one `pod_address` per use.
 
-Logs of everything that ran lie in build/log/e2e_dev/<test>/; those of the cluster in build/log/e2e_dev/cluster/.
+Logs of everything that ran lie in build/log/e2e_dev/<test>/; those of the cluster in build/log/e2e_dev/cluster/ (with
+workers cluster-gw0/ and so on).
 """
 import itertools
 import os
@@ -27,7 +28,6 @@ from harness.envoy import Envoy  # noqa: E402
 from harness.process import free_port  # noqa: E402
 
 LOGS = pathlib.Path(os.environ.get("CONTOUR_E2E_LOGS", ROOT / "build/log/e2e_dev"))
-_figures = []
 
 
 def pytest_configure(config):
@@ -37,17 +37,21 @@ def pytest_configure(config):
 
 
 def pytest_terminal_summary(terminalreporter):
-    if _figures:
+    # By way of the tests' reports, which come from the workers too.
+    reports = [report for group in terminalreporter.stats.values() for report in group if hasattr(report, "user_properties")]
+    figures = [text for report in reports if report.when == "teardown"
+               for name, text in report.user_properties if name == "figure"]
+    if figures:
         terminalreporter.section("figures")
-        for line in _figures:
-            terminalreporter.write_line(line)
+        for text in figures:
+            terminalreporter.write_line(f"figure {text}")
 
 
-@pytest.fixture(scope="session")
-def figure():
+@pytest.fixture
+def figure(request):
     """figure("name", value, "unit"): a measured number, printed at the end of the run."""
     def note(name, value, unit=""):
-        _figures.append(f"figure {name} = {value:.1f} {unit}".rstrip())
+        request.node.user_properties.append(("figure", f"{name} = {value:.1f} {unit}".rstrip()))
     return note
 
 
@@ -130,14 +134,15 @@ def envoy(work_dir):
 
 
 CONTOUR_USER = service_account("projectcontour", "contour")
+USER_WITHOUT_RIGHTS = service_account("projectcontour", "nobody")
 
 
 @pytest.fixture(scope="session")
 def cluster():
-    """A Kubernetes API, the same for the whole run. Tests make namespaces of their own in it."""
-    path = LOGS / "cluster"
+    """A Kubernetes API, the same for the whole run (or worker). Tests make namespaces of their own in it."""
+    path = LOGS / "-".join(["cluster", *filter(None, [os.environ.get("PYTEST_XDIST_WORKER")])])
     shutil.rmtree(path, ignore_errors=True)
-    value = Cluster(path, users=[CONTOUR_USER])
+    value = Cluster(path, users=[CONTOUR_USER, USER_WITHOUT_RIGHTS])
     try:
         yield value.start()
     finally:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The test cluster itself: what the other tests stand on."""
 import pytest
+from conftest import USER_WITHOUT_RIGHTS
 from harness.cluster import ApiError
 
 
@@ -52,10 +53,9 @@ def test_loopback_endpoints_are_refused(cluster, pod_address):
 
 def test_rights_are_enforced(cluster):
     """A user without a role may read the version, and nothing else."""
-    user = cluster.users[-1]
-    assert user.name.startswith("system:serviceaccount:")
+    assert USER_WITHOUT_RIGHTS.name.startswith("system:serviceaccount:")
     with pytest.raises(ApiError) as error:
-        cluster.api(user).get("/apis/networking.k8s.io/v1/ingresses")
+        cluster.api(USER_WITHOUT_RIGHTS).get("/apis/networking.k8s.io/v1/ingresses")
     assert error.value.status == 403
 
 

@@ -110,6 +110,23 @@ def test_accepted_with_the_right_certificate(pair, resources):
     envoy.assert_nothing_rejected()
 
 
+def test_statistics_are_of_the_moment_when_they_are_asked_for(pair):
+    """Envoy gathers them then and at no other time (`stats_flush_on_admin`); histograms would show nothing without it."""
+    p = pair()
+    envoy = p.envoy().wait_live()
+    p.answers()
+
+    def requests():
+        text = envoy.admin("/stats/prometheus?filter=ingress_http.downstream_rq_time")
+        found = re.search(r"^envoy_http_downstream_rq_time_count\{[^}]*\} (\d+)$", text, re.M)
+        return int(found[1]) if found else 0
+    before = requests()
+    client = Client("127.0.0.1", p.contour.ingress_http_port)
+    for number in range(1, 4):
+        assert client.get("www.example", "/").status == 200
+        wait_until(lambda want=before + number: requests() == want, "the request to be counted", 1)
+
+
 def failures(envoy, port, name):
     return envoy.stat(f"cluster.heptio-contour_contour_{port}.{name}")
 

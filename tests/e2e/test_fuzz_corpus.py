@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the fuzzer of whole manifests found interesting, loaded by a real Envoy in both shapes of delivery: whatever the
+"""What the fuzzer of whole manifests found interesting, loaded by a real Envoy in each shape of delivery: whatever the
 authors of objects write, not one resource is refused. That the corpus crashes nothing and names nothing that isn't there
 is the fuzzer's own affair (tests/fuzz/objects_fuzz.cc)."""
 import os
@@ -30,7 +30,7 @@ def sample(tmp_path_factory):
     return entries[::max(1, len(entries) // SAMPLE)]
 
 
-@pytest.mark.parametrize("delivery", ["classic", "sharded"])
+@pytest.mark.parametrize("delivery", ["classic", "sharded", "sharded-https"])
 def test_envoy_takes_the_corpus(sample, delivery, figure):
     folder = pathlib.Path(LOGS) / f"fuzz_corpus_{delivery}"
     shutil.rmtree(folder, ignore_errors=True)

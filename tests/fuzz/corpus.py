@@ -82,7 +82,8 @@ def main():
         name = "-".join(path.relative_to(ROOT / "tests/fixtures").with_suffix("").parts)
         text = with_pairs(path.read_text(encoding="utf-8"), certificate, key, rsa_key)
         write("tests_objects_fuzz", name, text)
-        write("tests_objects_fuzz", name + "-sharded", "#sharded\n" + text)
+        for delivery in ("sharded", "sharded-https"):
+            write("tests_objects_fuzz", f"{name}-{delivery}", f"#{delivery}\n{text}")
         write("file_manifest_fuzz", name, b"\0" + text.encode())
         try:
             objects = objects_of(text)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // libFuzzer target: any manifest through parsing, derivation and translation. What comes out holds
 // nothing that Envoy could not follow; one by one or all at once gives the same; and taken away
-// again nothing is left. A manifest that begins with the comment `#sharded` is delivered so.
+// again nothing is left. A manifest that begins with the comment `#sharded` or `#sharded-https` is
+// delivered so.
 
 #include <cstddef>
 #include <cstdint>
@@ -37,7 +38,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!objects.ok() || objects->empty()) return 0;
 
   Pipeline::Options options;
-  if (text.starts_with("#sharded")) options.listeners.delivery = contour::envoy::Delivery::kSharded;
+  if (text.starts_with("#sharded-https")) {
+    options.listeners.delivery = contour::envoy::Delivery::kShardedHTTPS;
+  } else if (text.starts_with("#sharded")) {
+    options.listeners.delivery = contour::envoy::Delivery::kSharded;
+  }
   const contour::Hash128 nothing = Pipeline(options).Apply({}).snapshot->Version();
   std::map<contour::api::ObjectRef, contour::api::ObjectPtr> last;  // the last of a name counts
   std::vector<Change> changes;
