@@ -64,6 +64,13 @@ function(contour_room name)
   endif()
 endfunction()
 
+# For rooms that do nothing often: of a compact program their code is made small rather than fast. Before contour_room.
+macro(contour_for_size)
+  if(CONTOUR_COMPACT)
+    add_compile_options(-Os)
+  endif()
+endmacro()
+
 # A libFuzzer target of a room: <room>_<name>_fuzz from SOURCE, only under the preset `fuzz`. Its corpus comes from
 # tests/fuzz/corpus.py.
 #

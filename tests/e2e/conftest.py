@@ -38,9 +38,9 @@ def pytest_configure(config):
 
 def pytest_terminal_summary(terminalreporter):
     # By way of the tests' reports, which come from the workers too.
-    reports = [report for group in terminalreporter.stats.values() for report in group if hasattr(report, "user_properties")]
-    figures = [text for report in reports if report.when == "teardown"
-               for name, text in report.user_properties if name == "figure"]
+    entries = [entry for group in terminalreporter.stats.values() for entry in group]
+    figures = [text for entry in entries if getattr(entry, "when", None) == "teardown"
+               for name, text in entry.user_properties if name == "figure"]
     if figures:
         terminalreporter.section("figures")
         for text in figures:
