@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "api/secret.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
@@ -40,6 +41,9 @@ constexpr std::string_view kContext = "file";
 // Content changed within this time of being read may change again without the clock of the file
 // system moving on.
 constexpr std::chrono::milliseconds kClockGranularity{50};
+
+// How long a scan of a watched folder goes on before news are looked at.
+constexpr std::chrono::milliseconds kScanSlice{5};
 
 std::string ErrorText(int error) { return std::generic_category().message(error); }
 
@@ -84,9 +88,11 @@ class FileDescriptor {
   const int value_;
 };
 
+// kNotFound: it vanished since it was seen.
 absl::StatusOr<std::string> ReadFile(const std::string& path, std::size_t max_bytes) {
   // Non-blocking: it could have become a pipe.
   const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (file.get() < 0 && errno == ENOENT) return NotFound("{}", ErrorText(errno));
   if (file.get() < 0) return InvalidArgument("{}", ErrorText(errno));
   struct stat status = {};
   if (fstat(file.get(), &status) != 0) return InvalidArgument("{}", ErrorText(errno));
@@ -157,7 +163,8 @@ class ManifestSource::Worker {
 
  private:
   struct FileState {
-    std::optional<Stamp> stamp;  // of what was read last; nullopt: read it at the next look
+    std::optional<Stamp> stamp;      // of what was read last; nullopt: read it at the next look
+    std::optional<Hash128> content;  // that was read last, if all is said and done about it
     std::optional<Clock::time_point> gone_since;
     bool is_open = false;  // somebody is writing it
     bool was_good = false;
@@ -165,7 +172,7 @@ class ManifestSource::Worker {
   enum class Reason { kStart, kScan, kNews };
 
   void Run() {
-    Scan(Reason::kStart);
+    Scan(Reason::kStart, true);
     if (stopping_) return;
     Publish();
     log::Info(kContext, "manifests read",
@@ -184,6 +191,7 @@ class ManifestSource::Worker {
   bool Wait() {
     Clock::time_point until = next_scan_;
     for (const auto& [path, time] : due_) until = std::min(until, time);
+    if (!to_look_at_.empty()) until = Clock::now();
     const auto rest = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
     pollfd polled[] = {{wake_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}};
     poll(polled, 2, static_cast<int>(std::clamp<std::int64_t>(rest.count(), 0, 60'000)));
@@ -216,10 +224,27 @@ class ManifestSource::Worker {
         state->second.is_open = false;
       Look(path, Reason::kNews);
     }
-    if (news.scan || now >= next_scan_) Scan(Reason::kScan);
+    if (news.scan || (now >= next_scan_ && to_look_at_.empty())) {
+      // What a scan finds that was asked for, or with nothing else to go by, belongs together.
+      Scan(Reason::kScan, news.scan || !unwatched_.empty());
+    } else if (!to_look_at_.empty()) {
+      GoOn();
+    }
   }
 
-  void Scan(Reason reason) {
+  // Looks at some of the files that the last scan found.
+  void GoOn() {
+    const Clock::time_point end = Clock::now() + kScanSlice;
+    while (!to_look_at_.empty() && Clock::now() < end) {
+      const std::string path = std::move(to_look_at_.back());
+      to_look_at_.pop_back();
+      Look(path, Reason::kScan);
+    }
+    if (to_look_at_.empty()) Count(&ManifestStats::scans);
+  }
+
+  // At once, or else file by file while news go first: of thousands some may have to be read.
+  void Scan(Reason reason, bool at_once) {
     const FolderWatch::Files found = watch_.Scan();
     for (const std::string& path : unread_folders_) {
       if (!found.unread.contains(path)) Mended(path);
@@ -230,10 +255,11 @@ class ManifestSource::Worker {
       Failed(path, why);
     }
     SetUnwatched(found.unwatched);
+    to_look_at_.clear();
     for (const std::string& path : found.paths) {
       if (stopping_) return;
       files_.try_emplace(path);
-      Look(path, reason);
+      if (at_once) Look(path, reason);
     }
     std::vector<std::string> others;
     for (const auto& [path, state] : files_) {
@@ -242,8 +268,12 @@ class ManifestSource::Worker {
     for (const std::string& path : others) Gone(path);
     next_scan_ = Clock::now() + (found.unwatched.empty() ? options_.scan_interval
                                                          : options_.unwatched_scan_interval);
-    const MutexLock lock(mutex_);
-    ++stats_.scans;
+    if (at_once) {
+      Count(&ManifestStats::scans);
+    } else {
+      to_look_at_.assign(found.paths.rbegin(), found.paths.rend());
+      GoOn();
+    }
   }
 
   // Brings what we know of one file up to date.
@@ -267,6 +297,11 @@ class ManifestSource::Worker {
 
     state.stamp.reset();
     absl::StatusOr<std::string> text = ReadFile(path, options_.max_file_bytes);
+    if (absl::IsNotFound(text.status())) return Gone(path);
+    const std::optional<Hash128> content =
+        text.ok() ? std::optional(HashBytes(*text)) : std::nullopt;
+    if (content && state.content == content) return RememberStamp(state, stamp, status);
+    state.content.reset();
     Count(&ManifestStats::reads);
     if (!text.ok()) {
       Count(&ManifestStats::failed_reads);
@@ -282,9 +317,11 @@ class ManifestSource::Worker {
         return;
       }
       RememberStamp(state, stamp, status);
+      state.content = content;
       return Failed(path, Message(objects.status()));
     }
     RememberStamp(state, stamp, status);
+    state.content = content;
     std::erase_if(*objects, [](const api::ObjectPtr& object) {
       const auto* secret = api::As<api::Secret>(object.get());
       return secret != nullptr && !api::IsUsable(*secret);
@@ -298,6 +335,7 @@ class ManifestSource::Worker {
   // What kept a file from being read (no descriptor free, a share away) may end without any event.
   void LookAgainLater(const std::string& path) {
     due_[path] = Clock::now() + options_.unwatched_scan_interval;
+    if (const auto state = files_.find(path); state != files_.end()) state->second.content.reset();
   }
 
   static void RememberStamp(FileState& state, const Stamp& stamp, const struct stat& status) {
@@ -454,6 +492,7 @@ class ManifestSource::Worker {
   std::map<std::string, FileState> files_;
   std::map<std::string, Clock::time_point> due_;  // when to look at a file without news
   Clock::time_point next_scan_;
+  std::vector<std::string> to_look_at_;  // what is left of a scan, the next file last
   std::set<std::string> unread_folders_;
   std::map<std::string, std::string> failures_;  // by path of a file or folder
   std::vector<Shadowed> shadowed_;

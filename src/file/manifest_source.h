@@ -61,7 +61,7 @@ struct ManifestProblem {
 struct ManifestStats {
   std::size_t files = 0;    // that are known
   std::size_t objects = 0;  // in force
-  std::uint64_t reads = 0;  // of a file, since the start
+  std::uint64_t reads = 0;  // of a file whose content is new, since the start
   std::uint64_t failed_reads = 0;
   std::uint64_t scans = 0;  // of the whole folder
 };

@@ -74,6 +74,8 @@ class FakeSink : public api::Sink {
     }
     return true;
   }
+  // For Wait.
+  bool Has(const std::string& name) const { return objects_.contains(name); }
   bool AwaitSynced() {
     return Wait([this] { return synced_; });
   }
@@ -607,6 +609,49 @@ TEST_F(ManifestSourceTest, LostEventsAreMadeUpByScanning) {
   }
   EXPECT_GE(source_->Stats().scans, scans + 4);
   EXPECT_LE(source_->Stats().reads, 3u) << "what is unchanged isn't read again";
+}
+
+TEST_F(ManifestSourceTest, EqualContentIsReadButNotTakenApartAgain) {
+  options_.scan_interval = std::chrono::milliseconds(20);
+  Write(dir_ / "a.yaml", Service("a", "1"));
+  Write(dir_ / "bad.yaml", "kind: [");
+  Start();
+  sink_.Await("Sa=1");
+  ASSERT_THAT(source_->Problems(), SizeIs(1));
+  const std::uint64_t reads = source_->Stats().reads;
+  for (int i = 0; i < 3; ++i) {
+    Write(dir_ / "a.yaml", Service("a", "1"));
+    Write(dir_ / "bad.yaml", "kind: [");
+    const std::string next = "b" + std::to_string(i);
+    Write(dir_ / (next + ".yaml"), Service(next, "1"));
+    sink_.Wait([&] { return sink_.Has("S" + next); });
+  }
+  EXPECT_LE(source_->Stats().reads, reads + 3);
+  EXPECT_THAT(source_->Problems(), SizeIs(1));
+  Write(dir_ / "bad.yaml", Service("a2", "1"));
+  EXPECT_EQ(sink_.Await("Sa=1 Sa2=1 Sb0=1 Sb1=1 Sb2=1"), "Sa=1 Sa2=1 Sb0=1 Sb1=1 Sb2=1");
+  EXPECT_THAT(source_->Problems(), IsEmpty());
+}
+
+TEST_F(ManifestSourceTest, AScanOfManyFilesEndsHoweverOftenItIsDue) {
+  options_.scan_interval = std::chrono::milliseconds(1);
+  constexpr int kFiles = 2000;
+  for (int i = 0; i < kFiles; ++i) {
+    Write(dir_ / (std::to_string(i) + ".yaml"), Service("a" + std::to_string(i), "1"));
+  }
+  Start();
+  ASSERT_TRUE(sink_.AwaitSynced());
+  const std::uint64_t scans = source_->Stats().scans;
+  for (int i = 0; i < 5; ++i) {
+    const std::string name = "b" + std::to_string(i);
+    Write(dir_ / (name + ".yaml"), Service(name, "1"));
+    ASSERT_TRUE(sink_.Wait([&] { return sink_.Has("S" + name); })) << name;
+  }
+  const absl::Time deadline = absl::Now() + kDeadline;
+  while (source_->Stats().scans < scans + 3 && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_GE(source_->Stats().scans, scans + 3);
 }
 
 TEST_F(ManifestSourceTest, ManyFilesAtOnce) {
