@@ -3,8 +3,6 @@
 
 #pragma once
 
-#include <google/protobuf/any.pb.h>
-
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -27,9 +25,10 @@ namespace contour::envoy {
 std::string Serialize(const google::protobuf::MessageLite& message);
 
 // As Any::PackFrom, but deterministic. The type URL comes from the generated code: to ask the
-// message for its descriptor would build those of all of Envoy's API, and keep them.
-template <typename Message>
-void Pack(const Message& message, google::protobuf::Any* any) {
+// message for its descriptor would build those of all of Envoy's API, and keep them. `any` is a
+// google::protobuf::Any, as a parameter so that its header isn't needed here.
+template <typename Message, typename Any>
+void Pack(const Message& message, Any* any) {
   any->PackFrom(Message::default_instance());
   any->set_value(Serialize(message));
 }
