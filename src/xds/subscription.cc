@@ -268,8 +268,14 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
 void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
   State& s = state(type);
   s.subscribed = true;
-  bool wildcard = request.subscribe.empty();
-  for (const std::string& name : request.subscribe) {
+  // Of a stream that is about "*" alone Envoy begins with no name at all. Nobody asks for all
+  // secrets.
+  const bool nameless = request.subscribe.empty();
+  const bool is_secret = type == ResourceType::kSecret;
+  bool wildcard = nameless && !is_secret;
+  for (const std::string& name : nameless&& is_secret
+                                     ? std::vector<std::string>{std::string(kWildcard)}
+                                     : request.subscribe) {
     if (IsWildcard(type, name)) {
       wildcard = true;
       continue;

@@ -188,13 +188,16 @@ def compare(pair, requests):
     return differences, statuses
 
 
-@pytest.mark.parametrize("shape", ["sharded", "sharded-https"])
-@pytest.mark.parametrize("mode,rounds", [
-    ("delta-ads", 3),
-    pytest.param("delta-ads", 60, marks=pytest.mark.long, id="delta-ads-long"),
-    pytest.param("sotw-ads", 15, marks=pytest.mark.long),
-    pytest.param("delta", 15, marks=pytest.mark.long),
-    pytest.param("sotw", 15, marks=pytest.mark.long),
+@pytest.mark.parametrize("mode,rounds,shape", [
+    ("delta-ads", 3, "sharded"),
+    ("delta-ads", 3, "sharded-https"),
+    pytest.param("delta-ads", 60, "sharded", marks=pytest.mark.long),
+    pytest.param("delta-ads", 60, "sharded-https", marks=pytest.mark.long),
+    pytest.param("delta", 15, "sharded", marks=pytest.mark.long),
+    pytest.param("delta", 15, "sharded-https", marks=pytest.mark.long),
+    # Not sharded-https: with state of the world Envoy keeps the certificate of a host that is gone.
+    pytest.param("sotw-ads", 15, "sharded", marks=pytest.mark.long),
+    pytest.param("sotw", 15, "sharded", marks=pytest.mark.long),
 ])
 def test_same_answers(mode, rounds, shape, figure):
     asked, seen = 0, set()
