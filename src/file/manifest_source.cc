@@ -189,9 +189,8 @@ class ManifestSource::Worker {
 
   // Until something is to be done; false: to stop.
   bool Wait() {
-    Clock::time_point until = next_scan_;
+    Clock::time_point until = to_look_at_.empty() ? next_scan_ : Clock::now();
     for (const auto& [path, time] : due_) until = std::min(until, time);
-    if (!to_look_at_.empty()) until = Clock::now();
     const auto rest = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
     pollfd polled[] = {{wake_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}};
     poll(polled, 2, static_cast<int>(std::clamp<std::int64_t>(rest.count(), 0, 60'000)));
@@ -298,16 +297,15 @@ class ManifestSource::Worker {
     state.stamp.reset();
     absl::StatusOr<std::string> text = ReadFile(path, options_.max_file_bytes);
     if (absl::IsNotFound(text.status())) return Gone(path);
-    const std::optional<Hash128> content =
-        text.ok() ? std::optional(HashBytes(*text)) : std::nullopt;
-    if (content && state.content == content) return RememberStamp(state, stamp, status);
-    state.content.reset();
-    Count(&ManifestStats::reads);
     if (!text.ok()) {
+      Count(&ManifestStats::reads);
       Count(&ManifestStats::failed_reads);
       LookAgainLater(path);
       return Failed(path, Message(text.status()));
     }
+    const Hash128 content = HashBytes(*text);
+    if (state.content == content) return RememberStamp(state, stamp, status);
+    Count(&ManifestStats::reads);
     absl::StatusOr<std::vector<api::ObjectPtr>> objects = ParseManifest(
         *text, *FormatOf(NameOf(path)), options_.default_namespace, options_.yaml_limits);
     if (!objects.ok()) {

@@ -151,6 +151,14 @@ class ManifestSourceTest : public testing::Test {
     Write(temporary, text);
     fs::rename(temporary, path);
   }
+  // Waits until there were so many.
+  void AwaitScans(std::uint64_t scans) {
+    const absl::Time deadline = absl::Now() + kDeadline;
+    while (source_->Stats().scans < scans && absl::Now() < deadline) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    EXPECT_GE(source_->Stats().scans, scans);
+  }
   void Start() {
     source_ = std::make_unique<ManifestSource>(dir_.string(), options_);
     const absl::Status status = source_->Start(sink_);
@@ -602,12 +610,7 @@ TEST_F(ManifestSourceTest, LostEventsAreMadeUpByScanning) {
   Write(dir_ / "a.yaml", Service("a", "1"));
   Start();
   sink_.Await("Sa=1");
-  const std::uint64_t scans = source_->Stats().scans;
-  const absl::Time deadline = absl::Now() + kDeadline;
-  while (source_->Stats().scans < scans + 4 && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  EXPECT_GE(source_->Stats().scans, scans + 4);
+  AwaitScans(source_->Stats().scans + 4);
   EXPECT_LE(source_->Stats().reads, 3u) << "what is unchanged isn't read again";
 }
 
@@ -647,11 +650,7 @@ TEST_F(ManifestSourceTest, AScanOfManyFilesEndsHoweverOftenItIsDue) {
     Write(dir_ / (name + ".yaml"), Service(name, "1"));
     ASSERT_TRUE(sink_.Wait([&] { return sink_.Has("S" + name); })) << name;
   }
-  const absl::Time deadline = absl::Now() + kDeadline;
-  while (source_->Stats().scans < scans + 3 && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  EXPECT_GE(source_->Stats().scans, scans + 3);
+  AwaitScans(scans + 3);
 }
 
 TEST_F(ManifestSourceTest, ManyFilesAtOnce) {

@@ -268,20 +268,19 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
 void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
   State& s = state(type);
   s.subscribed = true;
-  // Of a stream that is about "*" alone Envoy begins with no name at all. Nobody asks for all
-  // secrets.
-  const bool nameless = request.subscribe.empty();
-  const bool is_secret = type == ResourceType::kSecret;
-  bool wildcard = nameless && !is_secret;
-  for (const std::string& name : nameless&& is_secret
-                                     ? std::vector<std::string>{std::string(kWildcard)}
-                                     : request.subscribe) {
-    if (IsWildcard(type, name)) {
-      wildcard = true;
-      continue;
-    }
+  const auto add = [&](const std::string& name) {
     AddName(type, name);
     s.dirty.insert_or_assign(name, true);
+  };
+  bool wildcard = request.subscribe.empty() && IsWildcard(type, kWildcard);
+  // So Envoy begins a stream that is about "*" alone, also where that is a name.
+  if (request.subscribe.empty() && !wildcard) add(std::string(kWildcard));
+  for (const std::string& name : request.subscribe) {
+    if (IsWildcard(type, name)) {
+      wildcard = true;
+    } else {
+      add(name);
+    }
   }
   s.wildcard = s.all = s.answer = wildcard;
   if (wildcard) session_.SetWildcard(type, *this, true);

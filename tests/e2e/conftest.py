@@ -140,7 +140,8 @@ USER_WITHOUT_RIGHTS = service_account("projectcontour", "nobody")
 @pytest.fixture(scope="session")
 def cluster():
     """A Kubernetes API, the same for the whole run (or worker). Tests make namespaces of their own in it."""
-    path = LOGS / "-".join(["cluster", *filter(None, [os.environ.get("PYTEST_XDIST_WORKER")])])
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    path = LOGS / (f"cluster-{worker}" if worker else "cluster")
     shutil.rmtree(path, ignore_errors=True)
     value = Cluster(path, users=[CONTOUR_USER, USER_WITHOUT_RIGHTS])
     try:
