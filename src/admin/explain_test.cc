@@ -136,7 +136,14 @@ TEST(XdsPage, ShowsWhatStandsOutOrWhatIsAskedFor) {
 
   EXPECT_THAT(page({.node = "waiting", .type = "RDS"})[0].at("resources"), IsEmpty());
   const std::vector<xds::QuarantineView> quarantined = {
-      {{ResourceType::kRoutes, "ingress_http", "a.example"}, "2", "no", "one", "10.0.0.1", true}};
+      {{ResourceType::kRoutes, "ingress_http", "a.example"},
+       "2",
+       "no",
+       "one",
+       "10.0.0.1",
+       xds::Reach::kFleet,
+       2,
+       true}};
   const auto kept = [&](const XdsFilter& filter) {
     return Json::parse(XdsJson({}, quarantined, filter)).at("quarantined");
   };
@@ -147,6 +154,8 @@ TEST(XdsPage, ShowsWhatStandsOutOrWhatIsAskedFor) {
                                {"words", "no"},
                                {"node", "one"},
                                {"peer", "10.0.0.1"},
+                               {"nodes", 2},
+                               {"keptFromAll", true},
                                {"replacedByLastGood", true},
                                {"sinceMs", 0}}));
   EXPECT_THAT(kept({.type = "SDS"}), IsEmpty());

@@ -146,7 +146,9 @@ inline constexpr Family kFamilies[] = {
     {"contour_xds_acknowledge_seconds", kHistogram, kAlways, {}, "From a response until its Envoy acknowledged it; with clusters that take long to warm, as long"},
     {"contour_xds_unanswered_seconds", kGauge, kIfAny, {"node"}, "How long the oldest response waits that the Envoy hasn't answered; 0: it has everything"},
     {"contour_xds_rejections_total", kCounter, kAlways, {"type"}, "xDS responses that an Envoy refused"},
-    {"contour_xds_quarantined", kGauge, kAlways, {}, "Contents that are kept from all Envoys because one refused them"},
+    {"contour_xds_quarantined", kGauge, kAlways, {}, "Contents that an Envoy refused and that are kept from the Envoys of its node, or from all"},
+    {"contour_xds_quarantined_fleet", kGauge, kAlways, {}, "Of these, those that are kept from all Envoys because several nodes refused them with the same error"},
+    {"contour_xds_node_faults", kGauge, kAlways, {}, "Resources that an Envoy can't take because of its node (a taken port, a path, memory)"},
     {"contour_xds_quarantined_total", kCounter, kAlways, {}, "Contents that were quarantined"},
     {"contour_xds_quarantine_ended_total", kCounter, kAlways, {}, "Of these, those that have changed since, or that an Envoy took"},
 };

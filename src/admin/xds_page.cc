@@ -50,6 +50,7 @@ void AddState(const xds::TypeView& view, Json& made) {
     one["version"] = refused.version;
     one["words"] = refused.words;
     one["culprit"] = refused.culprit;
+    if (refused.node_fault) one["nodeFault"] = true;
     made["refused"].push_back(std::move(one));
   }
   for (const xds::HeldView& held : view.held) {
@@ -113,6 +114,8 @@ std::string XdsJson(const std::vector<xds::SessionView>& envoys,
                 {"words", view.words},
                 {"node", view.node_id},
                 {"peer", view.peer},
+                {"nodes", view.nodes},
+                {"keptFromAll", view.reach == xds::Reach::kFleet},
                 {"replacedByLastGood", view.replaced},
                 {"sinceMs", view.ago.count()}};
     if (item.part) one["part"] = *item.part;

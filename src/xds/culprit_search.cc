@@ -29,8 +29,8 @@ CulpritSearch::Items Named(const CulpritSearch::Items& items, std::string_view w
 
 }  // namespace
 
-bool Names(std::string_view words, std::string_view name) {
-  if (name.empty()) return false;
+std::size_t FindName(std::string_view words, std::string_view name) {
+  if (name.empty()) return std::string_view::npos;
   for (std::size_t at = words.find(name); at != std::string_view::npos;
        at = words.find(name, at + 1)) {
     const std::size_t end = at + name.size();
@@ -40,9 +40,13 @@ bool Names(std::string_view words, std::string_view name) {
         end == words.size() ||
         !(IsNameCharacter(words[end]) ||
           (words[end] == '.' && end + 1 < words.size() && IsNameCharacter(words[end + 1])));
-    if (before && after) return true;
+    if (before && after) return at;
   }
-  return false;
+  return std::string_view::npos;
+}
+
+bool Names(std::string_view words, std::string_view name) {
+  return FindName(words, name) != std::string_view::npos;
 }
 
 bool CulpritSearch::Contains(const Items& items, const Key& key, const Hash128& version) {

@@ -122,7 +122,8 @@ class CulpritSearch {
   std::vector<Culprit> culprits_;
 };
 
-// Whether `words` contain `name`, and not just as part of a longer one.
+// Returns where `words` contain `name`, and not just as part of a longer one; npos: nowhere.
+std::size_t FindName(std::string_view words, std::string_view name);
 bool Names(std::string_view words, std::string_view name);
 
 }  // namespace contour::xds

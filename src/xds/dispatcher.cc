@@ -53,12 +53,19 @@ class Dispatcher::Connection {
 };
 
 // What is remembered of Envoys that are away, by node id: they come back on another connection, so
-// to any worker. The latest word counts; bounded in number and time.
+// to any worker. The latest word counts; bounded in number and time. What any of them had acked is
+// remembered longer, the last kTables different states of each type.
 class Dispatcher::Memories {
  public:
   void Put(const std::string& node_id, std::shared_ptr<const Memory> memory, Time now)
       ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
+    for (const TypeInfo& info : kTypes) {
+      for (const Memory::State& state : memory->states[Index(info.type)]) {
+        if (state.acked) Acked(info.type, state.table);
+      }
+    }
+    if (node_id.empty()) return;
     std::erase_if(entries_, [&](const auto& entry) { return entry.second.until <= now; });
     if (entries_.size() >= kEnvoys && !entries_.contains(node_id)) return;
     entries_.insert_or_assign(node_id, Entry{now + kTime, std::move(memory)});
@@ -69,17 +76,38 @@ class Dispatcher::Memories {
     const auto at = entries_.find(node_id);
     return at == entries_.end() || at->second.until <= now ? nullptr : at->second.memory;
   }
+  // True if an Envoy that left is known to have acked the content.
+  bool WasAcked(const Item& item, const Hash128& version) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    const std::deque<Table>& tables = acked_[Index(item.type)];
+    return std::any_of(tables.begin(), tables.end(), [&](const Table& table) {
+      const ResourcePtr had = table.Find(item.resource);
+      return had != nullptr && had->known && ContentVersion(*had, item.part) == version;
+    });
+  }
 
  private:
   static constexpr std::size_t kEnvoys = 10000;
+  static constexpr std::size_t kTables = 16;
   static constexpr std::chrono::minutes kTime{10};
   struct Entry {
     Time until;
     std::shared_ptr<const Memory> memory;
   };
 
-  Mutex mutex_;
+  void Acked(ResourceType type, const Table& table) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    std::deque<Table>& tables = acked_[Index(type)];
+    const auto at = std::find_if(tables.begin(), tables.end(), [&](const Table& other) {
+      return other.version() == table.version();
+    });
+    if (at != tables.end()) tables.erase(at);
+    tables.push_front(table);
+    if (tables.size() > kTables) tables.pop_back();
+  }
+
+  mutable Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  std::array<std::deque<Table>, kResourceTypes> acked_ ABSL_GUARDED_BY(mutex_);
 };
 
 // One thread and the sessions that are its own.
@@ -116,9 +144,9 @@ class Dispatcher::Worker {
     Post({Event::Kind::kInquiry, nullptr, {}, Inquiry{ticket, item, version}}, false);
   }
 
-  void Publish(SnapshotPtr snapshot) ABSL_LOCKS_EXCLUDED(queue_mutex_) {
+  void Publish(DeliveryPtr delivery) ABSL_LOCKS_EXCLUDED(queue_mutex_) {
     const MutexLock lock(queue_mutex_);
-    published_ = std::move(snapshot);
+    published_ = std::move(delivery);
     wake_ = true;
     changed_.NotifyAll();
   }
@@ -158,6 +186,7 @@ class Dispatcher::Worker {
       metrics.counters += session->counters();
       metrics.held += session->Held();
       metrics.unknown_secrets += session->UnknownSecrets();
+      metrics.node_faults += session->NodeFaults();
       Lag& lag = metrics.lags.emplace_back(Lag{.node_id = session->identity().node_id});
       if (const std::optional<Time> oldest = session->OldestUnanswered()) {
         lag.time = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -210,7 +239,7 @@ class Dispatcher::Worker {
     bool ended = false;
     for (;;) {
       std::deque<Event> events;
-      SnapshotPtr published;
+      DeliveryPtr published;
       bool stop = false;
       {
         const MutexLock lock(queue_mutex_);
@@ -244,13 +273,13 @@ class Dispatcher::Worker {
     }
   }
 
-  void Work(std::deque<Event> events, const SnapshotPtr& published)
+  void Work(std::deque<Event> events, const DeliveryPtr& published)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
-    const bool fresh = published != snapshot_;
-    snapshot_ = published;
+    const bool fresh = published != delivery_;
+    delivery_ = published;
     if (fresh) {
       for (auto& [session, slot] : sessions_) {
-        session->Offer(snapshot_);
+        session->Offer(delivery_->For(session->identity().node_id));
         touched_.insert(session);
       }
       std::move(events.begin(), events.end(), std::back_inserter(early_));
@@ -279,7 +308,7 @@ class Dispatcher::Worker {
         return;
       case Event::Kind::kRequest:
         if (connection.finished || !connections_.contains(event.connection)) return;
-        if (snapshot_ == nullptr) {
+        if (delivery_ == nullptr) {
           early_.push_back(std::move(event));
           return;
         }
@@ -321,6 +350,7 @@ class Dispatcher::Worker {
 
   void Answer(const Inquiry& inquiry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
     Opinion opinion;
+    opinion.runs = memories_.WasAcked(inquiry.item, inquiry.version);
     for (const auto& [session, slot] : sessions_) {
       Opinion one = session->OpinionOn(inquiry.item, inquiry.version);
       opinion.runs = opinion.runs || one.runs;
@@ -329,18 +359,23 @@ class Dispatcher::Worker {
     quarantine_.Answer(inquiry.ticket, std::move(opinion));
   }
 
-  Session::Options OptionsOfSession() {
+  Session::Options OptionsOfSession(const std::string& peer) {
     static std::atomic<std::uint64_t> sessions{0};
     const std::uint64_t id = ++sessions;
     Session::Options options;
     options.warm_timeout = options_.warm_timeout;
     options.on_rejection = options_.on_rejection;
     options.on_culprit = [this, id](Culprit culprit) {
-      quarantine_.Accuse(id, std::move(culprit));
+      quarantine_.Report(id, std::move(culprit));
     };
-    options.on_distrust = [this, id] { quarantine_.Distrust(id); };
+    options.on_distrust = [this, id] { quarantine_.IgnoreReports(id); };
     options.on_dispute = [this](const Item& item, const Hash128& version) {
-      quarantine_.Dispute(item, version);
+      quarantine_.MarkRunning(item, version);
+    };
+    options.on_node_fault = options_.on_node_fault;
+    options.on_unknown_type = [peer](const std::string& url) {
+      log::Warning("xds", "a type that isn't served was asked for; the answer is empty",
+                   {{"peer", peer}, {"type", url}});
     };
     return options;
   }
@@ -359,7 +394,8 @@ class Dispatcher::Worker {
       Slot slot;
       slot.session =
           std::make_unique<Session>(Session::Identity{node_id, connection->peer, aggregated},
-                                    OptionsOfSession(), snapshot_, memories_.Get(node_id, now_));
+                                    OptionsOfSession(connection->peer), delivery_->For(node_id),
+                                    memories_.Get(node_id, now_));
       slot.key = key;
       session = slot.session.get();
       if (key.has_value()) shared_.emplace(*key, session);
@@ -382,7 +418,7 @@ class Dispatcher::Worker {
     }
     counters_ += session->counters();
     const std::string& node_id = session->identity().node_id;
-    if (!node_id.empty()) memories_.Put(node_id, session->TakeMemory(), now_);
+    memories_.Put(node_id, session->TakeMemory(), now_);
     touched_.erase(session);
     if (slot.deadline.has_value()) deadlines_.erase({*slot.deadline, session});
     if (slot.key.has_value()) shared_.erase(*slot.key);
@@ -439,7 +475,7 @@ class Dispatcher::Worker {
   Mutex queue_mutex_ ABSL_ACQUIRED_AFTER(core_mutex_);
   Condition changed_;
   std::deque<Event> events_ ABSL_GUARDED_BY(queue_mutex_);
-  SnapshotPtr published_ ABSL_GUARDED_BY(queue_mutex_);
+  DeliveryPtr published_ ABSL_GUARDED_BY(queue_mutex_);
   bool wake_ ABSL_GUARDED_BY(queue_mutex_) = false;
   bool closing_ ABSL_GUARDED_BY(queue_mutex_) = false;
   bool stop_ ABSL_GUARDED_BY(queue_mutex_) = false;
@@ -449,7 +485,7 @@ class Dispatcher::Worker {
   // Held by the thread while it works; others only look.
   mutable Mutex core_mutex_;
   Time now_ ABSL_GUARDED_BY(core_mutex_);
-  SnapshotPtr snapshot_ ABSL_GUARDED_BY(core_mutex_);
+  DeliveryPtr delivery_ ABSL_GUARDED_BY(core_mutex_);  // null before the first
   std::set<ConnectionPtr> connections_ ABSL_GUARDED_BY(core_mutex_);
   std::deque<Event> early_ ABSL_GUARDED_BY(core_mutex_);  // requests before the first snapshot
   std::unordered_map<Session*, Slot> sessions_ ABSL_GUARDED_BY(core_mutex_);
@@ -474,8 +510,8 @@ Dispatcher::Dispatcher(Options options)
             for (const auto& worker : workers_) worker->Inquire(ticket, item, version);
             return workers_.size();
           },
-          [this](const SnapshotPtr& snapshot) {
-            for (const auto& worker : workers_) worker->Publish(snapshot);
+          [this](const DeliveryPtr& delivery) {
+            for (const auto& worker : workers_) worker->Publish(delivery);
           }) {
   for (std::size_t i = 0; i < options_.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(options_, encoder_, *memories_, quarantine_));
@@ -529,6 +565,7 @@ Metrics Dispatcher::GetMetrics() const {
   for (const auto& worker : workers_) worker->AddMetrics(metrics);
   const Quarantine::Totals totals = quarantine_.totals();
   metrics.quarantined = totals.now;
+  metrics.quarantined_fleet = totals.fleet;
   metrics.quarantined_total = totals.quarantined;
   metrics.released_total = totals.released;
   return metrics;

@@ -53,10 +53,11 @@ class Dispatcher {
  public:
   struct Options {
     std::chrono::milliseconds warm_timeout{5000};
-    std::size_t workers = 1;                             // > 0
-    Encoder::Adapt adapt;                                // empty: messages are sent as they are
-    std::function<void(const Rejection&)> on_rejection;  // on a worker; empty: nobody is told
-    Quarantine::Options quarantine;                      // called on a worker or within Publish
+    std::size_t workers = 1;                              // > 0
+    Encoder::Adapt adapt;                                 // empty: messages are sent as they are
+    std::function<void(const Rejection&)> on_rejection;   // on a worker; empty: nobody is told
+    Quarantine::Options quarantine;                       // called on a worker or within Publish
+    std::function<void(const NodeFault&)> on_node_fault;  // on a worker; empty: nobody is told
   };
   class Connection;  // one stream, opaque
   using ConnectionPtr = std::shared_ptr<Connection>;

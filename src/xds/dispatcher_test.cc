@@ -233,10 +233,10 @@ TEST(Dispatcher, ARequestWithoutATypeMeansTheServices) {
   dispatcher.Stop();
 }
 
-TEST(Dispatcher, BadRequestsEndTheirStream) {
+TEST(Dispatcher, AnUnknownTypeEndsAStreamPerType) {
   Dispatcher dispatcher({});
   dispatcher.Publish(Clusters(1));
-  Client unknown(dispatcher, true);
+  Client unknown(dispatcher, true, "a", StreamMode::kDelta);
   DeltaDiscoveryRequest request;
   request.set_type_url("type.googleapis.com/x");
   unknown.Send(request);

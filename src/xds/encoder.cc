@@ -165,7 +165,8 @@ Slice Encoder::Body(ResourceType type, const ResourcePtr& resource, StreamMode m
 }
 
 Payload Encoder::Encode(const Response& response, StreamMode mode) {
-  const std::string_view url = Info(response.type).url;
+  const std::string_view url =
+      response.unknown_type_url.empty() ? Info(response.type).url : response.unknown_type_url;
   const bool delta = response.protocol == Protocol::kDelta;
   {
     const MutexLock lock(mutex_);

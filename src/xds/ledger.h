@@ -64,6 +64,18 @@ struct RefusedView {
   std::string words;  // Envoy's
   // Refused for sure, and not just in a response that others spoiled, which is being found out.
   bool culprit = false;
+  // The error message speaks of the Envoy's node (see node_fault.h). It is sent again after a
+  // while.
+  bool node_fault = false;
+};
+
+// A resource that an Envoy can't take because of its node, or takes after all.
+struct NodeFault {
+  Item item;
+  std::string words;  // Envoy's error_detail.message
+  std::string node_id;
+  std::string peer;
+  bool ends = false;
 };
 
 // One type on one Envoy, over all of its streams. Versions as on the wire.
@@ -96,13 +108,21 @@ struct SessionView {
   std::vector<LedgerEntry> entries;            // by type, then name
 };
 
-// A content that is kept from all Envoys, because one refused it; see quarantine.h.
+// From which Envoys a refused content is kept.
+enum class Reach : std::uint8_t {
+  kNode,   // from those of the nodes that refused it
+  kFleet,  // from all: several nodes refused it with the same error message
+};
+
+// A refused content that is quarantined; see quarantine.h.
 struct QuarantineView {
   Item item;
   std::string version;
-  std::string words;                 // Envoy's
-  std::string node_id;               // that Envoy
-  std::string peer;                  // its address
+  std::string words;    // Envoy's
+  std::string node_id;  // that Envoy
+  std::string peer;     // its address
+  Reach reach = Reach::kNode;
+  std::size_t nodes = 1;             // that refused it
   bool replaced = false;             // by the last good content; else it is left out
   std::chrono::milliseconds ago{0};  // how long
 };
@@ -138,11 +158,13 @@ struct Metrics {
   Counters counters;
   std::uint64_t bytes = 0;  // of responses, before compression and TLS
   std::uint64_t streams_opened = 0;
-  std::size_t streams = 0;          // open now
-  std::size_t sessions = 0;         // Envoys now
-  std::size_t held = 0;             // parts and resources that wait for clusters now
-  std::size_t unknown_secrets = 0;  // subscribed names of secrets that nobody serves
-  std::size_t quarantined = 0;      // refused contents that are kept from all Envoys now
+  std::size_t streams = 0;            // open now
+  std::size_t sessions = 0;           // Envoys now
+  std::size_t held = 0;               // parts and resources that wait for clusters now
+  std::size_t unknown_secrets = 0;    // subscribed names of secrets that nobody serves
+  std::size_t quarantined = 0;        // refused contents that are quarantined now
+  std::size_t quarantined_fleet = 0;  // of these, those that are kept from all Envoys
+  std::size_t node_faults = 0;        // resources that an Envoy can't take because of its node now
   std::uint64_t quarantined_total = 0;
   std::uint64_t released_total = 0;  // of them
   std::vector<Lag> lags;             // of each session
@@ -156,6 +178,8 @@ struct Metrics {
     held += other.held;
     unknown_secrets += other.unknown_secrets;
     quarantined += other.quarantined;
+    quarantined_fleet += other.quarantined_fleet;
+    node_faults += other.node_faults;
     quarantined_total += other.quarantined_total;
     released_total += other.released_total;
     lags.insert(lags.end(), other.lags.begin(), other.lags.end());

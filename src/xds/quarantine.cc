@@ -5,47 +5,79 @@
 #include <algorithm>
 #include <iterator>
 
+#include "xds/node_fault.h"
+
 namespace contour::xds {
 namespace {
 
-// Puts the good content in the place of the refused one, or nothing.
-void Replace(const Item& item, const GoodContent& good, SnapshotEditor& editor) {
+// Puts the good part in the place of the refused one, or leaves it out. False: it has to stay.
+bool ReplacePart(const Item& item, const GoodContent& good, SnapshotEditor& editor) {
   const auto& [type, resource, part] = item;
-  if (part.has_value()) {
-    if (good.part != nullptr) {
-      editor.SetPart(type, resource, *good.part);
-    } else {
-      editor.RemovePart(type, resource, *part);
-    }
-    const ResourcePtr left = editor.Find(type, resource);
-    if (Info(type).needs_parts && left != nullptr && left->parts.empty())
-      editor.Remove(type, resource);
-  } else if (good.resource == nullptr) {
-    editor.Remove(type, resource);
-  } else if (const ResourcePtr refused = editor.Find(type, resource);
+  if (good.part != nullptr) {
+    editor.SetPart(type, resource, *good.part);
+    return true;
+  }
+  const ResourcePtr left = editor.Find(type, resource);
+  if (left == nullptr) return false;
+  if (Info(type).needs_parts && left->parts.size() <= 1) return false;
+  editor.RemovePart(type, resource, *part);
+  return true;
+}
+
+bool ReplaceResource(const Item& item, const GoodContent& good, SnapshotEditor& editor) {
+  if (good.resource == nullptr) {
+    if (Info(item.type).needs_parts) return false;
+    editor.Remove(item.type, item.resource);
+  } else if (const ResourcePtr refused = editor.Find(item.type, item.resource);
              refused != nullptr && !refused->parts.empty()) {
-    editor.SetHead(type, resource, good.resource->bytes, good.resource->clusters);
+    editor.SetHead(item.type, item.resource, good.resource->bytes, good.resource->clusters);
   } else {
-    editor.Set(type, *good.resource);
+    editor.Set(item.type, *good.resource);
+  }
+  return true;
+}
+
+bool Replace(const Item& item, const GoodContent& good, SnapshotEditor& editor) {
+  if (!(item.part.has_value() ? ReplacePart(item, good, editor)
+                              : ReplaceResource(item, good, editor))) {
+    return false;
   }
   for (const auto& [needed_type, needed] : good.needs) {
     if (editor.Find(needed_type, needed->name) == nullptr) editor.Set(needed_type, *needed);
   }
+  return true;
 }
+
+// The peer without its port: "ipv4:10.0.0.1".
+std::string HostOf(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
 
 }  // namespace
 
 Quarantine::Quarantine(Options options, Inquire inquire, Deliver deliver)
     : options_(std::move(options)), inquire_(std::move(inquire)), deliver_(std::move(deliver)) {}
 
-QuarantineView Quarantine::ViewOf(const Entry& entry) {
-  return {.item = entry.culprit.item,
-          .version = entry.culprit.version.Hex(),
-          .words = entry.culprit.words,
-          .node_id = entry.culprit.node_id,
-          .peer = entry.culprit.peer,
-          .replaced = static_cast<bool>(entry.culprit.good),
-          .ago = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - entry.since)};
+// Returns the reach that the reports justify.
+Reach Quarantine::ReachOf(const Case& found) {
+  std::map<std::string_view, std::string_view> first;  // node, by error
+  for (const auto& [session, report] : found.reports) {
+    const auto [at, added] = first.emplace(report.error, report.node);
+    if (!added && at->second != report.node) return Reach::kFleet;
+  }
+  return Reach::kNode;
+}
+
+QuarantineView Quarantine::ViewOf(const Case& found) {
+  std::set<std::string_view> nodes;
+  for (const auto& [session, report] : found.reports) nodes.insert(report.node);
+  return {.item = found.culprit.item,
+          .version = found.culprit.version.Hex(),
+          .words = found.culprit.words,
+          .node_id = found.culprit.node_id,
+          .peer = found.culprit.peer,
+          .reach = found.reach.value_or(Reach::kNode),
+          .nodes = nodes.size(),
+          .replaced = static_cast<bool>(found.culprit.good),
+          .ago = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - found.since)};
 }
 
 bool Quarantine::IsPublished(const Item& item, const Hash128& version) const {
@@ -54,22 +86,54 @@ bool Quarantine::IsPublished(const Item& item, const Hash128& version) const {
   return resource != nullptr && ContentVersion(*resource, item.part) == version;
 }
 
-void Quarantine::Release(std::map<Item, Entry>::iterator at, News& news) {
-  news.released.push_back(ViewOf(at->second));
-  entries_.erase(at);
-  ++totals_.released;
+void Quarantine::End(Cases::iterator at, News& news) {
+  if (at->second.reach.has_value()) {
+    news.released.push_back(ViewOf(at->second));
+    ++totals_.released;
+  }
+  std::erase_if(inquiries_, [&](const auto& inquiry) { return inquiry.second == at->first; });
+  cases_.erase(at);
 }
 
-SnapshotPtr Quarantine::Filtered() const {
-  if (entries_.empty() || published_ == nullptr) return published_;
+// Returns the published snapshot without the contents of the cases.
+SnapshotPtr Quarantine::Without(const std::vector<const Case*>& cases) const {
+  if (cases.empty()) return published_;
   SnapshotEditor editor(published_);
   Exclusions exclusions;
-  for (const auto& [item, entry] : entries_) {
-    Replace(item, entry.culprit.good, editor);
-    exclusions.push_back({item, entry.culprit.version, static_cast<bool>(entry.culprit.good)});
+  for (const Case* found : cases) {
+    const Culprit& culprit = found->culprit;
+    const Item& item = culprit.item;
+    if (!Replace(item, culprit.good, editor)) continue;
+    exclusions[{item.type, item.resource}].push_back({item, culprit.version,
+                                                      static_cast<bool>(culprit.good),
+                                                      published_->Find(item.type, item.resource)});
   }
   editor.SetExclusions(std::move(exclusions));
   return editor.Commit();
+}
+
+DeliveryPtr Quarantine::Filtered() const {
+  auto delivery = std::make_shared<Delivery>();
+  std::vector<const Case*> fleet;
+  std::map<std::string_view, std::vector<const Case*>> nodes;
+  for (const auto& [item, found] : cases_) {
+    if (found.reach == Reach::kFleet) {
+      fleet.push_back(&found);
+    } else if (found.reach == Reach::kNode) {
+      std::set<std::string_view> seen;
+      for (const auto& [session, report] : found.reports) {
+        if (report.node_id.empty() || !seen.insert(report.node_id).second) continue;
+        if (nodes.size() >= kNodes && !nodes.contains(report.node_id)) continue;
+        nodes[report.node_id].push_back(&found);
+      }
+    }
+  }
+  delivery->fleet = Without(fleet);
+  for (auto& [node, own] : nodes) {
+    own.insert(own.end(), fleet.begin(), fleet.end());
+    delivery->nodes.emplace(node, Without(own));
+  }
+  return delivery;
 }
 
 void Quarantine::Tell(const News& news) const {
@@ -86,14 +150,14 @@ void Quarantine::Publish(SnapshotPtr snapshot) {
   {
     const MutexLock lock(mutex_);
     published_ = std::move(snapshot);
-    for (auto at = entries_.begin(); at != entries_.end();) {
+    for (auto at = cases_.begin(); at != cases_.end();) {
       const auto next = std::next(at);
       if (!IsPublished(at->first, at->second.culprit.version) ||
-          !IsPublished({at->first.type, at->first.resource, std::nullopt}, *at->second.head))
-        Release(at, news);
+          !IsPublished({at->first.type, at->first.resource, std::nullopt}, at->second.head))
+        End(at, news);
       at = next;
     }
-    std::erase_if(disputed_, [&](const Content& content) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    std::erase_if(running_, [&](const Content& content) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return !IsPublished(content.first, content.second);
     });
     deliver_(Filtered());
@@ -101,89 +165,107 @@ void Quarantine::Publish(SnapshotPtr snapshot) {
   Tell(news);
 }
 
-void Quarantine::Accuse(std::uint64_t session, Culprit culprit) {
+// Returns the case of the content, which may be a new one; nullptr if there are too many.
+Quarantine::Case* Quarantine::Open(const Culprit& culprit) {
+  if (const auto at = cases_.find(culprit.item); at != cases_.end()) return &at->second;
+  if (cases_.size() >= kContents) return nullptr;
+  Case& made = cases_[culprit.item];
+  made.culprit = culprit;
+  const ResourcePtr resource = published_->Find(culprit.item.type, culprit.item.resource);
+  made.head = *ContentVersion(*resource, std::nullopt);
+  made.since = Clock::now();
+  return &made;
+}
+
+void Quarantine::Report(std::uint64_t session, Culprit culprit) {
   const MutexLock lock(mutex_);
   const Item item = culprit.item;
   const Hash128 version = culprit.version;
-  if (!IsPublished(item, version) || disputed_.contains({item, version})) return;
-  if (const auto at = entries_.find(item); at != entries_.end()) {
-    at->second.accusers.insert(session);
+  if (!IsPublished(item, version) || running_.contains({item, version})) return;
+  Case* const found = Open(culprit);
+  if (found == nullptr) return;
+  if (!found->culprit.good) found->culprit.good = std::move(culprit.good);
+  found->reports.insert_or_assign(
+      session, NodeReport{culprit.node_id.empty() ? HostOf(culprit.peer) : culprit.node_id,
+                          culprit.node_id, ErrorOf(culprit.words, item.resource)});
+  const bool grows = !found->reach.has_value() || ReachOf(*found) > *found->reach;
+  const bool asked = found->outstanding > 0;
+  if (asked) return;
+  if (!grows) {  // one more node goes without it
+    deliver_(Filtered());
     return;
   }
-  for (auto& [ticket, pending] : pending_) {
-    if (pending.entry.culprit.item != item || pending.entry.culprit.version != version) continue;
-    pending.entry.accusers.insert(session);
-    if (!pending.entry.culprit.good) pending.entry.culprit.good = std::move(culprit.good);
-    return;
-  }
-  if (entries_.size() + pending_.size() >= kContents) return;
   const std::uint64_t ticket = ++tickets_;
-  Pending& pending = pending_[ticket];
-  const ResourcePtr resource = published_->Find(item.type, item.resource);
-  pending.entry = {
-      std::move(culprit), {session}, ContentVersion(*resource, std::nullopt), Clock::now()};
-  pending.outstanding = inquire_(ticket, item, version);
+  inquiries_.emplace(ticket, item);
+  found->outstanding = inquire_(ticket, item, version);
 }
 
 void Quarantine::Answer(std::uint64_t ticket, Opinion opinion) {
   News news;
   {
     const MutexLock lock(mutex_);
-    const auto at = pending_.find(ticket);
-    if (at == pending_.end()) return;
-    Pending& pending = at->second;
-    pending.disputed = pending.disputed || opinion.runs;
-    if (!pending.entry.culprit.good) pending.entry.culprit.good = std::move(opinion.good);
-    if (--pending.outstanding == 0) Settle(ticket, news);
+    const auto inquiry = inquiries_.find(ticket);
+    if (inquiry == inquiries_.end()) return;
+    const auto at = cases_.find(inquiry->second);
+    Case& found = at->second;
+    found.running = found.running || opinion.runs;
+    if (!found.culprit.good) found.culprit.good = std::move(opinion.good);
+    if (--found.outstanding > 0) return;
+    inquiries_.erase(inquiry);
+    Settle(at, news);
   }
   Tell(news);
 }
 
-void Quarantine::Settle(std::uint64_t ticket, News& news) {
-  auto pending = pending_.extract(ticket);
-  Entry& entry = pending.mapped().entry;
-  const Item item = entry.culprit.item;
-  const Hash128 version = entry.culprit.version;
-  if (!IsPublished(item, version) || entry.accusers.empty()) return;
-  if (pending.mapped().disputed) {
-    disputed_.emplace(item, version);
-    return;
+// All workers have answered.
+void Quarantine::Settle(Cases::iterator at, News& news) {
+  Case& found = at->second;
+  if (found.running) {
+    running_.emplace(at->first, found.culprit.version);
+    End(at, news);
+  } else if (found.reports.empty()) {
+    End(at, news);
+  } else {
+    if (!found.reach.has_value()) ++totals_.quarantined;
+    found.reach = ReachOf(found);
+    news.quarantined.push_back(ViewOf(found));
   }
-  news.quarantined.push_back(ViewOf(entry));
-  entries_.insert_or_assign(item, std::move(entry));
-  ++totals_.quarantined;
   deliver_(Filtered());
 }
 
-void Quarantine::Dispute(const Item& item, const Hash128& version) {
+void Quarantine::MarkRunning(const Item& item, const Hash128& version) {
   News news;
   {
     const MutexLock lock(mutex_);
     if (!IsPublished(item, version)) return;
-    disputed_.emplace(item, version);
-    for (auto& [ticket, pending] : pending_) {
-      if (pending.entry.culprit.item == item && pending.entry.culprit.version == version)
-        pending.disputed = true;
-    }
-    const auto at = entries_.find(item);
-    if (at == entries_.end() || at->second.culprit.version != version) return;
-    Release(at, news);
+    if (!running_.emplace(item, version).second) return;
+    const auto at = cases_.find(item);
+    if (at == cases_.end() || at->second.culprit.version != version) return;
+    End(at, news);
     deliver_(Filtered());
   }
   Tell(news);
 }
 
-void Quarantine::Distrust(std::uint64_t session) {
+void Quarantine::IgnoreReports(std::uint64_t session) {
   News news;
   {
     const MutexLock lock(mutex_);
-    for (auto& [ticket, pending] : pending_) pending.entry.accusers.erase(session);
-    for (auto at = entries_.begin(); at != entries_.end();) {
+    bool changed = false;
+    for (auto at = cases_.begin(); at != cases_.end();) {
       const auto next = std::next(at);
-      if (at->second.accusers.erase(session) > 0 && at->second.accusers.empty()) Release(at, news);
+      Case& found = at->second;
+      if (found.reports.erase(session) > 0) {
+        changed = true;
+        if (found.reports.empty()) {
+          End(at, news);
+        } else if (found.reach.has_value()) {
+          found.reach = ReachOf(found);
+        }
+      }
       at = next;
     }
-    if (news.released.empty()) return;
+    if (!changed) return;
     deliver_(Filtered());
   }
   Tell(news);
@@ -192,15 +274,20 @@ void Quarantine::Distrust(std::uint64_t session) {
 std::vector<QuarantineView> Quarantine::View() const {
   const MutexLock lock(mutex_);
   std::vector<QuarantineView> views;
-  views.reserve(entries_.size());
-  for (const auto& [item, entry] : entries_) views.push_back(ViewOf(entry));
+  views.reserve(cases_.size());
+  for (const auto& [item, found] : cases_) {
+    if (found.reach.has_value()) views.push_back(ViewOf(found));
+  }
   return views;
 }
 
 Quarantine::Totals Quarantine::totals() const {
   const MutexLock lock(mutex_);
   Totals totals = totals_;
-  totals.now = entries_.size();
+  for (const auto& [item, found] : cases_) {
+    totals.now += found.reach.has_value() ? 1 : 0;
+    totals.fleet += found.reach == Reach::kFleet ? 1 : 0;
+  }
   return totals;
 }
 

@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// Contents that an Envoy refused, kept from all Envoys: what is published goes through here.
+// Contents that Envoys refused: what is published goes through here on its way to the sessions.
 //
 //   Quarantine quarantine(options, inquire, deliver);
-//   quarantine.Publish(snapshot);                    // → deliver(snapshot, less what is refused)
-//   quarantine.Accuse(session, culprit);             // → inquire(ticket, item, version)
-//   quarantine.Answer(ticket, opinion);              // once per inquiry → deliver(…)
+//   quarantine.Publish(snapshot);          // → deliver(snapshots without what is quarantined)
+//   quarantine.Report(session, culprit);   // → inquire(ticket, item, version)
+//   quarantine.Answer(ticket, opinion);    // once per worker that was asked → deliver(…)
 //
 // Rules
-// - A content that is at fault in a refused response is replaced by the last good one, that is the
-//   one which the Envoy that refused it, or another, runs; if none does, it is left out. With the
-//   good content come the clusters, assignments and secrets that it needs, should they be gone.
-// - It is kept away as long as it is what is published. Another content of the item is tried
+// - A content that one Envoy refuses is kept from the Envoys of that node. All others are offered
+// it.
+// - It is kept from all Envoys (Reach::kFleet) once Envoys of two nodes refused it with the same
+//   error message, because then an Envoy that connects later would refuse it too.
+// - A content that any Envoy runs, or is known to have acked, is kept from nobody. All sessions are
+//   asked before a reach begins. One that turns out to run it ends the quarantine at once, and keeps
+//   the content meanwhile (see Stream::Wanted).
+// - In the place of a quarantined content stands the last good one: the one which the Envoy that
+//   refused it, or another, runs, with the clusters, assignments and secrets that it needs, should
+//   they be gone. If no Envoy runs one, the content is left out. A whole listener is never left out.
+// - It stays quarantined as long as it is what is published. Another content of the item is tried
 //   again; so is this one, should it come back later.
-// - An Envoy isn't believed alone: it must have accepted the rest without the content (see
-//   Session), and must not have refused what it accepted before. A content that any Envoy runs is
-//   good for those that take it: it isn't quarantined, and a quarantine ends when one shows up. The
-//   Envoy that refuses it does without by itself.
-// - At most kContents are quarantined at once; what is refused beyond is kept from the Envoy that
-//   refused it only.
+// - The reports of a session don't count any more once it refused what it acked before.
+// - At most kContents are quarantined at once, and at most kNodes nodes have snapshots of their
+// own.
+//   What is refused beyond is kept from the session that refused it only.
+//
+// A NACK that speaks of the node isn't reported here: see node_fault.h.
 //
 // Threads: any. The functions given are called with the lock held, those of Options without it;
 // they must not call back.
@@ -62,37 +69,53 @@ struct Culprit {
 
 // What the Envoys of one worker make of a content.
 struct Opinion {
-  bool runs = false;  // one of them accepted it
+  bool runs = false;  // one of them runs it or acked it before it left
   GoodContent good;   // what one of them runs instead
 };
+
+// What the sessions are to be offered.
+struct Delivery {
+  SnapshotPtr fleet;
+  std::map<std::string, SnapshotPtr> nodes;  // by node id, of nodes that refused something
+
+  const SnapshotPtr& For(const std::string& node_id) const {
+    const auto at = nodes.find(node_id);
+    return at == nodes.end() ? fleet : at->second;
+  }
+};
+using DeliveryPtr = std::shared_ptr<const Delivery>;
 
 class Quarantine {
  public:
   static constexpr std::size_t kContents = 1024;
+  static constexpr std::size_t kNodes = 64;
 
   struct Options {
-    std::function<void(const QuarantineView&)> on_quarantine;  // may be empty
-    std::function<void(const QuarantineView&)> on_release;     // may be empty
+    // Called when a content is quarantined and when its reach grows; may be empty.
+    std::function<void(const QuarantineView&)> on_quarantine;
+    std::function<void(const QuarantineView&)> on_release;  // may be empty
   };
   // Asks every worker; returns how many will answer.
   using Inquire =
       std::function<std::size_t(std::uint64_t ticket, const Item& item, const Hash128& version)>;
-  using Deliver = std::function<void(const SnapshotPtr&)>;
+  using Deliver = std::function<void(const DeliveryPtr&)>;
 
   Quarantine(Options options, Inquire inquire, Deliver deliver);
 
   void Publish(SnapshotPtr snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  void Accuse(std::uint64_t session, Culprit culprit) ABSL_LOCKS_EXCLUDED(mutex_);
+  // An Envoy refused the content and took the rest.
+  void Report(std::uint64_t session, Culprit culprit) ABSL_LOCKS_EXCLUDED(mutex_);
   void Answer(std::uint64_t ticket, Opinion opinion) ABSL_LOCKS_EXCLUDED(mutex_);
-  // An Envoy runs it all the same.
-  void Dispute(const Item& item, const Hash128& version) ABSL_LOCKS_EXCLUDED(mutex_);
-  // The Envoy refuses what it accepted before: its accusations no longer count.
-  void Distrust(std::uint64_t session) ABSL_LOCKS_EXCLUDED(mutex_);
+  // An Envoy runs the content.
+  void MarkRunning(const Item& item, const Hash128& version) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The Envoy refuses what it acked before: its reports no longer count.
+  void IgnoreReports(std::uint64_t session) ABSL_LOCKS_EXCLUDED(mutex_);
 
   std::vector<QuarantineView> View() const ABSL_LOCKS_EXCLUDED(mutex_);
   struct Totals {
     std::size_t now = 0;
+    std::size_t fleet = 0;          // of these, those with Reach::kFleet
     std::uint64_t quarantined = 0;  // since the start
     std::uint64_t released = 0;
   };
@@ -100,31 +123,38 @@ class Quarantine {
 
  private:
   using Clock = std::chrono::steady_clock;
-  struct Entry {
-    Culprit culprit;
-    std::set<std::uint64_t> accusers;
-    std::optional<Hash128> head;  // of the resource; with another, a part is tried again
+  struct NodeReport {
+    std::string node;     // its id, or the host of the connection if it has none
+    std::string node_id;  // may be empty
+    std::string error;    // what the error message says of the resource
+  };
+  struct Case {
+    Culprit culprit;                              // of the first report
+    std::map<std::uint64_t, NodeReport> reports;  // by session
+    Hash128 head;                 // of the resource; with another, a part is tried again
+    std::size_t outstanding = 0;  // answers to the inquiry
+    bool running = false;         // an answer says so
+    std::optional<Reach> reach;   // nullopt: not in force, the first inquiry is under way
     Clock::time_point since;
   };
-  struct Pending {
-    Entry entry;
-    std::size_t outstanding = 0;
-    bool disputed = false;
-  };
-  // To be told when the lock is free.
+  using Cases = std::map<Item, Case>;
+  // What Options are told when the lock is free.
   struct News {
     std::vector<QuarantineView> quarantined;
     std::vector<QuarantineView> released;
   };
   using Content = std::pair<Item, Hash128>;
 
-  static QuarantineView ViewOf(const Entry& entry);
+  static QuarantineView ViewOf(const Case& found);
+  static Reach ReachOf(const Case& found);
   bool IsPublished(const Item& item, const Hash128& version) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Release(std::map<Item, Entry>::iterator at, News& news)
+  Case* Open(const Culprit& culprit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(Cases::iterator at, News& news) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Settle(Cases::iterator at, News& news) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  SnapshotPtr Without(const std::vector<const Case*>& cases) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  SnapshotPtr Filtered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Settle(std::uint64_t ticket, News& news) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  DeliveryPtr Filtered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Tell(const News& news) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Options options_;
@@ -132,9 +162,9 @@ class Quarantine {
   const Deliver deliver_;
   mutable Mutex mutex_;
   SnapshotPtr published_ ABSL_GUARDED_BY(mutex_);  // null before the first
-  std::map<Item, Entry> entries_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::uint64_t, Pending> pending_ ABSL_GUARDED_BY(mutex_);  // by ticket
-  std::set<Content> disputed_ ABSL_GUARDED_BY(mutex_);                // as far as published
+  Cases cases_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::uint64_t, Item> inquiries_ ABSL_GUARDED_BY(mutex_);  // by ticket
+  std::set<Content> running_ ABSL_GUARDED_BY(mutex_);                // as far as published
   std::uint64_t tickets_ ABSL_GUARDED_BY(mutex_) = 0;
   Totals totals_ ABSL_GUARDED_BY(mutex_);
 };

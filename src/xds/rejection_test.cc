@@ -2,278 +2,25 @@
 // A fleet of model Envoys that refuse by content, in all four modes: what is at fault is found and
 // replaced, its neighbours go through, and an Envoy that can't be believed harms nobody else.
 
-#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <deque>
-#include <functional>
-#include <map>
-#include <memory>
 #include <optional>
-#include <set>
 #include <string>
-#include <tuple>
 #include <vector>
 
-#include "base/status.h"
-#include "xds/quarantine.h"
-#include "xds/subscription.h"
+#include "xds/testing_fleet.h"
 
-namespace contour::xds {
+namespace contour::xds::testing_fleet {
 namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr auto kCDS = ResourceType::kCluster;
-constexpr auto kLDS = ResourceType::kListener;
-constexpr auto kRDS = ResourceType::kRoutes;
-
-struct Mode {
-  const char* name;
-  bool aggregated;
-  Protocol protocol;
-};
-
-// Words of a refusal; nullopt: it takes it.
-using Refuses = std::function<std::optional<std::string>(ResourceType, const Resource&)>;
-
-// What is called bad, in the resource or one of its parts. Envoy doesn't say which.
-std::optional<std::string> RefusesBad(ResourceType, const Resource& resource) {
-  bool bad = resource.bytes.find("bad") != std::string::npos;
-  resource.parts.ForEach(
-      [&](const PartPtr& part) { bad = bad || part->bytes.find("bad") != std::string::npos; });
-  return bad ? std::optional<std::string>("no good") : std::nullopt;
-}
-std::optional<std::string> RefusesEverything(ResourceType, const Resource&) {
-  return "what is this?";
-}
-std::optional<std::string> RefusesNothing(ResourceType, const Resource&) { return std::nullopt; }
-
-class Envoy {
- public:
-  Envoy(std::string name, const Mode& mode, Refuses refuses_what)
-      : refuses(std::move(refuses_what)), name_(std::move(name)), mode_(mode) {}
-
-  // On a session of its own. What it has, it names.
-  void Connect(const SnapshotPtr& snapshot, Session::Options options) {
-    session_ = std::make_unique<Session>(Session::Identity{name_, "peer", mode_.aggregated},
-                                         std::move(options), snapshot);
-    streams_.clear();
-    Stream* ads = mode_.aggregated ? &session_->Attach(mode_.protocol) : nullptr;
-    for (const ResourceType type : {kCDS, kLDS, kRDS}) {
-      streams_[type] = mode_.aggregated ? ads : &session_->Attach(mode_.protocol);
-      Request request;
-      request.type_url = Info(type).url;
-      if (type == kRDS) (delta() ? request.subscribe : request.names) = {"r"};
-      for (const auto& [resource, version] : versions_[type])
-        request.initial_versions.emplace_back(resource, version);
-      if (!delta()) request.version = version_[type];
-      EXPECT_TRUE(streams_[type]->OnRequest(request, now).ok());
-    }
-  }
-
-  // Reads and answers what there is; false: nothing.
-  bool Work() {
-    bool worked = false;
-    for (;;) {
-      const std::vector<Stream*> ready = session_->TakeReady(now);
-      if (ready.empty()) return worked;
-      for (Stream* stream : ready) {
-        while (std::optional<Response> response = stream->Next(now)) {
-          worked = true;
-          Receive(*stream, *response);
-        }
-      }
-    }
-  }
-
-  // Content of a part, or "-".
-  std::string Part(ResourceType type, const std::string& resource, const std::string& part) const {
-    const auto at = has.find({type, resource});
-    if (at == has.end()) return "-";
-    const PartPtr found = at->second->parts.Find(part);
-    return found == nullptr ? "-" : found->bytes;
-  }
-  std::string Host(const std::string& host) const { return Part(kRDS, "r", host); }
-  std::string Cluster(const std::string& name) const {
-    const auto at = has.find({kCDS, name});
-    return at == has.end() ? "-" : at->second->bytes;
-  }
-  SessionView View() const { return session_->View(now); }
-  Session& session() { return *session_; }
-
-  // Everything was acknowledged as it was sent, and nothing is being looked for.
-  void ExpectInSync() const {
-    const SessionView view = View();
-    for (const LedgerEntry& entry : view.entries)
-      EXPECT_EQ(entry.sent, entry.acknowledged) << name_ << " " << entry.name;
-    for (const TypeView& type : view.types) {
-      EXPECT_FALSE(type.searching) << name_ << " " << Info(type.type).name;
-      EXPECT_EQ(type.unacknowledged, 0U);
-    }
-  }
-
-  Refuses refuses;
-  Time now{};
-  std::map<std::pair<ResourceType, std::string>, ResourcePtr> has;
-  std::size_t received = 0;  // responses
-  std::size_t refused = 0;
-
- private:
-  bool delta() const { return mode_.protocol == Protocol::kDelta; }
-
-  // As Envoy: of clusters and listeners the good ones are applied, of route configurations nothing.
-  void Receive(Stream& stream, const Response& response) {
-    ++received;
-    std::string error;
-    for (const ResourcePtr& resource : response.resources) {
-      const std::optional<std::string> words = refuses(response.type, *resource);
-      if (words.has_value()) error += (error.empty() ? "" : ", ") + *words;
-    }
-    std::set<std::string> named;
-    for (const ResourcePtr& resource : response.resources) {
-      named.insert(resource->name);
-      if (response.type == kRDS ? error.empty() : !refuses(response.type, *resource).has_value())
-        has[{response.type, resource->name}] = resource;
-    }
-    for (const std::string& removed : response.removed) has.erase({response.type, removed});
-    if (!delta() && Info(response.type).whole) {
-      std::erase_if(has, [&](const auto& entry) {
-        return entry.first.first == response.type && !named.contains(entry.first.second);
-      });
-    }
-    Request request;
-    request.type_url = Info(response.type).url;
-    request.nonce = response.nonce;
-    if (error.empty()) {
-      version_[response.type] = response.version;
-      for (const ResourcePtr& resource : response.resources)
-        versions_[response.type][resource->name] = resource->version.Hex();
-      for (const std::string& removed : response.removed) versions_[response.type].erase(removed);
-    } else {
-      ++refused;
-      request.error = error;
-    }
-    if (!delta()) {
-      request.version = version_[response.type];
-      if (response.type == kRDS) request.names = {"r"};
-    }
-    EXPECT_TRUE(stream.OnRequest(request, now).ok());
-  }
-
-  const std::string name_;
-  const Mode mode_;
-  std::unique_ptr<Session> session_;
-  std::map<ResourceType, Stream*> streams_;
-  std::map<ResourceType, std::string> version_;
-  std::map<ResourceType, std::map<std::string, std::string>> versions_;
-};
-
-class Rejections : public testing::TestWithParam<Mode> {
+class Rejections : public testing::TestWithParam<Mode>, public Fleet {
  protected:
-  // A contour that has just started.
-  void Restart() {
-    quarantine_ = std::make_unique<Quarantine>(
-        Quarantine::Options{},
-        [this](std::uint64_t ticket, const Item& item, const Hash128& version) {
-          inquiries_.emplace_back(ticket, item, version);
-          return std::size_t{1};
-        },
-        [this](const SnapshotPtr& snapshot) {
-          delivered_ = snapshot;
-          for (const auto& envoy : envoys_) envoy->session().Offer(snapshot);
-        });
-    inquiries_.clear();
-  }
-
-  Session::Options Options() {
-    Session::Options options;
-    options.on_culprit = [this, id = ++sessions_](Culprit culprit) {
-      quarantine_->Accuse(id, std::move(culprit));
-    };
-    options.on_distrust = [this, id = sessions_] { quarantine_->Distrust(id); };
-    options.on_dispute = [this](const Item& item, const Hash128& version) {
-      quarantine_->Dispute(item, version);
-    };
-    return options;
-  }
-
-  Envoy& Add(const std::string& name, Refuses refuses = RefusesBad) {
-    auto envoy = std::make_unique<Envoy>(name, GetParam(), std::move(refuses));
-    envoy->Connect(delivered_, Options());
-    envoys_.push_back(std::move(envoy));
-    return *envoys_.back();
-  }
-
-  void SetUp() override {
-    Restart();
-    editor_.SetHead(kRDS, "r", "head");
-    editor_.Set(kLDS, {.name = "stats", .bytes = "stats"});
-    editor_.Set(kCDS, {.name = "c", .bytes = "c"});
-    Publish();
-  }
-
-  void Host(const std::string& host, const std::string& content,
-            std::vector<std::string> clusters = {"c"}) {
-    editor_.SetPart(kRDS, "r", {.name = host, .bytes = content, .clusters = std::move(clusters)});
-  }
-  void Chain(const std::string& chain, const std::string& content) {
-    editor_.SetHead(kLDS, "l", "head");
-    editor_.SetPart(kLDS, "l", {.name = chain, .bytes = content});
-  }
-  void Cluster(const std::string& name, const std::string& content) {
-    editor_.Set(kCDS, {.name = name, .bytes = content});
-  }
-  static std::string Name(std::size_t i) { return fmt::format("host-{}", 10000 + i); }
-
-  void Publish() { quarantine_->Publish(editor_.Commit()); }
-
-  // Until nobody has anything to say.
-  void Run() {
-    for (int rounds = 0;; ++rounds) {
-      ASSERT_LT(rounds, 1000) << "never quiet";
-      bool worked = false;
-      for (const auto& envoy : envoys_) worked = envoy->Work() || worked;
-      while (!inquiries_.empty()) {
-        const auto [ticket, item, version] = inquiries_.front();
-        inquiries_.pop_front();
-        Opinion opinion;
-        for (const auto& envoy : envoys_) {
-          Opinion one = envoy->session().OpinionOn(item, version);
-          opinion.runs = opinion.runs || one.runs;
-          if (!opinion.good) opinion.good = std::move(one.good);
-        }
-        quarantine_->Answer(ticket, std::move(opinion));
-        worked = true;
-      }
-      if (!worked) return;
-    }
-  }
-  void PublishAndRun() {
-    Publish();
-    Run();
-  }
-  void Wait(std::chrono::milliseconds time) {
-    for (const auto& envoy : envoys_) envoy->now += time;
-    Run();
-  }
-
-  std::vector<std::string> Quarantined() const {
-    std::vector<std::string> names;
-    for (const QuarantineView& view : quarantine_->View())
-      names.push_back(view.item.part.value_or(view.item.resource));
-    return names;
-  }
-
-  SnapshotEditor editor_{nullptr};
-  SnapshotPtr delivered_;
-  std::vector<std::unique_ptr<Envoy>> envoys_;
-  std::unique_ptr<Quarantine> quarantine_;
-  std::deque<std::tuple<std::uint64_t, Item, Hash128>> inquiries_;
-  std::uint64_t sessions_ = 0;
+  Rejections() : Fleet(GetParam()) {}
 };
 
 TEST_P(Rejections, TheFiveThousandthVirtualHost) {
@@ -296,7 +43,7 @@ TEST_P(Rejections, TheFiveThousandthVirtualHost) {
   EXPECT_THAT(Quarantined(), ElementsAre(Name(kHosts - 1)));
 
   const Envoy& three = Add("three");
-  Run();
+  Settle();
   EXPECT_EQ(three.refused, 0U) << "a new one doesn't see it";
   EXPECT_EQ(three.Host(Name(kHosts - 1)), "1");
   EXPECT_EQ(three.Host(Name(0)), "2");
@@ -361,7 +108,7 @@ TEST_P(Rejections, WithoutALastGoodItIsLeftOut) {
   for (std::size_t i = 0; i < 50; ++i) Chain(Name(i), i == 13 ? "bad" : "1");
   Publish();
   const Envoy& one = Add("one");
-  Run();
+  Settle();
   for (std::size_t i = 0; i < 50; ++i) {
     EXPECT_EQ(one.Host(Name(i)), i == 31 ? "-" : "1") << i;
     EXPECT_EQ(one.Part(kLDS, "l", Name(i)), i == 13 ? "-" : "1") << i;
@@ -369,8 +116,18 @@ TEST_P(Rejections, WithoutALastGoodItIsLeftOut) {
   one.ExpectInSync();
   EXPECT_EQ(quarantine_->View().size(), 2U);
   const Envoy& two = Add("two");
-  Run();
-  EXPECT_EQ(two.refused, 0U);
+  Settle();
+  EXPECT_GT(two.refused, 0U) << "one node's refusal doesn't keep it from the others";
+  two.ExpectInSync();
+  const Envoy& three = Add("three");
+  Settle();
+  EXPECT_EQ(three.refused, 0U) << "two nodes refused it with the same error";
+  for (const Envoy* envoy : {&two, &three}) {
+    for (std::size_t i = 0; i < 50; ++i) {
+      EXPECT_EQ(envoy->Host(Name(i)), i == 31 ? "-" : "1") << i;
+      EXPECT_EQ(envoy->Part(kLDS, "l", Name(i)), i == 13 ? "-" : "1") << i;
+    }
+  }
 }
 
 TEST_P(Rejections, AfterARestartTheEnvoyNamesWhatWeDoNotKnow) {
@@ -380,8 +137,8 @@ TEST_P(Rejections, AfterARestartTheEnvoyNamesWhatWeDoNotKnow) {
   for (std::size_t i = 0; i < 20; ++i) Host(Name(i), i == 3 ? "bad" : "2");
   Restart();
   Publish();
-  one.Connect(delivered_, Options());
-  Run();
+  Reconnect(one);
+  Settle();
   for (std::size_t i = 0; i < 20; ++i) {
     if (i == 3) continue;
     EXPECT_EQ(one.Host(Name(i)), "2") << i;
@@ -400,7 +157,7 @@ TEST_P(Rejections, TheLastGoodOfAnother) {
   Publish();
   Envoy& fresh = Add("fresh");
   fresh.Work();
-  Run();
+  Settle();
   EXPECT_EQ(old.Host("a"), "1") << "nothing is lost";
   EXPECT_EQ(fresh.Host("a"), "1");
 }
@@ -462,7 +219,7 @@ TEST_P(Rejections, WhatTheLastGoodNeedsStays) {
   EXPECT_EQ(one.Host("a"), "1");
   EXPECT_EQ(one.Cluster("old"), "1");
   const Envoy& two = Add("two");
-  Run();
+  Settle();
   EXPECT_EQ(two.Host("a"), "1");
   EXPECT_EQ(two.Cluster("old"), "1");
   Host("a", "2", {"c"});
@@ -495,11 +252,11 @@ TEST_P(Rejections, AnEnvoyThatRefusesEverythingHarmsNobody) {
   for (std::size_t i = 0; i < 30; ++i) Chain(Name(i), "1");
   Publish();
   const Envoy& broken = Add("broken", RefusesEverything);
-  Run();
+  Settle();
   EXPECT_THAT(Quarantined(), IsEmpty());
   EXPECT_LT(broken.received, 200U);
   const Envoy& good = Add("good");
-  Run();
+  Settle();
   for (std::size_t i = 0; i < 30; ++i) {
     EXPECT_EQ(good.Host(Name(i)), "1");
     EXPECT_EQ(good.Part(kLDS, "l", Name(i)), "1");
@@ -521,7 +278,7 @@ TEST_P(Rejections, AnEnvoyThatBeginsToRefuseEverything) {
   EXPECT_TRUE(one.View().distrusted);
   EXPECT_THAT(Quarantined(), IsEmpty()) << "it refused what it ran before";
   const Envoy& two = Add("two");
-  Run();
+  Settle();
   EXPECT_EQ(two.Host(Name(0)), "2");
 }
 
@@ -553,7 +310,7 @@ TEST_P(Rejections, AnOlderEnvoyThatIsFaster) {
   Host("a", "bad");
   Publish();
   older.Work();
-  Run();
+  Settle();
   EXPECT_EQ(modern.Host("a"), "bad") << "in the end";
   EXPECT_EQ(older.Host("a"), "1");
   EXPECT_THAT(Quarantined(), IsEmpty());
@@ -582,10 +339,10 @@ TEST_P(Rejections, ChangesWhileItIsBeingLookedFor) {
     for (std::size_t i = 0; i < 64; ++i)
       Host(Name(i), i == bad ? "bad" : std::to_string(2 + round));
     Publish();
-    one.session().Offer(delivered_);
+    one.session().Offer(delivered_->For("one"));
     one.Work();
   }
-  Run();
+  Settle();
   for (std::size_t i = 0; i < 64; ++i) {
     if (i == 39 * 7 % 64) continue;
     EXPECT_EQ(one.Host(Name(i)), "41") << i;
@@ -651,4 +408,4 @@ TEST(RefusedScope, DoesNotGoOnWhileTheNextContentWaits) {
 }
 
 }  // namespace
-}  // namespace contour::xds
+}  // namespace contour::xds::testing_fleet

@@ -225,12 +225,24 @@ void LogRejection(const Rejection& rejection) {
               {"names", names}});
 }
 
+void LogNodeFault(const NodeFault& fault) {
+  const std::string_view text = fault.ends ? "Envoy takes the resource that its node could not take"
+                                           : "Envoy can't take a resource because of its node";
+  log::Warning("xds", text,
+               {{"type", Info(fault.item.type).name},
+                {"resource", fault.item.resource},
+                {"node", fault.node_id},
+                {"peer", fault.peer},
+                {"error", fault.words}});
+}
+
 void LogQuarantine(std::string_view text, const QuarantineView& view) {
   log::Warning("xds", text,
                {{"type", Info(view.item.type).name},
                 {"resource", view.item.resource},
                 {"part", view.item.part.value_or("")},
                 {"version", view.version},
+                {"kept_from", view.reach == Reach::kFleet ? "all Envoys" : "this node's Envoys"},
                 {"replaced", view.replaced ? "by the last good content" : "by nothing"},
                 {"node", view.node_id},
                 {"peer", view.peer},
@@ -258,13 +270,14 @@ class Server::Implementation {
       if (told) told(rejection);
     };
     options.quarantine.on_quarantine = [told = options_.on_quarantine](const QuarantineView& view) {
-      LogQuarantine("content that Envoy refuses is kept from all Envoys", view);
+      LogQuarantine("content that Envoy refuses is quarantined", view);
       if (told) told(view);
     };
     options.quarantine.on_release = [told = options_.on_release](const QuarantineView& view) {
       LogQuarantine("content that Envoy refused is gone, or taken by another Envoy", view);
       if (told) told(view);
     };
+    options.on_node_fault = LogNodeFault;
     auto dispatcher = std::make_unique<Dispatcher>(std::move(options));
     if (snapshot_ != nullptr) dispatcher->Publish(snapshot_);
     auto service = std::make_unique<Service>(*dispatcher);
@@ -319,7 +332,7 @@ class Server::Implementation {
     server.reset();
     const MutexLock lock(mutex_);
     retired_ += dispatcher_->GetMetrics();
-    retired_.quarantined = 0;  // ended with it
+    retired_.quarantined = retired_.quarantined_fleet = 0;  // ended with it
     service_.reset();
     dispatcher_.reset();
   }

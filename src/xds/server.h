@@ -55,8 +55,8 @@ class Server {
     Encoder::Adapt adapt;  // see Encoder; empty: messages are sent as they are
     std::function<void(const Rejection&)>
         on_rejection;  // on a worker, besides a line in the log; may be empty
-    // Told, on any thread, besides a line in the log, of contents that are kept from all Envoys
-    // because one refused them, and of the end of that (see quarantine.h). Must not call the
+    // Called, on any thread, besides a line in the log, when a content is quarantined, when it is
+    // kept from more Envoys than before, and when that ends (see quarantine.h). Must not call the
     // server.
     std::function<void(const QuarantineView&)> on_quarantine;  // may be empty
     std::function<void(const QuarantineView&)> on_release;     // may be empty

@@ -40,10 +40,18 @@ Hash128 Snapshot::Version() const {
   return version;
 }
 
-bool Snapshot::Lacks(ResourceType type, std::string_view name) const {
-  return std::any_of(exclusions_->begin(), exclusions_->end(), [&](const Exclusion& exclusion) {
-    return exclusion.item.type == type && !exclusion.item.part.has_value() &&
-           exclusion.item.resource == name && !exclusion.replaced;
+const std::vector<Exclusion>& Snapshot::ExclusionsOf(ResourceType type,
+                                                     const std::string& name) const {
+  static const std::vector<Exclusion> none;
+  if (exclusions_->empty()) return none;
+  const auto at = exclusions_->find({type, name});
+  return at == exclusions_->end() ? none : at->second;
+}
+
+bool Snapshot::Lacks(ResourceType type, const std::string& name) const {
+  const std::vector<Exclusion>& exclusions = ExclusionsOf(type, name);
+  return std::any_of(exclusions.begin(), exclusions.end(), [&](const Exclusion& exclusion) {
+    return !exclusion.item.part.has_value() && !exclusion.replaced;
   });
 }
 

@@ -19,9 +19,11 @@
 
 #include <array>
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/hash.h"
@@ -33,13 +35,15 @@ namespace contour::xds {
 
 using Table = PersistentMap<Resource>;
 
-// A content that isn't in the snapshot, or was replaced, because an Envoy refused it.
+// A content that isn't in the snapshot, or was replaced, because Envoys refused it.
 struct Exclusion {
   Item item;
   Hash128 version;
   bool replaced = false;
+  ResourcePtr published;  // the resource with the content in it; not null
 };
-using Exclusions = std::vector<Exclusion>;
+// By type and name of the resource.
+using Exclusions = std::map<std::pair<ResourceType, std::string>, std::vector<Exclusion>>;
 
 class Snapshot {
  public:
@@ -56,8 +60,10 @@ class Snapshot {
   Hash128 Version() const;  // of everything
 
   const Exclusions& exclusions() const { return *exclusions_; }
+  // Returns the exclusions of one resource.
+  const std::vector<Exclusion>& ExclusionsOf(ResourceType type, const std::string& name) const;
   // Whether the resource is left out, and nothing in its place.
-  bool Lacks(ResourceType type, std::string_view name) const;
+  bool Lacks(ResourceType type, const std::string& name) const;
 
  private:
   friend class SnapshotEditor;

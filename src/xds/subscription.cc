@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/status.h"
+#include "xds/node_fault.h"
 
 namespace contour::xds {
 namespace {
@@ -27,6 +28,11 @@ constexpr std::size_t kRejectedContents = 16;
 // So many rejections of one type without an acceptance between them are no search any more: of
 // 5,000 items one takes 13, and after every eighth culprit there is a control.
 constexpr std::size_t kRejectionsInRow = 200;
+
+// How long after a NACK that speaks of the node the resource is sent again. Each further one
+// doubles it, up to the limit.
+constexpr std::chrono::seconds kNodeFaultWait{5};
+constexpr unsigned kNodeFaultDoublings = 4;
 
 // States of ended streams that a session remembers: of one stream per route configuration there may
 // be many.
@@ -122,6 +128,7 @@ void Stream::Forget(ResourceType type, const std::string& name) {
   s.held.erase(name);
   s.blocked.erase(name);
   s.refused.erase(name);
+  s.node_faults.erase(name);
 }
 
 void Stream::KeepOnlyNames(ResourceType type) {
@@ -138,8 +145,7 @@ void Stream::KeepOnlyNames(ResourceType type) {
 
 absl::Status Stream::OnRequest(const Request& request, Time now) {
   const TypeInfo* info = FindType(request.type_url);
-  if (info == nullptr)
-    return InvalidArgument("no resource registered for typeURL {}", Quote(request.type_url));
+  if (info == nullptr) return OnUnknownType(request);
   session_.Begin(now);
   session_.Refresh();
   if (delta()) {
@@ -149,6 +155,36 @@ absl::Status Stream::OnRequest(const Request& request, Time now) {
   }
   session_.ready_.emplace(Rank(info->type), id_);
   return absl::OkStatus();
+}
+
+absl::Status Stream::OnUnknownType(const Request& request) {
+  const std::string& url = request.type_url;
+  const bool known = unknown_types_.contains(url);
+  if (!session_.identity().aggregated || (!known && unknown_types_.size() >= kUnknownTypes))
+    return InvalidArgument("no resource registered for typeURL {}", Quote(url));
+  if (!known) {
+    unknown_types_.insert(url);
+    if (session_.options_.on_unknown_type) session_.options_.on_unknown_type(url);
+  } else if (!delta() || request.subscribe.empty()) {
+    return absl::OkStatus();  // an acknowledgement, or other names that don't exist either
+  }
+  unknown_asked_.emplace_back(url, request.subscribe);
+  session_.ready_.emplace(kResourceTypes, id_);
+  return absl::OkStatus();
+}
+
+std::optional<Response> Stream::AnswerUnknownType() {
+  if (unknown_asked_.empty()) return std::nullopt;
+  auto [url, names] = std::move(unknown_asked_.front());
+  unknown_asked_.pop_front();
+  std::erase(names, kWildcard);
+  std::sort(names.begin(), names.end());
+  Response response;
+  response.protocol = protocol_;
+  response.unknown_type_url = std::move(url);
+  response.nonce = std::to_string(++nonces_);
+  response.removed = std::move(names);
+  return response;
 }
 
 void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Time now) {
@@ -169,28 +205,40 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
     if (ResourcePtr wanted = Wanted(type, name); wanted != nullptr) subset.Set(std::move(wanted));
   }
   const bool resuming = !request.version.empty();
+  // What the subset was before contents were excluded from it.
+  Table published = subset;
+  for (const auto& [key, exclusions] : session_.snapshot_->exclusions()) {
+    if (key.first == type && (s.wildcard || s.names.contains(key.second)))
+      published.Set(exclusions.front().published);
+  }
   // The version doesn't say which routes it has since when: those of a listener that we sent just
   // now are new to it.
   const bool telling = type != ResourceType::kRoutes || !session_.listeners_changed_;
   if (resuming && telling && subset.version().Hex() == request.version) {
     s.told = std::move(subset);  // it has just this
+  } else if (resuming && telling && published.version().Hex() == request.version) {
+    s.told = std::move(published);
   } else if (const Table* had = session_.Recall(type, request.version);
              resuming && telling && had != nullptr) {
     const EditToken token = NewEditToken();
     had->ForEach([&](const ResourcePtr& resource) {
       if (s.wildcard || s.names.contains(resource->name)) s.told.Set(resource, token);
     });
-  } else if (resuming && (IsUser(type) || type == ResourceType::kEndpoints)) {
-    // It has something under these names, which may be in use.
-    const EditToken token = NewEditToken();
-    subset.ForEach(
-        [&](const ResourcePtr& resource) { s.told.Set(MakeUnknown(resource->name, {}), token); });
+  } else if (resuming) {
+    s.unrecognised = true;
+    if (IsUser(type) || type == ResourceType::kEndpoints) {
+      // It has something under these names, which may be in use.
+      const EditToken token = NewEditToken();
+      subset.ForEach(
+          [&](const ResourcePtr& resource) { s.told.Set(MakeUnknown(resource->name, {}), token); });
+    }
   }
   // A stream from before isn't that of a cluster sent since (see SettleSharers).
   if (resuming) {
     for (auto& [name, asked] : s.names) asked = 0;
   }
   session_.Subscribed(type, *this, resuming, now);
+  if (resuming) session_.DisputeExclusions(type);
 }
 
 // A name that was dropped and is wanted again is subscribed anew, also if only a stale request says
@@ -288,13 +336,7 @@ void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
   for (const auto& [name, text] : request.initial_versions) {
     const bool named = s.names.contains(name);
     if (!wildcard && !named) continue;
-    const Hash128 version = ParseVersion(text);
-    ResourcePtr has = type == ResourceType::kSecret ? session_.FindSecret(name)
-                                                    : session_.snapshot_->Find(type, name);
-    if (has == nullptr) has = MakeBlank(name);
-    if (has->version != version) has = session_.Recall(type, name, version);
-    if (has == nullptr) has = MakeUnknown(name, version);
-    s.told.Set(std::move(has), token);
+    s.told.Set(session_.Named(type, name, ParseVersion(text)), token);
     // Only the difference, except of a cluster that waits for it.
     if (named) {
       s.dirty.insert_or_assign(name, session_.AwaitsAssignment(type, name));
@@ -304,6 +346,7 @@ void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
   const bool resuming = !request.initial_versions.empty();
   if (type == ResourceType::kEndpoints && resuming) session_.EndpointsResumed(now);
   session_.Subscribed(type, *this, resuming, now);
+  if (resuming) session_.DisputeExclusions(type);
 }
 
 void Stream::OnDelta(ResourceType type, const Request& request, Time now) {
@@ -400,7 +443,9 @@ void Stream::Accept(ResourceType type, const InFlight& response, Time now) {
   for (const Change& change : response.changes) {
     content = content || change.told != nullptr;
     AcceptChange(type, change, response.sequence, now);
+    if (change.told != nullptr && !s.node_faults.empty()) EndNodeFault(type, change.name);
   }
+  s.unrecognised = false;
   s.accepted = response.told;
   s.version_acknowledged = response.version;
   if (type == ResourceType::kCluster) session_.ClustersAcknowledged(response.sequence, now);
@@ -510,7 +555,11 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
     }
   }
   bool explained = false;
-  const CulpritSearch::Items suspects = Suspects(type, response, explained);
+  CulpritSearch::Items suspects = Suspects(type, response, explained);
+  if (SpeaksOfNode(words)) {
+    suspects = SetAsideNodeFaults(type, response, suspects, words, now);
+    explained = true;
+  }
   // Also what came in a response before, of whose fate nothing was said.
   const auto refuse = [&](const std::string& name) {
     Touch(type, name);
@@ -550,6 +599,77 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
         type == ResourceType::kEndpoints && change.told->version == MakeBlank(change.name)->version;
     if (blank || SameVersion(Runs(type, change.name), change.told)) Touch(type, change.name, true);
   }
+}
+
+// Refuses what the node couldn't take until it is sent again: of a resource of which the Envoy runs
+// nothing the resource as a whole, so that a change of one part isn't sent before. Returns the
+// suspects that the words don't concern.
+CulpritSearch::Items Stream::SetAsideNodeFaults(ResourceType type, const InFlight& response,
+                                                const CulpritSearch::Items& suspects,
+                                                const std::string& words, Time now) {
+  State& s = state(type);
+  const bool named = std::any_of(suspects.begin(), suspects.end(),
+                                 [&](const auto& item) { return Names(words, item.first.first); });
+  CulpritSearch::Items rest;
+  std::set<std::string> concerned;
+  for (const auto& [key, version] : suspects) {
+    const std::string& name = key.first;
+    if (named && !Names(words, name)) {
+      rest.emplace(key, version);
+      continue;
+    }
+    concerned.insert(name);
+    const ResourcePtr runs = Runs(type, name);
+    const bool known = runs != nullptr && runs->known;
+    const std::optional<std::string> part = known ? key.second : std::nullopt;
+    Refusal refusal;
+    refusal.version = known ? version : *ContentVersion(*response.told.Find(name), std::nullopt);
+    refusal.words = words;
+    refusal.node_fault = true;
+    s.refused[name].insert_or_assign(part, std::move(refusal));
+    Touch(type, name);
+  }
+  for (const std::string& name : concerned) {
+    unsigned& times = s.node_faults[name];
+    const auto wait = kNodeFaultWait * (1U << std::min(times, kNodeFaultDoublings));
+    session_.retries_.emplace(now + wait, Session::Retry{id_, type, name});
+    if (times++ == 0) session_.ReportNodeFault({type, name, std::nullopt}, words, false);
+  }
+  return rest;
+}
+
+// Sends again what the node couldn't take.
+void Stream::RetryNodeFault(ResourceType type, const std::string& name) {
+  State& s = state(type);
+  const auto at = s.refused.find(name);
+  if (at == s.refused.end()) return;
+  std::erase_if(at->second, [](const auto& refusal) { return refusal.second.node_fault; });
+  if (at->second.empty()) s.refused.erase(at);
+  s.rejections_in_row = 0;  // the search for culprits isn't concerned
+  Touch(type, name);
+}
+
+// The Envoy acked a content of the resource. The fault is over if nothing of it is refused.
+void Stream::EndNodeFault(ResourceType type, const std::string& name) {
+  State& s = state(type);
+  if (const auto at = s.refused.find(name); at != s.refused.end()) {
+    const bool any = std::any_of(at->second.begin(), at->second.end(),
+                                 [](const auto& refusal) { return refusal.second.node_fault; });
+    if (any) return;
+  }
+  if (s.node_faults.erase(name) > 0) session_.ReportNodeFault({type, name, std::nullopt}, "", true);
+}
+
+// True if the content is refused by this Envoy until it changes or is sent again.
+bool Stream::IsRefused(ResourceType type, const CulpritSearch::Key& key,
+                       const Hash128& version) const {
+  const auto& refused = state(type).refused;
+  const auto at = refused.find(key.first);
+  if (at == refused.end()) return false;
+  const auto refusal = at->second.find(key.second);
+  if (refusal != at->second.end() && refusal->second.version == version) return true;
+  const auto whole = at->second.find(std::nullopt);
+  return whole != at->second.end() && whole->second.node_fault;
 }
 
 // What the Envoy acknowledged under this name; nullptr: nothing.
@@ -608,8 +728,7 @@ CulpritSearch::Items Stream::Suspects(ResourceType type, const InFlight& respons
       continue;
     }
     // A cluster that goes once it's no longer in use isn't searched for: the words name it.
-    if (type == ResourceType::kCluster && !delta() &&
-        session_.snapshot_->Find(type, name) == nullptr) {
+    if (type == ResourceType::kCluster && !delta() && Wanted(type, name) == nullptr) {
       explained = explained || Names(s.words, name);
       continue;
     }
@@ -691,6 +810,7 @@ void Stream::ForgetRefusals(ResourceType type, const std::string& name) {
   const auto at = s.refused.find(name);
   if (at == s.refused.end()) return;
   const ResourcePtr wanted = Wanted(type, name);
+  if (wanted == nullptr) s.node_faults.erase(name);
   std::erase_if(at->second, [&](const auto& refusal) {
     return wanted == nullptr || ContentVersion(*wanted, refusal.first) != refusal.second.version ||
            (refusal.second.head.has_value() &&
@@ -705,6 +825,7 @@ void Stream::NextTest(ResourceType type) {
   const CulpritSearch::Step step =
       s.search.Advance([&](const CulpritSearch::Key& key, const Hash128& version) {
         if (!s.wildcard && !s.names.contains(key.first)) return false;
+        if (IsRefused(type, key, version)) return false;
         const ResourcePtr wanted = Wanted(type, key.first);
         if (wanted == nullptr || ContentVersion(*wanted, key.second) != version) return false;
         const ResourcePtr runs = Runs(type, key.first);
@@ -821,13 +942,16 @@ std::optional<Response> Stream::Next(Time now) {
   for (const ResourceType type : kOrder) {
     if (std::optional<Response> response = Make(type, now)) return response;
   }
-  return std::nullopt;
+  return AnswerUnknownType();
 }
 
 // What the Envoy is to have under this name in the end; nullptr: nothing.
 ResourcePtr Stream::Wanted(ResourceType type, const std::string& name) const {
-  if (ResourcePtr resource = session_.snapshot_->Find(type, name); resource != nullptr)
-    return resource;
+  ResourcePtr resource = session_.snapshot_->Find(type, name);
+  if (const std::vector<Exclusion>& exclusions = session_.snapshot_->ExclusionsOf(type, name);
+      !exclusions.empty())
+    resource = WithOwn(resource, exclusions);
+  if (resource != nullptr) return resource;
   if (type == ResourceType::kSecret) return session_.FindSecret(name);
   const State& s = state(type);
   const bool named = s.names.contains(name);
@@ -839,6 +963,42 @@ ResourcePtr Stream::Wanted(ResourceType type, const std::string& name) const {
   }
   if (!delta() && Info(type).blank_if_unknown && named) return MakeBlank(name);
   return nullptr;
+}
+
+// True if the Envoy is to have the content although it is excluded: it runs it, or something
+// unknown that could be it.
+bool Stream::Keeps(const Exclusion& exclusion) const {
+  const ResourcePtr runs = Runs(exclusion.item.type, exclusion.item.resource);
+  // It may be in a state of the world that nobody knows.
+  if (runs == nullptr) return state(exclusion.item.type).unrecognised;
+  return !runs->known || ContentVersion(*runs, exclusion.item.part) == exclusion.version;
+}
+
+// Returns `offered` with the excluded contents that this Envoy keeps, and with what it runs in the
+// place of excluded contents for which the fleet has no good one. nullptr: nothing.
+ResourcePtr Stream::WithOwn(const ResourcePtr& offered,
+                            const std::vector<Exclusion>& exclusions) const {
+  std::shared_ptr<Resource> own;
+  for (const Exclusion& exclusion : exclusions) {
+    const Item& item = exclusion.item;
+    ResourcePtr from = exclusion.published;
+    if (!Keeps(exclusion)) {
+      from = exclusion.replaced ? nullptr : Runs(item.type, item.resource);
+      if (from == nullptr || !ContentVersion(*from, item.part).has_value()) continue;
+    }
+    if (own == nullptr) own = std::make_shared<Resource>(offered == nullptr ? *from : *offered);
+    if (item.part.has_value()) {
+      own->parts.Set(from->parts.Find(*item.part));
+    } else {
+      Parts parts = std::move(own->parts);
+      *own = *from;
+      own->parts = std::move(parts);
+    }
+  }
+  if (own == nullptr) return offered;
+  own->version = HashPair(own->name, own->bytes);
+  own->version += own->parts.version();
+  return own;
 }
 
 // Whether something that the Envoy has and the snapshot lacks may be withdrawn (or emptied) now.
@@ -885,15 +1045,22 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
   const auto waits = [&](const std::string& part, const std::vector<std::string>& needs,
                          const std::vector<std::string>* has) {
     bool cold = false;
-    bool lacking = false;
+    bool lacking = false;  // one of them isn't coming
+    bool coming = false;   // one of them is
+    StringSet waiting_for;
     for (const std::string& cluster : needs) {
       if (has != nullptr && std::find(has->begin(), has->end(), cluster) != has->end()) continue;
       if (session_.IsWarm(cluster)) continue;
       cold = true;
-      lacking = lacking || session_.LacksCluster(cluster);
-      hold.waiting_for.insert(cluster);
+      (session_.LacksCluster(cluster) ? lacking : coming) = true;
+      waiting_for.insert(cluster);
     }
     if (!cold) return false;
+    // Nothing is there that could be lost, and nothing comes by waiting.
+    if (!coming && has == nullptr) {
+      ++judgement.released;
+      return false;
+    }
     Time since = now;
     if (held != s.held.end()) {
       if (const auto at = held->second.since.find(part); at != held->second.since.end())
@@ -906,6 +1073,7 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
       return false;
     }
     if (!stays) hold.earliest = std::min(hold.earliest.value_or(since), since);
+    hold.waiting_for.insert(waiting_for.begin(), waiting_for.end());
     hold.since.emplace(part, since);
     return true;
   };
@@ -1012,6 +1180,10 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
                 [&](const ResourcePtr& was, const ResourcePtr& is) {
                   s.dirty.try_emplace(is != nullptr ? is->name : was->name, false);
                 });
+    // What the fleet's snapshot leaves out, this Envoy may keep.
+    for (const auto& [key, exclusions] : session_.snapshot_->exclusions()) {
+      if (key.first == type) s.dirty.try_emplace(key.second, false);
+    }
   }
   if (s.dirty.empty() && !s.answer) return std::nullopt;
 
@@ -1045,7 +1217,8 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
     }
     const bool lacking = type == ResourceType::kSecret
                              ? wanted == nullptr
-                             : session_.snapshot_->Find(type, name) == nullptr;
+                             : session_.snapshot_->Find(type, name) == nullptr &&
+                                   session_.snapshot_->ExclusionsOf(type, name).empty();
     if (told != nullptr && !SameVersion(told, wanted) && lacking &&
         !MayWithdraw(type, name, uses, now)) {
       s.held.erase(name);
@@ -1354,6 +1527,12 @@ void Session::Tick(Time now) {
     warming_.erase(warming_.begin());
     Settle(cluster, now);
   }
+  while (!retries_.empty() && retries_.begin()->first <= now) {
+    const Retry retry = std::move(retries_.begin()->second);
+    retries_.erase(retries_.begin());
+    if (const auto at = streams_.find(retry.stream); at != streams_.end())
+      at->second->RetryNodeFault(retry.type, retry.name);
+  }
   for (Stream* stream : watched_) {
     for (const TypeInfo& info : kTypes) {
       for (auto& [name, hold] : stream->state(info.type).held) {
@@ -1377,6 +1556,7 @@ std::optional<Time> Session::NextDeadline() const {
   if (resend_endpoints_at_.has_value()) consider(*resend_endpoints_at_);
   for (const Ghost& ghost : ghosts_) consider(ghost.expires);
   if (!warming_.empty()) consider(warming_.begin()->first);
+  if (!retries_.empty()) consider(retries_.begin()->first);
   for (const Stream* stream : watched_) {
     for (const Stream::State& s : stream->states_) {
       for (const auto& [name, hold] : s.held) {
@@ -1568,11 +1748,13 @@ void Session::Remember(const Stream& stream, ResourceType type) {
   const Stream::State& s = stream.state(type);
   std::vector<Memory::State>& states = leaving_.states[Index(type)];
   const EditToken token = NewEditToken();
-  const auto add = [&](const Table& table) {
-    const bool known = std::any_of(states.begin(), states.end(), [&](const Memory::State& other) {
-      return other.version == table.version();
-    });
-    if (known || states.size() >= kRememberedStates) return;
+  const auto add = [&](const Table& table, bool acked = false) {
+    for (Memory::State& other : states) {
+      if (other.version != table.version()) continue;
+      other.acked = other.acked || acked;
+      return;
+    }
+    if (states.size() >= kRememberedStates) return;
     Table subscribed = table;
     if (!s.wildcard) {
       const EditToken own = NewEditToken();  // `token` may be that of the table that is walked
@@ -1580,7 +1762,7 @@ void Session::Remember(const Stream& stream, ResourceType type) {
         if (!s.names.contains(resource->name)) subscribed.Remove(resource->name, own);
       });
     }
-    states.push_back({table.version(), std::move(subscribed)});
+    states.push_back({table.version(), std::move(subscribed), acked});
   };
   // Which of these it has shows its next request.
   add(s.told);
@@ -1594,7 +1776,7 @@ void Session::Remember(const Stream& stream, ResourceType type) {
       acknowledged.Remove(name, token);
     }
   }
-  add(acknowledged);
+  add(acknowledged, true);
 }
 
 std::shared_ptr<const Memory> Session::TakeMemory() {
@@ -1625,6 +1807,19 @@ const Table* Session::Recall(ResourceType type, std::string_view version) const 
   return nullptr;
 }
 
+// The resource that an Envoy names by this version when it subscribes.
+ResourcePtr Session::Named(ResourceType type, const std::string& name,
+                           const Hash128& version) const {
+  ResourcePtr has = type == ResourceType::kSecret ? FindSecret(name) : snapshot_->Find(type, name);
+  if (has == nullptr) has = MakeBlank(name);
+  if (has->version == version) return has;
+  const std::vector<Exclusion>& exclusions = snapshot_->ExclusionsOf(type, name);
+  if (!exclusions.empty() && exclusions.front().published->version == version)
+    return exclusions.front().published;
+  has = Recall(type, name, version);
+  return has == nullptr ? MakeUnknown(name, version) : has;
+}
+
 // An Envoy that had clusters before is going to subscribe to them again, if later than to the rest.
 void Session::Begin(Time now) {
   if (std::exchange(begun_, true)) return;
@@ -1652,8 +1847,12 @@ bool Session::ListenersInSync() const {
   if (streams.empty() && resuming_until_.has_value()) return false;  // it has yet to name them
   return std::all_of(streams.begin(), streams.end(), [](const Stream* stream) {
     const Stream::State& s = stream->state(ResourceType::kListener);
+    // Of a refused listener the Envoy may run an older content.
+    const bool older = std::any_of(s.refused.begin(), s.refused.end(), [&](const auto& refused) {
+      return stream->Runs(ResourceType::kListener, refused.first) != nullptr;
+    });
     return !s.all && !s.answer && s.dirty.empty() && s.held.empty() && s.in_flight.empty() &&
-           s.irregular.empty() && s.refused.empty() && !s.search.active();
+           s.irregular.empty() && !older && !s.search.active();
   });
 }
 
@@ -1785,6 +1984,14 @@ std::size_t Session::UnknownSecrets() const {
   return unknown;
 }
 
+std::size_t Session::NodeFaults() const {
+  std::size_t faults = 0;
+  for (const auto& [id, stream] : streams_) {
+    for (const Stream::State& s : stream->states_) faults += s.node_faults.size();
+  }
+  return faults;
+}
+
 std::optional<Time> Session::OldestUnanswered() const {
   std::optional<Time> oldest;
   for (const auto& [id, stream] : streams_) {
@@ -1849,18 +2056,22 @@ SessionView Session::View(Time now) const {
         if (irregular.acknowledged != nullptr) e.acknowledged = VersionOf(irregular.acknowledged);
       }
       const auto refused = [&](const CulpritSearch::Key& key, const Hash128& version,
-                               const std::string& words, bool culprit) {
-        type.refused.push_back({{info.type, key.first, key.second}, version.Hex(), words, culprit});
+                               const std::string& words, bool culprit, bool node_fault) {
+        type.refused.push_back(
+            {{info.type, key.first, key.second}, version.Hex(), words, culprit, node_fault});
         LedgerEntry& e = entry(key.first);
         e.rejected = version.Hex();
         e.words = words;
       };
       for (const auto& [name, refusals] : s.refused) {
         for (const auto& [part, refusal] : refusals)
-          refused({name, part}, refusal.version, refusal.words, refusal.culprit);
+          refused({name, part}, refusal.version, refusal.words, refusal.culprit,
+                  refusal.node_fault);
       }
-      s.search.ForEach([&](const CulpritSearch::Key& key, const Hash128& version,
-                           const std::string& words) { refused(key, version, words, false); });
+      s.search.ForEach(
+          [&](const CulpritSearch::Key& key, const Hash128& version, const std::string& words) {
+            refused(key, version, words, false, false);
+          });
       for (const auto& [name, hold] : s.held) {
         for (const auto& [part, since] : hold.since) {
           entry(name).held_parts.push_back(part);
@@ -1966,15 +2177,22 @@ void Session::ContentAccepted() {
 // What was quarantined while the Envoy was accepting it.
 void Session::DisputeExclusions(ResourceType type) {
   if (!options_.on_dispute) return;
-  for (const Exclusion& exclusion : snapshot_->exclusions()) {
-    if (exclusion.item.type != type) continue;
+  for (const auto& [key, exclusions] : snapshot_->exclusions()) {
+    if (key.first != type) continue;
     for (const Stream* stream : subscribed_[Index(type)]) {
-      const ResourcePtr runs = stream->Runs(type, exclusion.item.resource);
-      if (runs != nullptr && runs->known &&
-          ContentVersion(*runs, exclusion.item.part) == exclusion.version)
-        options_.on_dispute(exclusion.item, exclusion.version);
+      const ResourcePtr runs = stream->Runs(type, key.second);
+      if (runs == nullptr || !runs->known) continue;
+      for (const Exclusion& exclusion : exclusions) {
+        if (ContentVersion(*runs, exclusion.item.part) == exclusion.version)
+          options_.on_dispute(exclusion.item, exclusion.version);
+      }
     }
   }
+}
+
+void Session::ReportNodeFault(Item item, const std::string& words, bool ends) {
+  if (!options_.on_node_fault) return;
+  options_.on_node_fault({std::move(item), words, identity_.node_id, identity_.peer, ends});
 }
 
 }  // namespace contour::xds

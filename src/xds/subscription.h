@@ -39,8 +39,12 @@
 // - A rejected content isn't sent again until it changes; everything else of the response is, and
 // what was at fault is found by the way (see culprit_search.h). Until then, and after it, the
 // content that the Envoy acknowledged last stays in its place.
-// - A culprit is told on (Options::on_culprit) once the Envoy accepted the rest without it. An
+// - A culprit is reported (Options::on_culprit) once the Envoy accepted the rest without it. An
 // Envoy that rejects what it accepted before isn't believed.
+// - A NACK that speaks of the Envoy's node (node_fault.h) starts no search and isn't reported as a
+// culprit. The Envoy keeps what it runs of the resource, or goes without it, and is sent it again
+// after kNodeFaultWait, then after longer waits.
+// - What the snapshot excludes (Snapshot::exclusions) is never taken from an Envoy that runs it.
 //
 // Warm: see WarmBy in resource.h. In ADS order follows from the order of responses. Streams per
 // type race with each other: there a cluster is warm when it is acknowledged *and* its assignment,
@@ -111,7 +115,8 @@ struct Request {
 struct Response {
   Protocol protocol = Protocol::kDelta;
   ResourceType type = ResourceType::kCluster;
-  std::string version;  // version_info, system_version_info
+  std::string unknown_type_url;  // of an answer about a type that isn't served; else empty
+  std::string version;           // version_info, system_version_info
   std::string nonce;
   std::vector<ResourcePtr> resources;  // sorted by name
   std::vector<std::string> removed;    // delta; sorted
@@ -122,8 +127,9 @@ struct Response {
 // versions, so that the memory of another Envoy with the same node id does no harm.
 struct Memory {
   struct State {
-    Hash128 version;  // by which the Envoy names it
-    Table table;      // what of it the Envoy still subscribed to
+    Hash128 version;     // by which the Envoy names it
+    Table table;         // what of it the Envoy still subscribed to
+    bool acked = false;  // the Envoy acked all of it, as far as we know it
   };
   std::array<std::vector<State>, kResourceTypes> states;
 };
@@ -141,11 +147,14 @@ class Stream {
  public:
   // Responses with clusters that may be unacknowledged at once; of other types it is one.
   static constexpr std::size_t kClusterResponses = 32;
+  static constexpr std::size_t kUnknownTypes = 16;
 
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  // kInvalidArgument, which ends the stream, if the type is none of ours.
+  // A type that isn't served: on an ADS stream the answer says that nothing of it exists, so that
+  // the Envoy's other types go on. kInvalidArgument, which ends the stream, on a stream per type
+  // and beyond kUnknownTypes.
   absl::Status OnRequest(const Request& request, Time now);
 
   // What to write now; nullopt: nothing. Call it when the previous response is written.
@@ -170,9 +179,10 @@ class Stream {
     std::string words;
     // Of a part of which the Envoy has no other with its head: that may be at fault as well.
     std::optional<Hash128> head = std::nullopt;
-    bool culprit = false;    // else given up with others
-    bool confirmed = false;  // see CulpritSearch::Culprit
-    bool told_on = false;    // see Session::Options::on_culprit
+    bool culprit = false;     // else given up with others
+    bool confirmed = false;   // see CulpritSearch::Culprit
+    bool told_on = false;     // see Session::Options::on_culprit
+    bool node_fault = false;  // the words speak of the node; no culprit
   };
   using Refusals = std::map<std::optional<std::string>, Refusal>;  // by part
   // A resource of which something waits for clusters.
@@ -209,6 +219,7 @@ class Stream {
     bool all = false;                   // everything is to be looked at
     bool answer = false;                // even with nothing to say
     bool resend = false;                // the answer holds everything
+    bool unrecognised = false;          // state of the world from before, until it acks ours
     std::map<std::string, Hold> held;
     std::map<std::string, bool> blocked;  // withdrawals that wait
     std::deque<InFlight> in_flight;
@@ -218,6 +229,7 @@ class Stream {
     std::size_t rejections_in_row = 0;        // without an acceptance between them
     bool control = false;                     // what was accepted is being sent again (see Control)
     std::map<std::string, Refusals> refused;  // by resource
+    std::map<std::string, unsigned> node_faults;  // how often in a row, by resource
     std::string version_sent;
     std::string version_acknowledged;
     std::string words;  // of the last rejection
@@ -237,6 +249,8 @@ class Stream {
   const State& state(ResourceType type) const { return states_[Index(type)]; }
   bool delta() const { return protocol_ == Protocol::kDelta; }
 
+  absl::Status OnUnknownType(const Request& request);
+  std::optional<Response> AnswerUnknownType();
   void OnStateOfTheWorld(ResourceType type, const Request& request, Time now);
   void OnDelta(ResourceType type, const Request& request, Time now);
   void NoteMissed(ResourceType type, const Request& request);
@@ -259,6 +273,14 @@ class Stream {
   void NoteHead(ResourceType type, const CulpritSearch::Key& key, const InFlight& response);
   CulpritSearch::Items Suspects(ResourceType type, const InFlight& response, bool& explained) const;
   ResourcePtr WithoutRefused(ResourceType type, const ResourcePtr& wanted) const;
+  CulpritSearch::Items SetAsideNodeFaults(ResourceType type, const InFlight& response,
+                                          const CulpritSearch::Items& suspects,
+                                          const std::string& words, Time now);
+  void RetryNodeFault(ResourceType type, const std::string& name);
+  void EndNodeFault(ResourceType type, const std::string& name);
+  bool IsRefused(ResourceType type, const CulpritSearch::Key& key, const Hash128& version) const;
+  bool Keeps(const Exclusion& exclusion) const;
+  ResourcePtr WithOwn(const ResourcePtr& offered, const std::vector<Exclusion>& exclusions) const;
   void ForgetRefusals(ResourceType type, const std::string& name);
   void NextTest(ResourceType type);
   bool Control(ResourceType type);
@@ -286,6 +308,9 @@ class Stream {
   const Protocol protocol_;
   std::uint64_t nonces_ = 0;
   std::array<State, kResourceTypes> states_;
+  std::set<std::string> unknown_types_;  // URLs that were asked for
+  // URL and names that are to be answered.
+  std::deque<std::pair<std::string, std::vector<std::string>>> unknown_asked_;
 };
 
 // One Envoy: the streams that it has open, and what must be known across them.
@@ -307,6 +332,11 @@ class Session {
     std::function<void(Culprit)> on_culprit;  // the Envoy took the rest without it
     std::function<void(const Item&, const Hash128&)> on_dispute;  // the Envoy runs it
     std::function<void()> on_distrust;  // it refuses what it accepted: its culprits are none
+    // The first request for a type that isn't served, on an ADS stream; may be empty.
+    std::function<void(const std::string& type_url)> on_unknown_type;
+    // A resource that the Envoy can't take because of its node: once when that begins, and when it
+    // takes it. Called within OnRequest; may be empty.
+    std::function<void(const NodeFault&)> on_node_fault;
   };
 
   // `snapshot` isn't null. `memory`: of the Envoy's session before, if any.
@@ -335,6 +365,7 @@ class Session {
   const Counters& counters() const { return counters_; }
   std::size_t Held() const;
   std::size_t UnknownSecrets() const;  // names that are subscribed and nobody serves
+  std::size_t NodeFaults() const;      // resources that it can't take because of its node
   // When the oldest response was made that the Envoy hasn't answered yet.
   std::optional<Time> OldestUnanswered() const;
   SessionView View(Time now) const;
@@ -395,6 +426,7 @@ class Session {
   void Remember(const Stream& stream, ResourceType type);
   ResourcePtr Recall(ResourceType type, const std::string& name, const Hash128& version) const;
   const Table* Recall(ResourceType type, std::string_view version) const;
+  ResourcePtr Named(ResourceType type, const std::string& name, const Hash128& version) const;
   void Begin(Time now);
   void EndpointsResumed(Time now);
   bool AwaitsAssignment(ResourceType type, const std::string& name) const;
@@ -413,6 +445,7 @@ class Session {
   void Distrust();
   void ContentAccepted();
   void DisputeExclusions(ResourceType type);
+  void ReportNodeFault(Item item, const std::string& words, bool ends);
 
   const Identity identity_;
   const Options options_;
@@ -443,6 +476,12 @@ class Session {
   // cluster's.
   std::multimap<std::string, std::uint64_t> phantoms_;
   std::multimap<Time, std::string> warming_;  // by their own time-out
+  struct Retry {
+    std::uint64_t stream;
+    ResourceType type;
+    std::string name;
+  };
+  std::multimap<Time, Retry> retries_;  // of resources that a node couldn't take
   std::vector<Ghost> ghosts_;
   bool distrusted_ = false;
   bool content_accepted_ = false;  // of any type

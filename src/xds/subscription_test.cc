@@ -327,15 +327,36 @@ TEST(Delta, Unsubscribing) {
   EXPECT_THAT(node.Publish(), ElementsAre("LDS b@3"));
 }
 
-TEST(Delta, UnknownTypeEndsTheStream) {
+TEST(Delta, AnUnknownTypeIsAnsweredEmptyAndTheOthersGoOn) {
   World world;
+  world.Set(kCDS, "a");
   for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
     Node node(world);
-    const absl::Status status =
-        node.Open(protocol).OnRequest({.type_url = "type.googleapis.com/\"x\""}, node.now);
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_EQ(Message(status),
-              "no resource registered for typeURL \"type.googleapis.com/\\\"x\\\"\"");
+    Stream& stream = node.Open(protocol);
+    const auto ask = [&](const std::string& url, std::vector<std::string> names,
+                         const std::string& nonce) {
+      Request request{.type_url = url, .nonce = nonce};
+      (protocol == Protocol::kDelta ? request.subscribe : request.names) = std::move(names);
+      return stream.OnRequest(request, node.now);
+    };
+    ASSERT_TRUE(ask("type.googleapis.com/x", {"two", "one"}, "").ok());
+    const std::optional<Response> response = stream.Next(node.now);
+    ASSERT_TRUE(response.has_value());
+    EXPECT_EQ(response->unknown_type_url, "type.googleapis.com/x");
+    EXPECT_THAT(response->resources, IsEmpty());
+    if (protocol == Protocol::kDelta) {
+      EXPECT_THAT(response->removed, ElementsAre("one", "two"));
+    }
+    ASSERT_TRUE(ask("type.googleapis.com/x", {}, response->nonce).ok());
+    EXPECT_FALSE(stream.Next(node.now).has_value()) << "an acknowledgement isn't answered";
+    ASSERT_TRUE(ask(std::string(Info(kCDS).url), {}, "").ok());
+    const std::optional<Response> clusters = stream.Next(node.now);
+    ASSERT_TRUE(clusters.has_value());
+    EXPECT_EQ(clusters->resources.size(), 1U);
+    for (std::size_t i = 1; i < Stream::kUnknownTypes; ++i)
+      ASSERT_TRUE(ask("type.googleapis.com/" + std::to_string(i), {}, "").ok());
+    EXPECT_EQ(Message(ask("type.googleapis.com/\"y\"", {}, "")),
+              "no resource registered for typeURL \"type.googleapis.com/\\\"y\\\"\"");
   }
 }
 

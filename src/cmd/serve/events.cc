@@ -111,8 +111,10 @@ void RefusalReport::Write(const graph::ObjectView& object, const xds::Quarantine
   if (host.empty()) host = "contour";
   // Another replica's, and that of an earlier process, are others.
   static const std::string started = Now();
+  const bool fleet = view.reach == xds::Reach::kFleet;
   const Hash128 hash =
-      HashPair(host + started + object.uid, What(view.item) + view.version + view.words);
+      HashPair(host + started + object.uid,
+               What(view.item) + view.version + (fleet ? "fleet" : "node") + view.words);
   const std::string name =
       fmt::format("{}.{}", object.ref.name.substr(0, 200), hash.Hex().substr(0, 16));
   const std::string now = Now();
@@ -121,9 +123,10 @@ void RefusalReport::Write(const graph::ObjectView& object, const xds::Quarantine
   const std::uint64_t count = ++written_[name];
   kube::Request request;
   if (count == 1) {
-    std::string message = fmt::format(
-        "Envoy {} rejects the {}: {}. Envoys are given {} until the object changes.", view.node_id,
-        What(view.item), view.words, view.replaced ? "its last good content" : "nothing of it");
+    std::string message =
+        fmt::format("Envoy {} rejects the {}: {}. {} given {} until the object changes.",
+                    view.node_id, What(view.item), view.words, fleet ? "All Envoys are" : "It is",
+                    view.replaced ? "its last good content" : "nothing of it");
     if (message.size() > kMessage) message.resize(kMessage);
     const nlohmann::json event = {
         {"apiVersion", "v1"},

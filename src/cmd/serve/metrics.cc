@@ -63,6 +63,8 @@ void AddStreams(const xds::Metrics& streams, admin::MetricsText& text) {
   text.Set("contour_xds_forgotten_certificates_total", streams.counters.turned_away);
   text.Set("contour_xds_sent_bytes_total", streams.bytes);
   text.Set("contour_xds_quarantined", streams.quarantined);
+  text.Set("contour_xds_quarantined_fleet", streams.quarantined_fleet);
+  text.Set("contour_xds_node_faults", streams.node_faults);
   text.Set("contour_xds_quarantined_total", streams.quarantined_total);
   text.Set("contour_xds_quarantine_ended_total", streams.released_total);
   text.Set("contour_xds_acknowledge_seconds", streams.counters.acknowledged);
