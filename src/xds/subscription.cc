@@ -301,6 +301,9 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
   } else if (!wildcard && s.wildcard) {
     for (const std::string& name : names) AddName(type, name);
     KeepOnlyNames(type);
+    // Asked for by name: sent again. What came by the wildcard an Envoy without such a name
+    // ignored.
+    for (const std::string& name : names) Touch(type, name, true);
     s.answer = true;
   }
   const StringSet missed = std::exchange(s.missed, {});

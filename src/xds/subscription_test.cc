@@ -1178,6 +1178,20 @@ TEST(StateOfTheWorld, WholeTypesAreWholeOthersSendWhatChanged) {
   EXPECT_THAT(node.Wait(5s), ElementsAre("CDS b@1"));
 }
 
+// An Envoy whose listener was refused reconnects without a route name, which is a wildcard, and
+// asks for the name once the listener is there.
+TEST(StateOfTheWorld, ANameAskedForAfterTheWildcardIsSentAgain) {
+  World world;
+  world.Set(kRDS, "r");
+  Node node(world);
+  Stream& stream = node.Open(Protocol::kStateOfTheWorld);
+  EXPECT_THAT(node.Request(stream, kRDS, {}), ElementsAre("RDS r@1"));
+  node.Ack(stream, kRDS);
+  node.names[kRDS] = {"r"};
+  EXPECT_THAT(node.Ack(stream, kRDS), ElementsAre("RDS r@1"));
+  EXPECT_THAT(node.Ack(stream, kRDS), IsEmpty());
+}
+
 TEST(StateOfTheWorld, VersionIsThatOfTheSubset) {
   World world;
   world.Set(kEDS, "a").Set(kEDS, "b").Set(kEDS, "c");

@@ -88,7 +88,7 @@ class Fleet:
     def readiness(self, node):
         client = Client(node.address, STATS_PORT)
         try:
-            return client.get("stats", "/ready").status
+            return client.get("stats", "/healthz").status
         finally:
             client.close()
 
