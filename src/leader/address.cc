@@ -37,7 +37,9 @@ absl::StatusOr<std::optional<std::string>> WantedSlice(const AddressOptions& opt
   Json slice = Json::object();
   if (!present.empty()) {
     slice = Json::parse(present, nullptr, false);
-    if (!slice.is_object()) return InvalidArgument("the EndpointSlice can't be read");
+    const auto kind = slice.is_object() ? slice.find("kind") : slice.end();
+    if (kind == slice.end() || *kind != "EndpointSlice")
+      return InvalidArgument("the EndpointSlice can't be read");
   }
   const Json before = slice;
   if (const auto type = slice.find("addressType"); type != slice.end() && *type != family) {

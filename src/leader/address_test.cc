@@ -70,7 +70,7 @@ TEST_F(AddressTest, OnlyWhatDiffersIsChanged) {
 
 TEST_F(AddressTest, AnotherFamilyCannotBeChanged) {
   const absl::StatusOr<std::optional<std::string>> wanted =
-      WantedSlice(options_, R"({"addressType":"IPv6"})");
+      WantedSlice(options_, R"({"kind":"EndpointSlice","addressType":"IPv6"})");
   ASSERT_FALSE(wanted.ok());
   EXPECT_THAT(std::string(Message(wanted.status())), HasSubstr("delete endpointslice"));
 }
@@ -99,6 +99,13 @@ TEST_F(AddressTest, CreatedReplacedLeftAlone) {
   io_.Next(kCollection).Answer(200, Right());
   EXPECT_EQ(io_.Find(kCollection), nullptr);
   EXPECT_EQ(state_.writes, 2u);
+}
+
+TEST(WantedSliceTest, WhatIsNoEndpointSliceIsNotChangedIntoOne) {
+  for (const char* present :
+       {"<html>It works!</html>", "[]", "{}", R"({"kind":"Status","metadata":{}})"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(WantedSlice({}, present).status())) << present;
+  }
 }
 
 TEST_F(AddressTest, NothingIsWrittenWithoutTheLease) {

@@ -4,6 +4,9 @@
 #include <fmt/chrono.h>
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/status.h"
@@ -12,6 +15,13 @@ namespace contour::leader {
 namespace {
 
 using Json = nlohmann::json;
+
+std::string_view ObjectKind(LockKind kind) {
+  return kind == LockKind::kLease ? "Lease" : "ConfigMap";
+}
+std::string_view ApiVersion(LockKind kind) {
+  return kind == LockKind::kLease ? "coordination.k8s.io/v1" : "v1";
+}
 
 constexpr const char* kAnnotation = "control-plane.alpha.kubernetes.io/leader";
 
@@ -24,10 +34,13 @@ std::string Text(const Json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-std::optional<std::int64_t> Number(const Json& object, const char* key) {
+// nullopt: there is none, or it is negative. What doesn't fit is the greatest that does.
+std::optional<std::int32_t> Number(const Json& object, const char* key) {
+  constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
   const auto found = object.find(key);
   if (found == object.end() || !found->is_number_integer()) return std::nullopt;
-  return found->get<std::int64_t>();
+  if (!found->is_number_unsigned()) return std::nullopt;  // nlohmann's type of what is below 0
+  return static_cast<std::int32_t>(std::min<std::uint64_t>(found->get<std::uint64_t>(), kMost));
 }
 
 // nullptr: there is none.
@@ -45,7 +58,9 @@ Record ReadRecord(const Json& fields, const char* transitions) {
   }
   record.acquire_time = Text(fields, "acquireTime");
   record.renew_time = Text(fields, "renewTime");
-  record.transitions = static_cast<int>(Number(fields, transitions).value_or(0));
+  // One more must fit, for our own turn.
+  record.transitions =
+      std::min(Number(fields, transitions).value_or(0), std::numeric_limits<int>::max() - 1);
   return record;
 }
 
@@ -76,7 +91,11 @@ void SetRecord(LockKind kind, const Record& record, Json& object) {
 absl::StatusOr<Reading> Parse(LockKind kind, std::string_view object) {
   const Json json = Json::parse(object, nullptr, false);
   const Json* const metadata = json.is_discarded() ? nullptr : Member(json, "metadata");
-  if (metadata == nullptr) return InvalidArgument("the lock's {} can't be read", KindName(kind));
+  // Whoever answers for the API server with something else hasn't said that the lock is free.
+  if (metadata == nullptr || Text(json, "kind") != ObjectKind(kind) ||
+      Text(json, "apiVersion") != ApiVersion(kind)) {
+    return InvalidArgument("the lock's {} can't be read", KindName(kind));
+  }
   Reading reading;
   reading.resource_version = Text(*metadata, "resourceVersion");
   reading.uid = Text(*metadata, "uid");
@@ -105,9 +124,8 @@ std::string WithRecord(LockKind kind, const Reading& base, const Record& record)
 
 std::string NewObject(const Options& options, const Record& record) {
   Json object = {{"metadata", {{"name", options.name}, {"namespace", options.ns}}}};
-  const bool lease = options.kind == LockKind::kLease;
-  object["apiVersion"] = lease ? "coordination.k8s.io/v1" : "v1";
-  object["kind"] = lease ? "Lease" : "ConfigMap";
+  object["apiVersion"] = ApiVersion(options.kind);
+  object["kind"] = ObjectKind(options.kind);
   SetRecord(options.kind, record, object);
   return Dump(object);
 }

@@ -42,8 +42,8 @@ struct Reading {
   std::string object;  // its JSON, for the write that follows
 };
 
-// Errors: kInvalidArgument for what isn't such an object. An object without a record is free; a
-// record that can't be understood is somebody's: holder "unknown (…)".
+// Errors: kInvalidArgument for what isn't an object of that kind. An object without a record is
+// free; a record that can't be understood is somebody's: holder "unknown (…)".
 absl::StatusOr<Reading> Parse(LockKind kind, std::string_view object);
 
 // The object of `base` with another record: the body of an update, which the server refuses if the

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "leader/record.h"
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+
+#include "leader/boot_clock.h"
 
 namespace contour::leader {
 namespace {
@@ -79,24 +82,73 @@ TEST(RecordTest, WhatIsWrittenIsRead) {
   }
 }
 
+std::string LeaseWith(const std::string& members) {
+  return R"({"apiVersion":"coordination.k8s.io/v1","kind":"Lease",)" + members + "}";
+}
+std::string ConfigMapWith(const std::string& members) {
+  return R"({"apiVersion":"v1","kind":"ConfigMap",)" + members + "}";
+}
+std::string ConfigMapWithRecord(const std::string& record) {
+  const Json annotations = {{"control-plane.alpha.kubernetes.io/leader", record}};
+  return ConfigMapWith(fmt::format(R"("metadata":{{"annotations":{}}})", annotations.dump()));
+}
+
 TEST(RecordTest, NoRecordIsFree) {
-  EXPECT_EQ(Parse(LockKind::kLease, R"({"metadata":{}})")->record, Record());
-  EXPECT_EQ(Parse(LockKind::kConfigMap, R"({"metadata":{"annotations":{}}})")->record, Record());
-  const Reading bare = *Parse(LockKind::kConfigMap, R"({"metadata":{"name":"contour"}})");
+  EXPECT_EQ(Parse(LockKind::kLease, LeaseWith(R"("metadata":{})"))->record, Record());
+  EXPECT_EQ(Parse(LockKind::kConfigMap, ConfigMapWith(R"("metadata":{"annotations":{}})"))->record,
+            Record());
+  const Reading bare =
+      *Parse(LockKind::kConfigMap, ConfigMapWith(R"("metadata":{"name":"contour"})"));
   EXPECT_EQ(Parse(LockKind::kConfigMap, WithRecord(LockKind::kConfigMap, bare, kRecord))->record,
             kRecord);
 }
 
 TEST(RecordTest, ARecordThatIsNoneIsSomebodys) {
-  const char* const object =
-      R"({"metadata":{"annotations":{"control-plane.alpha.kubernetes.io/leader":"soon"}}})";
-  EXPECT_THAT(Parse(LockKind::kConfigMap, object)->record.holder, HasSubstr("unknown (soon)"));
+  EXPECT_THAT(Parse(LockKind::kConfigMap, ConfigMapWithRecord("soon"))->record.holder,
+              HasSubstr("unknown (soon)"));
+}
+
+TEST(RecordTest, NumbersThatDoNotFitAreTheGreatestThatDo) {
+  struct Row {
+    const char* number;
+    std::optional<std::chrono::seconds> duration;
+    int transitions;
+  };
+  for (const Row& row :
+       {Row{"15", 15s, 15}, Row{"2147483647", 2147483647s, 2147483646},
+        Row{"2147483648", 2147483647s, 2147483646},
+        Row{"9223372036854775807", 2147483647s, 2147483646},
+        Row{"18446744073709551615", 2147483647s, 2147483646}, Row{"0", std::nullopt, 0},
+        Row{"-1", std::nullopt, 0}, Row{"-9223372036854775808", std::nullopt, 0},
+        Row{"1e300", std::nullopt, 0}}) {
+    const std::string lock = fmt::format(
+        R"({{"holderIdentity":"a","leaseDurationSeconds":{0},"leaderTransitions":{0}}})",
+        row.number);
+    const Record record = Parse(LockKind::kConfigMap, ConfigMapWithRecord(lock))->record;
+    EXPECT_EQ(record.lease_duration, row.duration) << row.number;
+    EXPECT_EQ(record.transitions, row.transitions) << row.number;
+    // As a point in time it fits, too.
+    EXPECT_GT(BootNow() + record.lease_duration.value_or(1s), BootNow());
+  }
 }
 
 TEST(RecordTest, NoObject) {
-  for (const char* text : {"", "null", "[]", "{}", "\"text\"", "{\"metadata\":3}"}) {
+  for (const char* text : {"", "null", "[]", "{}", "\"text\"", "{\"metadata\":3}",
+                           "default backend - 404", "<html>It works!</html>"}) {
     EXPECT_FALSE(Parse(LockKind::kLease, text).ok()) << text;
   }
+}
+
+// They have metadata without a record, which would be a lock that is free.
+TEST(RecordTest, AnotherObjectIsNoFreeLock) {
+  const char* const status =
+      R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"})";
+  for (const LockKind kind : {LockKind::kLease, LockKind::kConfigMap}) {
+    EXPECT_FALSE(Parse(kind, status).ok());
+    EXPECT_FALSE(Parse(kind, R"({"metadata":{"resourceVersion":"1"}})").ok());
+  }
+  EXPECT_FALSE(Parse(LockKind::kLease, kConfigMap).ok());
+  EXPECT_FALSE(Parse(LockKind::kConfigMap, kLease).ok());
 }
 
 TEST(RecordTest, Times) {
