@@ -28,6 +28,9 @@ constexpr std::uint32_t kNames = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DE
                                  IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_MASK_ADD;
 constexpr std::uint32_t kContent = IN_CLOSE_WRITE | IN_ATTRIB;
 
+// What the kubelet's links in a volume go through.
+constexpr std::string_view kVolumeData = "..data/";
+
 std::string WithoutTrailingSlash(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
@@ -134,8 +137,9 @@ void FolderWatch::Walk(const std::string& folder, Progress& progress) {
   const auto unread = [&](std::string why) {
     progress.files.unread.emplace(folder, std::move(why));
   };
-  if (progress.way.size() >= kMaxDepth) return unread("too many folders within each other");
-  if (progress.folders.size() >= kMaxFolders) return unread("too many folders");
+  const auto beyond = [&](const char* why) { progress.files.beyond_limits.emplace(folder, why); };
+  if (progress.way.size() >= kMaxDepth) return beyond("too many folders within each other");
+  if (progress.folders.size() >= kMaxFolders) return beyond("too many folders");
   struct stat status = {};
   if (stat(folder.c_str(), &status) != 0) {
     // One that was just listed and is gone again is no problem; of the root it is.
@@ -172,6 +176,8 @@ void FolderWatch::Walk(const std::string& folder, Progress& progress) {
         type = IFTODT(entry.st_mode);
       } else if (!IsAbsence(errno)) {
         type = DT_REG;  // whoever reads it will say what is wrong
+      } else if (ReadLink(path).value_or("").starts_with(kVolumeData)) {
+        progress.files.without_data.insert(path);
       }
     }
     if (type == DT_DIR) {

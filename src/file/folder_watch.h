@@ -36,6 +36,10 @@ class FolderWatch {
     std::set<std::string> paths;  // `root`/…, in byte order
     // Folders that could not be listed, and why. What is below them is unknown, not gone.
     std::map<std::string, std::string> unread;
+    // Likewise those that were not listed because of the limits below.
+    std::map<std::string, std::string> beyond_limits;
+    // Links of a mounted ConfigMap or Secret whose `..data` isn't there.
+    std::set<std::string> without_data;
     // Empty: all is watched. Else why not; news may be missed and only scanning again helps.
     std::string unwatched;
   };
@@ -63,7 +67,7 @@ class FolderWatch {
   News Drain();
 
   static constexpr int kMaxDepth = 64;
-  static constexpr std::size_t kMaxFolders = 10'000;  // beyond, the rest is `unread`
+  static constexpr std::size_t kMaxFolders = 10'000;
 
  private:
   using Identity = std::pair<std::uint64_t, std::uint64_t>;  // device and inode

@@ -45,6 +45,10 @@ constexpr std::chrono::milliseconds kClockGranularity{50};
 // How long a scan of a watched folder goes on before news are looked at.
 constexpr std::chrono::milliseconds kScanSlice{5};
 
+constexpr std::string_view kBrokenLink = "a link on its way leads nowhere";
+constexpr std::string_view kReplacedByEmpty =
+    "it was replaced by an empty folder; is a mount missing?";
+
 std::string ErrorText(int error) { return std::generic_category().message(error); }
 
 nanoseconds ToDuration(const timespec& time) {
@@ -88,14 +92,15 @@ class FileDescriptor {
   const int value_;
 };
 
-// kNotFound: it vanished since it was seen.
+// kNotFound: it vanished since it was seen. kUnavailable: it can't be read. kInvalidArgument: it is
+// nothing to read.
 absl::StatusOr<std::string> ReadFile(const std::string& path, std::size_t max_bytes) {
   // Non-blocking: it could have become a pipe.
   const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (file.get() < 0 && errno == ENOENT) return NotFound("{}", ErrorText(errno));
-  if (file.get() < 0) return InvalidArgument("{}", ErrorText(errno));
+  if (file.get() < 0) return Unavailable("{}", ErrorText(errno));
   struct stat status = {};
-  if (fstat(file.get(), &status) != 0) return InvalidArgument("{}", ErrorText(errno));
+  if (fstat(file.get(), &status) != 0) return Unavailable("{}", ErrorText(errno));
   if (!S_ISREG(status.st_mode)) return InvalidArgument("not a regular file");
   const auto too_large = [&] { return InvalidArgument("larger than {} bytes", max_bytes); };
   if (static_cast<std::uint64_t>(status.st_size) > max_bytes) return too_large();
@@ -107,7 +112,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, std::size_t max_by
     while (used < size) {
       const ssize_t count = read(file.get(), text.data() + used, size - used);
       if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return InvalidArgument("{}", ErrorText(errno));
+      if (count < 0) return Unavailable("{}", ErrorText(errno));
       if (count == 0) {
         text.resize(used);
         return text;
@@ -115,6 +120,27 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, std::size_t max_by
       used += static_cast<std::size_t>(count);
       if (used > max_bytes) return too_large();
     }
+  }
+}
+
+// Device and inode.
+using Identity = std::pair<std::uint64_t, std::uint64_t>;
+
+// nullopt: there is no such folder, or it can't be looked at.
+std::optional<Identity> FolderIdentity(const std::string& path) {
+  struct stat status = {};
+  if (stat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) return std::nullopt;
+  return Identity{status.st_dev, status.st_ino};
+}
+
+// True if `path` below `root` is a link that leads nowhere, or lies behind one.
+bool IsBehindBrokenLink(const std::string& root, const std::string& path) {
+  for (std::size_t end = path.find('/', root.size() + 1);; end = path.find('/', end + 1)) {
+    const std::string place = path.substr(0, end);
+    struct stat status = {};
+    if (lstat(place.c_str(), &status) != 0) return false;
+    if (S_ISLNK(status.st_mode) && stat(place.c_str(), &status) != 0) return true;
+    if (end == std::string::npos) return false;
   }
 }
 
@@ -160,6 +186,10 @@ class ManifestSource::Worker {
     const MutexLock lock(mutex_);
     return stats_;
   }
+  std::string NeverRead() const {
+    const MutexLock lock(mutex_);
+    return never_read_;
+  }
 
  private:
   struct FileState {
@@ -173,7 +203,14 @@ class ManifestSource::Worker {
 
   void Run() {
     Scan(Reason::kStart, true);
+    Publish();
+    while (!stopping_ && !NeverReadNow().empty()) {
+      if (!Wait()) return;
+      Follow();
+      Publish();
+    }
     if (stopping_) return;
+    started_ = true;
     Publish();
     log::Info(kContext, "manifests read",
               {{"folder", folder_},
@@ -223,9 +260,11 @@ class ManifestSource::Worker {
         state->second.is_open = false;
       Look(path, Reason::kNews);
     }
-    if (news.scan || (now >= next_scan_ && to_look_at_.empty())) {
+    // A folder that was empty has something now.
+    const bool filled = !replaced_.empty() && !news.written.empty();
+    if (news.scan || filled || (now >= next_scan_ && to_look_at_.empty())) {
       // What a scan finds that was asked for, or with nothing else to go by, belongs together.
-      Scan(Reason::kScan, news.scan || !unwatched_.empty());
+      Scan(Reason::kScan, news.scan || filled || !unwatched_.empty());
     } else if (!to_look_at_.empty()) {
       GoOn();
     }
@@ -244,15 +283,24 @@ class ManifestSource::Worker {
 
   // At once, or else file by file while news go first: of thousands some may have to be read.
   void Scan(Reason reason, bool at_once) {
-    const FolderWatch::Files found = watch_.Scan();
+    FolderWatch::Files found = watch_.Scan();
+    FindReplacedFolders(found.paths);
+    std::map<std::string, std::string> unread = found.unread;
+    unread.insert(found.beyond_limits.begin(), found.beyond_limits.end());
+    for (const std::string& folder : replaced_) unread.emplace(folder, kReplacedByEmpty);
+    if (!started_) {
+      for (const std::string& path : found.without_data) found.unread.emplace(path, kBrokenLink);
+      unread.insert(found.unread.begin(), found.unread.end());
+    }
     for (const std::string& path : unread_folders_) {
-      if (!found.unread.contains(path)) Mended(path);
+      if (!unread.contains(path)) Mended(path);
     }
     unread_folders_.clear();
-    for (const auto& [path, why] : found.unread) {
+    for (const auto& [path, why] : unread) {
       unread_folders_.insert(path);
       Failed(path, why);
     }
+    unlisted_ = std::move(found.unread);
     SetUnwatched(found.unwatched);
     to_look_at_.clear();
     for (const std::string& path : found.paths) {
@@ -265,8 +313,9 @@ class ManifestSource::Worker {
       if (!found.paths.contains(path)) others.push_back(path);
     }
     for (const std::string& path : others) Gone(path);
-    next_scan_ = Clock::now() + (found.unwatched.empty() ? options_.scan_interval
-                                                         : options_.unwatched_scan_interval);
+    const bool wait_for_events = found.unwatched.empty() && (started_ || unlisted_.empty());
+    next_scan_ = Clock::now() +
+                 (wait_for_events ? options_.scan_interval : options_.unwatched_scan_interval);
     if (at_once) {
       Count(&ManifestStats::scans);
     } else {
@@ -275,14 +324,52 @@ class ManifestSource::Worker {
     }
   }
 
+  bool HasFilesBelow(const std::string& folder) const {
+    const auto below = files_.lower_bound(folder + "/");
+    return below != files_.end() && below->first.starts_with(folder + "/");
+  }
+
+  // Finds folders of known files that are others now, without any file, and notes those that have
+  // some.
+  void FindReplacedFolders(const std::set<std::string>& paths) {
+    replaced_.clear();
+    std::erase_if(folders_, [&](const auto& known) { return !HasFilesBelow(known.first); });
+    for (const auto& [folder, identity] : folders_) {
+      const auto below = paths.lower_bound(folder + "/");
+      const bool empty = below == paths.end() || !below->starts_with(folder + "/");
+      const std::optional<Identity> now = FolderIdentity(folder);
+      if (empty && now && *now != identity) replaced_.insert(folder);
+    }
+    std::set<std::string> seen;
+    for (const std::string& path : paths) {
+      for (std::size_t end = path.rfind('/');
+           end != std::string::npos && end >= watch_.root().size();
+           end = path.rfind('/', end - 1)) {
+        const std::string folder = path.substr(0, end);
+        if (!seen.insert(folder).second) break;  // and so are those that it lies in
+        if (const auto identity = FolderIdentity(folder))
+          folders_.insert_or_assign(folder, *identity);
+      }
+    }
+  }
+
+  // What is waited for at the start; empty: nothing, or the start is over.
+  std::string NeverReadNow() const {
+    if (started_) return {};
+    std::string text;
+    for (const auto* problems : {&unlisted_, &unreadable_}) {
+      for (const auto& [path, why] : *problems)
+        text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", path, why);
+    }
+    return text;
+  }
+
   // Brings what we know of one file up to date.
   void Look(const std::string& path, Reason reason) {
     struct stat status = {};
     if (stat(path.c_str(), &status) != 0) {
       if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return Gone(path);
-      const std::string why = ErrorText(errno);
-      LookAgainLater(path);
-      return Failed(path, why);
+      return Unreadable(path, ErrorText(errno));
     }
     if (!S_ISREG(status.st_mode)) return Gone(path);
     FileState& state = files_[path];
@@ -300,11 +387,16 @@ class ManifestSource::Worker {
     if (!text.ok()) {
       Count(&ManifestStats::reads);
       Count(&ManifestStats::failed_reads);
+      if (absl::IsUnavailable(text.status())) return Unreadable(path, Message(text.status()));
       LookAgainLater(path);
       return Failed(path, Message(text.status()));
     }
+    unreadable_.erase(path);
     const Hash128 content = HashBytes(*text);
-    if (state.content == content) return RememberStamp(state, stamp, status);
+    if (state.content == content) {
+      if (state.was_good) MendedLink(path);
+      return RememberStamp(state, stamp, status);
+    }
     Count(&ManifestStats::reads);
     absl::StatusOr<std::vector<api::ObjectPtr>> objects = ParseManifest(
         *text, *FormatOf(NameOf(path)), options_.default_namespace, options_.yaml_limits);
@@ -330,6 +422,13 @@ class ManifestSource::Worker {
     Mended(path);
   }
 
+  // What is in the file is unknown.
+  void Unreadable(const std::string& path, std::string_view why) {
+    unreadable_.insert_or_assign(path, why);
+    LookAgainLater(path);
+    Failed(path, why);
+  }
+
   // What kept a file from being read (no descriptor free, a share away) may end without any event.
   void LookAgainLater(const std::string& path) {
     due_[path] = Clock::now() + options_.unwatched_scan_interval;
@@ -347,12 +446,16 @@ class ManifestSource::Worker {
     const auto found = files_.find(path);
     if (found == files_.end()) return;
     FileState& state = found->second;
-    if (IsUnknown(path)) {
+    const bool broken_link = IsBehindBrokenLink(watch_.root(), path);
+    if (broken_link || IsUnknown(path)) {
       due_.erase(path);
       state.gone_since.reset();
       set_.Unyield(path);
+      state.stamp.reset();
+      if (broken_link) Failed(path, kBrokenLink);
       return;
     }
+    unreadable_.erase(path);
     const Clock::time_point now = Clock::now();
     if (!state.gone_since) {
       state.gone_since = now;
@@ -393,6 +496,12 @@ class ManifestSource::Worker {
                 {"error", why},
                 {"in_force", was_good ? "its last good content" : "nothing of it"}});
     Tell({ManifestProblem::Kind::kUnread, path, message});
+  }
+
+  // The same content is seen again, behind a link that led nowhere.
+  void MendedLink(const std::string& path) {
+    const auto failure = failures_.find(path);
+    if (failure != failures_.end() && failure->second == kBrokenLink) Mended(path);
   }
 
   void Mended(const std::string& path) {
@@ -445,6 +554,7 @@ class ManifestSource::Worker {
     {
       const MutexLock lock(mutex_);
       if (std::exchange(problems_changed_, false)) problems_ = ListProblems();
+      never_read_ = NeverReadNow();
       stats_.files = files_.size();
       stats_.objects = set_.object_count();
     }
@@ -491,8 +601,13 @@ class ManifestSource::Worker {
   std::map<std::string, Clock::time_point> due_;  // when to look at a file without news
   Clock::time_point next_scan_;
   std::vector<std::string> to_look_at_;  // what is left of a scan, the next file last
+  bool started_ = false;                 // Synced was told
   std::set<std::string> unread_folders_;
-  std::map<std::string, std::string> failures_;  // by path of a file or folder
+  std::map<std::string, std::string> unlisted_;    // of these, those that can't be read, and why
+  std::map<std::string, std::string> unreadable_;  // files that can't be read, and why
+  std::map<std::string, Identity> folders_;        // that had files
+  std::set<std::string> replaced_;                 // of these, that are others now, and empty
+  std::map<std::string, std::string> failures_;    // by path of a file or folder
   std::vector<Shadowed> shadowed_;
   std::string unwatched_;
   bool problems_changed_ = false;
@@ -500,6 +615,7 @@ class ManifestSource::Worker {
   mutable Mutex mutex_;
   std::vector<ManifestProblem> problems_ ABSL_GUARDED_BY(mutex_);
   ManifestStats stats_ ABSL_GUARDED_BY(mutex_);
+  std::string never_read_ ABSL_GUARDED_BY(mutex_);
 };
 
 ManifestSource::ManifestSource(std::string folder, ManifestSourceOptions options)
@@ -510,5 +626,6 @@ absl::Status ManifestSource::Start(api::Sink& sink) { return worker_->Start(sink
 void ManifestSource::Stop() { worker_->Stop(); }
 std::vector<ManifestProblem> ManifestSource::Problems() const { return worker_->Problems(); }
 ManifestStats ManifestSource::Stats() const { return worker_->Stats(); }
+std::string ManifestSource::NeverRead() const { return worker_->NeverRead(); }
 
 }  // namespace contour::file

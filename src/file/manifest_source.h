@@ -98,6 +98,8 @@ class ManifestSource {
   // Sorted by path, then kind.
   std::vector<ManifestProblem> Problems() const;
   ManifestStats Stats() const;
+  // What Synced waits for because it can't be read, and why; empty: nothing.
+  std::string NeverRead() const;
 
  private:
   class Worker;

@@ -76,6 +76,17 @@ class FakeSink : public api::Sink {
   }
   // For Wait.
   bool Has(const std::string& name) const { return objects_.contains(name); }
+  bool IsSynced() {
+    const MutexLock lock(mutex_);
+    return synced_;
+  }
+  // As for another source.
+  void Reset() {
+    const MutexLock lock(mutex_);
+    synced_ = false;
+    objects_.clear();
+    batches_.clear();
+  }
   bool AwaitSynced() {
     return Wait([this] { return synced_; });
   }
@@ -593,6 +604,135 @@ TEST_F(ManifestSourceTest, RightsAreTakenAndGiven) {
   EXPECT_THAT(AwaitProblems(0), IsEmpty());
 }
 
+// ---- What can't be read is unknown, not gone
+
+// A regular file that gives an error when read, also to root.
+constexpr char kUnreadable[] = "/proc/self/mem";
+
+TEST_F(ManifestSourceTest, AFileThatCannotBeReadAtTheStartIsWaitedFor) {
+  Write(dir_ / "a.yaml", Service("a"));
+  fs::create_symlink(kUnreadable, dir_ / "b.yaml");
+  options_.unwatched_scan_interval = std::chrono::milliseconds(20);
+  source_ = std::make_unique<ManifestSource>(dir_.string(), options_);
+  ASSERT_TRUE(source_->Start(sink_).ok());
+  EXPECT_THAT(AwaitProblems(1), ElementsAre("dir/b.yaml: Input/output error"));
+  absl::SleepFor(absl::Milliseconds(100));
+  EXPECT_THAT(source_->NeverRead(), HasSubstr("b.yaml: Input/output error"));
+  EXPECT_FALSE(sink_.IsSynced());
+  Write(base_ / "b", Service("b"));
+  fs::create_symlink(base_ / "b", dir_ / "tmp");
+  fs::rename(dir_ / "tmp", dir_ / "b.yaml");
+  EXPECT_EQ(sink_.Await("Sa Sb"), "Sa Sb");
+  EXPECT_EQ(source_->NeverRead(), "");
+}
+
+TEST_F(ManifestSourceTest, AFileThatGoesInsteadOfBeingReadIsNotWaitedFor) {
+  Write(dir_ / "a.yaml", Service("a"));
+  fs::create_symlink(kUnreadable, dir_ / "b.yaml");
+  options_.unwatched_scan_interval = std::chrono::milliseconds(20);
+  source_ = std::make_unique<ManifestSource>(dir_.string(), options_);
+  ASSERT_TRUE(source_->Start(sink_).ok());
+  AwaitProblems(1);
+  fs::remove(dir_ / "b.yaml");
+  EXPECT_EQ(sink_.Await("Sa"), "Sa");
+}
+
+// What is wrong with its content is known, and hurts only itself.
+TEST_F(ManifestSourceTest, ABadFileAtTheStartIsNotWaitedFor) {
+  Write(dir_ / "a.yaml", Service("a"));
+  Write(dir_ / "b.yaml", kBad);
+  Start();
+  EXPECT_EQ(sink_.Await("Sa"), "Sa");
+}
+
+TEST_F(ManifestSourceTest, AFolderThatCannotBeReadAtTheStartIsWaitedFor) {
+  if (geteuid() == 0) GTEST_SKIP() << "root may read everything";
+  fs::create_directory(dir_ / "sub");
+  Write(dir_ / "sub" / "b.yaml", Service("b"));
+  fs::permissions(dir_ / "sub", fs::perms::none);
+  source_ = std::make_unique<ManifestSource>(dir_.string(), options_);
+  ASSERT_TRUE(source_->Start(sink_).ok());
+  EXPECT_THAT(AwaitProblems(1), ElementsAre("dir/sub: Permission denied"));
+  EXPECT_FALSE(sink_.IsSynced());
+  EXPECT_THAT(source_->NeverRead(), HasSubstr("sub: Permission denied"));
+  fs::permissions(dir_ / "sub", fs::perms::owner_all);
+  EXPECT_EQ(sink_.Await("Sb"), "Sb");
+}
+
+TEST_F(ManifestSourceTest, AMountedConfigMapWithoutItsDataKeepsItsLastContent) {
+  fs::create_directory(dir_ / "..2026");
+  Write(dir_ / "..2026" / "a.yaml", Service("a", "1"));
+  fs::create_directory(dir_ / "..2026" / "sub");
+  Write(dir_ / "..2026" / "sub" / "b.yaml", Service("b", "1"));
+  fs::create_symlink("..2026", dir_ / "..data");
+  fs::create_symlink("..data/a.yaml", dir_ / "a.yaml");
+  fs::create_symlink("..data/sub", dir_ / "sub");
+  Start();
+  EXPECT_EQ(sink_.Await("Sa=1 Sb=1"), "Sa=1 Sb=1");
+  fs::remove(dir_ / "..data");
+  EXPECT_THAT(AwaitProblems(2), ElementsAre("dir/a.yaml: a link on its way leads nowhere",
+                                            "dir/sub/b.yaml: a link on its way leads nowhere"));
+  absl::SleepFor(absl::Milliseconds(300));  // longer than the grace of removal
+  EXPECT_EQ(sink_.State(), "Sa=1 Sb=1");
+  Write(dir_ / "..2026" / "a.yaml", Service("a", "2"));
+  fs::create_symlink("..2026", dir_ / "..data");
+  EXPECT_EQ(sink_.Await("Sa=2 Sb=1"), "Sa=2 Sb=1");
+  EXPECT_THAT(AwaitProblems(0), IsEmpty());
+  fs::remove(dir_ / "a.yaml");
+  EXPECT_EQ(sink_.Await("Sb=1"), "Sb=1") << "the link itself is gone";
+}
+
+TEST_F(ManifestSourceTest, AMountedConfigMapWithoutItsDataAtTheStartIsWaitedFor) {
+  fs::create_directory(dir_ / "..2026");
+  Write(dir_ / "..2026" / "a.yaml", Service("a"));
+  fs::create_symlink("..data/a.yaml", dir_ / "a.yaml");
+  options_.unwatched_scan_interval = std::chrono::milliseconds(20);
+  source_ = std::make_unique<ManifestSource>(dir_.string(), options_);
+  ASSERT_TRUE(source_->Start(sink_).ok());
+  EXPECT_THAT(AwaitProblems(1), ElementsAre("dir/a.yaml: a link on its way leads nowhere"));
+  EXPECT_FALSE(sink_.IsSynced());
+  fs::create_symlink("..2026", dir_ / "..data");
+  EXPECT_EQ(sink_.Await("Sa"), "Sa");
+}
+
+// As when its mount vanishes: what is below the mount point then is another, empty folder.
+TEST_F(ManifestSourceTest, AFolderThatIsReplacedByAnEmptyOneKeepsItsLastContent) {
+  for (const bool sub : {false, true}) {
+    SCOPED_TRACE(sub);
+    const fs::path mount = sub ? dir_ / "mount" : dir_;
+    fs::create_directories(mount / "deep");
+    Write(mount / "a.yaml", Service("a"));
+    Write(mount / "deep" / "b.yaml", Service("b"));
+    if (sub) Write(dir_ / "z.yaml", Service("z"));
+    Start();
+    const std::string all = sub ? "Sa Sb Sz" : "Sa Sb";
+    EXPECT_EQ(sink_.Await(all), all);
+    fs::rename(mount, base_ / "kept");
+    fs::create_directory(mount);
+    EXPECT_THAT(AwaitProblems(1),
+                ElementsAre(HasSubstr("it was replaced by an empty folder; is a mount missing?")));
+    absl::SleepFor(absl::Milliseconds(300));  // longer than the grace of removal
+    EXPECT_EQ(sink_.State(), all);
+    // The mount comes back, or other content.
+    Write(mount / "c.yaml", Service("c"));
+    const std::string then = sub ? "Sc Sz" : "Sc";
+    EXPECT_EQ(sink_.Await(then), then);
+    EXPECT_THAT(AwaitProblems(0), IsEmpty());
+    source_.reset();
+    sink_.Reset();
+    fs::remove_all(base_);
+    fs::create_directories(dir_);
+  }
+}
+
+TEST_F(ManifestSourceTest, AFolderThatIsEmptiedIsEmpty) {
+  Write(dir_ / "a.yaml", Service("a"));
+  Start();
+  sink_.Await("Sa");
+  fs::remove(dir_ / "a.yaml");
+  EXPECT_EQ(sink_.Await(""), "");
+}
+
 TEST_F(ManifestSourceTest, OnlyUsableSecretsArePassedOn) {
   const auto secret = [](const std::string& name, const std::string& type, const std::string& key) {
     return "---\napiVersion: v1\nkind: Secret\nmetadata: {name: \"" + name + "\"}\ntype: " + type +
@@ -764,7 +904,8 @@ TEST(FolderWatch, TooDeepIsUnreadNotGone) {
   FolderWatch watch(base.string());
   const FolderWatch::Files files = watch.Scan();
   EXPECT_THAT(files.paths, ElementsAre((deepest.parent_path() / "b.yaml").string()));
-  EXPECT_THAT(files.unread, ElementsAre(testing::Key(deepest.string())));
+  EXPECT_THAT(files.beyond_limits, ElementsAre(testing::Key(deepest.string())));
+  EXPECT_THAT(files.unread, IsEmpty());
   fs::remove_all(base);
 }
 
@@ -781,8 +922,8 @@ TEST(FolderWatch, WithoutLimitsOnLinksItEnds) {
   }
   FolderWatch watch(base.string());
   const FolderWatch::Files files = watch.Scan();
-  EXPECT_THAT(files.unread, testing::Not(IsEmpty()));
-  EXPECT_THAT(files.unread.begin()->second, "too many folders");
+  ASSERT_THAT(files.beyond_limits, testing::Not(IsEmpty()));
+  EXPECT_THAT(files.beyond_limits.begin()->second, "too many folders");
   fs::remove_all(base);
 }
 
