@@ -5,6 +5,8 @@
 #include <fmt/core.h>
 #include <simdjson.h>
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "kube/watch_event.h"
 
@@ -12,6 +14,7 @@ namespace contour::kube {
 namespace {
 
 constexpr std::size_t kMostMessage = 1024;
+constexpr std::chrono::hours kMostWait{24};
 
 }  // namespace
 
@@ -26,7 +29,8 @@ ApiStatus ApiStatusOf(simdjson::dom::element object) {
   if (object["message"].get(text) == simdjson::SUCCESS)
     status.message = text.substr(0, kMostMessage);
   if (object["details"]["retryAfterSeconds"].get(number) == simdjson::SUCCESS && number > 0) {
-    status.retry_after = std::chrono::seconds(number);
+    // What is longer is of no use to anybody, and could overflow a clock.
+    status.retry_after = std::min<std::chrono::seconds>(std::chrono::seconds(number), kMostWait);
   }
   simdjson::dom::array causes;
   if (object["details"]["causes"].get(causes) == simdjson::SUCCESS) {

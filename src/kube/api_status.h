@@ -17,7 +17,7 @@ struct ApiStatus {
   int code = 0;        // HTTP status; 0: not given
   std::string reason;  // "Expired", "AlreadyExists", … as listed in meta/v1; may be empty
   std::string message;
-  std::optional<std::chrono::seconds> retry_after;  // details.retryAfterSeconds
+  std::optional<std::chrono::seconds> retry_after;  // details.retryAfterSeconds, at most a day
   // The resourceVersion asked for is one that the server hasn't seen (yet, or any more after it was
   // restored).
   bool resource_version_too_large = false;

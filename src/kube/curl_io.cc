@@ -36,6 +36,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // Of HTTP/2; what API servers allow too.
+constexpr seconds kMostRetryAfter{24 * 60 * 60};
 constexpr std::size_t kStreamsPerConnection = 100;
 constexpr seconds kOpenerPatience{2};
 
@@ -108,7 +109,7 @@ std::size_t OnHeader(char* data, std::size_t one, std::size_t size, void* user) 
   } else if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
     if (LowerCase(line.substr(0, colon)) == "retry-after") {
       const std::optional<int> wait = ParseInt(Trim(line.substr(colon + 1)));
-      if (wait && *wait >= 0) transfer.head.retry_after = seconds(*wait);
+      if (wait && *wait >= 0) transfer.head.retry_after = std::min(seconds(*wait), kMostRetryAfter);
     }
   }
   return one * size;

@@ -57,7 +57,7 @@ struct HttpRequest {
 struct HttpHead {
   int status = 0;
   std::optional<std::chrono::seconds>
-      retry_after;  // header Retry-After, where it is a number of seconds
+      retry_after;  // header Retry-After, where it is a number of seconds; at most a day
 };
 
 // Receives one response. After Cancel, and after OnEnd, nothing is called any more. Handlers may

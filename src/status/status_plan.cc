@@ -6,11 +6,30 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "base/strings.h"
 #include "status/fields.h"
 
 namespace contour::status {
 
 using std::chrono::milliseconds;
+
+namespace {
+
+constexpr std::chrono::seconds kLongestRetryAfter{120};
+// So many answers of 404 in a row are for an object whose deletion is on its way.
+constexpr int kQuietNotFound = 3;
+
+}  // namespace
+
+Outcome OutcomeOf(const absl::Status& status, std::optional<std::chrono::seconds> retry_after,
+                  std::string_view body) {
+  Outcome outcome{status, retry_after, std::string(body)};
+  if (status.ok() && ResourceVersionOf(body).empty()) {
+    outcome.status =
+        Unavailable("the answer to a write is no object: {}", Quote(body.substr(0, 80)));
+  }
+  return outcome;
+}
 
 // Kept only for objects that somebody else has changed.
 struct StatusPlan::Battle {
@@ -231,7 +250,8 @@ void StatusPlan::Finished(const Write& write, const Outcome& outcome, Time now) 
   } else if (!absl::IsNotFound(status) && !absl::IsFailedPrecondition(status)) {
     ++statistics_.failures;
   }
-  milliseconds wait = outcome.retry_after.value_or(std::chrono::seconds(0));
+  milliseconds wait =
+      std::min(outcome.retry_after.value_or(std::chrono::seconds(0)), kLongestRetryAfter);
   if (forbidden) {
     Pause& pause = pauses_[write.ref.kind];
     if (pause.until <= now) {  // else it is of a write that was under way with that of the pause
@@ -262,11 +282,6 @@ void StatusPlan::Finished(const Write& write, const Outcome& outcome, Time now) 
         entry.resource_version = std::move(version);
       }
     }
-  } else if (absl::IsNotFound(status)) {
-    if (!observed_newer) {
-      entry.resource_version.clear();
-      entry.known.reset();
-    }
   } else if (absl::IsAborted(status)) {
     ++entry.conflicts;
     // The newer object decides; the delay is for the case that it never comes.
@@ -277,7 +292,7 @@ void StatusPlan::Finished(const Write& write, const Outcome& outcome, Time now) 
   } else if (absl::IsFailedPrecondition(status)) {
     entry.due = now + Delay(0);
   } else {
-    if (entry.failures == 0) {
+    if (entry.failures == (absl::IsNotFound(status) ? kQuietNotFound : 0)) {
       log::Warning("status", "failed to set status",
                    {{"kind", api::KindName(write.ref.kind)},
                     {"namespace", write.ref.ns},

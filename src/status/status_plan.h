@@ -15,8 +15,9 @@
 //   newer object is on its way, and is judged when it comes.
 // - Other failures wait 0.5 s, twice as long each time up to 30 s, a fifth more or less, and never
 // less
-//   than the Retry-After of the answer. Where the permission is missing, the whole kind waits. An object
-//   that is gone (404) is left alone until it is seen again.
+//   than the Retry-After of the answer, of which two minutes count. Where the permission is missing,
+//   the whole kind waits. A 404 says little, as a balancer before the API server answers so, too: the
+//   object is gone when the source says so.
 // - Nothing differs, nothing is written; so a status that somebody else changes is put right at
 // once, and
 //   once. If that happens 5 times, each within a minute of the last, it is a fight: from then on each
@@ -53,12 +54,17 @@ namespace contour::status {
 
 // What became of a write.
 struct Outcome {
-  // kAborted: a conflict. kNotFound: the object is gone. kFailedPrecondition: it wasn't sent, since
-  // we may not be the leader any more. Others as the server or the way to it has them.
+  // kAborted: a conflict. kNotFound: the object may be gone. kFailedPrecondition: it wasn't sent,
+  // since we may not be the leader any more. Others as the server or the way to it has them.
   absl::Status status;
   std::optional<std::chrono::seconds> retry_after;
   std::string object;  // the JSON of the object after a write that was done; may be empty
 };
+
+// The outcome of a write that was answered. An answer of success that isn't an object is none of an
+// API server: kUnavailable.
+Outcome OutcomeOf(const absl::Status& status, std::optional<std::chrono::seconds> retry_after,
+                  std::string_view body);
 
 class StatusPlan {
  public:

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 
 #include "api/ingress_route.h"
@@ -180,6 +182,18 @@ TEST_F(StatusPlanTest, RetryAfterIsHeeded) {
   EXPECT_EQ(UntilDue(), 7000ms);
 }
 
+TEST_F(StatusPlanTest, RetryAfterOfAStatusWriteIsCapped) {
+  for (const absl::Status& status :
+       {absl::ResourceExhaustedError("429"), absl::UnavailableError("503"),
+        absl::PermissionDeniedError("403")}) {
+    Restart({});
+    Observe("1", {});
+    Want(kValid);
+    Fail(*Next(), status, std::chrono::seconds(std::numeric_limits<std::int64_t>::max()));
+    EXPECT_EQ(UntilDue(), 120s) << status;
+  }
+}
+
 TEST_F(StatusPlanTest, NoMoreThanSoManyAtOnce) {
   Restart({.parallel = 2});
   for (const char* name : {"a", "b", "c"}) {
@@ -208,19 +222,44 @@ TEST_F(StatusPlanTest, WhatSomebodyElseWritesIsPutRightOnce) {
   EXPECT_EQ(plan_->statistics().overwritten, 1U);
 }
 
-TEST_F(StatusPlanTest, AnObjectThatIsGoneEndsItsRetries) {
+// A balancer before the API server answers 404, too: that a status is wanted isn't forgotten.
+TEST_F(StatusPlanTest, NotFoundIsTriedAgainUntilTheDeletionIsSeen) {
   Observe("1", {});
   Want(kValid);
-  Fail(*Next(), absl::NotFoundError("404"));
-  EXPECT_EQ(UntilDue(), std::nullopt) << "though its deletion hasn't been seen yet";
-  EXPECT_EQ(plan_->statistics().waiting, 0U);
+  for (const milliseconds wait : {500ms, 1000ms, 2000ms}) {
+    Fail(*Next(), absl::NotFoundError("default backend - 404"));
+    EXPECT_EQ(UntilDue(), wait);
+    now_ += wait;
+  }
+  EXPECT_EQ(plan_->statistics().waiting, 1U);
   EXPECT_EQ(plan_->statistics().failures, 0U);
+  const auto write = Next();
+  ASSERT_TRUE(write);
+  EXPECT_EQ(write->resource_version, "1");
+  Fail(*write, absl::NotFoundError("404"));
   Gone();
+  EXPECT_EQ(UntilDue(), std::nullopt);
+  EXPECT_EQ(plan_->statistics().waiting, 0U);
   plan_->Want(Ref(), std::nullopt, now_);
   Observe("5", {});
   EXPECT_FALSE(Next()) << "another one of that name; what is wanted of it isn't known yet";
   Want(kValid);
   EXPECT_TRUE(Next());
+}
+
+TEST_F(StatusPlanTest, AnAnswerOfSuccessThatIsNoObjectIsAFailure) {
+  for (const char* body :
+       {"", "<html>It works!</html>",
+        R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"})"}) {
+    EXPECT_TRUE(absl::IsUnavailable(OutcomeOf(absl::OkStatus(), {}, body).status)) << body;
+  }
+  EXPECT_TRUE(
+      OutcomeOf(absl::OkStatus(), {}, R"({"metadata":{"resourceVersion":"2"}})").status.ok());
+  EXPECT_TRUE(absl::IsAborted(OutcomeOf(absl::AbortedError("409"), 3s, "x").status));
+  Observe("1", {});
+  Want(kValid);
+  Finish(*Next(), OutcomeOf(absl::OkStatus(), {}, "<html>It works!</html>"));
+  EXPECT_EQ(UntilDue(), 500ms) << "it was written nowhere";
 }
 
 TEST_F(StatusPlanTest, GoneWhileItWaitsForARetry) {
