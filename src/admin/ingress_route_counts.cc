@@ -30,6 +30,8 @@ void IngressRouteCounts::Count(const std::string& ns, const Object& object, bool
     case State::kOrphaned:
       Step(counts.orphaned, in);
       break;
+    case State::kUnknown:
+      break;
   }
   if (counts.all == 0) namespaces_.erase(ns);
 }
@@ -45,6 +47,7 @@ void IngressRouteCounts::SetStatus(const std::string& ns, const std::string& nam
     object.vhost = status->vhost;
     object.state = status->current_status == "valid"      ? State::kValid
                    : status->current_status == "orphaned" ? State::kOrphaned
+                   : status->current_status == "unknown"  ? State::kUnknown
                                                           : State::kInvalid;
   }
   Count(ns, object, true);

@@ -38,7 +38,7 @@ class IngressRouteCounts {
   void AddTo(MetricsText& text) const;
 
  private:
-  enum class State { kValid, kInvalid, kOrphaned };
+  enum class State { kValid, kInvalid, kOrphaned, kUnknown };
   struct Object {
     bool root = false;
     std::optional<State> state;  // nullopt: it has no status

@@ -50,6 +50,12 @@ void LoadedServe::Declare() {
   s.Add(v.watch_namespaces, {.flag = "watch-namespaces",
                              .value = "NAMES",
                              .text = "comma list of namespaces to watch; empty: all"});
+  s.Add(v.without,
+        {.flag = "without",
+         .value = "KINDS",
+         .text = "comma list of kinds that are not read, for want of a right: Secret, Ingress, "
+                 "IngressClass, IngressRoute, TLSCertificateDelegation; statuses that depend on "
+                 "them say unknown"});
   s.Add(v.ingress_class, {.flag = "ingress-class-name",
                           .value = "NAME",
                           .text = "ingress class to serve; empty: contour"});

@@ -79,6 +79,7 @@ struct Serve {
   // What they mean.
   std::vector<std::string> root_namespaces;   // empty: all
   std::vector<std::string> watch_namespaces;  // empty: all
+  std::vector<std::string> without;           // kinds that are not read, by name
   std::string ingress_class;                  // empty: "contour"
   // Under which addresses Envoy is reached, for the status of Ingresses: these, or else those of
   // the load balancer of this Service.

@@ -303,6 +303,49 @@ TEST_F(EngineTest, TellsWhatIsOnlyMissing) {
   EXPECT_EQ(StatusOf("default", "child"), "none");
 }
 
+// What isn't read by configuration is unknown, not missing.
+TEST_F(EngineTest, WhatDependsOnAKindThatIsNotReadIsUnknownNotInvalid) {
+  const auto status_of = [](std::vector<api::Kind> unread, const std::string& spec,
+                            std::vector<api::Change> others) {
+    Options options;
+    options.unread_kinds = std::move(unread);
+    Engine engine(options);
+    others.push_back(Service("default", "kuard"));
+    others.push_back(
+        Service("default", "tls", R"("contour.heptio.com/upstream-protocol.tls":"80")"));
+    others.push_back(Route("default", "root", spec));
+    engine.Apply(others);
+    const Status* status = engine.FindStatus({api::Kind::kIngressRoute, "default", "root"});
+    return status == nullptr ? "none"
+                             : fmt::format("{}: {}{}", status->current_status, status->description,
+                                           status->missing ? " missing" : "");
+  };
+  const std::string routes = R"("routes":[{"match":"/","services":[{"name":"kuard","port":80}]}]})";
+  const std::string own =
+      R"({"virtualhost":{"fqdn":"a.example","tls":{"secretName":"tls"}},)" + routes;
+  const std::string foreign =
+      R"({"virtualhost":{"fqdn":"a.example","tls":{"secretName":"certs/tls"}},)" + routes;
+  const std::string verified =
+      R"({"virtualhost":{"fqdn":"a.example"},"routes":[{"match":"/","services":[{"name":"tls",)"
+      R"("port":80,"validation":{"caSecret":"ca","subjectName":"x"}}]}]})";
+  const api::Change secret = Secret("certs", "tls", testing::MakePair("a.example"));
+
+  EXPECT_EQ(status_of({api::Kind::kSecret}, own, {}),
+            "unknown: TLS Secret [tls]: Secrets are not read");
+  EXPECT_EQ(
+      status_of({api::Kind::kSecret}, verified, {}),
+      "unknown: route \"/\": service \"tls\": upstreamValidation requested but Secrets are not "
+      "read");
+  EXPECT_EQ(status_of({api::Kind::kTLSCertificateDelegation}, foreign, {secret}),
+            "unknown: TLS Secret [certs/tls]: TLSCertificateDelegations are not read");
+  // Otherwise as ever.
+  EXPECT_EQ(status_of({}, own, {}), "invalid: TLS Secret [tls] not found or is malformed missing");
+  EXPECT_EQ(status_of({api::Kind::kTLSCertificateDelegation}, own, {}),
+            "invalid: TLS Secret [tls] not found or is malformed missing");
+  EXPECT_EQ(status_of({api::Kind::kSecret}, foreign, {secret}),
+            "invalid: TLS Secret [certs/tls]: certificate delegation not permitted missing");
+}
+
 TEST_F(EngineTest, RootThatMovesTakesItsStatusesAlong) {
   const auto root = [](const char* host) {
     return Route("default", "root",

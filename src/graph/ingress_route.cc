@@ -117,6 +117,11 @@ class RootWalk {
                                                             with_vhost ? fqdn_ : "",
                                                             because == Because::kMissing}));
   }
+  // What it depends on isn't read, by configuration.
+  void Unknown(const api::IngressRoute& object, std::string description) {
+    SetStatus(object,
+              std::make_shared<const Status>(Status{"unknown", std::move(description), fqdn_}));
+  }
   // What is wrong with a root as such comes before what a walk from elsewhere finds in it.
   void Refuse(std::string description, bool with_vhost) {
     order_ = std::make_shared<const RootOrder>(
@@ -142,6 +147,9 @@ class RootWalk {
     const CheckedSecret* secret = derivation_.reader.FindSecret(name.ns, name.name);
     // What is wrong with it is said only to those who may use it.
     const bool permitted = derivation_.reader.DelegationPermits(name.ns, name.name, root_.meta.ns);
+    if (secret == nullptr && derivation_.options.IsUnread(api::Kind::kSecret)) {
+      return Unknown(root_, fmt::format("TLS Secret [{}]: Secrets are not read", tls.secret_name));
+    }
     if (secret == nullptr || !secret->serving.ok()) {
       Invalid(root_, fmt::format("TLS Secret [{}] not found or is malformed", tls.secret_name),
               false, secret == nullptr ? Because::kMissing : Because::kWritten);
@@ -150,6 +158,10 @@ class RootWalk {
                                       name.name, Message(secret->serving.status())));
       }
       return;
+    }
+    if (!permitted && derivation_.options.IsUnread(api::Kind::kTLSCertificateDelegation)) {
+      return Unknown(root_, fmt::format("TLS Secret [{}]: TLSCertificateDelegations are not read",
+                                        tls.secret_name));
     }
     if (!permitted) {
       return Invalid(
@@ -342,6 +354,10 @@ class RootWalk {
                                                const api::IngressRouteUpstreamValidation& spec,
                                                const std::string& where) {
     const CheckedSecret* secret = derivation_.reader.FindSecret(object.meta.ns, spec.ca_secret);
+    if (secret == nullptr && derivation_.options.IsUnread(api::Kind::kSecret)) {
+      Unknown(object, where + ": upstreamValidation requested but Secrets are not read");
+      return std::nullopt;
+    }
     if (secret == nullptr || !secret->ca_certificate.ok()) {
       Invalid(object,
               where + ": upstreamValidation requested but secret not found or misconfigured", true,

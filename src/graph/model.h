@@ -235,7 +235,7 @@ struct Assignment {
 
 // What became of an IngressRoute.
 struct Status {
-  std::string current_status;  // valid, invalid, orphaned
+  std::string current_status;  // valid, invalid, orphaned, unknown (it depends on what isn't read)
   std::string description;
   std::string vhost;  // label of the metrics; may be empty
   // Caused by an object that isn't there, which may only be late: while kinds arrive one after the

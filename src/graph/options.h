@@ -3,10 +3,12 @@
 
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "api/object.h"
 #include "graph/model.h"
 
 namespace contour::graph {
@@ -22,6 +24,12 @@ struct Options {
   // The namespace that we run in: its Services `contour` and `envoy` can't be reached through an
   // ExternalName.
   std::string own_namespace = "heptio-contour";
+  // Kinds that are not read: of these an object that isn't here is unknown, not missing.
+  std::vector<api::Kind> unread_kinds;
+
+  bool IsUnread(api::Kind kind) const {
+    return std::find(unread_kinds.begin(), unread_kinds.end(), kind) != unread_kinds.end();
+  }
 };
 
 inline constexpr const char* kDefaultIngressClass = "contour";
