@@ -99,9 +99,11 @@ inline constexpr Family kFamilies[] = {
     {"contour_kube_lists_total", kCounter, kCluster, {"kind"}, "Complete lists"},
     {"contour_kube_failures_total", kCounter, kCluster, {"kind"}, "Lists and watches that failed"},
     {"contour_kube_bad_objects_total", kCounter, kCluster, {"kind"}, "Objects that could not be read"},
-    {"contour_kube_synced", kGauge, kCluster, {"kind"}, "1 if the kind was listed completely"},
+    {"contour_kube_synced", kGauge, kCluster, {"kind"}, "1 if the kind was listed completely, is proven to be absent, or is left out"},
     {"contour_kube_forbidden", kGauge, kCluster, {"kind"}, "1 if the permission to read the kind is missing"},
-    {"contour_kube_absent", kGauge, kCluster, {"kind"}, "1 if the kind is not installed"},
+    {"contour_kube_absent", kGauge, kCluster, {"kind"}, "1 if the kind is proven not to be installed"},
+    {"contour_kube_left_out", kGauge, kCluster, {"kind"}, "1 if the kind is left out, since reading it is forbidden and the configuration allows that"},
+    {"contour_kube_unknown_seconds", kGauge, kCluster, {"kind"}, "For how long it hasn't been known for certain what there is of the kind; what was known of it is in force. 0: it is known"},
     {"contour_kube_silence_seconds", kGauge, kCluster, {"kind"}, "Time since anything was received for the kind; bookmarks come about every minute"},
 
     // Objects from a folder.
@@ -113,6 +115,7 @@ inline constexpr Family kFamilies[] = {
     // The snapshot file.
     {"contour_serving_from_snapshot_file", kGauge, kAlways, {}, "1 while what is served comes from --snapshot-file, as the objects could not be read yet"},
     {"contour_snapshot_file_writes_total", kCounter, kIfAny, {}, "Writes of the snapshot file"},
+    {"contour_snapshot_file_held_back", kGauge, kIfAny, {}, "1 while the snapshot file isn't replaced, because what would take its place is suspiciously smaller"},
     {"contour_snapshot_file_failures_total", kCounter, kIfAny, {}, "Writes of the snapshot file that failed"},
     {"contour_snapshot_file_written_seconds", kGauge, kIfAny, {}, "When the snapshot file was last written by this process, in seconds since 1970; 0: not yet"},
 

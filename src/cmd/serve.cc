@@ -64,6 +64,14 @@ std::string AdaptToStream(xds::ResourceType type, std::string_view bytes, xds::S
   }
 }
 
+// Why the process isn't ready; empty: it is. One that has never known all objects isn't while the
+// API server answers something else, though the port serves what the snapshot file has: others may
+// know more, and a rollout must not go on without a right.
+std::string NotReady(const Fleet& fleet, const World& world, bool built) {
+  const std::string unknown = built ? std::string() : world.NeverKnown();
+  return unknown.empty() ? fleet.NotReady() : "objects are not synced yet: " + unknown;
+}
+
 absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded,
                         const config::GivenFlags& flags) {
   const config::Serve& config = loaded->serve();
@@ -87,8 +95,10 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
        .adapt = AdaptToStream,
        .on_quarantine = [&](const xds::QuarantineView& view) { refusals.Add(view, true); },
        .on_release = [&](const xds::QuarantineView& view) { refusals.Add(view, false); }});
-  StatusReport report(config.status_dir, world.writer.get(), world.ingress_addresses.get());
+  StatusReport report(config.status_dir, world.writer.get(), world.ingress_addresses.get(),
+                      [&world] { return world.IsUnsure(); });
   core::Core::Options options = CoreOptions(config);
+  options.pipeline.graph.unread_kinds = world.left_out;
 
   Certificates certificates;
   BuildCounts builds;
@@ -127,6 +137,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   *world.may_write = [&fleet] { return fleet.MayWrite(); };
   Fallback fallback({.path = config.snapshot_file},
                     {.away = [&] { return world.ApiServerIsAway(); },
+                     .unknown = [&] { return world.NeverKnown(); },
                      .publish = [&](const xds::SnapshotPtr& snapshot) { server.Publish(snapshot); },
                      .served = [&] { fleet.Remembered(); }});
   xds::SnapshotPtr published;
@@ -146,8 +157,16 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
              const std::string why = fleet.NotAlive();
              return why.empty() ? port_probe.NotAlive() : why;
            },
-       .not_ready = [&] { return stopping ? std::string("stopping") : fleet.NotReady(); },
-       .remark = [&] { return fallback.Remark(); },
+       .not_ready =
+           [&] {
+             return stopping ? std::string("stopping") : NotReady(fleet, world, core.built());
+           },
+       .remark =
+           [&] {
+             const std::string source = fallback.Remark();
+             const std::string unknown = world.Remark();
+             return source.empty() || unknown.empty() ? source + unknown : source + "; " + unknown;
+           },
        .metrics =
            [&] {
              return Metrics(world, core, server, certificates, fleet, builds, config_file,

@@ -31,7 +31,55 @@ std::vector<std::string> Namespaces(std::vector<std::string> names) {
   return names;
 }
 
+bool Contains(const std::vector<api::Kind>& kinds, api::Kind kind) {
+  return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+}
+
+void AddUnknown(const ReflectorStats& one, TimePoint now, KindStats& sum) {
+  if (!one.unknown_since) return;
+  const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(now - *one.unknown_since);
+  sum.unknown_for = std::max(sum.unknown_for.value_or(time), time);
+  sum.trouble = std::max(sum.trouble, one.trouble);
+}
+
+// "Secret: HTTP 403 Forbidden: … (missing right: list secrets in all namespaces)".
+std::string Describe(const KindStats& kind) {
+  std::string text(api::KindName(kind.kind));
+  if (!kind.last_error.empty()) text += ": " + kind.last_error;
+  if (!kind.missing_right.empty()) text += " (missing right: " + kind.missing_right + ")";
+  return text;
+}
+
+template <typename Wanted>
+std::string DescribeEach(const ClusterSourceStats& stats, Wanted&& wanted) {
+  std::string text;
+  for (const KindStats& kind : stats.kinds) {
+    if (kind.unknown_for && wanted(kind)) text += (text.empty() ? "" : "; ") + Describe(kind);
+  }
+  return text;
+}
+
 }  // namespace
+
+bool IsAway(const ClusterSourceStats& stats) {
+  bool failed = false;
+  for (const KindStats& kind : stats.kinds) {
+    if (kind.lists > 0 || kind.trouble > Trouble::kNoAnswer) return false;
+    failed = failed || kind.trouble == Trouble::kNoAnswer;
+  }
+  return failed;
+}
+
+std::string NeverKnown(const ClusterSourceStats& stats) {
+  return DescribeEach(stats, [](const KindStats& kind) {
+    return !kind.synced && kind.trouble > Trouble::kNoAnswer;
+  });
+}
+
+std::string NotKnownNow(const ClusterSourceStats& stats, std::chrono::milliseconds at_least) {
+  return DescribeEach(
+      stats, [&](const KindStats& kind) { return kind.synced && *kind.unknown_for >= at_least; });
+}
 
 class ClusterSource::Impl final : public Reflector::Owner {
  public:
@@ -48,14 +96,18 @@ class ClusterSource::Impl final : public Reflector::Owner {
       session_ = std::make_unique<Session>(credentials_, loop_, transport_);
       const std::shared_ptr<Reflector::JsonParser> parser = Reflector::NewJsonParser();
       for (const api::Kind kind : kKinds) {
+        if (Contains(options_.without, kind)) continue;
         const bool own = kind == api::Kind::kSecret && !options_.secret_namespaces.empty();
         const std::vector<std::string> namespaces =
             !api::IsNamespaced(kind)
                 ? std::vector<std::string>{""}
                 : Namespaces(own ? options_.secret_namespaces : options_.watch_namespaces);
+        // Who is limited to namespaces need not have a right to what is cluster-wide.
+        const bool may_be_left_out = !api::IsNamespaced(kind) && !options_.watch_namespaces.empty();
         for (const std::string& ns : namespaces) {
           reflectors_.push_back(
-              std::make_unique<Reflector>(kind, ns, options_.watch, *session_, parser, *this));
+              std::make_unique<Reflector>(Reflector::Scope{kind, ns, may_be_left_out},
+                                          options_.watch, *session_, parser, *this));
         }
       }
       unsynced_ = reflectors_.size();
@@ -93,7 +145,10 @@ class ClusterSource::Impl final : public Reflector::Owner {
       sum.synced = sum.synced && one.synced;
       sum.forbidden = sum.forbidden || one.forbidden;
       sum.absent = sum.absent || one.absent;
+      sum.left_out = sum.left_out || one.left_out;
       if (sum.last_error.empty()) sum.last_error = one.last_error;
+      if (sum.missing_right.empty()) sum.missing_right = one.missing_right;
+      AddUnknown(one, now, sum);
       if (one.last_received) {
         const auto since =
             std::chrono::duration_cast<std::chrono::milliseconds>(now - *one.last_received);

@@ -10,12 +10,14 @@
 //   …
 //   source.Stop();       // or the destructor; the sink is not called any more
 //
-// Synced comes once each kind (in each namespace) is listed; a kind that isn't installed, or that
-// we have no permission for, counts as listed and empty. A server that can't be reached is waited
-// for without end: it is no error, what was delivered stays.
+// Synced comes once each kind (in each namespace) is listed; a kind of which discovery proves that
+// it isn't installed counts as listed and empty. Any other answer (forbidden, not found, a failure,
+// something that an API server doesn't say) is waited out without end, and so is a server that
+// can't be reached: what was delivered stays. GetStats, NeverKnown and NotKnownNow say so.
 //
-// Without rights for the whole cluster: `watch_namespaces` makes one list and watch per kind and
-// namespace. IngressClass is cluster-wide; where reading it is forbidden there simply are none.
+// Kinds in `without` are not read at all. Without rights for the whole cluster: `watch_namespaces`
+// makes one list and watch per kind and namespace. IngressClass is cluster-wide; where reading it
+// is forbidden from the start it is left out then.
 //
 // Start, Stop and GetStats: any thread but the sink's.
 
@@ -51,6 +53,12 @@ struct KindStats {
   bool synced = false;     // everywhere
   bool forbidden = false;  // somewhere
   bool absent = false;
+  bool left_out = false;  // somewhere: it is forbidden, and the configuration allows that
+  // For how long it hasn't been known for certain what there is, where that is longest; nullopt: it
+  // is known everywhere.
+  std::optional<std::chrono::milliseconds> unknown_for;
+  Trouble trouble = Trouble::kNone;                              // why it isn't known
+  std::string missing_right;                                     // see ReflectorStats
   std::optional<std::chrono::milliseconds> since_last_received;  // nullopt: nothing came yet
   std::string last_error;                                        // empty: all is well
 };
@@ -60,8 +68,17 @@ struct ClusterSourceStats {
   std::vector<KindStats> kinds;  // those that are watched, in the order of api::Kind
 };
 
+// True if no kind was listed, and requests fail because the server can't be reached.
+bool IsAway(const ClusterSourceStats& stats);
+// For people: the kinds that never were known, as the server answers something else, and what.
+// Empty: there is none.
+std::string NeverKnown(const ClusterSourceStats& stats);
+// Likewise the kinds that were known once and haven't been for `at_least`.
+std::string NotKnownNow(const ClusterSourceStats& stats, std::chrono::milliseconds at_least);
+
 struct ClusterSourceOptions {
   WatchOptions watch;
+  std::vector<api::Kind> without;              // kinds that are not read
   std::vector<std::string> watch_namespaces;   // empty: all
   std::vector<std::string> secret_namespaces;  // of Secrets instead; empty: as the others
   CurlIo::Options io{.name = "kube-watch"};

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "kube/discovery.h"
 #include "kube/testing_io.h"
 #include "kube/testing_objects.h"
 
@@ -47,7 +48,7 @@ class ClusterSourceTest : public testing::Test {
   }
   // Answers the first lists of all kinds but Service: empty. Their watches stay open.
   void ListOthers() {
-    for (const char* path : kOthers) io_.Next(path).Head(200).Body(Bookmark(1, true));
+    for (const char* path : kOthers) io_.Next(path).Head(200).Body(BookmarkAt(path, 1));
   }
   KindStats Stats(api::Kind kind) {
     for (const KindStats& stats : source_->GetStats().kinds) {
@@ -55,6 +56,13 @@ class ClusterSourceTest : public testing::Test {
     }
     ADD_FAILURE();
     return {};
+  }
+  // The same for all kinds but the one at this path.
+  void ListAllBut(std::string_view path) {
+    ListServices({}, 9);
+    for (const char* other : kOthers) {
+      if (other != path) io_.Next(other).Head(200).Body(BookmarkAt(other, 1));
+    }
   }
   // The only request that is open for services, listed up to `version` with the given objects.
   FakeIo::Exchange& ListServices(const std::vector<std::string>& objects, int version) {
@@ -119,7 +127,7 @@ TEST_F(ClusterSourceTest, ListBrokenOffChangesNothing) {
   list.End(absl::UnavailableError("connection reset"));
   EXPECT_EQ(sink_.Take(), "");
   io_.Advance(1s);
-  ListServices({ServiceJson("b", 7)}, 9);
+  io_.Next(kServices).Answer(200, ListJson(9, "", {ServiceJson("b", 7)}));
   EXPECT_EQ(sink_.Take(), "+Service default/b@7 | synced");
 }
 
@@ -147,16 +155,14 @@ TEST_F(ClusterSourceTest, FallsBackToPagesIfTheServerKnowsNoStreamingLists) {
   EXPECT_EQ(io_.Next(kServices).path(), "/api/v1/services?limit=500");
 }
 
-TEST_F(ClusterSourceTest, ItemsOfAListMayOmitTheirKindAndTheListItsItems) {
+TEST_F(ClusterSourceTest, ItemsOfAListMayOmitTheirKind) {
   ClusterSourceOptions options;
   options.watch.streaming_lists = false;
   StartSource(options);
   io_.Next(kServices).Answer(
       200,
-      R"({"metadata":{"resourceVersion":"9"},"items":[{"metadata":{"namespace":"x","name":"y","resourceVersion":"3"}}]})");
+      R"({"apiVersion":"v1","kind":"ServiceList","metadata":{"resourceVersion":"9"},"items":[{"metadata":{"namespace":"x","name":"y","resourceVersion":"3"}}]})");
   EXPECT_EQ(sink_.Take(), "+Service x/y@3 |");
-  io_.Next(kRoutes).Answer(200, R"({"metadata":{"resourceVersion":"9"},"items":null})");
-  EXPECT_THAT(io_.Next(kRoutes).path(), HasSubstr("resourceVersion=9"));
 }
 
 TEST_F(ClusterSourceTest, PlainBookmarkInAStreamingListIsNoCommit) {
@@ -167,12 +173,99 @@ TEST_F(ClusterSourceTest, PlainBookmarkInAStreamingListIsNoCommit) {
   EXPECT_EQ(io_.Next(kServices).path(), "/api/v1/services?limit=500");
 }
 
-TEST_F(ClusterSourceTest, StreamingListsThatEndWithoutTheirBookmarkBecomePages) {
+TEST_F(ClusterSourceTest, AStreamingListThatEndsWithoutItsBookmarkBecomesPages) {
   StartSource();
-  io_.Next(kServices).Head(200).End();
-  io_.Advance(2s);
-  io_.Next(kServices).Head(200).End();
+  ListOthers();
+  io_.Next(kServices).Head(200).Body(Event("ADDED", ServiceJson("a", 5))).End();
+  EXPECT_EQ(sink_.Take(), "");
+  FakeIo::Exchange& page = io_.Next(kServices);
+  EXPECT_EQ(page.path(), "/api/v1/services?limit=500");
+  page.Answer(200, ListJson(9, "", {ServiceJson("a", 5)}));
+  EXPECT_EQ(sink_.Take(), "+Service default/a@5 | synced");
+}
+
+TEST_F(ClusterSourceTest, AStreamingListThatEndsInAnErrorEventBecomesPages) {
+  for (const int code : {400, 403, 410, 500, 503}) {
+    SCOPED_TRACE(code);
+    StartSource();
+    io_.Next(kServices).Head(200).Body(Event("ADDED", ServiceJson("a", 5)) +
+                                       Event("ERROR", StatusJson(code, "InternalError")));
+    EXPECT_EQ(io_.Next(kServices).path(), "/api/v1/services?limit=500");
+    source_->Stop();
+  }
+}
+
+TEST_F(ClusterSourceTest, AnErrorEventOfAStreamingListHasItsRetryAfter) {
+  StartSource();
+  io_.Next(kServices).Head(200).Body(
+      Event("ERROR", StatusJson(429, "TooManyRequests", R"(,"details":{"retryAfterSeconds":5})")));
+  io_.Advance(4900ms);
+  EXPECT_EQ(io_.Find(kServices), nullptr);
+  io_.Advance(200ms);
   EXPECT_EQ(io_.Next(kServices).path(), "/api/v1/services?limit=500");
+}
+
+TEST_F(ClusterSourceTest, AStreamingListThatIsAnsweredWithAnErrorBecomesPages) {
+  for (const int status : {400, 405, 422, 500, 501, 503, 504}) {
+    SCOPED_TRACE(status);
+    StartSource();
+    io_.Next(kServices).Answer(status, "no");
+    io_.Advance(1s);
+    EXPECT_EQ(io_.Next(kServices).path(), "/api/v1/services?limit=500");
+    source_->Stop();
+  }
+}
+
+TEST_F(ClusterSourceTest, AStreamingListWithoutItsBookmarkBecomesPagesAfterTenSeconds) {
+  StartSource();
+  ListOthers();
+  FakeIo::Exchange& list = io_.Next(kServices).Head(200);
+  io_.Advance(9s);
+  list.Body(Event("ADDED", ServiceJson("a", 5)));
+  io_.Advance(9s);
+  EXPECT_FALSE(list.gone()) << "it goes on as long as something comes";
+  io_.Advance(2s);
+  EXPECT_TRUE(list.gone());
+  EXPECT_EQ(io_.resets(), 0) << "the connection isn't to blame";
+  io_.Next(kServices).Answer(200, ListJson(9, "", {ServiceJson("a", 5)}));
+  EXPECT_EQ(sink_.Take(), "+Service default/a@5 | synced");
+}
+
+TEST_F(ClusterSourceTest, GarbageInAStreamingListBecomesPages) {
+  for (const std::string& line :
+       {std::string("<html>\n"), Event("ADDED", ObjectJson(api::Kind::kSecret, "a", "b", 5)),
+        Bookmark(9, true, api::Kind::kSecret),
+        std::string(R"({"kind":"Status","metadata":{},"status":"Success"})") + "\n"}) {
+    SCOPED_TRACE(line);
+    StartSource();
+    ListOthers();
+    io_.Next(kServices).Head(200).Body(line);
+    EXPECT_EQ(sink_.synced(), 0);
+    EXPECT_EQ(io_.Next(kServices).path(), "/api/v1/services?limit=500");
+    source_->Stop();
+    sink_.Take();
+  }
+}
+
+TEST_F(ClusterSourceTest, AStreamingListThatBreaksOffBecomesPages) {
+  StartSource();
+  io_.Next(kServices).Head(200).End(absl::UnavailableError("connection reset"));
+  io_.Advance(1s);
+  EXPECT_EQ(io_.Next(kServices).path(), "/api/v1/services?limit=500");
+}
+
+// A relist of many objects is cheaper as a stream, so that one failure doesn't end them for good.
+TEST_F(ClusterSourceTest, TwoFailedStreamingListsInARowAreTheLast) {
+  StartSource();
+  for (const char* want : {"sendInitialEvents", "sendInitialEvents", "limit=500"}) {
+    FakeIo::Exchange& list = io_.Next(kServices);
+    EXPECT_THAT(list.path(), HasSubstr(want));
+    if (list.path().find("limit") == std::string::npos) {
+      list.Head(200).Body(Event("ERROR", StatusJson(500, "InternalError")));
+    }
+    io_.Next(kServices).Answer(200, ListJson(9, "", {}));
+    io_.Next(kServices).Head(200).Body(Bookmark(10) + Event("ERROR", StatusJson(410, "Expired")));
+  }
 }
 
 TEST_F(ClusterSourceTest, ExpiredContinueTokenStartsTheListOver) {
@@ -352,7 +445,8 @@ TEST_F(ClusterSourceTest, BackoffGrowsFromLessThanOneSecondToThirty) {
   EXPECT_THAT(waits, testing::ElementsAre(800ms, 1600ms, 3200ms, 6400ms, 12800ms, 25600ms, 30000ms,
                                           30000ms));
   // Once it works it is as if nothing had been.
-  ListServices({}, 9).End(absl::UnavailableError("reset"));
+  io_.Next(kServices).Answer(200, ListJson(9, "", {}));
+  io_.Next(kServices).End(absl::UnavailableError("reset"));
   io_.Advance(800ms);
   EXPECT_NE(io_.Find(kServices), nullptr);
 }
@@ -433,7 +527,7 @@ TEST_F(ClusterSourceTest, SilenceOnAllWatchesGivesUpTheConnection) {
   EXPECT_EQ(io_.resets(), 0);
   EXPECT_FALSE(watch.gone());
   for (const char* path : kOthers) EXPECT_EQ(io_.Count(path), 2) << path;
-  for (const char* path : kOthers) io_.Next(path).Head(200).Body(Bookmark(11));
+  for (const char* path : kOthers) io_.Next(path).Head(200).Body(Bookmark(11, false, KindAt(path)));
   io_.Advance(151s);
   EXPECT_GE(io_.resets(), 1);
   EXPECT_TRUE(watch.gone());
@@ -459,34 +553,116 @@ TEST_F(ClusterSourceTest, AnAnswerThatDoesNotComeIsNotWaitedForForEver) {
   EXPECT_TRUE(list.gone());
 }
 
-TEST_F(ClusterSourceTest, OptionalKindsCountAsListedWhenAbsentAndAreNoticedWhenTheyAppear) {
+TEST_F(ClusterSourceTest, AKindThatDiscoveryLacksCountsAsListedAndIsNoticedWhenItAppears) {
   StartSource();
-  ListServices({}, 9);
-  for (const char* path : kOthers) {
-    if (path != kRoutes) io_.Next(path).Head(200).Body(Bookmark(1, true));
-  }
-  EXPECT_EQ(sink_.synced(), 0);
+  ListAllBut(kRoutes);
   io_.Next(kRoutes).Answer(404, "404 page not found\n");
+  EXPECT_EQ(sink_.synced(), 0) << "a 404 of the list proves nothing";
+  io_.NextAt(kGroupsPath).Answer(200, GroupsJson({}));
   EXPECT_EQ(sink_.synced(), 1);
   EXPECT_TRUE(Stats(api::Kind::kIngressRoute).absent);
   EXPECT_EQ(Stats(api::Kind::kIngressRoute).last_error, "");
+  EXPECT_EQ(Stats(api::Kind::kIngressRoute).unknown_for, std::nullopt);
+  io_.Advance(13s);
+  io_.Next(kRoutes).Answer(404, "404 page not found\n");
+  EXPECT_THAT(io_.Open(), Not(HasSubstr("/apis "))) << "there is nothing to lose any more";
   io_.Advance(13s);
   io_.Next(kRoutes).Head(200).Body(
-      Event("ADDED", ObjectJson(api::Kind::kIngressRoute, "default", "r", 5)) + Bookmark(9, true));
+      Event("ADDED", ObjectJson(api::Kind::kIngressRoute, "default", "r", 5)) +
+      BookmarkAt(kRoutes, 9));
   EXPECT_THAT(sink_.Take(), HasSubstr("+IngressRoute default/r@5 |"));
   EXPECT_FALSE(Stats(api::Kind::kIngressRoute).absent);
 }
 
-TEST_F(ClusterSourceTest, ObjectsOfARemovedKindGoAtTheThirdAnswer) {
+TEST_F(ClusterSourceTest, AKindThatItsGroupLacksCountsAsListed) {
+  StartSource();
+  ListAllBut(kRoutes);
+  io_.Next(kRoutes).Answer(404, "404 page not found\n");
+  io_.NextAt(kGroupsPath).Answer(200, GroupsJson({"contour.heptio.com/v1beta1"}));
+  EXPECT_EQ(sink_.synced(), 0);
+  io_.Next("/apis/contour.heptio.com/v1beta1")
+      .Answer(200, ResourcesJson("contour.heptio.com/v1beta1", {"tlscertificatedelegations"}));
+  EXPECT_EQ(sink_.synced(), 1);
+  EXPECT_TRUE(Stats(api::Kind::kIngressRoute).absent);
+}
+
+// A balancer in front of the API server answers like this.
+TEST_F(ClusterSourceTest, NotFoundWithoutProofLeavesTheKindUnknown) {
+  struct Row {
+    int status;
+    std::string body;
+  };
+  for (const Row& discovery :
+       {Row{404, "default backend - 404"}, Row{200, "<html>It works!</html>"},
+        Row{200, R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"})"},
+        Row{200, R"({"kind":"APIGroupList","apiVersion":"v1","groups":[]})"},
+        Row{200, GroupsJson({}).substr(0, 40)}, Row{403, StatusJson(403, "Forbidden")},
+        Row{503, "no healthy upstream"}}) {
+    SCOPED_TRACE(discovery.body);
+    StartSource();
+    ListAllBut(kRoutes);
+    for (int i = 0; i < 5; ++i) {
+      io_.Next(kRoutes).Answer(404, "default backend - 404");
+      io_.NextAt(kGroupsPath).Answer(discovery.status, discovery.body);
+      io_.Advance(31s);
+    }
+    EXPECT_EQ(sink_.synced(), 0);
+    EXPECT_FALSE(Stats(api::Kind::kIngressRoute).absent);
+    EXPECT_THAT(Stats(api::Kind::kIngressRoute).last_error, HasSubstr("default backend - 404"));
+    EXPECT_THAT(NeverKnown(source_->GetStats()), HasSubstr("IngressRoute: HTTP 404"));
+    source_->Stop();
+  }
+}
+
+TEST_F(ClusterSourceTest, AListThatIsNotFoundThoughDiscoveryHasItsKindLeavesItUnknown) {
+  StartSource();
+  ListAllBut(kRoutes);
+  for (int i = 0; i < 5; ++i) {
+    io_.Next(kRoutes).Answer(404, "404 page not found\n");
+    io_.NextAt(kGroupsPath).Answer(200, GroupsJson({"contour.heptio.com/v1beta1"}));
+    io_.Next("/apis/contour.heptio.com/v1beta1")
+        .Answer(200, ResourcesJson("contour.heptio.com/v1beta1", {"ingressroutes"}));
+    io_.Advance(31s);
+  }
+  EXPECT_EQ(sink_.synced(), 0);
+  EXPECT_FALSE(Stats(api::Kind::kIngressRoute).absent);
+}
+
+TEST_F(ClusterSourceTest, NotFoundWithoutProofRemovesNothingWhileRunning) {
   StartSource();
   FakeIo::Exchange& watch = io_.Next(kRoutes).Head(200).Body(
-      Event("ADDED", ObjectJson(api::Kind::kIngressRoute, "default", "r", 5)) + Bookmark(9, true));
+      Event("ADDED", ObjectJson(api::Kind::kIngressRoute, "default", "r", 5)) +
+      BookmarkAt(kRoutes, 9));
+  sink_.Take();
+  io_.Advance(1min);
+  watch.End();
+  for (int answer = 1; answer <= 20; ++answer) {
+    io_.Next(kRoutes).Answer(404, "default backend - 404");
+    io_.NextAt(kGroupsPath).Answer(404, "default backend - 404");
+    io_.Advance(31s);
+  }
+  EXPECT_EQ(sink_.Take(), "");
+  EXPECT_GT(Stats(api::Kind::kIngressRoute).unknown_for, 9min);
+  EXPECT_THAT(NotKnownNow(source_->GetStats(), 5s), HasSubstr("IngressRoute: HTTP 404"));
+  // The watch goes on where it was.
+  FakeIo::Exchange& again = io_.Next(kRoutes);
+  EXPECT_THAT(again.path(), HasSubstr("resourceVersion=9&"));
+  again.Head(200).Body(Bookmark(10, false, api::Kind::kIngressRoute));
+  EXPECT_EQ(NotKnownNow(source_->GetStats(), 0s), "");
+}
+
+TEST_F(ClusterSourceTest, ObjectsOfARemovedKindGoAtTheThirdProof) {
+  StartSource();
+  FakeIo::Exchange& watch = io_.Next(kRoutes).Head(200).Body(
+      Event("ADDED", ObjectJson(api::Kind::kIngressRoute, "default", "r", 5)) +
+      BookmarkAt(kRoutes, 9));
   sink_.Take();
   io_.Advance(1min);
   watch.End();
   for (int answer = 1; answer <= 3; ++answer) {
     EXPECT_EQ(sink_.Take(), "") << answer;
     io_.Next(kRoutes).Answer(404, "404 page not found\n");
+    io_.NextAt(kGroupsPath).Answer(200, GroupsJson({}));
     io_.Advance(4s);
   }
   EXPECT_EQ(sink_.Take(), "-IngressRoute default/r |");
@@ -503,39 +679,264 @@ TEST_F(ClusterSourceTest, NotFoundForAKindThatAlwaysExistsIsAnError) {
   EXPECT_THAT(Stats(api::Kind::kService).last_error, HasSubstr("404"));
 }
 
-TEST_F(ClusterSourceTest, ForbiddenCountsAsListedAfterTheGraceAndKeepsTheLastGood) {
+TEST_F(ClusterSourceTest, AForbiddenKindNeverCountsAsListed) {
   StartSource();
-  ListServices({ServiceJson("a", 5)}, 9);
-  for (const char* path : kOthers) {
-    if (path != kSecrets) io_.Next(path).Head(200).Body(Bookmark(1, true));
+  ListAllBut(kSecrets);
+  for (int i = 0; i < 20; ++i) {
+    io_.Next(kSecrets).Answer(403, StatusJson(403, "Forbidden"));
+    io_.Advance(31s);
   }
-  const std::string no = StatusJson(403, "Forbidden");
-  io_.Next(kSecrets).Answer(403, no);
-  EXPECT_EQ(sink_.synced(), 0) << "an API server on its way up also says 403";
-  EXPECT_TRUE(Stats(api::Kind::kSecret).forbidden);
-  EXPECT_THAT(Stats(api::Kind::kSecret).last_error, HasSubstr("403 Forbidden"));
-  for (int i = 0; i < 3; ++i) {
-    io_.Advance(800ms * (1 << i));
-    io_.Next(kSecrets).Answer(403, no);
-  }
+  EXPECT_EQ(sink_.synced(), 0);
+  const KindStats stats = Stats(api::Kind::kSecret);
+  EXPECT_TRUE(stats.forbidden);
+  EXPECT_EQ(stats.missing_right, "watch secrets in all namespaces");
+  EXPECT_EQ(NeverKnown(source_->GetStats()),
+            "Secret: HTTP 403 Forbidden: words (missing right: watch secrets in all namespaces)");
+  EXPECT_FALSE(IsAway(source_->GetStats()));
+  io_.Next(kSecrets).Head(200).Body(BookmarkAt(kSecrets, 9));
   EXPECT_EQ(sink_.synced(), 1);
-  io_.Advance(30s);
+  EXPECT_FALSE(Stats(api::Kind::kSecret).forbidden);
+  EXPECT_EQ(NeverKnown(source_->GetStats()), "");
+}
+
+TEST_F(ClusterSourceTest, TheMissingRightIsNamedWithVerbResourceGroupAndNamespace) {
+  ClusterSourceOptions options;
+  options.watch.streaming_lists = false;
+  options.watch_namespaces = {"a"};
+  StartSource(options);
+  io_.Next("/apis/contour.heptio.com/v1beta1/namespaces/a/ingressroutes")
+      .Answer(403, StatusJson(403, "Forbidden"));
+  EXPECT_EQ(Stats(api::Kind::kIngressRoute).missing_right,
+            "list ingressroutes.contour.heptio.com in namespace a");
+}
+
+TEST_F(ClusterSourceTest, AKindThatIsForbiddenWhileRunningKeepsWhatWasKnown) {
+  StartSource();
+  ListAllBut(kSecrets);
   const std::string secret =
       ObjectJson(api::Kind::kSecret, "default", "s", 7, R"(,"type":"kubernetes.io/tls")");
   FakeIo::Exchange& watch =
-      io_.Next(kSecrets).Head(200).Body(Event("ADDED", secret) + Bookmark(9, true));
-  EXPECT_FALSE(Stats(api::Kind::kSecret).forbidden);
+      io_.Next(kSecrets).Head(200).Body(Event("ADDED", secret) + BookmarkAt(kSecrets, 9));
   sink_.Take();
-  // The right is taken away again: nothing is forgotten.
   io_.Advance(1min);
   watch.End();
   for (int i = 0; i < 6; ++i) {
-    io_.Next(kSecrets).Answer(403, no);
+    io_.Next(kSecrets).Answer(403, StatusJson(403, "Forbidden"));
     io_.Advance(31s);
   }
   EXPECT_EQ(sink_.Take(), "");
   EXPECT_EQ(sink_.state().count("Secret default/s"), 1u);
+  EXPECT_THAT(NotKnownNow(source_->GetStats(), 5s), HasSubstr("missing right: watch secrets"));
+  EXPECT_EQ(NeverKnown(source_->GetStats()), "");
   EXPECT_THAT(io_.Next(kSecrets).path(), HasSubstr("resourceVersion=9&"));
+}
+
+TEST_F(ClusterSourceTest, WithoutAKindItIsNotReadAtAll) {
+  ClusterSourceOptions options;
+  options.without = {api::Kind::kSecret, api::Kind::kIngressRoute};
+  StartSource(options);
+  EXPECT_EQ(io_.Count(kSecrets), 0);
+  EXPECT_EQ(io_.Count(kRoutes), 0);
+  ListServices({}, 9);
+  for (const char* path : kOthers) {
+    if (path == kSecrets || path == kRoutes) continue;
+    io_.Next(path).Head(200).Body(BookmarkAt(path, 1));
+  }
+  EXPECT_EQ(sink_.synced(), 1);
+  EXPECT_EQ(source_->GetStats().kinds.size(), 5u);
+}
+
+// Who is limited to namespaces need not have a right to what is cluster-wide.
+TEST_F(ClusterSourceTest, WithNamespacesAForbiddenIngressClassIsLeftOut) {
+  constexpr char kClasses[] = "/apis/networking.k8s.io/v1/ingressclasses";
+  ClusterSourceOptions options;
+  options.watch_namespaces = {"a"};
+  StartSource(options);
+  for (const api::Kind kind :
+       {api::Kind::kService, api::Kind::kEndpointSlice, api::Kind::kSecret, api::Kind::kIngress,
+        api::Kind::kIngressRoute, api::Kind::kTLSCertificateDelegation}) {
+    io_.Next(CollectionPath(kind, "a")).Head(200).Body(Bookmark(1, true, kind));
+  }
+  io_.Next(kClasses).Answer(403, StatusJson(403, "Forbidden"));
+  EXPECT_EQ(sink_.synced(), 0) << "an API server on its way up also says 403";
+  for (int i = 0; i < 3; ++i) {
+    io_.Advance(800ms * (1 << i));
+    io_.Next(kClasses).Answer(403, StatusJson(403, "Forbidden"));
+  }
+  EXPECT_EQ(sink_.synced(), 1);
+  EXPECT_TRUE(Stats(api::Kind::kIngressClass).left_out);
+  EXPECT_EQ(Stats(api::Kind::kIngressClass).unknown_for, std::nullopt);
+  io_.Advance(31s);
+  io_.Next(kClasses).Head(200).Body(BookmarkAt(kClasses, 9));
+  EXPECT_FALSE(Stats(api::Kind::kIngressClass).left_out);
+}
+
+TEST_F(ClusterSourceTest, WithNamespacesAnIngressClassThatFailsOtherwiseIsWaitedFor) {
+  constexpr char kClasses[] = "/apis/networking.k8s.io/v1/ingressclasses";
+  ClusterSourceOptions options;
+  options.watch_namespaces = {"a"};
+  StartSource(options);
+  for (int i = 0; i < 6; ++i) {
+    io_.Next(kClasses).Answer(503, "no healthy upstream");
+    io_.Advance(31s);
+  }
+  EXPECT_FALSE(Stats(api::Kind::kIngressClass).left_out);
+  EXPECT_FALSE(Stats(api::Kind::kIngressClass).synced);
+}
+
+// Whatever answers for the API server, in either way of listing, at the start and while running:
+// nothing counts as listed, nothing is removed.
+TEST_F(ClusterSourceTest, WhatOthersAnswerForTheServerIsNoList) {
+  struct Row {
+    int status;
+    std::string body;
+  };
+  const std::vector<Row> rows = {
+      {200, "<html><body>It works!</body></html>"},
+      {200, "ok"},
+      {200, ""},
+      {200, R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"})"},
+      {200, ListJson(30, "", {}, api::Kind::kSecret)},
+      {200, ListJson(30, "", {ObjectJson(api::Kind::kSecret, "default", "a", 5)})},
+      {200, ListJson(30, "", {ServiceJson("", 5)})},
+      {200, R"({"apiVersion":"v1","kind":"ServiceList","metadata":{"resourceVersion":"30"}})"},
+      {200,
+       R"({"apiVersion":"v1","kind":"ServiceList","metadata":{"resourceVersion":"30"},"items":null})"},
+      {200, ListJson(30, "", {ServiceJson("b", 5)}).substr(0, 90)},
+      {404, "default backend - 404"},
+      {503, "<html>503 Service Unavailable</html>"},
+      {502, ""},
+      {403, StatusJson(403, "Forbidden")},
+      {401, StatusJson(401, "Unauthorized")},
+      {302, ""},
+  };
+  for (const bool streaming : {true, false}) {
+    for (const bool known : {false, true}) {
+      for (const Row& row : rows) {
+        SCOPED_TRACE(fmt::format("{} {} {}{}", row.status, row.body, streaming ? "streaming " : "",
+                                 known ? "known" : ""));
+        ClusterSourceOptions options;
+        options.watch.streaming_lists = streaming;
+        StartSource(options);
+        if (known) {
+          if (streaming) {
+            ListServices({ServiceJson("a", 5)}, 9).Body(Event("ERROR", StatusJson(410, "Expired")));
+          } else {
+            io_.Next(kServices).Answer(200, ListJson(9, "", {ServiceJson("a", 5)}));
+            io_.Next(kServices).Answer(410, StatusJson(410, "Expired"));
+          }
+        }
+        sink_.Take();
+        for (int i = 0; i < 6; ++i) {
+          if (auto* const request = io_.Find(kServices)) request->Answer(row.status, row.body);
+          io_.Advance(31s);
+        }
+        EXPECT_EQ(sink_.Take(), "");
+        const KindStats stats = Stats(api::Kind::kService);
+        EXPECT_EQ(stats.synced, known);
+        EXPECT_TRUE(stats.unknown_for.has_value());
+        EXPECT_NE(known ? NotKnownNow(source_->GetStats(), 5s) : NeverKnown(source_->GetStats()),
+                  "");
+        source_->Stop();
+      }
+    }
+  }
+}
+
+TEST_F(ClusterSourceTest, AWatchAnsweredByAnotherLeavesTheKindUnknownAllTheTime) {
+  StartSource();
+  FakeIo::Exchange& watch = ListServices({ServiceJson("a", 5)}, 9);
+  sink_.Take();
+  io_.Advance(1min);
+  watch.End();
+  for (int i = 0; i < 10; ++i) {
+    io_.Next(kServices).Answer(200, "<html>\n<body>It works!</body></html>\n");
+    io_.Advance(31s);
+  }
+  EXPECT_EQ(sink_.Take(), "");
+  EXPECT_GT(Stats(api::Kind::kService).unknown_for, 5min) << "a status of 200 isn't enough";
+  EXPECT_THAT(NotKnownNow(source_->GetStats(), 5s), HasSubstr("Service: not JSON"));
+}
+
+TEST_F(ClusterSourceTest, AWatchThatEndsWithinALineIsNone) {
+  StartSource();
+  ListServices({ServiceJson("a", 5)}, 9).End();
+  io_.Advance(1s);
+  FakeIo::Exchange& watch = io_.Next(kServices).Head(200).Body("ok");
+  io_.Advance(1s);
+  watch.End();
+  EXPECT_THAT(Stats(api::Kind::kService).last_error, HasSubstr("within a line"));
+  EXPECT_EQ(io_.Find(kServices), nullptr) << "not again at once";
+}
+
+// Bookmarks come once a minute: a watch that stays open is one, too.
+TEST_F(ClusterSourceTest, AWatchThatStaysOpenIsKnownAgain) {
+  StartSource();
+  ListServices({}, 9).End(absl::UnavailableError("connection reset"));
+  io_.Advance(1s);
+  io_.Next(kServices).Head(200);
+  EXPECT_TRUE(Stats(api::Kind::kService).unknown_for.has_value());
+  io_.Advance(1100ms);  // the check of the history
+  io_.Next(kServices).Answer(200, ListJson(9, "", {}));
+  io_.Next(kServices).Head(200);
+  io_.Advance(5s);
+  EXPECT_EQ(Stats(api::Kind::kService).unknown_for, std::nullopt);
+}
+
+TEST_F(ClusterSourceTest, AnEventThatWasLeftOutOfAListDeletesNothing) {
+  ClusterSourceOptions options;
+  options.watch.max_event_bytes = 400;
+  StartSource(options);
+  ListServices({ServiceJson("a", 5), ServiceJson("b", 6)}, 9)
+      .Body(Event("ERROR", StatusJson(410, "Expired")));
+  sink_.Take();
+  const std::string large = ObjectJson(api::Kind::kService, "default", "b", 10,
+                                       fmt::format(R"(,"x":"{}")", std::string(500, 'x')));
+  ListServices({ServiceJson("a", 5), large}, 20);
+  EXPECT_EQ(sink_.Take(), "");
+  EXPECT_EQ(sink_.state().count("Service default/b"), 1u);
+}
+
+TEST_F(ClusterSourceTest, AContinueTokenThatExpiresHalfwayDeletesNothing) {
+  ClusterSourceOptions options;
+  options.watch.streaming_lists = false;
+  StartSource(options);
+  io_.Next(kServices).Answer(200, ListJson(9, "", {ServiceJson("a", 5), ServiceJson("b", 6)}));
+  io_.Next(kServices).Answer(410, StatusJson(410, "Expired"));
+  sink_.Take();
+  for (int i = 0; i < 4; ++i) {
+    io_.Next(kServices).Answer(200, ListJson(20, "token", {ServiceJson("a", 5)}));
+    io_.Next(kServices).Answer(410, StatusJson(410, "Expired"));
+    io_.Advance(31s);
+  }
+  EXPECT_EQ(sink_.Take(), "");
+}
+
+TEST_F(ClusterSourceTest, IsAwayOnlyIfTheServerCannotBeReached) {
+  StartSource();
+  EXPECT_FALSE(IsAway(source_->GetStats()));
+  io_.Next(kServices).End(absl::UnavailableError("connection refused"));
+  EXPECT_TRUE(IsAway(source_->GetStats()));
+  EXPECT_EQ(NeverKnown(source_->GetStats()), "");
+  io_.Next(kSecrets).Answer(503, "no healthy upstream");
+  EXPECT_FALSE(IsAway(source_->GetStats()));
+  EXPECT_THAT(NeverKnown(source_->GetStats()), HasSubstr("Secret: HTTP 503"));
+}
+
+// It was of use when the list began and isn't when it ends, as if a watch had told of both.
+TEST_F(ClusterSourceTest, ASecretThatBecomesUnusableWithinAListIsNotKept) {
+  const auto secret = [](int version, std::string_view data) {
+    return ObjectJson(api::Kind::kSecret, "default", "ca", version,
+                      fmt::format(R"(,"type":"Opaque","data":{{"{}":"eA=="}})", data));
+  };
+  StartSource();
+  FakeIo::Exchange& watch = io_.Next(kSecrets).Head(200).Body(
+      Event("ADDED", secret(2, "ca.crt")) + Event("MODIFIED", secret(3, "other")) +
+      BookmarkAt(kSecrets, 9));
+  EXPECT_EQ(sink_.state().count("Secret default/ca"), 0u);
+  EXPECT_EQ(Stats(api::Kind::kSecret).objects, 0u);
+  watch.Body(Event("MODIFIED", secret(10, "ca.crt")));
+  EXPECT_EQ(sink_.state().count("Secret default/ca"), 1u);
 }
 
 TEST_F(ClusterSourceTest, UnusableSecretsAreNotDelivered) {
@@ -547,7 +948,7 @@ TEST_F(ClusterSourceTest, UnusableSecretsAreNotDelivered) {
       Event("ADDED", secret("tls", 1, R"(,"type":"kubernetes.io/tls")")) +
       Event("ADDED", secret("ca", 2, R"(,"type":"Opaque","data":{"ca.crt":"eA=="})")) +
       Event("ADDED", secret("password", 3, R"(,"type":"Opaque","data":{"password":"eA=="})")) +
-      Bookmark(9, true));
+      BookmarkAt(kSecrets, 9));
   EXPECT_EQ(sink_.Take(), "+Secret default/tls@1 +Secret default/ca@2 |");
   watch.Body(Event("MODIFIED", secret("ca", 10, R"(,"type":"Opaque","data":{"other":"eA=="})")));
   EXPECT_EQ(sink_.Take(), "-Secret default/ca |");
@@ -649,7 +1050,7 @@ TEST_F(ClusterSourceTest, SyncedOnceWhenEveryKindIsListed) {
   ListServices({}, 9);
   for (const char* path : kOthers) {
     EXPECT_EQ(sink_.synced(), 0);
-    io_.Next(path).Head(200).Body(Bookmark(1, true));
+    io_.Next(path).Head(200).Body(BookmarkAt(path, 1));
   }
   EXPECT_EQ(sink_.synced(), 1);
   EXPECT_TRUE(source_->GetStats().synced);

@@ -142,6 +142,33 @@ TEST_F(CredentialsTest, WhatCannotBeUsedLeavesTheLastGood) {
   EXPECT_EQ(Get(*credentials)->tls->key_pem, two.key_pem);
 }
 
+TEST_F(CredentialsTest, FilesThatCannotBeReadWhileRunningLeaveTheLastGood) {
+  const TestCertificate one = authority_.Issue("one");
+  config_.token.file = folder_.Write("token", "good");
+  config_.ca.file = folder_.Write("ca.crt", authority_.ca_pem());
+  config_.client_cert.file = folder_.Write("tls.crt", one.cert_pem);
+  config_.client_key.file = folder_.Write("tls.key", one.key_pem);
+  const auto credentials = *Credentials::Create(config_);
+  const auto good = *Get(*credentials);
+  for (const std::string& file :
+       {config_.token.file, config_.ca.file, config_.client_cert.file, config_.client_key.file}) {
+    SCOPED_TRACE(file);
+    // Missing, a link to nothing, a folder, and a file that gives an error when read, also to root.
+    std::filesystem::rename(file, file + ".kept");
+    EXPECT_EQ(Get(*credentials)->authorization, good.authorization);
+    EXPECT_EQ(*Get(*credentials)->tls, *good.tls);
+    for (const char* target : {"nowhere", "/tmp", "/proc/self/mem"}) {
+      std::filesystem::create_symlink(target, file);
+      EXPECT_EQ(Get(*credentials)->authorization, good.authorization) << target;
+      EXPECT_EQ(*Get(*credentials)->tls, *good.tls) << target;
+      std::filesystem::remove(file);
+    }
+    std::filesystem::rename(file + ".kept", file);
+  }
+  folder_.Write("token", "new");
+  EXPECT_EQ(Get(*credentials)->authorization, "Bearer new");
+}
+
 TEST_F(CredentialsTest, UnusableFilesPreventTheStart) {
   config_.ca.file = "/nowhere/ca.crt";
   EXPECT_THAT(ErrorOfCreate(), HasSubstr("the test: /nowhere/ca.crt: No such file"));

@@ -84,10 +84,11 @@ void PrintStats(const ClusterSource& source) {
   for (const KindStats& kind : stats.kinds) {
     lines += fmt::format(
         "stat kind={} objects={} events={} lists={} watches={} failures={} bad={} synced={} "
-        "forbidden={} absent={} "
+        "forbidden={} absent={} unknown={} right={} "
         "since_ms={} error={}\n",
         api::KindName(kind.kind), kind.objects, kind.events, kind.lists, kind.watches,
         kind.failures, kind.bad_objects, kind.synced, kind.forbidden, kind.absent,
+        kind.unknown_for.has_value(), Quote(kind.missing_right),
         kind.since_last_received ? fmt::format("{}", kind.since_last_received->count()) : "never",
         Quote(kind.last_error));
   }

@@ -44,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         event->item.resource_version.empty()) {
       std::abort();
     }
-    (void)contour::kube::ParseListPage(parser, line).ok();
+    (void)contour::kube::ParseListPage(parser, line, "v1", "Service").ok();
     contour::kube::ParseApiStatus(500, line);
   }
   return 0;

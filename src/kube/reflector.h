@@ -10,11 +10,12 @@
 //
 //  - List: a watch with sendInitialEvents=true, whose ADDED events are gathered and committed at
 //    the bookmark that is annotated k8s.io/initial-events-end, not before; the same request then
-//    goes on as the watch. A server that doesn't know this (400, 422, or no such bookmark twice)
-//    is asked for pages of `page_size` instead; a continue token that expires (410) starts the
-//    list over.
+//    goes on as the watch. After any other end of it the next list is asked for in pages of
+//    `page_size`. A server that says that it doesn't know streaming lists (400, 405, 422, 501, plain
+//    bookmarks), or fails twice in a row, isn't asked for one again. A continue token that expires
+//    (410) starts the list over.
 //  - A commit tells only differences to what was known: added, changed, gone. A list that breaks
-//    off changes nothing.
+//    off changes nothing, and so does an answer that isn't certainly a list of this kind.
 //  - Watch: from the last resourceVersion that an event or bookmark told, for 5 to 10 minutes at
 //    random.
 //  - 410, as status or as ERROR event: list again, at once the first time. A resourceVersion that
@@ -29,12 +30,14 @@
 //  - No bytes for `silence_limit`: the connection is taken for half open and given up
 //    (Transport::ResetConnections) if nothing came over it for anybody, else only this watch
 //    starts again.
-//  - 404 of an optional kind: it isn't installed; counts as listed and empty, looked for again
-//    every `absent_recheck`. Known objects are removed only at the third 404 in a row (a proxy on
-//    its way up also answers 404).
-//  - 403: named in log and stats, tried again with backoff; what is known stays. After
-//    `forbidden_grace` it counts as listed (an API server on its way up also answers 403), so that
-//    the rest can work.
+//  - 404 of an optional kind: discovery (discovery.h) is asked. If it proves that the kind isn't
+//    installed, that counts as listed and empty, and the kind is looked for again every
+//    `absent_recheck`. Known objects are removed only at the third proof in a row.
+//  - Any other answer (403, 404 without proof, 5xx, something that an API server doesn't say)
+//  leaves
+//    the kind unknown: what was known of it stays for as long as it takes, and a kind that never was
+//    known doesn't count as listed. The exception is `may_be_left_out`: 403 from the start, for
+//    `forbidden_grace` (an API server on its way up answers so, too), leaves the kind out.
 //  - An object that can't be parsed costs a line in the log; its last good state stays.
 //
 // Everything happens on the loop's thread.
@@ -63,6 +66,8 @@
 
 namespace contour::kube {
 
+struct WatchEvent;
+
 struct WatchOptions {
   Backoff::Limits backoff;
   std::chrono::seconds shortest_watch{300};
@@ -71,6 +76,8 @@ struct WatchOptions {
   std::chrono::milliseconds silence_limit{150'000};
   // The same while a list is awaited; the API server itself gives up a list after 60 s.
   std::chrono::milliseconds list_silence_limit{70'000};
+  // The same for a streaming list that has begun to be answered: the objects come in one piece.
+  std::chrono::milliseconds streaming_silence_limit{10'000};
   std::chrono::milliseconds history_check{1'000};
   std::chrono::milliseconds absent_recheck{10'000};
   std::chrono::milliseconds forbidden_grace{5'000};
@@ -82,10 +89,25 @@ struct WatchOptions {
   std::size_t max_page_bytes = 16 * 1024 * 1024;
 };
 
+// Why a kind isn't known for certain.
+enum class Trouble : std::uint8_t {
+  kNone,
+  kNoAnswer,   // the server can't be reached, or its answer broke off
+  kForbidden,  // 403
+  kRefused,    // another HTTP error, or an error inside a watch
+  kOdd,        // an answer that isn't one of an API server
+};
+
 struct ReflectorStats {
-  bool synced = false;
+  bool synced = false;     // listed once, proven to be absent, or left out
   bool forbidden = false;  // the last answer was 403
   bool absent = false;     // the kind isn't installed
+  bool left_out = false;   // it is forbidden from the start, and may be
+  // Since when it isn't known for certain what there is; nullopt: it is.
+  std::optional<TimePoint> unknown_since;
+  Trouble trouble = Trouble::kNone;
+  std::string
+      missing_right;  // "watch secrets in namespace web"; empty: none is known to be missing
   std::size_t objects = 0;
   std::uint64_t events = 0;       // of watches, bookmarks not counted
   std::uint64_t lists = 0;        // committed; all but the first are restarts
@@ -114,8 +136,14 @@ class Reflector final : public HttpHandler {
   struct JsonParser;  // buffers, shared by the reflectors of a loop
   static std::shared_ptr<JsonParser> NewJsonParser();
 
-  // `ns` empty: all namespaces. The references outlive the reflector.
-  Reflector(api::Kind kind, std::string ns, const WatchOptions& options, Session& session,
+  struct Scope {
+    api::Kind kind = api::Kind::kService;
+    std::string ns;                // empty: all namespaces
+    bool may_be_left_out = false;  // if it is forbidden from the start
+  };
+
+  // The references outlive the reflector.
+  Reflector(Scope scope, const WatchOptions& options, Session& session,
             std::shared_ptr<JsonParser> parser, Owner& owner);
   ~Reflector();
   Reflector(const Reflector&) = delete;
@@ -125,13 +153,22 @@ class Reflector final : public HttpHandler {
   // The server can be reached again: don't sit out a wait for that.
   void ServerIsReachable();
 
-  api::Kind kind() const { return kind_; }
-  const std::string& ns() const { return ns_; }
+  api::Kind kind() const { return scope_.kind; }
+  const std::string& ns() const { return scope_.ns; }
   const ReflectorStats& stats() const { return stats_; }
 
  private:
-  enum class Phase { kIdle, kListStream, kListPages, kWatch, kHistoryCheck };
-  bool OnePage() const { return phase_ == Phase::kListPages || phase_ == Phase::kHistoryCheck; }
+  enum class Phase {
+    kIdle,
+    kListStream,
+    kListPages,
+    kWatch,
+    kHistoryCheck,
+    kGroups,     // of discovery
+    kResources,  // of discovery
+  };
+  bool IsStream() const { return phase_ == Phase::kListStream || phase_ == Phase::kWatch; }
+  bool IsDiscovery() const { return phase_ == Phase::kGroups || phase_ == Phase::kResources; }
   enum class Waiting { kNo, kForServer, kForTime };
 
   // A known object. `object` and `mark` may change in the set: its key, namespace and name,
@@ -160,7 +197,9 @@ class Reflector final : public HttpHandler {
   struct Item;  // ItemHead, kept from this header for simdjson's sake
 
   void OnHead(const HttpHead& head) override;
+  void OnAccepted();
   void OnBody(std::string_view bytes) override;
+  void OnWholeBody(std::string_view bytes);
   void OnEnd(const absl::Status& status) override;
 
   void Next();
@@ -169,19 +208,29 @@ class Reflector final : public HttpHandler {
   void BeginWatch();
   void CheckHistory();
   void OnHistory();
-  void Request(Phase phase, const std::string& query);
+  void AskDiscovery(Phase phase);
+  void Request(Phase phase, std::string path);
+  // The path of what is listed and watched.
+  std::string Path(const std::string& query) const;
   std::string WatchSeconds();
   // Ends the running request, if any, without an OnEnd.
   void Abort();
 
   bool OnLine(std::string_view line);  // false: the rest of the stream is of no use
+  bool OnListEvent(const WatchEvent& event, const Item& item);
+  bool OnWatchEvent(const WatchEvent& event, const Item& item);
+  void OnOddLine(const absl::Status& why);
+  absl::Status CheckScope(const Item& item) const;
+  absl::Status TakePage(std::string* resource_version);
   void OnPage();
+  void OnWhole();  // an answer that isn't a stream
+  void OnDiscovery();
   void OnStreamEnd();
   void OnHttpError();
   void OnErrorEvent(const ApiStatus& status);
 
-  // One object of a list under way.
-  void Listed(const Item& item);
+  // One object of a list under way; `again`: the same list told of it before.
+  void Listed(const Item& item, bool again);
   bool WentBack(const Item& item);
   void Commit(std::string_view resource_version);
   // One object of a watch.
@@ -195,23 +244,34 @@ class Reflector final : public HttpHandler {
   // The watch has moved on to `resource_version`.
   void Progress(std::string_view resource_version);
 
-  void Absent(const ApiStatus& status);
+  // A 404 proves nothing.
+  void NotFound(const ApiStatus& status);
+  void ProvenAbsent();
   void Forbidden(const ApiStatus& status);
+  // The verb of the request that was made, for people.
+  std::string RightOfRequest() const;
   // The list must be made again; at once, unless the one before brought nothing.
   void ListAgain(const std::string& why);
-  void FallBackToPages(const std::string& why);
+  enum class Streaming : std::uint8_t { kFailed, kUnknownToServer };
+  // A streaming list ended without success. The next list is made of pages; returns without making
+  // it.
+  void UsePages(const std::string& why, Streaming streaming);
+  // The same, and makes it at once.
+  void FallBackToPages(const std::string& why, Streaming streaming);
   // Waits, then goes on with list or watch.
-  void Retry(Waiting waiting, const std::string& error,
+  void Retry(Trouble trouble, const std::string& error,
              std::optional<std::chrono::seconds> at_least = {});
   void WaitFor(std::chrono::milliseconds delay, Waiting waiting);
-  void Report(const std::string& error);
+  void Report(Trouble trouble, const std::string& error);
+  // It is known for certain what there is.
+  void Certain();
   void MarkSynced();
 
+  std::chrono::milliseconds SilenceLimit() const;
   void WatchForSilence();
   void CheckSilence();
 
-  const api::Kind kind_;
-  const std::string ns_;
+  const Scope scope_;
   const WatchOptions& options_;
   Session& session_;
   const std::shared_ptr<JsonParser> parser_;
@@ -232,11 +292,14 @@ class Reflector final : public HttpHandler {
   std::vector<api::Change> changes_;  // of the watch, to be delivered after this piece of the body
   std::string continue_token_;
   int page_size_;
-  bool streaming_;
+  bool streaming_;              // how the next list is made
   int streaming_failures_ = 0;  // in a row
-  int faults_ = 0;              // of the stream from this resourceVersion, in a row
+  bool streaming_unknown_ = false;
+  std::uint64_t skipped_before_ = 0;  // events left out before the list under way began
+  int faults_ = 0;                    // of the stream from this resourceVersion, in a row
   int lists_without_progress_ = 0;
-  int absent_answers_ = 0;  // in a row
+  int absent_proofs_ = 0;  // in a row
+  std::string not_found_;  // what the list answered with 404
   std::optional<TimePoint> forbidden_since_;
   bool history_unsure_ = false;  // a connection broke, and nothing new was heard since
   bool unreachable_ = false;     // the last request got no answer, or only half of one
@@ -247,6 +310,7 @@ class Reflector final : public HttpHandler {
   Timer wait_timer_;
   Timer silence_timer_;
   Timer history_timer_;
+  Timer certain_timer_;
   ReflectorStats stats_;
 };
 

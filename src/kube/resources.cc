@@ -7,7 +7,6 @@
 #include "kube/url.h"
 
 namespace contour::kube {
-namespace {
 
 std::string_view ResourceName(api::Kind kind) {
   switch (kind) {
@@ -31,7 +30,11 @@ std::string_view ResourceName(api::Kind kind) {
   return "";
 }
 
-}  // namespace
+std::string_view GroupName(api::Kind kind) {
+  const std::string_view version = api::ApiVersion(kind);
+  const std::size_t slash = version.find('/');
+  return slash == std::string_view::npos ? std::string_view() : version.substr(0, slash);
+}
 
 std::string CollectionPath(std::string_view api_version, std::string_view resource,
                            std::string_view ns) {

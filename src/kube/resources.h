@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where objects live on the API server.
 //
-//   CollectionPath(api::Kind::kService, "default")             →
-//   /api/v1/namespaces/default/services ObjectPath({api::Kind::kIngressRoute, "default", "root"})
-//   → /apis/contour.heptio.com/v1beta1/namespaces/…/root
+//   CollectionPath(api::Kind::kService, "default")
+//     returns "/api/v1/namespaces/default/services"
+//   ObjectPath({api::Kind::kIngressRoute, "default", "root"})
+//     returns "/apis/contour.heptio.com/v1beta1/namespaces/default/ingressroutes/root"
 
 #pragma once
 
@@ -22,6 +23,11 @@ std::string ObjectPath(const api::ObjectRef& ref);
 //   CollectionPath("coordination.k8s.io/v1", "leases", "projectcontour")
 std::string CollectionPath(std::string_view api_version, std::string_view resource,
                            std::string_view ns);
+
+// The names that a rule of RBAC has for the kind: resource "ingressroutes" of the group
+// "contour.heptio.com", which is "" for the core group.
+std::string_view ResourceName(api::Kind kind);
+std::string_view GroupName(api::Kind kind);
 
 // Defined by a CustomResourceDefinition, which may come and go while we run.
 bool IsOptional(api::Kind kind);

@@ -9,6 +9,7 @@
 
 #pragma once
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -130,6 +131,14 @@ class FakeIo final : public Loop, public Transport {
         return exchange.get();
     }
     return nullptr;
+  }
+  // The same for this path and no longer one.
+  Exchange& NextAt(std::string_view path) {
+    RunPosted();
+    for (const auto& exchange : exchanges_) {
+      if (!exchange->gone() && !exchange->answered() && exchange->path() == path) return *exchange;
+    }
+    return Next(fmt::format("{} exactly", path));  // which fails
   }
   // Requests made so far for paths with this beginning.
   int Count(std::string_view path) {

@@ -17,6 +17,7 @@
 
 #include "api/object.h"
 #include "api/source.h"
+#include "kube/resources.h"
 
 namespace contour::kube {
 
@@ -34,12 +35,50 @@ inline std::string ServiceJson(std::string_view name, int version) {
 inline std::string Event(std::string_view type, std::string_view object) {
   return fmt::format("{{\"type\":\"{}\",\"object\":{}}}\n", type, object);
 }
-inline std::string Bookmark(int version, bool ends_initial_events = false) {
+inline std::string Bookmark(int version, bool ends_initial_events = false,
+                            api::Kind kind = api::Kind::kService) {
   return Event(
       "BOOKMARK",
       fmt::format(
-          R"({{"kind":"X","apiVersion":"v1","metadata":{{"resourceVersion":"{}"{}}}}})", version,
+          R"({{"kind":"{}","apiVersion":"{}","metadata":{{"resourceVersion":"{}"{}}}}})",
+          api::KindName(kind), api::ApiVersion(kind), version,
           ends_initial_events ? R"(,"annotations":{"k8s.io/initial-events-end":"true"})" : ""));
+}
+// The kind whose objects are at this path: "/api/v1/namespaces/a/services?watch=true".
+inline api::Kind KindAt(std::string_view path) {
+  for (int i = 0; i < api::kKindCount; ++i) {
+    const auto kind = static_cast<api::Kind>(i);
+    const std::string_view resource = ResourceName(kind);
+    const std::string_view all = path.substr(0, path.find('?'));
+    if (all.size() > resource.size() && all.ends_with(resource) &&
+        all[all.size() - resource.size() - 1] == '/') {
+      return kind;
+    }
+  }
+  return api::Kind::kEndpoints;
+}
+// The end of an empty streaming list at this path.
+inline std::string BookmarkAt(std::string_view path, int version) {
+  return Bookmark(version, true, KindAt(path));
+}
+// What discovery answers: the groups of every API server and these ("example.com/v1").
+inline std::string GroupsJson(const std::vector<std::string>& versions) {
+  std::string groups =
+      R"({"name":"discovery.k8s.io","versions":[{"groupVersion":"discovery.k8s.io/v1"}]})";
+  for (const std::string& version : versions) {
+    groups += fmt::format(R"(,{{"name":"{}","versions":[{{"groupVersion":"{}"}}]}})",
+                          version.substr(0, version.find('/')), version);
+  }
+  return fmt::format(R"({{"kind":"APIGroupList","apiVersion":"v1","groups":[{}]}})", groups);
+}
+inline std::string ResourcesJson(std::string_view version,
+                                 const std::vector<std::string>& resources) {
+  std::string joined;
+  for (const std::string& resource : resources)
+    joined += fmt::format(R"({}{{"name":"{}"}})", joined.empty() ? "" : ",", resource);
+  return fmt::format(
+      R"({{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"{}","resources":[{}]}})",
+      version, joined);
 }
 inline std::string StatusJson(int code, std::string_view reason, std::string_view more = "") {
   return fmt::format(
@@ -47,12 +86,13 @@ inline std::string StatusJson(int code, std::string_view reason, std::string_vie
       reason, code, more);
 }
 inline std::string ListJson(int version, std::string_view continue_token,
-                            const std::vector<std::string>& items) {
+                            const std::vector<std::string>& items,
+                            api::Kind kind = api::Kind::kService) {
   std::string joined;
   for (const std::string& item : items) joined += (joined.empty() ? "" : ",") + item;
   return fmt::format(
-      R"({{"kind":"List","metadata":{{"resourceVersion":"{}","continue":"{}"}},"items":[{}]}})",
-      version, continue_token, joined);
+      R"({{"apiVersion":"{}","kind":"{}List","metadata":{{"resourceVersion":"{}","continue":"{}"}},"items":[{}]}})",
+      api::ApiVersion(kind), api::KindName(kind), version, continue_token, joined);
 }
 
 // Keeps the state and the history: "+Service default/web@5", "-Service default/web", "|" at each

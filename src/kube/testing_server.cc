@@ -20,6 +20,7 @@
 #include <optional>
 
 #include "base/strings.h"
+#include "kube/testing_objects.h"
 
 namespace contour::kube {
 namespace {
@@ -271,9 +272,7 @@ void ScriptedApi::Handle(const ServerRequest& request, ServerStream& stream) {
   }
   if (step) return step(request, stream);
   stream.Head(200);
-  stream.Chunk(
-      "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"1\",\"annotations\":"
-      "{\"k8s.io/initial-events-end\":\"true\"}}}}\n");
+  stream.Chunk(BookmarkAt(request.target, 1));
   stream.Hang();
 }
 

@@ -2,6 +2,8 @@
 
 #include "kube/watch_event.h"
 
+#include <fmt/core.h>
+
 #include "base/status.h"
 #include "base/strings.h"
 
@@ -32,8 +34,12 @@ absl::StatusOr<ItemHead> ReadItemHead(element object) {
   if (object["metadata"].get(metadata) != SUCCESS) {
     return InvalidArgument("an object without metadata");
   }
-  ItemHead head{Text(metadata["namespace"]), Text(metadata["name"]),
-                Text(metadata["resourceVersion"]), object};
+  ItemHead head{.api_version = Text(object["apiVersion"]),
+                .kind = Text(object["kind"]),
+                .ns = Text(metadata["namespace"]),
+                .name = Text(metadata["name"]),
+                .resource_version = Text(metadata["resourceVersion"]),
+                .object = object};
   if (head.resource_version.empty()) {
     return InvalidArgument("metadata.resourceVersion of {}: expected text", Quote(head.name));
   }
@@ -73,19 +79,23 @@ absl::StatusOr<WatchEvent> ParseWatchEvent(simdjson::dom::parser& parser, std::s
   return event;
 }
 
-absl::StatusOr<ListPage> ParseListPage(simdjson::dom::parser& parser, std::string_view body) {
+absl::StatusOr<ListPage> ParseListPage(simdjson::dom::parser& parser, std::string_view body,
+                                       std::string_view api_version, std::string_view kind) {
   CONTOUR_ASSIGN_OR_RETURN(const element document, Parse(parser, body));
+  const std::string_view list_version = Text(document["apiVersion"]);
+  const std::string_view list_kind = Text(document["kind"]);
+  if (list_version != api_version || list_kind != fmt::format("{}List", kind)) {
+    return InvalidArgument("expected a {}List of {}, got kind {} of {}", kind, api_version,
+                           Quote(list_kind.substr(0, 80)), Quote(list_version.substr(0, 80)));
+  }
   ListPage page;
   page.resource_version = Text(document["metadata"]["resourceVersion"]);
   page.continue_token = Text(document["metadata"]["continue"]);
   if (page.resource_version.empty()) {
     return InvalidArgument("metadata.resourceVersion of a list: expected text");
   }
-  element items;
-  if (document["items"].get(items) == SUCCESS && !items.is_null()) {
-    if (items.get(page.items) != SUCCESS)
-      return InvalidArgument("items of a list: expected a list");
-    page.has_items = true;
+  if (document["items"].get(page.items) != SUCCESS) {
+    return InvalidArgument("items of a list: expected a list");
   }
   return page;
 }

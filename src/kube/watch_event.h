@@ -16,6 +16,8 @@ namespace contour::kube {
 
 // What identifies an object and its state.
 struct ItemHead {
+  std::string_view api_version;  // empty: not given, as items of a list may omit it
+  std::string_view kind;         // likewise
   std::string_view ns;
   std::string_view name;
   std::string_view resource_version;
@@ -35,13 +37,16 @@ struct WatchEvent {
 struct ListPage {
   std::string_view resource_version;
   std::string_view continue_token;  // empty: the last page
-  simdjson::dom::array items;       // may be missing: `"items": null`
-  bool has_items = false;
+  simdjson::dom::array items;
 };
 
 // Errors: kInvalidArgument, without the text.
 absl::StatusOr<WatchEvent> ParseWatchEvent(simdjson::dom::parser& parser, std::string_view line);
-absl::StatusOr<ListPage> ParseListPage(simdjson::dom::parser& parser, std::string_view body);
+// A page of a list of `kind`. Anything that isn't certainly one is an error, since what a list
+// lacks is taken for deleted: another kind or version, no resourceVersion, and `items` that are
+// absent or null (an API server writes [] for an empty list).
+absl::StatusOr<ListPage> ParseListPage(simdjson::dom::parser& parser, std::string_view body,
+                                       std::string_view api_version, std::string_view kind);
 absl::StatusOr<ItemHead> ReadItemHead(simdjson::dom::element object);
 
 ApiStatus ApiStatusOf(simdjson::dom::element object);

@@ -54,19 +54,47 @@ TEST(WatchEventTest, WhatIsNoEvent) {
 
 TEST(WatchEventTest, Pages) {
   simdjson::dom::parser parser;
-  auto page =
-      ParseListPage(parser, ListJson(12, "more", {ServiceJson("a", 1), ServiceJson("b", 2)}));
+  const auto parse = [&](std::string_view text) {
+    return ParseListPage(parser, text, "v1", "Service");
+  };
+  auto page = parse(ListJson(12, "more", {ServiceJson("a", 1), ServiceJson("b", 2)}));
   ASSERT_TRUE(page.ok()) << page.status();
   EXPECT_EQ(page->resource_version, "12");
   EXPECT_EQ(page->continue_token, "more");
   EXPECT_EQ(page->items.size(), 2u);
-  EXPECT_FALSE(
-      ParseListPage(parser, R"({"metadata":{"resourceVersion":"1"},"items":null})")->has_items);
-  EXPECT_FALSE(ParseListPage(parser, R"({"metadata":{"resourceVersion":"1"}})")->has_items);
-  for (const char* text :
-       {"", "[]", R"({"items":[]})", R"({"metadata":{"resourceVersion":"1"},"items":{}})",
-        R"({"metadata":{"resour)"}) {
-    EXPECT_FALSE(ParseListPage(parser, text).ok()) << text;
+  EXPECT_EQ(parse(ListJson(12, "", {}))->items.size(), 0u);
+}
+
+// What a list lacks is taken for deleted, so only what is certainly such a list counts as one.
+TEST(WatchEventTest, WhatIsNoPage) {
+  simdjson::dom::parser parser;
+  const std::string head = R"({"apiVersion":"v1","kind":"ServiceList")";
+  for (
+      const std::string& text : {
+          std::string(),
+          std::string("[]"),
+          std::string("<html><body>It works!</body></html>"),
+          std::string("default backend - 404"),
+          std::string(R"({"items":[]})"),
+          std::string(R"({"metadata":{"resourceVersion":"1"},"items":[]})"),
+          std::string(R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"})"),
+          // Of another kind, or of another version.
+          std::string(
+              R"({"apiVersion":"v1","kind":"SecretList","metadata":{"resourceVersion":"1"},"items":[]})"),
+          std::string(
+              R"({"apiVersion":"v2","kind":"ServiceList","metadata":{"resourceVersion":"1"},"items":[]})"),
+          std::string(
+              R"({"apiVersion":"v1","kind":"List","metadata":{"resourceVersion":"1"},"items":[]})"),
+          head + R"(,"metadata":{},"items":[]})",
+          head + R"(,"metadata":{"resourceVersion":1},"items":[]})",
+          head + R"(,"metadata":{"resourceVersion":"1"}})",
+          head + R"(,"metadata":{"resourceVersion":"1"},"items":null})",
+          head + R"(,"metadata":{"resourceVersion":"1"},"items":{}})",
+          // Cut off.
+          head + R"(,"metadata":{"resourceVersion":"1"},"items":[)",
+          head + R"(,"metadata":{"resour)",
+      }) {
+    EXPECT_FALSE(ParseListPage(parser, text, "v1", "Service").ok()) << text;
   }
 }
 
@@ -81,6 +109,14 @@ TEST(ApiStatusTest, FromTheBody) {
   EXPECT_EQ(status.message, "words");
   EXPECT_EQ(status.retry_after, std::chrono::seconds(3));
   EXPECT_TRUE(status.resource_version_too_large);
+}
+
+TEST(ApiStatusTest, AWaitOfAgesIsADay) {
+  for (const char* wait : {"9223372036854775807", "99999999999"}) {
+    const std::string details = fmt::format(R"(,"details":{{"retryAfterSeconds":{}}})", wait);
+    EXPECT_EQ(ParseApiStatus(429, StatusJson(429, "TooManyRequests", details)).retry_after,
+              std::chrono::hours(24));
+  }
 }
 
 TEST(ApiStatusTest, PlainText) {

@@ -53,8 +53,8 @@ std::optional<HeldStatuses::Time> HeldStatuses::NextDue() const {
   return due_.begin()->first;
 }
 
-StatusTeller::StatusTeller(std::chrono::milliseconds hold, Tell tell)
-    : tell_(std::move(tell)), held_(hold) {}
+StatusTeller::StatusTeller(std::chrono::milliseconds hold, Tell tell, std::function<bool()> unsure)
+    : hold_(hold), tell_(std::move(tell)), unsure_(std::move(unsure)), held_(hold) {}
 
 StatusTeller::~StatusTeller() { Stop(); }
 
@@ -85,13 +85,20 @@ std::size_t StatusTeller::held() const {
   return held_.size();
 }
 
+std::vector<ObjectStatus> StatusTeller::TakeTellable() {
+  const auto now = std::chrono::steady_clock::now();
+  std::vector<ObjectStatus> statuses = held_.Offer({offered_.begin(), offered_.end()}, now);
+  offered_.clear();
+  const auto due = held_.NextDue();
+  if (!due || *due > now || unsure_()) return statuses;
+  for (ObjectStatus& status : held_.TakeDue(now)) statuses.push_back(std::move(status));
+  return statuses;
+}
+
 void StatusTeller::Run() {
   MutexLock lock(mutex_);
   while (true) {
-    const auto now = std::chrono::steady_clock::now();
-    std::vector<ObjectStatus> statuses = held_.Offer({offered_.begin(), offered_.end()}, now);
-    offered_.clear();
-    for (ObjectStatus& due : held_.TakeDue(now)) statuses.push_back(std::move(due));
+    const std::vector<ObjectStatus> statuses = TakeTellable();
     if (!statuses.empty()) {
       lock.Unlock();
       for (const ObjectStatus& status : statuses) tell_(status);
@@ -99,8 +106,9 @@ void StatusTeller::Run() {
       continue;
     }
     if (stopping_) return;
+    const auto now = std::chrono::steady_clock::now();
     if (const auto due = held_.NextDue()) {
-      wake_.WaitUntil(mutex_, *due);
+      wake_.WaitUntil(mutex_, *due > now ? *due : now + hold_);  // unsure: asked again
     } else {
       wake_.Wait(mutex_);
     }

@@ -11,7 +11,9 @@
 // that is takes its place and goes when that would have gone, so that nothing is held longer than
 // the hold. What was told last isn't told again.
 //
-// StatusTeller is the same with the real clock, on a thread.
+// StatusTeller is the same with the real clock, on a thread. While it is unsure what there is (a
+// kind can't be read any more), what seems to be missing may be there: such statuses go on being
+// held.
 //
 // HeldStatuses: one thread at a time, no clock.
 
@@ -27,6 +29,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "api/object.h"
 #include "base/hash.h"
 #include "base/mutex.h"
@@ -72,7 +75,10 @@ class StatusTeller {
  public:
   using Tell = std::function<void(const ObjectStatus&)>;
 
-  StatusTeller(std::chrono::milliseconds hold, Tell tell);
+  // `unsure` is asked on the thread when a status is due; it must not block.
+  StatusTeller(
+      std::chrono::milliseconds hold, Tell tell,
+      std::function<bool()> unsure = [] { return false; });
   ~StatusTeller();  // stops
   StatusTeller(const StatusTeller&) = delete;
   StatusTeller& operator=(const StatusTeller&) = delete;
@@ -86,8 +92,12 @@ class StatusTeller {
 
  private:
   void Run();
+  // What may be told now.
+  std::vector<ObjectStatus> TakeTellable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  const std::chrono::milliseconds hold_;
   const Tell tell_;
+  const std::function<bool()> unsure_;
   mutable Mutex mutex_;
   Condition wake_;
   std::map<api::ObjectRef, std::optional<graph::Status>> offered_

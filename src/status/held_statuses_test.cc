@@ -116,5 +116,35 @@ TEST(StatusTeller, TellsOnItsOwn) {
   EXPECT_EQ(told.size(), 3U) << "what isn't held is told before it stops";
 }
 
+// A kind can't be read any more: what seems to be missing may be there.
+TEST(StatusTeller, WhatSeemsToBeMissingIsHeldAsLongAsItIsUnsureWhatThereIs) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::string> told;
+  std::atomic<bool> unsure = true;
+  StatusTeller teller(
+      5ms,
+      [&](const ObjectStatus& status) {
+        const std::lock_guard lock(mutex);
+        told.push_back(status.second->description);
+        changed.notify_all();
+      },
+      [&] { return unsure.load(); });
+  teller.Start();
+  teller.Offer({{{api::Kind::kIngressRoute, "default", "a"}, kNoService}});
+  std::this_thread::sleep_for(50ms);
+  teller.Offer({{{api::Kind::kIngressRoute, "default", "b"}, kBad}});
+  {
+    std::unique_lock lock(mutex);
+    ASSERT_TRUE(changed.wait_for(lock, 10s, [&] { return !told.empty(); }));
+    EXPECT_THAT(told, ElementsAre(kBad.description)) << "what was written is told as ever";
+  }
+  EXPECT_EQ(teller.held(), 1U);
+  unsure = false;
+  std::unique_lock lock(mutex);
+  ASSERT_TRUE(changed.wait_for(lock, 10s, [&] { return told.size() == 2; }));
+  EXPECT_EQ(told.back(), kNoService.description);
+}
+
 }  // namespace
 }  // namespace contour::status

@@ -3,6 +3,7 @@
 #include "xds/snapshot_file.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -298,8 +299,18 @@ absl::Status WriteAll(const File& file, const std::string& path, std::string_vie
   return absl::OkStatus();
 }
 
+// A moment without a file under `path` is none without a usable one: its reader takes the previous.
+absl::Status KeepOld(const std::string& path) {
+  const std::string previous = PreviousSnapshotFile(path);
+  if (rename(path.c_str(), previous.c_str()) == 0) {
+    if (chmod(previous.c_str(), 0600) != 0) return Failed(previous, "made private");
+    return absl::OkStatus();
+  }
+  return errno == ENOENT ? absl::OkStatus() : Failed(previous, "replaced");
+}
+
 absl::Status WriteTo(const std::string& temporary, const std::string& path,
-                     const Snapshot& snapshot, std::int64_t now) {
+                     const Snapshot& snapshot, std::int64_t now, OldFile old) {
   unlink(temporary.c_str());  // of a process that ended in the middle
   File file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (file.get() < 0) return Failed(temporary, "made");
@@ -307,6 +318,7 @@ absl::Status WriteTo(const std::string& temporary, const std::string& path,
       snapshot, now, [&](std::string_view bytes) { return WriteAll(file, temporary, bytes); }));
   if (fsync(file.get()) != 0) return Failed(temporary, "written");
   if (file.Close() != 0) return Failed(temporary, "written");
+  if (old == OldFile::kKeep) CONTOUR_RETURN_IF_ERROR(KeepOld(path));
   if (rename(temporary.c_str(), path.c_str()) != 0) return Failed(path, "replaced");
   // So that the new name outlives a crash, too.
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
@@ -318,10 +330,12 @@ absl::Status WriteTo(const std::string& temporary, const std::string& path,
 
 }  // namespace
 
-absl::Status WriteSnapshotFile(const std::string& path, const Snapshot& snapshot,
-                               std::int64_t now) {
+std::string PreviousSnapshotFile(const std::string& path) { return path + ".previous"; }
+
+absl::Status WriteSnapshotFile(const std::string& path, const Snapshot& snapshot, std::int64_t now,
+                               OldFile old) {
   const std::string temporary = path + ".tmp";
-  absl::Status status = WriteTo(temporary, path, snapshot, now);
+  absl::Status status = WriteTo(temporary, path, snapshot, now, old);
   if (!status.ok()) unlink(temporary.c_str());
   return status;
 }
@@ -351,7 +365,10 @@ absl::StatusOr<SavedSnapshot> ReadSnapshotFile(const std::string& path) {
   if (absl::IsInvalidArgument(saved.status())) {
     return InvalidArgument("{}: {}", path, Message(saved.status()));
   }
-  if (saved.ok()) saved->readable_by_others = (info.st_mode & 077) != 0;
+  if (saved.ok()) {
+    saved->path = path;
+    saved->readable_by_others = (info.st_mode & 077) != 0;
+  }
   return saved;
 }
 
@@ -373,8 +390,37 @@ absl::StatusOr<SavedSnapshot> DecodeSnapshot(std::string_view bytes) {
   });
 }
 
+SnapshotSize SizeOf(const Snapshot& snapshot) {
+  SnapshotSize size;
+  size.virtual_hosts = snapshot.table(ResourceType::kScopedRoutes).size();
+  snapshot.table(ResourceType::kRoutes).ForEach([&](const ResourcePtr& routes) {
+    size.virtual_hosts += routes->parts.size();
+  });
+  size.clusters = snapshot.table(ResourceType::kCluster).size();
+  snapshot.table(ResourceType::kEndpoints).ForEach([&](const ResourcePtr& assignment) {
+    size.reachable += assignment->without_endpoints ? 0 : 1;
+  });
+  size.secrets = snapshot.table(ResourceType::kSecret).size();
+  return size;
+}
+
+bool IsSuspiciouslySmaller(const SnapshotSize& after, const SnapshotSize& before) {
+  const auto halved = [&](std::size_t SnapshotSize::* number) {
+    return after.*number < before.*number - before.*number / 2;
+  };
+  return halved(&SnapshotSize::virtual_hosts) || halved(&SnapshotSize::clusters) ||
+         halved(&SnapshotSize::reachable) || halved(&SnapshotSize::secrets);
+}
+
 SnapshotKeeper::SnapshotKeeper(Options options)
-    : options_(std::move(options)), on_disk_(options_.on_disk) {}
+    : path_(std::move(options.path)),
+      interval_(options.interval),
+      hold_(options.hold),
+      write_anyway_(options.write_anyway),
+      old_(options.old) {
+  if (options.on_disk != nullptr)
+    on_disk_ = OnDisk{options.on_disk->Version(), SizeOf(*options.on_disk)};
+}
 
 SnapshotKeeper::~SnapshotKeeper() { Stop(); }
 
@@ -404,11 +450,50 @@ SnapshotKeeper::Statistics SnapshotKeeper::statistics() const {
   return statistics_;
 }
 
+bool SnapshotKeeper::HoldsBack(const SnapshotSize& size) {
+  const bool suspicious = on_disk_ && IsSuspiciouslySmaller(size, on_disk_->size);
+  const bool removed = access(path_.c_str(), F_OK) != 0 && errno == ENOENT;
+  if (!suspicious || removed) {
+    held_since_.reset();
+    return false;
+  }
+  const Clock::time_point now = Clock::now();
+  if (!held_since_) {
+    held_since_ = now;
+    log::Warning(
+        "snapshot", "the snapshot file isn't replaced, since more than half of what it has is gone",
+        {{"path", path_},
+         {"virtual_hosts",
+          fmt::format("{} -> {}", on_disk_->size.virtual_hosts, size.virtual_hosts)},
+         {"clusters", fmt::format("{} -> {}", on_disk_->size.clusters, size.clusters)},
+         {"with_endpoints", fmt::format("{} -> {}", on_disk_->size.reachable, size.reachable)},
+         {"secrets", fmt::format("{} -> {}", on_disk_->size.secrets, size.secrets)},
+         {"cure",
+          fmt::format("if that is right, remove the file, or wait {} s", hold_.count() / 1000)}});
+  }
+  return now - *held_since_ < hold_;
+}
+
+absl::Status SnapshotKeeper::Write(const Snapshot& snapshot, std::int64_t now) {
+  absl::Status status = WriteSnapshotFile(path_, snapshot, now, old_);
+  if (!status.ok() && !failing_) {
+    log::Warning("snapshot", "the snapshot file can't be written; what is served is not touched",
+                 {{"error", Message(status)}});
+  } else if (status.ok() && failing_) {
+    log::Info("snapshot", "the snapshot file is written again", {{"path", path_}});
+  }
+  failing_ = !status.ok();
+  if (!status.ok()) return status;
+  on_disk_ = OnDisk{snapshot.Version(), SizeOf(snapshot)};
+  write_anyway_ = false;
+  old_ = OldFile::kKeep;
+  held_since_.reset();
+  return status;
+}
+
 void SnapshotKeeper::Run() {
-  using Clock = std::chrono::steady_clock;
   constexpr int kShare = 20;  // at most a twentieth of the time is spent writing
   Clock::time_point earliest;
-  bool failing = false;
   MutexLock lock(mutex_);
   while (true) {
     if (next_ == nullptr) {
@@ -421,31 +506,28 @@ void SnapshotKeeper::Run() {
       continue;
     }
     const SnapshotPtr snapshot = std::exchange(next_, nullptr);
-    const Hash128 version = snapshot->Version();
-    if (on_disk_ == version) continue;
+    statistics_.held_back = false;
+    if (on_disk_ && on_disk_->version == snapshot->Version() && !write_anyway_) {
+      held_since_.reset();
+      continue;
+    }
     lock.Unlock();
     const Clock::time_point started = Clock::now();
     const std::int64_t now = std::time(nullptr);
-    const absl::Status status = WriteSnapshotFile(options_.path, *snapshot, now);
+    const bool held_back = HoldsBack(SizeOf(*snapshot));
+    const bool written = !held_back && Write(*snapshot, now).ok();
     const auto took = Clock::now() - started;
-    if (!status.ok() && !failing) {
-      log::Warning("snapshot", "the snapshot file can't be written; what is served is not touched",
-                   {{"error", Message(status)}});
-    } else if (status.ok() && failing) {
-      log::Info("snapshot", "the snapshot file is written again", {{"path", options_.path}});
-    }
-    failing = !status.ok();
     lock.Lock();
-    earliest = Clock::now() + std::max<Clock::duration>(options_.interval, took * kShare);
-    if (status.ok()) {
-      on_disk_ = version;
+    earliest = Clock::now() + std::max<Clock::duration>(interval_, took * kShare);
+    statistics_.held_back = held_back;
+    if (written) {
       statistics_.last_written = now;
       ++statistics_.written;
-    } else {
-      ++statistics_.failures;
-      if (stopping_) return;
-      if (next_ == nullptr) next_ = snapshot;
+      continue;
     }
+    if (!held_back) ++statistics_.failures;
+    if (stopping_) return;
+    if (next_ == nullptr) next_ = snapshot;
   }
 }
 

@@ -179,7 +179,7 @@ class FullDisk {
 TEST_F(SnapshotFileOnDiskTest, IsForItsOwnerOnly) {
   std::ofstream(path_ + ".tmp") << "of a process that ended in the middle";
   const mode_t mask = umask(0);
-  const absl::Status written = WriteSnapshotFile(path_, *Example(), 1);
+  const absl::Status written = WriteSnapshotFile(path_, *Example(), 1, OldFile::kDrop);
   umask(mask);
   ASSERT_TRUE(written.ok()) << written;
   EXPECT_EQ(Mode(), 0600U);
@@ -191,21 +191,21 @@ TEST_F(SnapshotFileOnDiskTest, IsForItsOwnerOnly) {
   saved = ReadSnapshotFile(path_);
   ASSERT_TRUE(saved.ok()) << saved.status();
   EXPECT_TRUE(saved->readable_by_others);
-  ASSERT_TRUE(WriteSnapshotFile(path_, *Example(), 1).ok());
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Example(), 1, OldFile::kDrop).ok());
   EXPECT_EQ(Mode(), 0600U) << "whatever it was";
 }
 
 TEST_F(SnapshotFileOnDiskTest, AFailureLeavesTheOldFile) {
-  ASSERT_TRUE(WriteSnapshotFile(path_, *Example(), 1).ok());
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Example(), 1, OldFile::kDrop).ok());
   const std::string before = Text();
   {
     const FullDisk full(2000);
-    const absl::Status status = WriteSnapshotFile(path_, *Example(1000), 2);
+    const absl::Status status = WriteSnapshotFile(path_, *Example(1000), 2, OldFile::kDrop);
     EXPECT_THAT(std::string(Message(status)), HasSubstr(path_ + ".tmp: can't be written"));
   }
   EXPECT_EQ(Text(), before);
   EXPECT_EQ(Files(), 1U);
-  EXPECT_TRUE(WriteSnapshotFile(path_, *Example(1000), 2).ok());
+  EXPECT_TRUE(WriteSnapshotFile(path_, *Example(1000), 2, OldFile::kDrop).ok());
 }
 
 TEST_F(SnapshotFileOnDiskTest, SaysWhatCannotBeUsed) {
@@ -213,7 +213,8 @@ TEST_F(SnapshotFileOnDiskTest, SaysWhatCannotBeUsed) {
   EXPECT_THAT(ErrorOf(ReadSnapshotFile(directory_)), HasSubstr("no regular file"));
   std::ofstream(path_) << "contour snapshot\n";
   EXPECT_THAT(ErrorOf(ReadSnapshotFile(path_)), HasSubstr(path_ + ": "));
-  EXPECT_THAT(std::string(Message(WriteSnapshotFile(directory_ / "no" / "file", *Example(), 1))),
+  EXPECT_THAT(std::string(Message(
+                  WriteSnapshotFile(directory_ / "no" / "file", *Example(), 1, OldFile::kDrop))),
               HasSubstr("can't be made"));
 }
 
@@ -231,7 +232,7 @@ TEST_F(SnapshotFileOnDiskTest, TheKeeperWritesTheLatestAndNotTooOften) {
 }
 
 TEST_F(SnapshotFileOnDiskTest, TheKeeperDoesNotWriteWhatIsThere) {
-  SnapshotKeeper keeper({.path = path_, .interval = 1ms, .on_disk = Example(1)->Version()});
+  SnapshotKeeper keeper({.path = path_, .interval = 1ms, .on_disk = Example(1)});
   keeper.Start();
   keeper.Offer(Example(1));
   keeper.Stop();
@@ -257,6 +258,115 @@ TEST_F(SnapshotFileOnDiskTest, TheKeeperEndsThoughItCannotWrite) {
   keeper.Offer(Example(1));
   keeper.Stop();
   EXPECT_GE(keeper.statistics().failures, 1U);
+}
+
+// ---- Two generations
+
+TEST_F(SnapshotFileOnDiskTest, TheLastTwoGenerationsAreKept) {
+  for (int i = 1; i <= 3; ++i)
+    ASSERT_TRUE(WriteSnapshotFile(path_, *Example(i), i, OldFile::kKeep).ok());
+  EXPECT_EQ(ReadSnapshotFile(path_)->written, 3);
+  EXPECT_EQ(ReadSnapshotFile(PreviousSnapshotFile(path_))->written, 2);
+  EXPECT_EQ(Files(), 2U);
+}
+
+TEST_F(SnapshotFileOnDiskTest, ThePreviousGenerationIsForItsOwnerOnly) {
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Example(1), 1, OldFile::kKeep).ok());
+  chmod(path_.c_str(), 0644);
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Example(2), 2, OldFile::kKeep).ok());
+  EXPECT_FALSE(ReadSnapshotFile(PreviousSnapshotFile(path_))->readable_by_others);
+}
+
+TEST_F(SnapshotFileOnDiskTest, AFileThatCannotBeUsedDoesNotReplaceThePrevious) {
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Example(1), 1, OldFile::kKeep).ok());
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Example(2), 2, OldFile::kKeep).ok());
+  std::ofstream(path_) << "damaged";
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Example(3), 3, OldFile::kDrop).ok());
+  EXPECT_EQ(ReadSnapshotFile(path_)->written, 3);
+  EXPECT_EQ(ReadSnapshotFile(PreviousSnapshotFile(path_))->written, 1);
+}
+
+// ---- A suspiciously smaller snapshot
+
+// `endpoints` of the hosts' assignments have an endpoint.
+SnapshotPtr Hosts(int hosts, int endpoints, int secrets) {
+  SnapshotEditor editor(nullptr);
+  editor.SetHead(ResourceType::kRoutes, "ingress_http", "head");
+  for (int i = 0; i < hosts; ++i) {
+    const std::string name = "host-" + std::to_string(i);
+    editor.SetPart(ResourceType::kRoutes, "ingress_http", {.name = name, .bytes = "x"});
+    editor.Set(ResourceType::kCluster, {.name = name, .bytes = "c"});
+    editor.Set(ResourceType::kEndpoints,
+               {.name = name, .bytes = "e", .without_endpoints = i >= endpoints});
+    if (i < secrets) editor.Set(ResourceType::kSecret, {.name = name, .bytes = "s"});
+  }
+  return editor.Commit();
+}
+
+TEST(SnapshotSize, MoreThanHalfGoneIsSuspicious) {
+  const auto suspicious = [](const SnapshotPtr& after, const SnapshotPtr& before) {
+    return IsSuspiciouslySmaller(SizeOf(*after), SizeOf(*before));
+  };
+  EXPECT_EQ(SizeOf(*Hosts(5, 3, 2)), (SnapshotSize{5, 5, 3, 2}));
+  const SnapshotPtr before = Hosts(10, 10, 10);
+  EXPECT_FALSE(suspicious(before, before));
+  EXPECT_FALSE(suspicious(Hosts(20, 20, 20), before));
+  EXPECT_FALSE(suspicious(Hosts(5, 5, 5), before));
+  EXPECT_TRUE(suspicious(Hosts(4, 4, 4), before));
+  EXPECT_TRUE(suspicious(Hosts(10, 4, 10), before)) << "the endpoints of most are gone";
+  EXPECT_TRUE(suspicious(Hosts(10, 10, 0), before)) << "the certificates";
+  EXPECT_TRUE(suspicious(Hosts(0, 0, 0), Hosts(1, 1, 1)));
+  EXPECT_FALSE(suspicious(Hosts(0, 0, 0), Hosts(0, 0, 0)));
+}
+
+TEST_F(SnapshotFileOnDiskTest, ASuspiciouslySmallerSnapshotDoesNotReplaceTheFile) {
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Hosts(10, 10, 10), 1, OldFile::kKeep).ok());
+  const std::string before = Text();
+  SnapshotKeeper keeper({.path = path_, .interval = 1ms, .on_disk = Hosts(10, 10, 10)});
+  keeper.Start();
+  keeper.Offer(Hosts(1, 1, 1));
+  while (!keeper.statistics().held_back) std::this_thread::sleep_for(1ms);
+  keeper.Stop();
+  EXPECT_EQ(Text(), before) << "not at the end either";
+  EXPECT_EQ(keeper.statistics().written, 0U);
+  EXPECT_EQ(keeper.statistics().failures, 0U);
+}
+
+TEST_F(SnapshotFileOnDiskTest, WhoRemovesTheFileLetsTheSmallerOneBeWritten) {
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Hosts(10, 10, 10), 1, OldFile::kKeep).ok());
+  SnapshotKeeper keeper({.path = path_, .interval = 1ms, .on_disk = Hosts(10, 10, 10)});
+  keeper.Start();
+  keeper.Offer(Hosts(1, 1, 1));
+  while (!keeper.statistics().held_back) std::this_thread::sleep_for(1ms);
+  fs::remove(path_);
+  while (keeper.statistics().written == 0) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(ReadSnapshotFile(path_)->snapshot->Version(), Hosts(1, 1, 1)->Version());
+  EXPECT_FALSE(keeper.statistics().held_back);
+}
+
+TEST_F(SnapshotFileOnDiskTest, ASmallerSnapshotIsWrittenInTheEndAndTheLargerOneStaysBeside) {
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Hosts(10, 10, 10), 1, OldFile::kKeep).ok());
+  SnapshotKeeper keeper(
+      {.path = path_, .interval = 1ms, .hold = 50ms, .on_disk = Hosts(10, 10, 10)});
+  keeper.Start();
+  keeper.Offer(Hosts(1, 1, 1));
+  while (keeper.statistics().written == 0) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(ReadSnapshotFile(path_)->snapshot->Version(), Hosts(1, 1, 1)->Version());
+  EXPECT_EQ(ReadSnapshotFile(PreviousSnapshotFile(path_))->snapshot->Version(),
+            Hosts(10, 10, 10)->Version());
+}
+
+TEST_F(SnapshotFileOnDiskTest, WhatComesBackEndsTheHold) {
+  ASSERT_TRUE(WriteSnapshotFile(path_, *Hosts(10, 10, 10), 1, OldFile::kKeep).ok());
+  SnapshotKeeper keeper({.path = path_, .interval = 1ms, .on_disk = Hosts(10, 10, 10)});
+  keeper.Start();
+  keeper.Offer(Hosts(1, 1, 1));
+  while (!keeper.statistics().held_back) std::this_thread::sleep_for(1ms);
+  keeper.Offer(Hosts(10, 10, 10));
+  while (keeper.statistics().held_back) std::this_thread::sleep_for(1ms);
+  keeper.Offer(Hosts(11, 11, 11));
+  while (keeper.statistics().written == 0) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(ReadSnapshotFile(path_)->snapshot->Version(), Hosts(11, 11, 11)->Version());
 }
 
 }  // namespace

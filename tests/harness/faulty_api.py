@@ -127,7 +127,7 @@ class FaultyApi:
         fault = self.fault(request) or Fault()
         time.sleep(fault.delay)
         if fault.status is not None:
-            text = fault.body or b'{"kind":"Status","apiVersion":"v1","status":"Failure","message":"fault of the test","code":%d}' % fault.status
+            text = fault.body if fault.body is not None else b'{"kind":"Status","apiVersion":"v1","status":"Failure","message":"fault of the test","code":%d}' % fault.status
             self._answer(handler, fault.status, {"content-type": "application/json", **fault.headers}, text, fault)
             return
         upstream = http.client.HTTPSConnection(self.cluster.address, self.cluster.port, timeout=600,

@@ -26,27 +26,43 @@ Fallback::Fallback(Options options, Hooks hooks)
 
 Fallback::~Fallback() { Stop(); }
 
-void Fallback::Start() {
-  if (options_.path.empty()) return;
+absl::StatusOr<xds::SavedSnapshot> Fallback::Read() {
   absl::StatusOr<xds::SavedSnapshot> saved = xds::ReadSnapshotFile(options_.path);
-  std::optional<Hash128> on_disk;
-  if (saved.ok()) {
-    log::Info(kContext, "snapshot file read",
-              {{"path", options_.path}, {"written", TimeText(saved->written)}});
-    if (saved->readable_by_others) {
-      log::Warning(kContext, "the snapshot file holds private keys and others may read it",
-                   {{"path", options_.path}, {"cure", "chmod 600"}});
-    } else {  // else it is to be written again, with the right mode
-      on_disk = saved->snapshot->Version();
-    }
-  } else if (absl::IsNotFound(saved.status())) {
-    log::Info(kContext, "no snapshot file yet", {{"path", options_.path}});
-  } else {
+  if (saved.ok()) return saved;
+  if (!absl::IsNotFound(saved.status())) {
     log::Warning(kContext, "the snapshot file can't be used and is passed over",
                  {{"error", Message(saved.status())}});
   }
-  keeper_ = std::make_unique<xds::SnapshotKeeper>(
-      xds::SnapshotKeeper::Options{.path = options_.path, .on_disk = on_disk});
+  absl::StatusOr<xds::SavedSnapshot> previous =
+      xds::ReadSnapshotFile(xds::PreviousSnapshotFile(options_.path));
+  if (previous.ok()) return previous;
+  if (!absl::IsNotFound(previous.status())) {
+    log::Warning(kContext, "the previous snapshot file can't be used and is passed over",
+                 {{"error", Message(previous.status())}});
+  }
+  return saved;
+}
+
+void Fallback::Start() {
+  if (options_.path.empty()) return;
+  absl::StatusOr<xds::SavedSnapshot> saved = Read();
+  xds::SnapshotKeeper::Options keeper{.path = options_.path};
+  if (saved.ok()) {
+    log::Info(kContext, "snapshot file read",
+              {{"path", saved->path}, {"written", TimeText(saved->written)}});
+    keeper.on_disk = saved->snapshot;
+    if (saved->readable_by_others) {
+      log::Warning(kContext, "the snapshot file holds private keys and others may read it",
+                   {{"path", saved->path}, {"cure", "chmod 600"}});
+    }
+    // It is to be written again with the right mode, or in its place.
+    const bool previous = saved->path != options_.path;
+    keeper.write_anyway = saved->readable_by_others || previous;
+    if (previous) keeper.old = xds::OldFile::kDrop;
+  } else if (absl::IsNotFound(saved.status())) {
+    log::Info(kContext, "no snapshot file yet", {{"path", options_.path}});
+  }
+  keeper_ = std::make_unique<xds::SnapshotKeeper>(std::move(keeper));
   keeper_->Start();
   if (!saved.ok()) return;
   {
@@ -67,21 +83,26 @@ void Fallback::Stop() {
   if (keeper_ != nullptr) keeper_->Stop();
 }
 
+std::string Fallback::Reason(std::chrono::steady_clock::duration waited) const {
+  if (waited >= options_.patience_while_away && hooks_.away())
+    return "the API server can't be reached";
+  if (waited >= options_.patience_while_unknown) {
+    if (std::string unknown = hooks_.unknown(); !unknown.empty()) return unknown;
+  }
+  return waited >= options_.patience ? "there is no complete build yet" : "";
+}
+
 void Fallback::Run() {
   const auto started = std::chrono::steady_clock::now();
   MutexLock lock(mutex_);
   while (!stopping_ && state_ == State::kWaiting) {
     if (wake_.WaitUntil(mutex_, std::chrono::steady_clock::now() + kPoll)) continue;
-    const auto waited = std::chrono::steady_clock::now() - started;
-    if (waited < options_.patience_while_away) continue;
-    const bool away = hooks_.away();
-    if (!away && waited < options_.patience) continue;
+    const std::string reason = Reason(std::chrono::steady_clock::now() - started);
+    if (reason.empty()) continue;
     state_ = State::kServing;
     log::Warning(
         kContext, "serving from the snapshot file until the objects are read",
-        {{"path", options_.path},
-         {"written", TimeText(saved_->written)},
-         {"reason", away ? "the API server can't be reached" : "there is no complete build yet"}});
+        {{"path", saved_->path}, {"written", TimeText(saved_->written)}, {"reason", reason}});
     hooks_.publish(saved_->snapshot);  // with the lock: a live build comes after it
     lock.Unlock();
     hooks_.served();
@@ -122,6 +143,7 @@ void Fallback::AddTo(admin::MetricsText& text) const {
   text.Set("contour_snapshot_file_writes_total", statistics.written);
   text.Set("contour_snapshot_file_failures_total", statistics.failures);
   text.Set("contour_snapshot_file_written_seconds", statistics.last_written);
+  text.Set("contour_snapshot_file_held_back", statistics.held_back);
 }
 
 }  // namespace contour::cmd

@@ -2,14 +2,18 @@
 // --snapshot-file: what was served last, kept on disk, is served by a process that starts while the
 // API server is away. It counts as the first build; when there is a live one, that takes its place.
 //
-//   Fallback fallback(options, {.away = …, .serve = …});
+//   Fallback fallback(options, {.away = …, .unknown = …, .publish = …, .served = …});
 //   fallback.Start();                  // reads the file; before the core can call Publish
 //   fallback.Publish(snapshot);        // each build, on the core thread: to the streams and to the file
 //   fallback.Stop();                   // writes what is not on disk yet
 //
-// The file is served if after two seconds nothing could be read from the API server, or if after
-// half a minute there still is no complete build, whatever the reason. Till then the live build is
-// waited for: it is the better one.
+// The file is served if after two seconds the API server can't be reached, if after five it answers
+// something else than the objects (a right is missing, a balancer answers in its place), or if
+// after half a minute there still is no complete build, whatever the reason. Till then the live
+// build is waited for: it is the better one.
+//
+// A file that can't be used, or isn't there, is replaced by the one before it
+// (xds::PreviousSnapshotFile).
 //
 // Without a path: Publish passes on, nothing else happens.
 
@@ -33,10 +37,14 @@ class Fallback {
   struct Options {
     std::string path;  // empty: none
     std::chrono::milliseconds patience_while_away{2'000};
+    // An API server on its way up also refuses, for a second or two.
+    std::chrono::milliseconds patience_while_unknown{5'000};
     std::chrono::milliseconds patience{30'000};
   };
   struct Hooks {
-    std::function<bool()> away;  // requests to the API server fail, and none was answered yet
+    std::function<bool()> away;  // the API server can't be reached, and nothing was listed yet
+    // What else keeps the objects from being known; empty: nothing.
+    std::function<std::string()> unknown;
     std::function<void(xds::SnapshotPtr)> publish;  // to the streams
     std::function<void()> served;  // what was published is that of the file; on a thread of ours
   };
@@ -63,6 +71,9 @@ class Fallback {
   enum class State { kOff, kWaiting, kServing, kLive };
 
   void Run();
+  absl::StatusOr<xds::SavedSnapshot> Read();
+  // Why the file is to be served now; empty: it isn't yet.
+  std::string Reason(std::chrono::steady_clock::duration waited) const;
 
   const Options options_;
   const Hooks hooks_;

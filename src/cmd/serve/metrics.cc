@@ -26,6 +26,8 @@ void AddKinds(const std::vector<kube::KindStats>& kinds, admin::MetricsText& tex
     text.Set("contour_kube_synced", kind.synced, name);
     text.Set("contour_kube_forbidden", kind.forbidden, name);
     text.Set("contour_kube_absent", kind.absent, name);
+    text.Set("contour_kube_left_out", kind.left_out, name);
+    text.Set("contour_kube_unknown_seconds", kind.unknown_for.value_or(0ms), name);
     text.Set("contour_kube_silence_seconds", kind.since_last_received.value_or(0ms), name);
   }
 }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <ctime>
+#include <utility>
 
 #include "api/ingress_route.h"
 #include "base/log.h"
@@ -18,10 +19,10 @@ constexpr std::chrono::milliseconds kHold{250};
 }  // namespace
 
 StatusReport::StatusReport(const std::string& directory, status::StatusWriter* writer,
-                           status::IngressAddresses* addresses)
+                           status::IngressAddresses* addresses, std::function<bool()> unsure)
     : writer_(writer),
       addresses_(addresses),
-      teller_(kHold, [this](const status::ObjectStatus& told) { Tell(told); }) {
+      teller_(kHold, [this](const status::ObjectStatus& told) { Tell(told); }, std::move(unsure)) {
   if (!directory.empty()) files_.emplace(directory);
 }
 

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -25,9 +26,9 @@ namespace contour::cmd {
 class StatusReport {
  public:
   // No `directory`: no files. `writer` nullptr: no API server.
-  // `addresses` nullptr: Ingresses have no status.
+  // `addresses` nullptr: Ingresses have no status. `unsure`: see status::StatusTeller.
   StatusReport(const std::string& directory, status::StatusWriter* writer,
-               status::IngressAddresses* addresses);
+               status::IngressAddresses* addresses, std::function<bool()> unsure);
 
   void Start() { teller_.Start(); }
   void Stop() { teller_.Stop(); }

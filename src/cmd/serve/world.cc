@@ -8,12 +8,16 @@
 #include <utility>
 
 #include "base/log.h"
+#include "cmd/serve/left_out.h"
 #include "kube/credentials.h"
 #include "kube/kubeconfig.h"
 #include "kube/resources.h"
 
 namespace contour::cmd {
 namespace {
+
+// A watch that is opened again is no news.
+constexpr std::chrono::seconds kShortOutage{5};
 
 // Shows what the server has to those who write statuses, on the way to the core.
 class Observer : public api::Sink {
@@ -64,13 +68,22 @@ absl::Status World::Start(api::Sink& sink) {
 }
 
 bool World::ApiServerIsAway() const {
-  if (cluster == nullptr) return false;
-  bool failed = false;
-  for (const kube::KindStats& kind : cluster->GetStats().kinds) {
-    if (kind.lists > 0) return false;
-    failed = failed || kind.failures > 0;
-  }
-  return failed;
+  return cluster != nullptr && kube::IsAway(cluster->GetStats());
+}
+
+std::string World::NeverKnown() const {
+  if (cluster != nullptr) return kube::NeverKnown(cluster->GetStats());
+  return manifests != nullptr ? manifests->NeverRead() : "";
+}
+
+std::string World::Remark() const {
+  if (cluster == nullptr) return {};
+  const std::string kinds = kube::NotKnownNow(cluster->GetStats(), kShortOutage);
+  return kinds.empty() ? kinds : "not known now, what was known stays: " + kinds;
+}
+
+bool World::IsUnsure() const {
+  return cluster != nullptr && !kube::NotKnownNow(cluster->GetStats(), {}).empty();
 }
 
 void World::StopSources() {
@@ -90,6 +103,7 @@ void World::StopWrites(std::chrono::milliseconds deadline) {
 
 absl::StatusOr<World> MakeWorld(const config::Serve& config) {
   World world;
+  CONTOUR_ASSIGN_OR_RETURN(world.left_out, KindsLeftOut(config));
   if (!config.manifests.empty()) {
     world.manifests = std::make_unique<file::ManifestSource>(config.manifests);
     return world;
@@ -110,7 +124,7 @@ absl::StatusOr<World> MakeWorld(const config::Serve& config) {
             kube::MergePatchStatus(write.ref, write.resource_version, write.fields);
         request.may_start = *may_write;
         client->Send(std::move(request), [done = std::move(done)](const kube::Response& response) {
-          done({response.status, response.retry_after, response.body});
+          done(status::OutcomeOf(response.status, response.retry_after, response.body));
         });
       },
       [client = world.client.get()](const api::ObjectRef& ref,
@@ -128,6 +142,7 @@ absl::StatusOr<World> MakeWorld(const config::Serve& config) {
         writer->Want(ref, std::move(fields));
       });
   kube::ClusterSourceOptions options;
+  options.without = world.left_out;
   options.watch_namespaces = config.watch_namespaces;
   options.secret_namespaces = config.root_namespaces;
   world.cluster = std::make_unique<kube::ClusterSource>(std::move(credentials), std::move(options));

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "api/source.h"
@@ -25,6 +26,7 @@ struct World {
   // Asked just before a status is written; unset: always. Set before Start.
   std::shared_ptr<std::function<bool()>> may_write = std::make_shared<std::function<bool()>>();
   std::shared_ptr<kube::Credentials> credentials;
+  std::vector<api::Kind> left_out;  // by --without
   // In the order of their making: what is below uses what is above.
   std::unique_ptr<file::ManifestSource> manifests;
   std::unique_ptr<status::StatusWriter> writer;
@@ -33,8 +35,16 @@ struct World {
   std::unique_ptr<status::IngressAddresses> ingress_addresses;
   std::unique_ptr<api::Sink> observer;
 
-  // Requests to the API server fail, and none was answered yet. Any thread.
+  // True if the API server can't be reached, and nothing was listed yet. Any thread, as the next
+  // four.
   bool ApiServerIsAway() const;
+  // What keeps the objects from being known for the first time, other than that; empty: nothing.
+  std::string NeverKnown() const;
+  // What was known and isn't known for certain now; what was known of it is in force. Empty:
+  // nothing.
+  std::string Remark() const;
+  // True if there is something of the kind. What is missing then may only be unknown.
+  bool IsUnsure() const;
 
   // Delivers objects to `sink` until StopSources.
   absl::Status Start(api::Sink& sink);
