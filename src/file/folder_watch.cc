@@ -168,7 +168,13 @@ void FolderWatch::Walk(const std::string& folder, Progress& progress) {
     const std::string path = Join(folder, name);
     unsigned char type = listed_type;
     struct stat entry = {};
-    if (type == DT_UNKNOWN && lstat(path.c_str(), &entry) == 0) type = IFTODT(entry.st_mode);
+    if (type == DT_UNKNOWN) {
+      if (lstat(path.c_str(), &entry) == 0) {
+        type = IFTODT(entry.st_mode);
+      } else if (!IsAbsence(errno)) {
+        type = DT_REG;  // whoever reads it will say what is wrong
+      }
+    }
     if (type == DT_LNK) {
       if (real_folder.empty()) real_folder = RealPath(folder);
       WatchWay(real_folder, name, progress);

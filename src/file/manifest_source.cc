@@ -133,14 +133,18 @@ std::optional<Identity> FolderIdentity(const std::string& path) {
   return Identity{status.st_dev, status.st_ino};
 }
 
-// True if `path` below `root` is a link that leads nowhere, or lies behind one.
-bool IsBehindBrokenLink(const std::string& root, const std::string& path) {
+// Why it can't be told that `path` below `root` isn't there; nullopt: it isn't, or it is there.
+std::optional<std::string> WhyUnknown(const std::string& root, const std::string& path) {
   for (std::size_t end = path.find('/', root.size() + 1);; end = path.find('/', end + 1)) {
     const std::string place = path.substr(0, end);
     struct stat status = {};
-    if (lstat(place.c_str(), &status) != 0) return false;
-    if (S_ISLNK(status.st_mode) && stat(place.c_str(), &status) != 0) return true;
-    if (end == std::string::npos) return false;
+    if (lstat(place.c_str(), &status) != 0) {
+      if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+      return ErrorText(errno);
+    }
+    if (S_ISLNK(status.st_mode) && stat(place.c_str(), &status) != 0)
+      return std::string(kBrokenLink);
+    if (end == std::string::npos) return std::nullopt;
   }
 }
 
@@ -196,8 +200,9 @@ class ManifestSource::Worker {
     std::optional<Stamp> stamp;      // of what was read last; nullopt: read it at the next look
     std::optional<Hash128> content;  // that was read last, if all is said and done about it
     std::optional<Clock::time_point> gone_since;
-    bool is_open = false;  // somebody is writing it
-    bool was_good = false;
+    bool content_is_good = false;
+    bool is_open = false;   // somebody is writing it
+    bool was_good = false;  // at any time
   };
   enum class Reason { kStart, kScan, kNews };
 
@@ -394,7 +399,7 @@ class ManifestSource::Worker {
     unreadable_.erase(path);
     const Hash128 content = HashBytes(*text);
     if (state.content == content) {
-      if (state.was_good) MendedLink(path);
+      if (state.content_is_good) Mended(path);  // it is seen again
       return RememberStamp(state, stamp, status);
     }
     Count(&ManifestStats::reads);
@@ -408,6 +413,7 @@ class ManifestSource::Worker {
       }
       RememberStamp(state, stamp, status);
       state.content = content;
+      state.content_is_good = false;
       return Failed(path, Message(objects.status()));
     }
     RememberStamp(state, stamp, status);
@@ -418,7 +424,7 @@ class ManifestSource::Worker {
     });
     log::Debug(kContext, "manifest read", {{"path", path}, {"objects", objects->size()}});
     set_.Put(path, *std::move(objects));
-    state.was_good = true;
+    state.content_is_good = state.was_good = true;
     Mended(path);
   }
 
@@ -446,13 +452,13 @@ class ManifestSource::Worker {
     const auto found = files_.find(path);
     if (found == files_.end()) return;
     FileState& state = found->second;
-    const bool broken_link = IsBehindBrokenLink(watch_.root(), path);
-    if (broken_link || IsUnknown(path)) {
+    const std::optional<std::string> why = WhyUnknown(watch_.root(), path);
+    if (why || IsUnknown(path)) {
       due_.erase(path);
       state.gone_since.reset();
       set_.Unyield(path);
       state.stamp.reset();
-      if (broken_link) Failed(path, kBrokenLink);
+      if (why) Failed(path, *why);
       return;
     }
     unreadable_.erase(path);
@@ -496,12 +502,6 @@ class ManifestSource::Worker {
                 {"error", why},
                 {"in_force", was_good ? "its last good content" : "nothing of it"}});
     Tell({ManifestProblem::Kind::kUnread, path, message});
-  }
-
-  // The same content is seen again, behind a link that led nowhere.
-  void MendedLink(const std::string& path) {
-    const auto failure = failures_.find(path);
-    if (failure != failures_.end() && failure->second == kBrokenLink) Mended(path);
   }
 
   void Mended(const std::string& path) {

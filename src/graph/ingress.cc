@@ -61,9 +61,13 @@ class IngressDerivation {
       if (written.empty()) {
         AddProblem(block + ".secretName", "is empty");
       } else if (secret == nullptr) {
-        AddProblem(field, "not found, or not of type kubernetes.io/tls");
+        AddProblem(field, derivation_.options.IsUnread(api::Kind::kSecret)
+                              ? "Secrets are not read"
+                              : "not found, or not of type kubernetes.io/tls");
       } else if (!derivation_.reader.DelegationPermits(name.ns, name.name, ingress_.meta.ns)) {
-        AddProblem(field, "certificate delegation not permitted");
+        AddProblem(field, derivation_.options.IsUnread(api::Kind::kTLSCertificateDelegation)
+                              ? "TLSCertificateDelegations are not read"
+                              : "certificate delegation not permitted");
       } else if (!secret->serving.ok()) {
         AddProblem(field, Message(secret->serving.status()));
       } else {
