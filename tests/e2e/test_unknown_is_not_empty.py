@@ -347,7 +347,8 @@ STREAM_ENDS = {
     "405": Fault(status=405), "500": Fault(status=500), "501": Fault(status=501),
     "error-event": answer(200, '{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure",'
                                '"reason":"InternalError","message":"no","code":500}}\n'),
-    "no-end": answer(200, ""),
+    "empty": answer(200, ""),
+    "no-bookmark": Fault(keep=lambda line: b"initial-events-end" not in line),
 }
 
 
@@ -359,7 +360,8 @@ def test_a_streaming_list_that_fails_is_made_of_pages(site, name, figure):
     started = time.monotonic()
     site.start()
     figure(f"streaming list fails ({name}) → ready", time.monotonic() - started, "s")
-    assert time.monotonic() - started < 8
+    # Of a stream without its end only silence tells.
+    assert time.monotonic() - started < (18 if name == "no-bookmark" else 8)
     site.served("steady")
 
 

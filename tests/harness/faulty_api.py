@@ -44,6 +44,7 @@ class Fault:
     headers: dict = dataclasses.field(default_factory=dict)
     cut_after: typing.Optional[int] = None  # bytes of the body after which the connection breaks
     rewrite: typing.Optional[typing.Callable[[bytes], bytes]] = None  # of a whole body; not for watches
+    keep: typing.Optional[typing.Callable[[bytes], bool]] = None  # which lines of a watch pass
     body: typing.Optional[bytes] = None  # with `status`
 
 
@@ -171,7 +172,13 @@ class FaultyApi:
         handler.send_header("transfer-encoding", "chunked")
         handler.end_headers()
         left = fault.cut_after
+        partial = b""
         while data := response.read1(65536):
+            if fault.keep is not None:
+                *lines, partial = (partial + data).split(b"\n")
+                data = b"".join(line + b"\n" for line in lines if fault.keep(line))
+                if not data:
+                    continue
             if left is not None and len(data) >= left:
                 data = data[:left]
             handler.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
