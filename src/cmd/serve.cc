@@ -64,9 +64,9 @@ std::string AdaptToStream(xds::ResourceType type, std::string_view bytes, xds::S
   }
 }
 
-// Why the process isn't ready; empty: it is. One that has never known all objects isn't while the
-// API server answers something else, though the port serves what the snapshot file has: others may
-// know more, and a rollout must not go on without a right.
+// Returns why the process isn't ready; empty: it is. One that has never known all objects isn't
+// while the API server answers something else, though the port serves what the snapshot file has:
+// others may know more, and a rollout must not go on without a right.
 std::string NotReady(const Fleet& fleet, const World& world, bool built) {
   const std::string unknown = built ? std::string() : world.NeverKnown();
   return unknown.empty() ? fleet.NotReady() : "objects are not synced yet: " + unknown;

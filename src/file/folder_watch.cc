@@ -28,7 +28,7 @@ constexpr std::uint32_t kNames = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DE
                                  IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_MASK_ADD;
 constexpr std::uint32_t kContent = IN_CLOSE_WRITE | IN_ATTRIB;
 
-// What the kubelet's links in a volume go through.
+// The kubelet's links in a volume go through this one.
 constexpr std::string_view kVolumeData = "..data/";
 
 std::string WithoutTrailingSlash(std::string path) {

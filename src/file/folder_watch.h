@@ -36,7 +36,7 @@ class FolderWatch {
     std::set<std::string> paths;  // `root`/…, in byte order
     // Folders that could not be listed, and why. What is below them is unknown, not gone.
     std::map<std::string, std::string> unread;
-    // Likewise those that were not listed because of the limits below.
+    // Folders that were not listed because of the limits below. They are unknown, too.
     std::map<std::string, std::string> beyond_limits;
     // Links of a mounted ConfigMap or Secret whose `..data` isn't there.
     std::set<std::string> without_data;

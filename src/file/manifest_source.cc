@@ -133,7 +133,7 @@ std::optional<Identity> FolderIdentity(const std::string& path) {
   return Identity{status.st_dev, status.st_ino};
 }
 
-// Why it can't be told that `path` below `root` isn't there; nullopt: it isn't, or it is there.
+// Returns why it can't be told whether `path` below `root` is there; nullopt: it can.
 std::optional<std::string> WhyUnknown(const std::string& root, const std::string& path) {
   for (std::size_t end = path.find('/', root.size() + 1);; end = path.find('/', end + 1)) {
     const std::string place = path.substr(0, end);
@@ -358,7 +358,7 @@ class ManifestSource::Worker {
     }
   }
 
-  // What is waited for at the start; empty: nothing, or the start is over.
+  // Returns what is waited for at the start; empty: nothing is, or the start is over.
   std::string NeverReadNow() const {
     if (started_) return {};
     std::string text;
@@ -428,7 +428,7 @@ class ManifestSource::Worker {
     Mended(path);
   }
 
-  // What is in the file is unknown.
+  // Notes that the content of the file is unknown.
   void Unreadable(const std::string& path, std::string_view why) {
     unreadable_.insert_or_assign(path, why);
     LookAgainLater(path);

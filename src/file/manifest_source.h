@@ -98,7 +98,7 @@ class ManifestSource {
   // Sorted by path, then kind.
   std::vector<ManifestProblem> Problems() const;
   ManifestStats Stats() const;
-  // What Synced waits for because it can't be read, and why; empty: nothing.
+  // Returns which files and folders Synced waits for as they can't be read, and why; empty: none.
   std::string NeverRead() const;
 
  private:

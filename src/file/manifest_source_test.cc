@@ -637,7 +637,7 @@ TEST_F(ManifestSourceTest, AFileThatGoesInsteadOfBeingReadIsNotWaitedFor) {
   EXPECT_EQ(sink_.Await("Sa"), "Sa");
 }
 
-// What is wrong with its content is known, and hurts only itself.
+// Its content is known to be wrong, and hurts only itself.
 TEST_F(ManifestSourceTest, ABadFileAtTheStartIsNotWaitedFor) {
   Write(dir_ / "a.yaml", Service("a"));
   Write(dir_ / "b.yaml", kBad);

@@ -303,7 +303,7 @@ TEST_F(EngineTest, TellsWhatIsOnlyMissing) {
   EXPECT_EQ(StatusOf("default", "child"), "none");
 }
 
-// What isn't read by configuration is unknown, not missing.
+// An object of a kind that the configuration leaves out is unknown, not missing.
 TEST_F(EngineTest, WhatDependsOnAKindThatIsNotReadIsUnknownNotInvalid) {
   const auto status_of = [](std::vector<api::Kind> unread, const std::string& spec,
                             std::vector<api::Change> others) {

@@ -117,7 +117,7 @@ class RootWalk {
                                                             with_vhost ? fqdn_ : "",
                                                             because == Because::kMissing}));
   }
-  // What it depends on isn't read, by configuration.
+  // Sets a status for an object that depends on a kind which the configuration leaves out.
   void Unknown(const api::IngressRoute& object, std::string description) {
     SetStatus(object,
               std::make_shared<const Status>(Status{"unknown", std::move(description), fqdn_}));

@@ -102,7 +102,7 @@ class ClusterSource::Impl final : public Reflector::Owner {
             !api::IsNamespaced(kind)
                 ? std::vector<std::string>{""}
                 : Namespaces(own ? options_.secret_namespaces : options_.watch_namespaces);
-        // Who is limited to namespaces need not have a right to what is cluster-wide.
+        // A contour that is limited to namespaces need not have a right to cluster-wide kinds.
         const bool may_be_left_out = !api::IsNamespaced(kind) && !options_.watch_namespaces.empty();
         for (const std::string& ns : namespaces) {
           reflectors_.push_back(

@@ -70,10 +70,10 @@ struct ClusterSourceStats {
 
 // True if no kind was listed, and requests fail because the server can't be reached.
 bool IsAway(const ClusterSourceStats& stats);
-// For people: the kinds that never were known, as the server answers something else, and what.
-// Empty: there is none.
+// Returns the kinds that never were known, as the server answers something else, with its answer
+// and the right that is missing, for people. Empty: there is none.
 std::string NeverKnown(const ClusterSourceStats& stats);
-// Likewise the kinds that were known once and haven't been for `at_least`.
+// Returns the kinds that were known once and haven't been for `at_least`, in the same form.
 std::string NotKnownNow(const ClusterSourceStats& stats, std::chrono::milliseconds at_least);
 
 struct ClusterSourceOptions {

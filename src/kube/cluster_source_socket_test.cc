@@ -199,7 +199,7 @@ TEST_F(SocketTest, OptionalKindAppearsAndGoes) {
     api_.On(kRoutes, Answer(404, "404 page not found\n"));
     api_.On("/apis", Answer(200, GroupsJson({})));
   }
-  // Of longer paths, so that what is meant for discovery isn't taken by them.
+  // These paths are longer, so that their requests don't take the steps of discovery.
   for (const api::Kind kind : {api::Kind::kEndpointSlice, api::Kind::kIngress,
                                api::Kind::kIngressClass, api::Kind::kTLSCertificateDelegation}) {
     api_.On(CollectionPath(kind, ""), Stream(Bookmark(1, true, kind)));

@@ -57,7 +57,7 @@ class ClusterSourceTest : public testing::Test {
     ADD_FAILURE();
     return {};
   }
-  // The same for all kinds but the one at this path.
+  // Answers the first lists of all kinds but the one at this path.
   void ListAllBut(std::string_view path) {
     ListServices({}, 9);
     for (const char* other : kOthers) {
@@ -746,7 +746,7 @@ TEST_F(ClusterSourceTest, WithoutAKindItIsNotReadAtAll) {
   EXPECT_EQ(source_->GetStats().kinds.size(), 5u);
 }
 
-// Who is limited to namespaces need not have a right to what is cluster-wide.
+// A contour that is limited to namespaces need not have a right to cluster-wide kinds.
 TEST_F(ClusterSourceTest, WithNamespacesAForbiddenIngressClassIsLeftOut) {
   constexpr char kClasses[] = "/apis/networking.k8s.io/v1/ingressclasses";
   ClusterSourceOptions options;

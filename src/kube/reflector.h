@@ -76,7 +76,7 @@ struct WatchOptions {
   std::chrono::milliseconds silence_limit{150'000};
   // The same while a list is awaited; the API server itself gives up a list after 60 s.
   std::chrono::milliseconds list_silence_limit{70'000};
-  // The same for a streaming list that has begun to be answered: the objects come in one piece.
+  // As above, for a streaming list that has begun to be answered: its objects come in one piece.
   std::chrono::milliseconds streaming_silence_limit{10'000};
   std::chrono::milliseconds history_check{1'000};
   std::chrono::milliseconds absent_recheck{10'000};
@@ -89,7 +89,7 @@ struct WatchOptions {
   std::size_t max_page_bytes = 16 * 1024 * 1024;
 };
 
-// Why a kind isn't known for certain.
+// The reason why a kind isn't known for certain.
 enum class Trouble : std::uint8_t {
   kNone,
   kNoAnswer,   // the server can't be reached, or its answer broke off
@@ -103,7 +103,7 @@ struct ReflectorStats {
   bool forbidden = false;  // the last answer was 403
   bool absent = false;     // the kind isn't installed
   bool left_out = false;   // it is forbidden from the start, and may be
-  // Since when it isn't known for certain what there is; nullopt: it is.
+  // The time since which it isn't known for certain which objects there are; nullopt: it is known.
   std::optional<TimePoint> unknown_since;
   Trouble trouble = Trouble::kNone;
   std::string
@@ -210,7 +210,7 @@ class Reflector final : public HttpHandler {
   void OnHistory();
   void AskDiscovery(Phase phase);
   void Request(Phase phase, std::string path);
-  // The path of what is listed and watched.
+  // Returns the path of the list or watch with this query.
   std::string Path(const std::string& query) const;
   std::string WatchSeconds();
   // Ends the running request, if any, without an OnEnd.
@@ -244,11 +244,11 @@ class Reflector final : public HttpHandler {
   // The watch has moved on to `resource_version`.
   void Progress(std::string_view resource_version);
 
-  // A 404 proves nothing.
+  // Asks discovery, as a 404 proves nothing.
   void NotFound(const ApiStatus& status);
   void ProvenAbsent();
   void Forbidden(const ApiStatus& status);
-  // The verb of the request that was made, for people.
+  // Returns the right that the request needs: "watch secrets in namespace web".
   std::string RightOfRequest() const;
   // The list must be made again; at once, unless the one before brought nothing.
   void ListAgain(const std::string& why);
@@ -263,7 +263,7 @@ class Reflector final : public HttpHandler {
              std::optional<std::chrono::seconds> at_least = {});
   void WaitFor(std::chrono::milliseconds delay, Waiting waiting);
   void Report(Trouble trouble, const std::string& error);
-  // It is known for certain what there is.
+  // Notes that it is known for certain which objects there are.
   void Certain();
   void MarkSynced();
 

@@ -132,7 +132,7 @@ class FakeIo final : public Loop, public Transport {
     }
     return nullptr;
   }
-  // The same for this path and no longer one.
+  // Returns the oldest such request for this path and no longer one.
   Exchange& NextAt(std::string_view path) {
     RunPosted();
     for (const auto& exchange : exchanges_) {

@@ -61,7 +61,7 @@ inline api::Kind KindAt(std::string_view path) {
 inline std::string BookmarkAt(std::string_view path, int version) {
   return Bookmark(version, true, KindAt(path));
 }
-// What discovery answers: the groups of every API server and these ("example.com/v1").
+// The answer of discovery: the groups of every API server and these ("example.com/v1").
 inline std::string GroupsJson(const std::vector<std::string>& versions) {
   std::string groups =
       R"({"name":"discovery.k8s.io","versions":[{"groupVersion":"discovery.k8s.io/v1"}]})";

@@ -65,7 +65,7 @@ TEST(WatchEventTest, Pages) {
   EXPECT_EQ(parse(ListJson(12, "", {}))->items.size(), 0u);
 }
 
-// What a list lacks is taken for deleted, so only what is certainly such a list counts as one.
+// An object that a list lacks is taken for deleted, so only what is certainly such a list is one.
 TEST(WatchEventTest, WhatIsNoPage) {
   simdjson::dom::parser parser;
   const std::string head = R"({"apiVersion":"v1","kind":"ServiceList")";
@@ -78,7 +78,7 @@ TEST(WatchEventTest, WhatIsNoPage) {
           std::string(R"({"items":[]})"),
           std::string(R"({"metadata":{"resourceVersion":"1"},"items":[]})"),
           std::string(R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"})"),
-          // Of another kind, or of another version.
+          // These are lists of another kind, or of another version.
           std::string(
               R"({"apiVersion":"v1","kind":"SecretList","metadata":{"resourceVersion":"1"},"items":[]})"),
           std::string(

@@ -92,7 +92,7 @@ class StatusTeller {
 
  private:
   void Run();
-  // What may be told now.
+  // Returns the statuses that may be told now.
   std::vector<ObjectStatus> TakeTellable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::chrono::milliseconds hold_;

@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr std::chrono::seconds kLongestRetryAfter{120};
-// So many answers of 404 in a row are for an object whose deletion is on its way.
+// This many answers of 404 in a row are expected of an object whose deletion is on its way.
 constexpr int kQuietNotFound = 3;
 
 }  // namespace

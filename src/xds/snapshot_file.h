@@ -45,10 +45,10 @@ struct SavedSnapshot {
   bool readable_by_others = false;  // the mode of the file allows more than its owner
 };
 
-// Where the generation before is.
+// Returns the path of the generation before.
 std::string PreviousSnapshotFile(const std::string& path);
 
-// What becomes of the file that is there.
+// The fate of the file that is there.
 enum class OldFile : std::uint8_t {
   kKeep,  // it is the previous generation from then on
   kDrop,  // since it can't be used
@@ -66,7 +66,7 @@ absl::StatusOr<SavedSnapshot> ReadSnapshotFile(const std::string& path);
 std::string EncodeSnapshot(const Snapshot& snapshot, std::int64_t now);
 absl::StatusOr<SavedSnapshot> DecodeSnapshot(std::string_view bytes);
 
-// How much a snapshot has, in what people count.
+// The size of a snapshot, in what people count.
 struct SnapshotSize {
   std::size_t virtual_hosts = 0;
   std::size_t clusters = 0;
@@ -118,7 +118,7 @@ class SnapshotKeeper {
 
  private:
   using Clock = std::chrono::steady_clock;
-  // What the file has.
+  // The content of the file, as far as it is compared.
   struct OnDisk {
     Hash128 version;
     SnapshotSize size;

@@ -43,7 +43,7 @@ class Fallback {
   };
   struct Hooks {
     std::function<bool()> away;  // the API server can't be reached, and nothing was listed yet
-    // What else keeps the objects from being known; empty: nothing.
+    // Returns what else keeps the objects from being known; empty: nothing does.
     std::function<std::string()> unknown;
     std::function<void(xds::SnapshotPtr)> publish;  // to the streams
     std::function<void()> served;  // what was published is that of the file; on a thread of ours
@@ -72,7 +72,7 @@ class Fallback {
 
   void Run();
   absl::StatusOr<xds::SavedSnapshot> Read();
-  // Why the file is to be served now; empty: it isn't yet.
+  // Returns why the file is to be served now; empty: it isn't yet.
   std::string Reason(std::chrono::steady_clock::duration waited) const;
 
   const Options options_;

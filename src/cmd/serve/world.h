@@ -38,10 +38,10 @@ struct World {
   // True if the API server can't be reached, and nothing was listed yet. Any thread, as the next
   // four.
   bool ApiServerIsAway() const;
-  // What keeps the objects from being known for the first time, other than that; empty: nothing.
+  // Returns what else keeps the objects from being known for the first time; empty: nothing does.
   std::string NeverKnown() const;
-  // What was known and isn't known for certain now; what was known of it is in force. Empty:
-  // nothing.
+  // Returns which kinds were known and aren't for certain now, whose objects stay as they were known;
+  // empty: there are none.
   std::string Remark() const;
   // True if there is something of the kind. What is missing then may only be unknown.
   bool IsUnsure() const;
