@@ -380,3 +380,32 @@ def test_without_a_kind_statuses_that_depend_on_it_are_unknown(site):
     assert not any(forbidden(request) for request in site.way.requests[before:])
     site.served("steady")
     assert process.get("/readyz") == (200, "OK\n")
+
+
+def test_a_manifest_that_cannot_be_read_at_a_restart_is_waited_for(contour, envoy, backends, work_dir):
+    """An I/O error isn't an empty file: the Envoy keeps its route, and contour says what it waits for."""
+    folder = work_dir / "manifests"
+    folder.mkdir()
+    blue = backends("blue")
+    (folder / "service.yaml").write_text(manifests.service("web", blue.address, blue.port))
+    (folder / "route.yaml").write_text(manifests.ingress_route("web", HOST, {"web": None}))
+    first = contour("--manifests", folder)
+    there = envoy(first)
+    Client("127.0.0.1", first.ingress_http_port).poll(HOST, "/", lambda got: got.status == 200)
+    ports = {name: getattr(first, name) for name in ("xds_port", "http_port", "stats_port", "ingress_http_port",
+                                                     "ingress_https_port")}
+    with SteadyLoad("127.0.0.1", first.ingress_http_port, HOST) as load:
+        assert first.stop(timeout=10) == 0
+        (folder / "route.yaml").rename(work_dir / "route.yaml")
+        (folder / "route.yaml").symlink_to("/proc/self/mem")  # a regular file that gives an error when read, also to root
+        second = contour("--manifests", folder, name="second", ready=False, **ports)
+        second.wait_log("manifest not read.*route.yaml", 10)
+        time.sleep(2)
+        not_ready(second, "objects are not synced yet: ", "route.yaml: Input/output error")
+        (folder / "route.yaml").unlink()
+        (work_dir / "route.yaml").rename(folder / "route.yaml")
+        second.wait_ready(20)
+        wait_until(lambda: second.metric("contour_xds_envoys") == 1, "the Envoy is back", 30)
+        time.sleep(1)
+    load.assert_clean()
+    there.assert_nothing_rejected()
