@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kube/discovery.h"
 #include "kube/line_framer.h"
 #include "kube/watch_event.h"
 
@@ -45,6 +46,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       std::abort();
     }
     (void)contour::kube::ParseListPage(parser, line, "v1", "Service").ok();
+    (void)contour::kube::HasVersion(line, contour::api::Kind::kIngressRoute).ok();
+    (void)contour::kube::HasResource(line, contour::api::Kind::kIngressRoute).ok();
     contour::kube::ParseApiStatus(500, line);
   }
   return 0;
