@@ -100,10 +100,12 @@ std::function<int()> Envoy(CLI::App& app) {
       ->capture_default_str();
   shutdown_app->add_option("--ready-file", options->ready_file, "file to write when Envoy may end")
       ->capture_default_str();
-  AddDuration(*shutdown_app, "--drain-delay", options->drain_delay, "0s",
-              "time to wait before draining begins");
-  AddDuration(*shutdown_app, "--check-delay", options->check_delay, "0s",
-              "time to wait before connections are counted first");
+  AddDuration(*shutdown_app, "--drain-delay", options->drain_delay, "5s",
+              "time to wait before draining begins, in which balancers learn from Kubernetes that "
+              "the pod ends");
+  AddDuration(*shutdown_app, "--check-delay", options->check_delay, "5s",
+              "time to wait before connections are counted first, in which balancers that probe "
+              "Envoy's health see it fail");
   AddDuration(*shutdown_app, "--check-interval", options->check_interval, "5s",
               "time between two counts");
   AddDuration(*shutdown_app, "--drain-timeout", options->drain_timeout, "4m40s",

@@ -107,7 +107,7 @@ absl::Status Drain(const ShutdownOptions& options, const ShutdownActions& action
   CONTOUR_RETURN_IF_ERROR(FailHealthCheck(actions));
   const auto deadline = actions.now() + options.drain_timeout;
   log::Info(kContext, "Envoy fails its health check and drains");
-  actions.sleep(options.check_delay);
+  actions.sleep(std::min(options.check_delay, options.drain_timeout));
   while (true) {
     const absl::StatusOr<std::string> stats = actions.connection_stats();
     const absl::StatusOr<std::uint64_t> open =

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Takes an Envoy out of service without a failed request, before its pod ends.
 //
-//   1. wait `drain_delay`: those who balance the load learn that the pod ends
+//   1. wait `drain_delay`: balancers that go by Kubernetes' endpoints learn that the pod ends
 //   2. POST /healthcheck/fail: readiness fails, and Envoy asks its clients to go, by `connection:
 //      close` (HTTP/1.1) and GOAWAY (HTTP/2) with the next answers
-//   3. wait `check_delay`, then count the open HTTP connections every `check_interval`
+//   3. wait `check_delay`, in which balancers that probe Envoy's health learn the same, then count
+//      the open HTTP connections every `check_interval`
 //   4. few enough, or `drain_timeout` over: the ready file is written, for which the shutdown
 //      manager (envoy_shutdown_manager.h) lets Envoy's preStop hook wait
+//
+// Both delays are needed even if no connection is open: with one connection per request there often
+// is none, and the next one would come to an Envoy that has ended.
 //
 // TCP connections behind the TCP proxy can't be asked to go and aren't waited for. Drain() blocks;
 // one thread. Waiting and talking to Envoy are interfaces, so that tests need neither.
@@ -28,8 +32,8 @@ struct ShutdownOptions {
   std::string admin_address = "/admin/admin.sock";  // path of a Unix socket, or loopback address
   std::uint16_t admin_port = 9001;                  // with an address
   std::string ready_file = "/admin/ok";
-  std::chrono::nanoseconds drain_delay{0};
-  std::chrono::nanoseconds check_delay{0};
+  std::chrono::nanoseconds drain_delay = std::chrono::seconds(5);
+  std::chrono::nanoseconds check_delay = std::chrono::seconds(5);
   std::chrono::nanoseconds check_interval = std::chrono::seconds(5);
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(280);  // since step 2
   std::uint64_t min_open_connections = 0;

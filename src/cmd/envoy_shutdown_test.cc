@@ -87,6 +87,29 @@ struct World {
   }
 };
 
+ShutdownOptions WithoutDelays() {
+  ShutdownOptions options;
+  options.drain_delay = options.check_delay = seconds(0);
+  return options;
+}
+
+TEST(DrainTest, AnEnvoyWithoutConnectionsIsKeptWhileBalancersLearnThatItEnds) {
+  World world;
+  world.counts = {0};
+  EXPECT_EQ(Drain({}, world.Actions()), absl::OkStatus());
+  EXPECT_THAT(world.events, ElementsAre("sleep 5000", "fail", "sleep 5000", "count 0"));
+}
+
+TEST(DrainTest, TheCheckDelayDoesNotOutlastTheDrainTimeout) {
+  World world;
+  world.counts = {7};
+  ShutdownOptions options = WithoutDelays();
+  options.check_delay = seconds(60);
+  options.drain_timeout = seconds(12);
+  EXPECT_EQ(Drain(options, world.Actions()), absl::OkStatus());
+  EXPECT_THAT(world.events, ElementsAre("fail", "sleep 12000", "count 7"));
+}
+
 TEST(DrainTest, WaitsUntilFewAreOpen) {
   World world;
   world.counts = {9, Unavailable("away"), 3, 2};
@@ -104,7 +127,7 @@ TEST(DrainTest, WaitsUntilFewAreOpen) {
 TEST(DrainTest, EndsWhenTheTimeIsOver) {
   World world;
   world.counts = {7};
-  ShutdownOptions options;
+  ShutdownOptions options = WithoutDelays();
   options.drain_timeout = seconds(12);
   EXPECT_EQ(Drain(options, world.Actions()), absl::OkStatus());
   EXPECT_TRUE(world.ready);
@@ -116,7 +139,7 @@ TEST(DrainTest, TellsEnvoyInFourTries) {
   World world;
   world.counts = {0};
   world.fail_answers = {Unavailable("1"), Unavailable("2"), Unavailable("3")};
-  EXPECT_EQ(Drain({}, world.Actions()), absl::OkStatus());
+  EXPECT_EQ(Drain(WithoutDelays(), world.Actions()), absl::OkStatus());
   EXPECT_TRUE(world.ready);
   EXPECT_THAT(world.events, ElementsAre("fail", "sleep 200", "fail", "sleep 1000", "fail",
                                         "sleep 5000", "fail", "count 0"));

@@ -146,6 +146,51 @@ def test_ports_lead_somewhere(overlay):
     assert checked or "host-network" in overlay
 
 
+def seconds(flag):
+    return int(flag.split("=", 1)[1].removesuffix("s"))
+
+
+def test_an_envoys_end_has_delays_for_balancers_and_fits_into_its_grace_period():
+    """In every rendering: without the delays an Envoy without open connections ends while balancers still send it new ones."""
+    renderings = {overlay: render.kustomize(DEPLOY / "overlays" / overlay) for overlay in OVERLAYS}
+    renderings["chart"] = render.helm(CHART)
+    renderings["changed chart"] = render.helm(CHART, *CHANGED)
+    for name, objects in renderings.items():
+        kind = "DaemonSet" if not name.startswith("combined") or "host" in name else "Deployment"
+        owner = "contour" if name.startswith("combined") else "envoy"
+        flags = {word.split("=", 1)[0]: seconds(word) for word in render.pre_stop(objects, kind, owner, "shutdown-manager")[2:]}
+        assert flags["--drain-delay"] >= 3 and flags["--check-delay"] >= 3, name
+        assert flags["--check-delay"] <= flags["--drain-timeout"], name
+        grace = render.pod_template(render.find(objects, kind, owner))["spec"]["terminationGracePeriodSeconds"]
+        assert flags["--drain-delay"] + flags["--drain-timeout"] + 10 <= grace, name
+
+
+def test_a_grace_period_that_is_too_short_for_the_delays_is_refused():
+    with pytest.raises(AssertionError, match="terminationGracePeriodSeconds is shorter than"):
+        render.helm(CHART, "--set", "envoy.terminationGracePeriodSeconds=60", "--set", "envoy.checkDelaySeconds=50")
+
+
+def test_certificates_between_contour_and_envoy_are_where_the_flags_say():
+    """Each flag that names a file of the CA or of a pair names one in a mounted Secret."""
+    checked = 0
+    for overlay in OVERLAYS:
+        for owner, template in render.pod_templates(render.kustomize(DEPLOY / "overlays" / overlay)):
+            spec = template["spec"]
+            secrets = {volume["name"]: volume["secret"]["secretName"] for volume in spec.get("volumes", []) if "secret" in volume}
+            for container in [*spec.get("initContainers", []), *spec["containers"]]:
+                mounts = {mount["mountPath"]: secrets[mount["name"]] for mount in container.get("volumeMounts", [])
+                          if mount["name"] in secrets}
+                for word in container.get("args", []):
+                    found = re.fullmatch(r"--(?:contour|envoy)-(cafile|cert-file|key-file)=(/[^/]+)/(.+)", word)
+                    if not found:
+                        continue
+                    keys = {"cacert": {"cacert.pem"}, "contourcert": {"tls.crt", "tls.key"}, "envoycert": {"tls.crt", "tls.key"}}
+                    secret = mounts[found[2]]
+                    assert found[3] in keys[secret], f"{overlay} {owner} {container['name']}: {word}"
+                    checked += 1
+    assert checked >= 6 * 4
+
+
 def version(text):
     return tuple(int(part) for part in text.split("."))
 
@@ -226,7 +271,7 @@ CHANGED = [
     "--set", "envoy.service.type=ClusterIP", "--set", "envoy.service.annotations.a=b",
     "--set", "envoy.service.extra.sessionAffinity=ClientIP", "--set", "envoy.terminationGracePeriodSeconds=60",
     "--set", "config.disablePermitInsecure=true", "--set", "config.leaderelection.lease-name=other",
-    "--set", "podDisruptionBudget.enabled=false",
+    "--set", "podDisruptionBudget.enabled=false", "--set", "envoy.drainDelaySeconds=7", "--set", "envoy.checkDelaySeconds=20",
 ]
 
 
@@ -247,7 +292,8 @@ def test_values_of_the_chart_count():
     envoy = render.find(objects, "DaemonSet", "envoy")["spec"]["template"]["spec"]
     assert envoy["tolerations"] == [{"operator": "Exists"}] and envoy["priorityClassName"] == "high"
     assert envoy["terminationGracePeriodSeconds"] == 60
-    assert envoy["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1] == "--drain-timeout=40s"
+    assert envoy["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][3:] == [
+        "--drain-delay=7s", "--check-delay=20s", "--drain-timeout=38s"]
     service = render.find(objects, "Service", "envoy")
     assert service["metadata"]["annotations"] == {"a": "b"}
     assert service["spec"]["type"] == "ClusterIP" and service["spec"]["sessionAffinity"] == "ClientIP"

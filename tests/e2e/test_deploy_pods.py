@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The split deployment as its manifests say it: the containers of the rendered templates run with their arguments, mounts,
 service accounts, users and probes (harness/pods.py), against a real API server."""
+import itertools
+import threading
+import time
+
 import pytest
 import yaml
 from conftest import ROOT, next_pod_address
 from harness import manifests, pods, render
 from harness.backend import Backend
-from harness.client import Client
+from harness.client import Client, SteadyLoad
 from harness.process import port_is_open, wait_until
 
 NAMESPACE = "projectcontour"
@@ -137,6 +141,121 @@ def test_split(deployment, route, overlay):
     assert second.ready()
 
 
+class Balancer:
+    """Leads each new connection to the next pod of its pool; a thread keeps the pool."""
+
+    def __init__(self):
+        self.pods, self._turn = [], 0
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def client(self):
+        """One connection for each request, to whichever pod is next."""
+        balancer = self
+
+        class OneShot(Client):
+            def _connect(self):
+                with balancer._lock:
+                    balancer._turn += 1
+                    self.address = balancer.pods[balancer._turn % len(balancer.pods)].address
+                return super()._connect()
+
+            def get(self, *arguments, **keywords):
+                try:
+                    return super().get(*arguments, **keywords)
+                finally:
+                    self.close()
+        return OneShot("balancer", 8080)
+
+
+class ByEndpoints(Balancer):
+    """As kube-proxy does: a pod whose deletion has begun is out of the pool some time later, its readiness counts no more."""
+
+    LAG = 2.0  # seconds for the EndpointSlice, its controller and the nodes
+
+    def __init__(self):
+        super().__init__()
+        self._added, self._removed = [], {}
+
+    def add(self, pod):
+        self._added.append(pod)
+
+    def remove(self, pod):
+        self._removed[pod] = time.monotonic() + self.LAG
+
+    def _run(self):
+        while not self._stop.wait(0.05):
+            now = time.monotonic()
+            self.pods = [pod for pod in self._added if now < self._removed.get(pod, now + 1)]
+
+
+class ByProbes(Balancer):
+    """As a balancer outside of Kubernetes does: two failed probes of Envoy's health in a row, a second apart, take a pod out."""
+
+    def __init__(self):
+        super().__init__()
+        self._failed = {}
+
+    def add(self, pod):
+        self._failed[pod] = 0
+
+    def remove(self, pod):
+        """It isn't told."""
+
+    def _run(self):
+        while not self._stop.wait(1.0):
+            for pod in list(self._failed):
+                self._failed[pod] = 0 if pod.probe("envoy", "readinessProbe") else self._failed[pod] + 1
+            self.pods = [pod for pod, failed in self._failed.items() if failed < 2]
+
+
+@pytest.mark.parametrize("overlay, kind, owner", [
+    ("split-all", "DaemonSet", "envoy"), pytest.param("combined", "Deployment", "contour", marks=pytest.mark.long)])
+def test_envoys_are_rolled_with_one_connection_per_request(deployment, route, figure, overlay, kind, owner):
+    """No connection is open at most instants, so that an Envoy could end as soon as it is told to; balancers still send it
+    connections for some seconds."""
+    installed = deployment(overlay)
+    if overlay != "combined":
+        assert installed.pod("Job", "contour-certgen", "contour-certgen-1").wait_exit() == 0
+        contour = installed.pod("Deployment", "contour", "contour-1").wait_ready()
+        installed.network.service(NAMESPACE, "contour", 8001)
+        wait_until(lambda: port_is_open(contour.address, 8001), "contour's port", 20)
+        installed.publish("contour", [contour])
+    numbers = itertools.count(1)
+
+    def start():
+        pod = installed.pod(kind, owner, f"{owner}-of-traffic-{next(numbers)}").wait_ready()
+        Client(pod.address, 8080).poll("www.example.com", "/", lambda answer: answer.status == 200)
+        for balancer in (endpoints, probes):
+            balancer.add(pod)
+        return pod
+    with ByEndpoints() as endpoints, ByProbes() as probes:
+        fleet = [start(), start()]
+        wait_until(lambda: len(endpoints.pods) == len(probes.pods) == 2, "both in the pools", 10)
+        with SteadyLoad(None, None, "www.example.com", client=endpoints.client, per_second=60, connections=2) as by_endpoints, \
+                SteadyLoad(None, None, "www.example.com", client=probes.client, per_second=60, connections=2) as by_probes:
+            for old in fleet:
+                new = start()
+                wait_until(lambda new=new: new in endpoints.pods and new in probes.pods, "the new one in the pools", 10)
+                endpoints.remove(old)
+                started = time.monotonic()
+                codes = old.terminate()
+                figure(f"{overlay}_{old.name}_ended_after", time.monotonic() - started, "s")
+                assert codes["envoy"] == 0
+                wait_until(lambda old=old: old not in endpoints.pods and old not in probes.pods, "the old one out of them", 10)
+    for name, load in (("endpoints", by_endpoints), ("probes", by_probes)):
+        figure(f"{overlay}_requests_by_{name}_while_rolling", load.total)
+        load.assert_clean(at_least=300)
+
+
 def test_combined(deployment, route):
     """contour and Envoy in one pod; no certificates."""
     installed = deployment("combined")
@@ -147,6 +266,19 @@ def test_combined(deployment, route):
     client.close()
     codes = pod.terminate()
     assert (codes["contour"], codes["envoy"]) == (0, 0)
+
+
+def test_what_the_environment_of_a_pod_lacks_is_said(deployment):
+    """A template that was written by hand and has no `env`."""
+    installed = deployment("combined")
+    container = render.container(installed.objects, "Deployment", "contour", "contour")
+    assert {entry["name"] for entry in container["env"]} == {"CONTOUR_NAMESPACE", "POD_NAME"}
+    whole = installed.pod("Deployment", "contour", "contour-1").wait_ready()
+    del container["env"]
+    bare = installed.pod("Deployment", "contour", "contour-2").wait_ready()
+    for words in ("POD_NAME is not set", 'CONTOUR_NAMESPACE is not the namespace that this pod runs in" context=config '
+                                         'taken=heptio-contour pod=projectcontour'):
+        assert words in bare.log("contour") and words not in whole.log("contour")
 
 
 def test_root_namespaces(deployment, cluster):

@@ -6,8 +6,9 @@ import threading
 import time
 
 import pytest
+from conftest import ROOT
 from features_support import ingress, service
-from harness import http2
+from harness import http2, render
 from harness.client import Client, SteadyLoad
 from harness.contour import Contour, binary, run
 from harness.envoy import binary as envoy_binary
@@ -71,7 +72,10 @@ class Node:
             connection.close()
 
     def shutdown(self, *flags):
-        return run("envoy", "shutdown", *self.admin_flags, "--ready-file", self.ready_file, *flags, timeout=60)
+        """Without the delays for balancers, unless `flags` have them."""
+        given = " ".join(map(str, flags))
+        delays = [f"{delay}=0s" for delay in ("--drain-delay", "--check-delay") if delay not in given]
+        return run("envoy", "shutdown", *self.admin_flags, "--ready-file", self.ready_file, *delays, *flags, timeout=60)
 
     def end(self, *flags):
         """As a pod ends: the hooks of both containers run at once, each container gets SIGTERM after its own."""
@@ -145,6 +149,9 @@ class Balancer:
 
 
 def test_envoys_are_rolled_one_by_one_under_load(nodes, figure):
+    """With the preStop hook that the manifests install."""
+    hook = render.pre_stop(render.kustomize(ROOT / "deploy/overlays/split-all"), "DaemonSet", "envoy", "shutdown-manager")
+    assert hook[:2] == ["envoy", "shutdown"]
     fleet = [nodes("north"), nodes("south", admin_on_socket=False)]
     for node in fleet:
         Client("127.0.0.1", node.contour.ingress_http_port).poll("www.example", "/", lambda answer: answer.status == 200)
@@ -153,7 +160,7 @@ def test_envoys_are_rolled_one_by_one_under_load(nodes, figure):
         time.sleep(0.5)
         for node in fleet:
             started = time.monotonic()
-            node.end("--check-delay", "500ms", "--check-interval", "200ms")
+            node.end(*hook[2:])
             figure(f"drained_and_ended_{node.name}", time.monotonic() - started, "s")
             assert node not in balancer.ready
             before = load.total
@@ -214,7 +221,8 @@ def test_the_manager_says_when_it_ends_first(nodes):
 
 def test_an_envoy_that_is_away(work_dir):
     started = time.monotonic()
-    result = run("envoy", "shutdown", "--admin-address", work_dir / "nobody.sock", "--ready-file", work_dir / "ok", timeout=30)
+    result = run("envoy", "shutdown", "--drain-delay=0s", "--admin-address", work_dir / "nobody.sock", "--ready-file", work_dir / "ok",
+                 timeout=30)
     assert result.returncode == 1
     assert "/healthcheck/fail: " in result.stderr
     assert time.monotonic() - started > 6, "four tries"

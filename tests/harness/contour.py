@@ -17,9 +17,10 @@ def binary():
     return path
 
 
-def run(*arguments, timeout=20):
-    """A subcommand that ends by itself."""
-    return subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False)
+def run(*arguments, timeout=20, env=None):
+    """A subcommand that ends by itself; `env` on top of our own environment."""
+    return subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False,
+                          env={**os.environ, **(env or {})})
 
 
 class Contour(Process):
@@ -39,15 +40,18 @@ class Contour(Process):
         self.ingress_http_port = ingress_http_port or free_port()
         self.ingress_https_port = ingress_https_port or free_port()
         super().__init__(name, [
-            binary(), "serve", "--insecure",
-            "--xds-address", self.xds_address, "--xds-port", self.xds_port,
-            "--http-address", "127.0.0.1", "--http-port", self.http_port,
-            "--debug-http-port", self.debug_port,
-            "--stats-address", "127.0.0.1", "--stats-port", self.stats_port,
-            "--envoy-service-http-address", ingress_address, "--envoy-service-http-port", self.ingress_http_port,
-            "--envoy-service-https-address", ingress_address, "--envoy-service-https-port", self.ingress_https_port,
-            *flags,
+            binary(), "serve", "--insecure", "--xds-address", self.xds_address, "--xds-port", self.xds_port,
+            *self.port_flags(), *flags,
         ], self.work_dir / f"{name}.log")
+
+    def port_flags(self):
+        """The flags that give it and its Envoys ports of their own, but for the xDS port."""
+        address = self.ingress_address
+        return ["--http-address", "127.0.0.1", "--http-port", self.http_port,
+                "--debug-http-port", self.debug_port,
+                "--stats-address", "127.0.0.1", "--stats-port", self.stats_port,
+                "--envoy-service-http-address", address, "--envoy-service-http-port", self.ingress_http_port,
+                "--envoy-service-https-address", address, "--envoy-service-https-port", self.ingress_https_port]
 
     def get(self, path):
         """(status, text) of its own HTTP ports: /healthz, /readyz, /metrics; /debug/…"""

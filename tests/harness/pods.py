@@ -22,7 +22,7 @@ import socket
 import subprocess
 import threading
 
-from . import contour, envoy
+from . import contour, envoy, render
 from .cluster import ApiError
 from .manifests import ConfigMapVolume
 from .process import Process, port_is_open, wait_until
@@ -251,9 +251,7 @@ class Pod:
         fields = {"metadata.name": self.name, "metadata.namespace": self.namespace, "status.podIP": self.address}
         values = {"PATH": "/image/bin", "KUBERNETES_SERVICE_HOST": API_NAME,
                   "KUBERNETES_SERVICE_PORT": str(self.network.api_port), "HOSTNAME": self.name}
-        for entry in container.get("env", []):
-            values[entry["name"]] = entry["value"] if "value" in entry else fields[entry["valueFrom"]["fieldRef"]["fieldPath"]]
-        return values
+        return {**values, **render.environment(container, fields)}
 
     def _process(self, container, log_name, command=None):
         environment = self._environment(container)

@@ -52,6 +52,51 @@ def find(objects, kind, name):
     return found[0]
 
 
+def container(objects, kind, owner, name):
+    """The container or init container of that name in the pods of an object."""
+    spec = pod_template(find(objects, kind, owner))["spec"]
+    found = [value for value in [*spec.get("initContainers", []), *spec["containers"]] if value["name"] == name]
+    assert len(found) == 1, f"{len(found)} containers {name} in {kind} {owner}"
+    return found[0]
+
+
+def arguments(objects, kind, owner, name, changes=None):
+    """The arguments that the container starts contour with: its subcommand, then its flags, as the manifest has them but for
+    `changes`, which say what can't be so outside of a pod."""
+    value = container(objects, kind, owner, name)
+    assert value["command"] == ["contour"], value["command"]
+    return changed(value["args"], changes or {})
+
+
+def pre_stop(objects, kind, owner, name, changes=None):
+    """The arguments of the preStop hook that a container runs."""
+    command = container(objects, kind, owner, name)["lifecycle"]["preStop"]["exec"]["command"]
+    assert command[0] == "contour", command
+    return changed(command[1:], changes or {})
+
+
+def environment(value, fields):
+    """What a container's `env` sets, for a pod with these fields: {"metadata.name": "contour-0"}."""
+    return {entry["name"]: entry["value"] if "value" in entry else fields[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+            for entry in value.get("env", [])}
+
+
+def changed(words, changes):
+    """`words` with other values for some flags, and other words for some that are no flags: changes = {"--xds-address":
+    "10.244.0.1", "--incluster": None, "/config/envoy.json": path}; None leaves it out. What isn't there is an error, so that a
+    test doesn't go on with what the manifest no longer says."""
+    left = dict(changes)
+    result = []
+    for word in map(str, words):
+        name = word.split("=", 1)[0]
+        if name not in changes:
+            result.append(word)
+        elif (value := left.pop(name)) is not None:
+            result.append(f"{name}={value}" if name.startswith("--") else str(value))
+    assert not left, f"{sorted(left)} are not in the manifest: {' '.join(map(str, words))}"
+    return result
+
+
 def pod_template(value):
     """The pod template of an object that makes pods, or None."""
     spec = value["spec"]["jobTemplate"]["spec"] if value["kind"] == "CronJob" else value.get("spec", {})
