@@ -10,11 +10,14 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "base/status.h"
 
@@ -33,6 +36,7 @@ using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
 using Number = std::unique_ptr<BIGNUM, Deleter<BN_free>>;
+using Context = std::unique_ptr<SSL_CTX, Deleter<SSL_CTX_free>>;
 
 constexpr unsigned kRSABits = 2048;
 
@@ -84,6 +88,25 @@ absl::StatusOr<Key> ReadKey(std::string_view pem) {
   Key key(PEM_read_bio_PrivateKey(Reader(pem).get(), nullptr, none, nullptr));
   if (key == nullptr) return Failure("no private key in PEM");
   return key;
+}
+
+// Returns all certificates of a PEM text.
+absl::StatusOr<std::vector<Certificate>> ReadCertificates(std::string_view pem) {
+  const Bio bio = Reader(pem);
+  std::vector<Certificate> certificates;
+  while (true) {
+    Certificate next(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    if (next == nullptr) break;
+    certificates.push_back(std::move(next));
+  }
+  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  if (!at_end || certificates.empty()) {
+    return Failure(certificates.empty()
+                       ? std::string("no certificate in PEM")
+                       : fmt::format("certificate {} is malformed", certificates.size() + 1));
+  }
+  ERR_clear_error();
+  return certificates;
 }
 
 std::time_t ToTime(const ASN1_TIME* time) {
@@ -202,6 +225,39 @@ absl::Status CheckSignedBy(std::string_view authority_pem, std::string_view cert
   }
   ERR_clear_error();
   return FailedPrecondition("the certificate is not signed by that CA");
+}
+
+absl::Status CheckCertificates(std::string_view pem) { return ReadCertificates(pem).status(); }
+
+PairProblem CheckPair(std::string_view certificate, std::string_view key) {
+  const absl::StatusOr<std::vector<Certificate>> chain = ReadCertificates(certificate);
+  if (!chain.ok()) return {chain.status(), absl::OkStatus()};
+  const Context context(SSL_CTX_new(TLS_server_method()));
+  if (context == nullptr) return {Failure("can't check"), absl::OkStatus()};
+  if (SSL_CTX_use_certificate(context.get(), chain->front().get()) != 1) {
+    return {Failure("can't be served"), absl::OkStatus()};
+  }
+  for (std::size_t i = 1; i < chain->size(); ++i) {
+    if (SSL_CTX_add1_chain_cert(context.get(), (*chain)[i].get()) != 1) {
+      return {Failure(fmt::format("certificate {} can't be served", i + 1)), absl::OkStatus()};
+    }
+  }
+  const absl::StatusOr<Key> private_key = ReadKey(key);
+  if (!private_key.ok()) return {absl::OkStatus(), private_key.status()};
+  if (X509_check_private_key(chain->front().get(), private_key->get()) != 1) {
+    ERR_clear_error();
+    return {absl::OkStatus(), InvalidArgument("does not belong to the certificate")};
+  }
+  if (SSL_CTX_use_PrivateKey(context.get(), private_key->get()) != 1) {
+    return {absl::OkStatus(), Failure("can't be used")};
+  }
+  return {};
+}
+
+bool HasDNSName(std::string_view pem, const std::string& name) {
+  const absl::StatusOr<Certificate> certificate = ReadCertificate(pem);
+  return certificate.ok() && X509_check_host(certificate->get(), name.data(), name.size(),
+                                             X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, nullptr) == 1;
 }
 
 std::string TimeText(std::time_t time) {

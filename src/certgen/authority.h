@@ -65,6 +65,22 @@ bool NearsItsEnd(const Validity& validity, std::time_t now);
 // kFailedPrecondition: the certificate isn't signed by that authority.
 absl::Status CheckSignedBy(std::string_view authority_pem, std::string_view certificate_pem);
 
+// Checks that a PEM text has CERTIFICATE blocks, at least one, and that all are well formed.
+// kInvalidArgument: what is wrong.
+absl::Status CheckCertificates(std::string_view pem);
+
+// Checks that OpenSSL serves TLS with a chain of certificates, the leaf first, and the private key
+// of the leaf. kInvalidArgument: what is wrong with `certificate` or, if that is good, with `key`.
+struct PairProblem {
+  absl::Status certificate;
+  absl::Status key;
+};
+PairProblem CheckPair(std::string_view certificate, std::string_view key);
+
+// True if a client that asks for the DNS name `name` takes the first certificate of a PEM text for
+// its server's.
+bool HasDNSName(std::string_view pem, const std::string& name);
+
 // "2026-11-24T12:00:00Z".
 std::string TimeText(std::time_t time);
 

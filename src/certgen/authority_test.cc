@@ -128,6 +128,47 @@ TEST(Authority, WhatIsNoPemIsAnErrorWithoutItsText) {
   EXPECT_THAT(std::string(Message(leaf.status())), Not(HasSubstr("secret")));
 }
 
+// A pair that `Sign` made, by an authority of its own.
+KeyPair NewPair() {
+  const auto authority = MakeAuthority(TermsFor(KeyType::kECDSA));
+  return *Sign(*authority, LeafFor(Role::kContour, "a"), TermsFor(KeyType::kECDSA));
+}
+
+TEST(Authority, APairThatCanBeServedHasNoProblem) {
+  const auto authority = MakeAuthority(TermsFor(KeyType::kRSA));
+  const auto leaf = Sign(*authority, LeafFor(Role::kContour, "a"), TermsFor(KeyType::kRSA));
+  const PairProblem problem = CheckPair(leaf->certificate + authority->certificate, leaf->key);
+  EXPECT_EQ(problem.certificate, absl::OkStatus());
+  EXPECT_EQ(problem.key, absl::OkStatus());
+}
+
+TEST(Authority, APairThatCannotBeServedSaysWhichHalfIsWrong) {
+  const KeyPair pair = NewPair();
+  const KeyPair other = NewPair();
+  const std::string half = pair.certificate.substr(0, pair.certificate.size() / 2);
+  const std::string mangled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  for (const std::string& bad : {std::string(), std::string("garbage"), half, mangled, pair.key,
+                                 pair.certificate + mangled}) {
+    EXPECT_FALSE(CheckPair(bad, pair.key).certificate.ok()) << bad;
+    EXPECT_FALSE(CheckCertificates(bad).ok()) << bad;
+  }
+  EXPECT_EQ(Message(CheckPair(pair.certificate, other.key).key),
+            "does not belong to the certificate");
+  for (const std::string& bad : {std::string(), std::string("garbage"), pair.certificate}) {
+    const PairProblem problem = CheckPair(pair.certificate, bad);
+    EXPECT_TRUE(problem.certificate.ok());
+    EXPECT_THAT(std::string(Message(problem.key)), HasSubstr("no private key in PEM")) << bad;
+  }
+  EXPECT_TRUE(CheckCertificates(pair.certificate + other.certificate).ok());
+}
+
+TEST(Authority, ACertificateHasTheNamesThatItWasMadeFor) {
+  const KeyPair pair = NewPair();
+  EXPECT_TRUE(HasDNSName(pair.certificate, "contour"));
+  EXPECT_FALSE(HasDNSName(pair.certificate, "envoy"));
+  EXPECT_FALSE(HasDNSName("garbage", "contour"));
+}
+
 TEST(Authority, ATimeToRenew) {
   const Validity validity = {0, 300};
   EXPECT_FALSE(NearsItsEnd(validity, 0));

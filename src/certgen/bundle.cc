@@ -30,8 +30,31 @@ constexpr NamedPair kPairs[] = {
     {"contourcert", "contourcert.pem", "contourkey.pem", Role::kContour, &Bundle::contour},
     {"envoycert", "envoycert.pem", "envoykey.pem", Role::kEnvoy, &Bundle::envoy},
 };
+constexpr const char* kCASecret = "cacert";
 constexpr char kTLS[] = "kubernetes.io/tls";
 constexpr char kOpaque[] = "Opaque";
+
+// Checks that nothing but the CA's key is missing and that all belongs to one CA.
+absl::Status CheckSet(const Bundle& bundle) {
+  if (!bundle.ca_certificate) {
+    return FailedPrecondition("{}: missing beside the others", kCASecret);
+  }
+  for (const NamedPair& named : kPairs) {
+    const std::optional<KeyPair>& pair = bundle.*named.pair;
+    if (!pair) return FailedPrecondition("{}: missing beside the others", named.secret);
+    if (const absl::Status status = CheckSignedBy(*bundle.ca_certificate, pair->certificate);
+        !status.ok()) {
+      return FailedPrecondition("{}: {}", named.secret, Message(status));
+    }
+  }
+  // The fault is reported now, and not on the day when the key is needed.
+  if (bundle.ca_key && !CheckPair(*bundle.ca_certificate, *bundle.ca_key).key.ok()) {
+    return FailedPrecondition(
+        "{}: is not the key of {}, so nothing can be renewed with it; make all anew (--overwrite)",
+        kCAKeySecret, kCASecret);
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -52,16 +75,11 @@ absl::StatusOr<Bundle> MakeBundle(KeyType key_type, std::string_view ns, const L
 
 absl::StatusOr<Bundle> Renew(const Bundle& existing, KeyType key_type, std::string_view ns,
                              const Lifetimes& lifetimes) {
-  if (!existing.ca_certificate) return FailedPrecondition("cacert: missing beside the others");
+  CONTOUR_RETURN_IF_ERROR(CheckSet(existing));
   CONTOUR_ASSIGN_OR_RETURN(const Validity ca, ReadValidity(*existing.ca_certificate));
   Bundle renewed;
   for (const NamedPair& named : kPairs) {
     const std::optional<KeyPair>& pair = existing.*named.pair;
-    if (!pair) return FailedPrecondition("{}: missing beside the others", named.secret);
-    if (const absl::Status status = CheckSignedBy(*existing.ca_certificate, pair->certificate);
-        !status.ok()) {
-      return FailedPrecondition("{}: {}", named.secret, Message(status));
-    }
     CONTOUR_ASSIGN_OR_RETURN(const Validity validity, ReadValidity(pair->certificate));
     if (!NearsItsEnd(validity, lifetimes.now)) continue;
     if (validity.not_after >= ca.not_after) {
@@ -86,7 +104,7 @@ absl::StatusOr<Bundle> Renew(const Bundle& existing, KeyType key_type, std::stri
 std::vector<Secret> ToSecrets(const Bundle& bundle) {
   std::vector<Secret> secrets;
   if (bundle.ca_certificate) {
-    secrets.push_back({"cacert", kOpaque, {{"cacert.pem", *bundle.ca_certificate}}});
+    secrets.push_back({kCASecret, kOpaque, {{kCAFile, *bundle.ca_certificate}}});
   }
   for (const NamedPair& named : kPairs) {
     const std::optional<KeyPair>& pair = bundle.*named.pair;
@@ -94,7 +112,7 @@ std::vector<Secret> ToSecrets(const Bundle& bundle) {
     secrets.push_back(
         {named.secret, kTLS, {{"tls.crt", pair->certificate}, {"tls.key", pair->key}}});
   }
-  if (bundle.ca_key) secrets.push_back({"cakey", kOpaque, {{"cakey.pem", *bundle.ca_key}}});
+  if (bundle.ca_key) secrets.push_back({kCAKeySecret, kOpaque, {{kCAKeyFile, *bundle.ca_key}}});
   return secrets;
 }
 
@@ -106,10 +124,16 @@ absl::StatusOr<Bundle> FromSecrets(const std::vector<Secret>& secrets) {
       if (found != secret.data.end()) return found->second;
       return FailedPrecondition("secret/{}: has no {}", secret.name, key);
     };
-    if (secret.name == "cacert") {
-      CONTOUR_ASSIGN_OR_RETURN(bundle.ca_certificate, read("cacert.pem"));
-    } else if (secret.name == "cakey") {
-      CONTOUR_ASSIGN_OR_RETURN(bundle.ca_key, read("cakey.pem"));
+    if (secret.name == kCASecret) {
+      absl::StatusOr<std::string> certificate = read(kCAFile);
+      if (!certificate.ok()) certificate = read(kOtherCAFile);
+      if (!certificate.ok()) {
+        return FailedPrecondition("secret/{}: has neither {} nor {}", secret.name, kCAFile,
+                                  kOtherCAFile);
+      }
+      bundle.ca_certificate = *std::move(certificate);
+    } else if (secret.name == kCAKeySecret) {
+      CONTOUR_ASSIGN_OR_RETURN(bundle.ca_key, read(kCAKeyFile));
     }
     for (const NamedPair& named : kPairs) {
       if (secret.name != named.secret) continue;
@@ -121,7 +145,12 @@ absl::StatusOr<Bundle> FromSecrets(const std::vector<Secret>& secrets) {
   return bundle;
 }
 
-std::vector<std::string> SecretNames() { return {"cacert", "contourcert", "envoycert", "cakey"}; }
+std::vector<std::string> SecretNames() {
+  std::vector<std::string> names = {kCASecret};
+  for (const NamedPair& named : kPairs) names.emplace_back(named.secret);
+  names.emplace_back(kCAKeySecret);
+  return names;
+}
 
 std::string SecretYAML(const Secret& secret, std::string_view ns) {
   std::string text = fmt::format(
@@ -136,14 +165,14 @@ std::string SecretYAML(const Secret& secret, std::string_view ns) {
 
 std::vector<PemFile> ToPemFiles(const Bundle& bundle) {
   std::vector<PemFile> files;
-  if (bundle.ca_certificate) files.push_back({"cacert.pem", *bundle.ca_certificate, false});
+  if (bundle.ca_certificate) files.push_back({kCAFile, *bundle.ca_certificate, false});
   for (const NamedPair& named : kPairs) {
     const std::optional<KeyPair>& pair = bundle.*named.pair;
     if (!pair) continue;
     files.push_back({named.certificate_file, pair->certificate, false});
     files.push_back({named.key_file, pair->key, true});
   }
-  if (bundle.ca_key) files.push_back({"cakey.pem", *bundle.ca_key, true});
+  if (bundle.ca_key) files.push_back({kCAKeyFile, *bundle.ca_key, true});
   return files;
 }
 
@@ -154,8 +183,9 @@ Bundle FromPemFiles(const std::map<std::string, std::string>& files) {
     return found->second;
   };
   Bundle bundle;
-  bundle.ca_certificate = read("cacert.pem");
-  bundle.ca_key = read("cakey.pem");
+  bundle.ca_certificate = read(kCAFile);
+  if (!bundle.ca_certificate) bundle.ca_certificate = read(kOtherCAFile);
+  bundle.ca_key = read(kCAKeyFile);
   for (const NamedPair& named : kPairs) {
     const auto certificate = read(named.certificate_file);
     const auto key = read(named.key_file);
@@ -165,12 +195,12 @@ Bundle FromPemFiles(const std::map<std::string, std::string>& files) {
 }
 
 std::vector<std::string> PemFileNames() {
-  std::vector<std::string> names = {"cacert.pem"};
+  std::vector<std::string> names = {kCAFile};
   for (const NamedPair& named : kPairs) {
     names.emplace_back(named.certificate_file);
     names.emplace_back(named.key_file);
   }
-  names.emplace_back("cakey.pem");
+  names.emplace_back(kCAKeyFile);
   return names;
 }
 

@@ -6,6 +6,9 @@
 //   contourcert.pem, contourkey.pem      contourcert  kubernetes.io/tls  tls.crt, tls.key
 //   envoycert.pem, envoykey.pem          envoycert    kubernetes.io/tls  tls.crt, tls.key
 //   cakey.pem, if it is kept             cakey        Opaque             cakey.pem
+//
+// The CA's certificate is also read under the name that cert-manager gives it, `ca.crt`; where both
+// are there, `cacert.pem` counts.
 
 #pragma once
 
@@ -20,6 +23,14 @@
 #include "certgen/authority.h"
 
 namespace contour::certgen {
+
+// The CA's certificate, as certgen and as cert-manager call it in folders and Secrets.
+inline constexpr const char* kCAFile = "cacert.pem";
+inline constexpr const char* kOtherCAFile = "ca.crt";
+
+// The names of the CA's key among Secrets and among files, if it is kept.
+inline constexpr const char* kCAKeySecret = "cakey";
+inline constexpr const char* kCAKeyFile = "cakey.pem";
 
 // Each part may be missing where one is read.
 struct Bundle {
@@ -65,8 +76,10 @@ struct PemFile {
   bool secret = false;  // for the owner's eyes only
 };
 std::vector<PemFile> ToPemFiles(const Bundle& bundle);
-// From what is there of them, by file name.
+// Returns what `files`, by name, have of a bundle; of the CA's two names `cacert.pem` counts before
+// `ca.crt`.
 Bundle FromPemFiles(const std::map<std::string, std::string>& files);
+// Returns the names of the files that ToPemFiles makes at most, in order.
 std::vector<std::string> PemFileNames();
 
 std::string Base64(std::string_view bytes);

@@ -47,6 +47,20 @@ TEST(Bundle, Secrets) {
             "secret/contourcert: has no tls.key");
 }
 
+TEST(Bundle, TheCAIsReadUnderTheNameOfCertManagerToo) {
+  std::vector<Secret> secrets = ToSecrets(Make(false));
+  const std::string ca = secrets[0].data.at("cacert.pem");
+  secrets[0].data = {{"ca.crt", ca}, {"tls.crt", "a leaf"}, {"tls.key", "and its key"}};
+  EXPECT_EQ(FromSecrets(secrets)->ca_certificate, ca);
+  secrets[0].data = {{"ca.crt", "another"}, {"cacert.pem", ca}};
+  EXPECT_EQ(FromSecrets(secrets)->ca_certificate, ca) << "cacert.pem counts first";
+  secrets[0].data = {{"tls.crt", "a leaf"}};
+  EXPECT_EQ(Message(FromSecrets(secrets).status()),
+            "secret/cacert: has neither cacert.pem nor ca.crt");
+  EXPECT_EQ(FromPemFiles({{"ca.crt", ca}}).ca_certificate, ca);
+  EXPECT_EQ(FromPemFiles({{"ca.crt", "another"}, {"cacert.pem", ca}}).ca_certificate, ca);
+}
+
 TEST(Bundle, PemFiles) {
   const Bundle bundle = Make(true);
   std::map<std::string, std::string> files;
@@ -111,6 +125,11 @@ TEST(Renew, Errors) {
   bundle.ca_certificate = Make(true).ca_certificate;
   EXPECT_EQ(Message(Renew(bundle, KeyType::kECDSA, "a", At(kNow)).status()),
             "contourcert: the certificate is not signed by that CA");
+  bundle = Make(true);
+  bundle.ca_key = Make(true).ca_key;  // of a CA before
+  EXPECT_THAT(std::string(Message(Renew(bundle, KeyType::kECDSA, "a", At(kNow)).status())),
+              HasSubstr("cakey: is not the key of cacert"))
+      << "said before the key is needed";
   bundle = Make(true, 365);
   EXPECT_THAT(std::string(Message(Renew(bundle, KeyType::kECDSA, "a", At(due)).status())),
               HasSubstr("with its CA, so all must be made anew"));

@@ -104,10 +104,13 @@ class Target {
   virtual std::string Announcement() const = 0;
   // What is there of them.
   virtual absl::StatusOr<Bundle> Read() = 0;
-  // kAlreadyExists, naming it, if anything that Write would write is there.
-  virtual absl::Status CheckAbsent(const Bundle& bundle) = 0;
+  // kAlreadyExists, naming it, if anything of a set is there.
+  virtual absl::Status CheckAbsent() = 0;
   // The parts that `bundle` has, one line for each on standard output.
   virtual absl::Status Write(const Bundle& bundle, bool overwrite) = 0;
+  // Removes the key of a CA that is there no more, if it is there: it could sign certificates that
+  // whoever still trusts that CA takes, and belongs to no certificate that is here.
+  virtual absl::Status RemoveCAKey() = 0;
 };
 
 // Removes the file unless it has been moved to its place.
@@ -165,15 +168,24 @@ class FileTarget : public Target {
  public:
   explicit FileTarget(fs::path directory) : directory_(std::move(directory)) {}
 
-  absl::Status CheckAbsent(const Bundle& bundle) override {
-    for (const certgen::PemFile& file : Files(bundle)) {
+  absl::Status CheckAbsent() override {
+    for (const std::string& name : Names()) {
       std::error_code error;
-      const fs::path path = directory_ / file.name;
+      const fs::path path = directory_ / name;
       if (fs::symlink_status(path, error).type() != fs::file_type::not_found) {
         return FileError(path.string(), EEXIST);
       }
     }
     return absl::OkStatus();
+  }
+
+  absl::Status RemoveCAKey() override {
+    const fs::path path = directory_ / CAKeyName();
+    std::error_code error;
+    if (fs::remove(path, error)) fmt::print("{} removed\n", path.string());
+    if (!error) return absl::OkStatus();
+    return Unavailable("{}: the former CA's key can't be removed: {}", path.string(),
+                       error.message());
   }
 
   absl::Status Write(const Bundle& bundle, bool overwrite) override {
@@ -189,6 +201,8 @@ class FileTarget : public Target {
 
  protected:
   virtual std::vector<certgen::PemFile> Files(const Bundle& bundle) const = 0;
+  virtual std::vector<std::string> Names() const = 0;  // of all files of a set
+  virtual std::string CAKeyName() const = 0;
   const fs::path& directory() const { return directory_; }
 
  private:
@@ -205,7 +219,9 @@ class PemTarget : public FileTarget {
 
   absl::StatusOr<Bundle> Read() override {
     std::map<std::string, std::string> files;
-    for (const std::string& name : certgen::PemFileNames()) {
+    std::vector<std::string> names = certgen::PemFileNames();
+    names.emplace_back(certgen::kOtherCAFile);
+    for (const std::string& name : names) {
       const fs::path path = directory() / name;
       std::error_code error;
       if (!fs::exists(path, error)) continue;
@@ -222,6 +238,8 @@ class PemTarget : public FileTarget {
   std::vector<certgen::PemFile> Files(const Bundle& bundle) const override {
     return certgen::ToPemFiles(bundle);
   }
+  std::vector<std::string> Names() const override { return certgen::PemFileNames(); }
+  std::string CAKeyName() const override { return certgen::kCAKeyFile; }
 };
 
 class YamlTarget : public FileTarget {
@@ -245,6 +263,12 @@ class YamlTarget : public FileTarget {
     }
     return files;
   }
+  std::vector<std::string> Names() const override {
+    std::vector<std::string> names = certgen::SecretNames();
+    for (std::string& name : names) name += ".yaml";
+    return names;
+  }
+  std::string CAKeyName() const override { return std::string(certgen::kCAKeySecret) + ".yaml"; }
 
  private:
   const std::string ns_;
@@ -264,7 +288,7 @@ class KubeTarget : public Target {
     for (const std::string& name : certgen::SecretNames()) {
       const absl::StatusOr<std::optional<Json>> found = Get(name);
       // Without the right to read the CA's key there is none for us.
-      if (name == "cakey" && absl::IsPermissionDenied(found.status())) continue;
+      if (name == certgen::kCAKeySecret && absl::IsPermissionDenied(found.status())) continue;
       CONTOUR_RETURN_IF_ERROR(found.status());
       const std::optional<Json>& object = *found;
       if (!object) continue;
@@ -281,11 +305,29 @@ class KubeTarget : public Target {
     return certgen::FromSecrets(secrets);
   }
 
-  absl::Status CheckAbsent(const Bundle& bundle) override {
-    for (const Secret& secret : certgen::ToSecrets(bundle)) {
-      CONTOUR_ASSIGN_OR_RETURN(const std::optional<Json> object, Get(secret.name));
-      if (object) return Exists(secret.name);
+  absl::Status CheckAbsent() override {
+    for (const std::string& name : certgen::SecretNames()) {
+      const absl::StatusOr<std::optional<Json>> found = Get(name);
+      // Without the right to read the CA's key nobody can tell; writing would be refused too.
+      if (name == certgen::kCAKeySecret && absl::IsPermissionDenied(found.status())) continue;
+      CONTOUR_RETURN_IF_ERROR(found.status());
+      if (found->has_value()) return Exists(name);
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status RemoveCAKey() override {
+    const std::string name = certgen::kCAKeySecret;
+    const kube::Response response =
+        client_->Call({.method = "DELETE", .path = Path() + "/" + name});
+    if (absl::IsNotFound(response.status)) return absl::OkStatus();
+    if (!response.status.ok()) {
+      return absl::Status(response.status.code(),
+                          fmt::format("secret/{} in namespace {}: the former CA's key can't be "
+                                      "removed: {}",
+                                      name, ns_, Message(response.status)));
+    }
+    fmt::print("secret/{} removed\n", name);
     return absl::OkStatus();
   }
 
@@ -382,7 +424,7 @@ absl::Status Rotate(Target& target, const Options& options, const certgen::Lifet
     CONTOUR_ASSIGN_OR_RETURN(
         const Bundle bundle,
         certgen::MakeBundle(options.key_type, options.ns, lifetimes, options.keep_ca_key));
-    CONTOUR_RETURN_IF_ERROR(target.CheckAbsent(bundle));  // a half of a pair
+    CONTOUR_RETURN_IF_ERROR(target.CheckAbsent());  // a half of a pair
     return target.Write(bundle, false);
   }
   CONTOUR_ASSIGN_OR_RETURN(const Bundle renewed,
@@ -427,11 +469,12 @@ absl::Status Run(const Options& options) {
       const Bundle bundle,
       certgen::MakeBundle(options.key_type, options.ns, lifetimes, options.keep_ca_key));
   if (!options.overwrite) {
-    for (const auto& target : targets) CONTOUR_RETURN_IF_ERROR(target->CheckAbsent(bundle));
+    for (const auto& target : targets) CONTOUR_RETURN_IF_ERROR(target->CheckAbsent());
   }
   for (const auto& target : targets) {
     fmt::print("{}\n", target->Announcement());
     CONTOUR_RETURN_IF_ERROR(target->Write(bundle, options.overwrite));
+    if (options.overwrite && !options.keep_ca_key) CONTOUR_RETURN_IF_ERROR(target->RemoveCAKey());
   }
   if (targets.empty()) {
     fmt::print(stderr, "the certificates are thrown away: give --pem, --yaml or --kube\n");

@@ -11,6 +11,7 @@ import time
 
 import pytest
 import yaml
+from conftest import USER_WITHOUT_RIGHTS
 from harness.client import Client
 from harness.cluster import ApiError
 from harness.contour import Contour, binary, run
@@ -100,6 +101,49 @@ def test_nothing_is_overwritten_unasked(work_dir):
     before = contents(folder)
     assert certgen(folder, "--pem").returncode == 1
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("form, key_file", [("--pem", "cakey.pem"), ("--yaml", "cakey.yaml")])
+def test_the_key_of_a_former_ca_goes_with_it(work_dir, form, key_file):
+    """Whoever has it can be contour for all that still trust that CA, and it renews nothing any more."""
+    folder = work_dir / "certs"
+    assert certgen(folder, form, "--keep-ca-key").returncode == 0
+    assert key_file in contents(folder)
+    result = certgen(folder, form, "--overwrite")
+    assert result.returncode == 0, result.stderr
+    assert key_file not in contents(folder)
+    assert f"{folder}/{key_file} removed" in result.stdout
+    result = certgen(folder, form, "--overwrite")
+    assert result.returncode == 0 and "removed" not in result.stdout
+    assert certgen(folder, form, "--overwrite", "--keep-ca-key").returncode == 0
+    assert key_file in contents(folder)
+
+
+@pytest.mark.parametrize("form, key_file", [("--pem", "cakey.pem"), ("--yaml", "cakey.yaml")])
+def test_no_set_is_made_beside_the_key_of_another_ca(work_dir, form, key_file):
+    folder = work_dir / "certs"
+    folder.mkdir()
+    (folder / key_file).write_text("of another CA")
+    result = certgen(folder, form)
+    assert result.returncode == 1 and f"{key_file}: file exists" in result.stderr
+    assert contents(folder) == {key_file: "of another CA"}
+
+
+def test_a_key_that_is_not_the_cas_is_said_before_it_is_needed(work_dir):
+    folder, other = work_dir / "certs", work_dir / "other"
+    for path in (folder, other):
+        assert certgen(path, "--pem", "--keep-ca-key").returncode == 0
+    shutil.copy(other / "cakey.pem", folder / "cakey.pem")
+    result = certgen(folder, "--pem", "--rotate")
+    assert result.returncode == 1 and "cakey: is not the key of cacert" in result.stderr
+
+
+def test_rotation_reads_the_ca_under_the_name_of_cert_manager(work_dir):
+    folder = work_dir / "certs"
+    assert certgen(folder, "--pem", "--keep-ca-key").returncode == 0
+    (folder / "cacert.pem").rename(folder / "ca.crt")
+    result = certgen(folder, "--pem", "--rotate")
+    assert result.returncode == 0 and result.stdout.endswith("nothing to renew\n"), result.stderr
 
 
 def test_a_folder_that_cannot_be_written(work_dir):
@@ -306,6 +350,13 @@ def test_in_the_cluster(cluster, namespace, work_dir):
     result = run("certgen", *flags, "--overwrite")
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[1:] == ["secret/cacert created", "secret/contourcert created", "secret/envoycert replaced"]
+    # The key of a former CA goes with it.
+    result = run("certgen", *flags, "--overwrite", "--keep-ca-key")
+    assert result.returncode == 0 and secret(api, namespace, "cakey"), result.stderr
+    result = run("certgen", *flags, "--overwrite")
+    assert result.returncode == 0 and result.stdout.endswith("secret/cakey removed\n"), result.stderr
+    with pytest.raises(ApiError, match="404"):
+        secret(api, namespace, "cakey")
     # A Job that runs once more.
     result = run("certgen", *flags, "--rotate")
     assert result.returncode == 0 and result.stdout.endswith("nothing to renew\n"), result.stderr
@@ -335,6 +386,27 @@ def test_rotation_in_the_cluster(cluster, namespace, work_dir):
     assert openssl("verify", "-x509_strict", "-CAfile", folder / "cacert.pem", folder / "renewed.pem").returncode == 0
     for name, version in others.items():
         assert secret(api, namespace, name)["metadata"]["resourceVersion"] == version, f"{name} is not touched"
+
+
+def test_without_the_right_to_remove_it_the_key_of_a_former_ca_is_said_to_be_there(cluster, namespace, work_dir):
+    del work_dir
+    api = cluster.api()
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "writer", "namespace": namespace},
+            "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "update"]}]}
+    api.apply(role)
+    api.apply({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+               "metadata": {"name": "writer", "namespace": namespace},
+               "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "writer"},
+               "subjects": [{"kind": "User", "name": USER_WITHOUT_RIGHTS.name, "apiGroup": "rbac.authorization.k8s.io"}]})
+    flags = ("--kube", f"--namespace={namespace}", f"--kubeconfig={cluster.kubeconfig(USER_WITHOUT_RIGHTS)}")
+    assert run("certgen", *flags, "--keep-ca-key").returncode == 0
+    result = run("certgen", *flags, "--overwrite")
+    assert result.returncode == 1
+    assert f"secret/cakey in namespace {namespace}: the former CA's key can't be removed" in result.stderr
+    role["rules"][0]["verbs"].append("delete")
+    api.apply(role)
+    result = run("certgen", *flags, "--overwrite")
+    assert result.returncode == 0 and "secret/cakey removed" in result.stdout, result.stderr
 
 
 def test_without_a_cluster_the_error_names_what_was_tried(work_dir):
