@@ -15,7 +15,10 @@
 
 #include "base/host_name.h"
 #include "base/status.h"
+#include "certgen/authority.h"
+#include "cmd/ca_file.h"
 #include "cmd/command.h"
+#include "kube/files.h"
 
 namespace contour::cmd {
 namespace {
@@ -53,8 +56,40 @@ bool WriteResource(const envoy::ResourceFile& file) {
   return !error;
 }
 
+// Envoy is given the file of the CA that is there, under whichever of its two names.
+void ChooseCAFile(std::string& path) {
+  const CAFile found = FindCAFile(path);
+  if (found.path != path) {
+    fmt::print(stderr, "--envoy-cafile: {} is not there, {} is used\n", path, found.path);
+  }
+  if (!found.passed_over.empty()) {
+    fmt::print(stderr, "--envoy-cafile: {} is used, {} differs and is passed over\n", found.path,
+               found.passed_over);
+  }
+  path = found.path;
+}
+
+// Says which of Envoy's files can't be used. Envoy itself would say it at its first connection.
+// Files that aren't there are passed over, since the bootstrap may be written elsewhere.
+void WarnOfBadFiles(const envoy::BootstrapOptions& options) {
+  const auto tell = [](const std::string& file, const absl::Status& status) {
+    if (!status.ok()) fmt::print(stderr, "{}: can't be used: {}\n", file, Message(status));
+  };
+  const absl::StatusOr<std::string> certificate = kube::ReadFile(options.cert_file);
+  const absl::StatusOr<std::string> key = kube::ReadFile(options.key_file);
+  if (certificate.ok() && key.ok()) {
+    const certgen::PairProblem problem = certgen::CheckPair(*certificate, *key);
+    tell(options.cert_file, problem.certificate);
+    tell(options.key_file, problem.key);
+  }
+  if (const absl::StatusOr<std::string> ca = kube::ReadFile(options.ca_file); ca.ok()) {
+    tell(options.ca_file, certgen::CheckCertificates(*ca));
+  }
+}
+
 int Run(const Flags& flags) {
   envoy::BootstrapOptions options = flags.options;
+  ChooseCAFile(options.ca_file);
   const absl::StatusOr<envoy::BootstrapMode> mode = envoy::ParseBootstrapMode(flags.mode);
   if (!mode.ok()) {
     fmt::print(stderr, "--xds-mode: {}\n", Message(mode.status()));
@@ -75,6 +110,7 @@ int Run(const Flags& flags) {
     fmt::print(stderr, "{}\n", Message(resources.status()));
     return 1;
   }
+  WarnOfBadFiles(options);
   // Envoy needs them as it starts, so they come first.
   for (const envoy::ResourceFile& file : *resources) {
     if (!WriteResource(file)) return CantWrite(file.path);
@@ -103,7 +139,10 @@ std::function<int()> Bootstrap(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--admin-port", options.admin_port, "port of Envoy's admin interface")
       ->capture_default_str();
-  app.add_option("--envoy-cafile", options.ca_file, "CA that signed contour's certificate")
+  app.add_option(
+         "--envoy-cafile", options.ca_file,
+         "CA that signed contour's certificate; cacert.pem and ca.crt in its folder stand for "
+         "each other")
       ->envname("ENVOY_CAFILE");
   app.add_option("--envoy-cert-file", options.cert_file, "certificate that Envoy shows")
       ->envname("ENVOY_CERT_FILE");

@@ -89,7 +89,8 @@ void LoadedServe::Declare() {
   s.Add(v.ca_file, {.flag = "contour-cafile",
                     .environment = "CONTOUR_CAFILE",
                     .value = "FILE",
-                    .text = "CA that must have signed the certificates of Envoys"});
+                    .text = "CA that must have signed the certificates of Envoys; cacert.pem and "
+                            "ca.crt in its folder stand for each other"});
   s.Add(v.cert_file, {.flag = "contour-cert-file",
                       .environment = "CONTOUR_CERT_FILE",
                       .value = "FILE",
