@@ -90,6 +90,10 @@ core::Address* AddEndpoint(std::string_view name, EnvoyCluster* cluster) {
   return assignment->add_endpoints()->add_lb_endpoints()->mutable_endpoint()->mutable_address();
 }
 
+// The kernel answers TCP keepalive for a contour that is frozen or hangs; only pings that the
+// process itself must answer show it. Envoy gives such a connection up after 16 s at the latest.
+constexpr PingKeepalive kXdsKeepalive = {.interval = seconds(5), .timeout = seconds(10)};
+
 constexpr std::string_view kCertificateSecret = "contour_xds_tls_certificate";
 constexpr std::string_view kValidationSecret = "contour_xds_tls_validation_context";
 
@@ -149,7 +153,7 @@ void SetContourCluster(const BootstrapOptions& options, EnvoyCluster* cluster) {
   cluster->set_type(IsIP(options.xds_address) ? EnvoyCluster::STATIC : EnvoyCluster::STRICT_DNS);
   SetDuration(seconds(5), cluster->mutable_connect_timeout());
   SetAddress(options.xds_address, options.xds_port, AddEndpoint(kContourCluster, cluster));
-  SetHTTP2(cluster);
+  SetHTTP2(kXdsKeepalive, cluster);
   // Without limits that matter: a stream or request to the control plane must never be refused.
   for (const auto priority : {core::HIGH, core::DEFAULT}) {
     auto* thresholds = cluster->mutable_circuit_breakers()->add_thresholds();
@@ -159,7 +163,7 @@ void SetContourCluster(const BootstrapOptions& options, EnvoyCluster* cluster) {
     thresholds->mutable_max_requests()->set_value(60000000);
     thresholds->mutable_max_retries()->set_value(50);
   }
-  // A peer that vanished without a word is noticed after 45 s.
+  // The kernel notices a peer that has vanished after 45 s at the latest.
   auto* keepalive = cluster->mutable_upstream_connection_options()->mutable_tcp_keepalive();
   keepalive->mutable_keepalive_probes()->set_value(3);
   keepalive->mutable_keepalive_time()->set_value(30);

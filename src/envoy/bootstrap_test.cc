@@ -83,7 +83,8 @@ std::string Text(const Want& want) {
           typed_extension_protocol_options {{
             key: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
             value {{ [type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions] {{
-              explicit_http_config {{ http2_protocol_options {{}} }} }} }}
+              explicit_http_config {{ http2_protocol_options {{ connection_keepalive {{
+                interval {{ seconds: 5 }} timeout {{ seconds: 10 }} }} }} }} }} }}
           }}
           circuit_breakers {{ thresholds {{ priority: HIGH {limits} }} thresholds {{ {limits} }} }}
           upstream_connection_options {{ tcp_keepalive {{ keepalive_probes {{ value: 3 }}

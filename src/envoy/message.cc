@@ -13,10 +13,19 @@
 
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/core/v3/address.pb.h"
+#include "envoy/config/core/v3/protocol.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
 namespace contour::envoy {
 namespace {
+
+using ProtocolOptions = ::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+
+void SetProtocolOptions(const ProtocolOptions& options,
+                        ::envoy::config::cluster::v3::Cluster* cluster) {
+  Pack(options, &(*cluster->mutable_typed_extension_protocol_options())
+                    ["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]);
+}
 
 constexpr std::chrono::seconds kLongest = std::chrono::hours(24) * 365 * 100;
 
@@ -149,10 +158,19 @@ void SetAddress(std::string_view host, std::uint32_t port,
 }
 
 void SetHTTP2(::envoy::config::cluster::v3::Cluster* cluster) {
-  ::envoy::extensions::upstreams::http::v3::HttpProtocolOptions options;
+  ProtocolOptions options;
   options.mutable_explicit_http_config()->mutable_http2_protocol_options();
-  Pack(options, &(*cluster->mutable_typed_extension_protocol_options())
-                    ["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]);
+  SetProtocolOptions(options, cluster);
+}
+
+void SetHTTP2(const PingKeepalive& keepalive, ::envoy::config::cluster::v3::Cluster* cluster) {
+  ProtocolOptions options;
+  auto* pings = options.mutable_explicit_http_config()
+                    ->mutable_http2_protocol_options()
+                    ->mutable_connection_keepalive();
+  SetDuration(keepalive.interval, pings->mutable_interval());
+  SetDuration(keepalive.timeout, pings->mutable_timeout());
+  SetProtocolOptions(options, cluster);
 }
 
 bool IsIP(std::string_view host) { return IsIPv4(host) || IsIPv6(host); }

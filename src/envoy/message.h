@@ -51,6 +51,14 @@ void SetAddress(std::string_view host, std::uint32_t port,
 // HTTP/2 instead of HTTP/1.1 to the upstream.
 void SetHTTP2(::envoy::config::cluster::v3::Cluster* cluster);
 
+// HTTP/2 pings on each connection to an upstream. A ping goes out once an `interval` (with Envoy's
+// jitter of 15 %); a connection whose ping isn't answered within `timeout` is closed.
+struct PingKeepalive {
+  std::chrono::seconds interval;
+  std::chrono::seconds timeout;
+};
+void SetHTTP2(const PingKeepalive& keepalive, ::envoy::config::cluster::v3::Cluster* cluster);
+
 // Whether `host` is a literal IPv4 or IPv6 address (RFC 4291 text, without brackets or a zone).
 bool IsIP(std::string_view host);
 

@@ -46,9 +46,11 @@ class Server {
     std::optional<TLSFiles> tls;          // nullopt: plaintext
     std::chrono::seconds tls_refresh{5};  // how often the files are looked at
 
-    // The server's own pings, also without streams: so a dead Envoy is noticed.
-    std::chrono::milliseconds keepalive_time{60000};
-    std::chrono::milliseconds keepalive_timeout{20000};
+    // The server's own pings, also without streams, so that a dead Envoy is noticed. An Envoy that
+    // builds a large listener answers nothing meanwhile, and must not be taken for dead: the
+    // time-out is far longer than the longest build that was measured (docs/decisions/0038).
+    std::chrono::milliseconds keepalive_time{60'000};
+    std::chrono::milliseconds keepalive_timeout{300'000};
 
     std::chrono::milliseconds warm_timeout{5000};  // see Session::Options
     std::size_t workers = 0;                       // 0: by the number of processors
