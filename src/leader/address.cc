@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "kube/resources.h"
+#include "kube/url.h"
 
 namespace contour::leader {
 namespace {
@@ -29,17 +30,33 @@ Json& Object(Json& parent, const char* key) {
   return member;
 }
 
+// Parses an object of the API server. kInvalidArgument: it isn't of this kind.
+absl::StatusOr<Json> ParseKind(std::string_view text, std::string_view kind) {
+  Json object = Json::parse(text, nullptr, false);
+  const auto found = object.is_object() ? object.find("kind") : object.end();
+  if (found == object.end() || *found != kind) return InvalidArgument("the {} can't be read", kind);
+  return object;
+}
+
+// Returns the slice that is there without its addresses; nullopt: it has none.
+absl::StatusOr<std::optional<std::string>> EmptySlice(std::string_view present) {
+  if (present.empty()) return std::nullopt;
+  CONTOUR_ASSIGN_OR_RETURN(Json slice, ParseKind(present, "EndpointSlice"));
+  const auto endpoints = slice.find("endpoints");
+  if (endpoints == slice.end() || endpoints->empty()) return std::nullopt;
+  *endpoints = Json::array();
+  return slice.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 }  // namespace
 
 absl::StatusOr<std::optional<std::string>> WantedSlice(const AddressOptions& options,
                                                        std::string_view present) {
+  if (options.all_serve) return EmptySlice(present);
   const std::string family = options.pod_ip.find(':') == std::string::npos ? "IPv4" : "IPv6";
   Json slice = Json::object();
   if (!present.empty()) {
-    slice = Json::parse(present, nullptr, false);
-    const auto kind = slice.is_object() ? slice.find("kind") : slice.end();
-    if (kind == slice.end() || *kind != "EndpointSlice")
-      return InvalidArgument("the EndpointSlice can't be read");
+    CONTOUR_ASSIGN_OR_RETURN(slice, ParseKind(present, "EndpointSlice"));
   }
   const Json before = slice;
   if (const auto type = slice.find("addressType"); type != slice.end() && *type != family) {
@@ -64,6 +81,20 @@ absl::StatusOr<std::optional<std::string>> WantedSlice(const AddressOptions& opt
   return slice.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+absl::StatusOr<std::string> SlicesOfOthers(const AddressOptions& options, std::string_view list) {
+  CONTOUR_ASSIGN_OR_RETURN(const Json parsed, ParseKind(list, "EndpointSliceList"));
+  const auto items = parsed.find("items");
+  std::string names;
+  if (items == parsed.end()) return names;
+  for (const Json& slice : *items) {
+    const std::string name = slice.value(Json::json_pointer("/metadata/name"), "");
+    const auto endpoints = slice.find("endpoints");
+    if (name == options.slice || endpoints == slice.end() || endpoints->empty()) continue;
+    names += (names.empty() ? "" : " ") + name;
+  }
+  return names;
+}
+
 Address::Address(AddressOptions options, kube::Client& client, kube::Loop& loop,
                  std::function<bool()> may_write, std::function<void(const State&)> on_state)
     : options_(std::move(options)),
@@ -78,16 +109,25 @@ Address::Address(AddressOptions options, kube::Client& client, kube::Loop& loop,
 Address::~Address() { Withdraw(); }
 
 void Address::Publish() {
-  if (options_.pod_ip.empty() || std::exchange(wanted_, true)) return;
+  if (std::exchange(wanted_, true)) return;
   backoff_.Reset();
-  Read();
+  if (options_.all_serve || !options_.pod_ip.empty()) return Read();
+  state_.problem = fmt::format(
+      "POD_IP is not set, so EndpointSlice {}/{} can't name this leader; set it to the pod's "
+      "address (fieldRef status.podIP, as in deploy/)",
+      options_.ns, options_.slice);
+  log::Error(kContext, "failed to publish the leader's address", {{"error", state_.problem}});
+  on_state_(state_);
 }
 
 void Address::Withdraw() {
   wanted_ = false;
   timer_.Clear();
   if (request_) client_.Cancel(*std::exchange(request_, std::nullopt));
-  if (std::exchange(state_.published, false)) on_state_(state_);
+  const bool shown = state_.published || !state_.problem.empty();
+  state_.published = false;
+  state_.problem.clear();
+  if (shown) on_state_(state_);
 }
 
 void Address::Send(kube::Request request, void (Address::*done)(const kube::Response&)) {
@@ -125,17 +165,46 @@ void Address::Write(bool exists, std::string body) {
 void Address::OnWritten(const kube::Response& response) {
   if (!response.status.ok()) return Failed(response.status);
   ++state_.writes;
-  log::Info(kContext, "published the leader's address",
-            {{"endpointslice", fmt::format("{}/{}", options_.ns, options_.slice)},
-             {"address", options_.pod_ip},
-             {"port", options_.port}});
+  const std::string slice = fmt::format("{}/{}", options_.ns, options_.slice);
+  if (options_.all_serve) {
+    log::Info(kContext, "took a former leader's address back, as all replicas serve",
+              {{"endpointslice", slice}});
+  } else {
+    log::Info(kContext, "published the leader's address",
+              {{"endpointslice", slice}, {"address", options_.pod_ip}, {"port", options_.port}});
+  }
   Done();
 }
 
 void Address::Done() {
   backoff_.Reset();
-  state_.published = true;
-  state_.problem.clear();
+  if (options_.all_serve) return Settled();
+  Send({.path = fmt::format("{}?labelSelector=kubernetes.io%2Fservice-name%3D{}", collection_,
+                            kube::UrlEncode(options_.service))},
+       &Address::OnListed);
+}
+
+void Address::OnListed(const kube::Response& response) {
+  absl::StatusOr<std::string> others = response.status.ok()
+                                           ? SlicesOfOthers(options_, response.body)
+                                           : absl::StatusOr<std::string>(response.status);
+  // Without an answer the names that are known stay.
+  if (others.ok()) others_ = *std::move(others);
+  Settled();
+}
+
+void Address::Settled() {
+  std::string problem;
+  if (!others_.empty()) {
+    problem = fmt::format(
+        "other EndpointSlices of Service {0}/{1} lead Envoys to replicas that don't serve; if they "
+        "are left from a time when it had a selector, remove them (kubectl -n {0} delete "
+        "endpointslice {2})",
+        options_.ns, options_.service, others_);
+    if (problem != state_.problem) log::Error(kContext, problem);
+  }
+  state_.published = problem.empty();
+  state_.problem = std::move(problem);
   on_state_(state_);
   timer_.Set(options_.recheck, [this] { Read(); });
 }
@@ -153,7 +222,10 @@ void Address::Failed(const absl::Status& status) {
   const bool news = !absl::IsAborted(status) && !absl::IsAlreadyExists(status) &&
                     !absl::IsFailedPrecondition(status);
   if (news && problem != state_.problem) {
-    log::Error(kContext, "failed to publish the leader's address", {{"error", problem}});
+    log::Error(kContext,
+               options_.all_serve ? "failed to take a former leader's address back"
+                                  : "failed to publish the leader's address",
+               {{"error", problem}});
   }
   state_.published = false;
   state_.problem = std::move(problem);

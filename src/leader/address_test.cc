@@ -20,6 +20,8 @@ using testing::HasSubstr;
 constexpr const char* kCollection =
     "/apis/discovery.k8s.io/v1/namespaces/projectcontour/endpointslices";
 
+const std::string kList = std::string(kCollection) + "?labelSelector=kubernetes.io%2Fservice-name";
+
 class AddressTest : public testing::Test {
  protected:
   AddressTest() {
@@ -36,6 +38,8 @@ class AddressTest : public testing::Test {
         [this](const Address::State& state) { state_ = state; });
   }
   std::string Right() { return **WantedSlice(options_, ""); }
+  // Answers the question for the Service's other slices.
+  void NoOthers() { io_.Next(kList).Answer(200, R"({"kind":"EndpointSliceList","items":[]})"); }
 
   kube::FakeIo io_;
   std::unique_ptr<kube::Client> client_;
@@ -82,6 +86,7 @@ TEST_F(AddressTest, CreatedReplacedLeftAlone) {
   auto& create = io_.Next(kCollection);
   EXPECT_EQ(create.request.method, "POST");
   create.Answer(201, create.request.body);
+  NoOthers();
   EXPECT_TRUE(state_.published);
 
   io_.Advance(10s);  // looked at again: somebody else's
@@ -93,10 +98,12 @@ TEST_F(AddressTest, CreatedReplacedLeftAlone) {
   EXPECT_EQ(replace.request.method, "PUT");
   EXPECT_EQ(Json::parse(replace.request.body)["metadata"]["resourceVersion"], "12");
   replace.Answer(200, replace.request.body);
+  NoOthers();
   EXPECT_EQ(state_.writes, 2u);
 
   io_.Advance(10s);
   io_.Next(kCollection).Answer(200, Right());
+  NoOthers();
   EXPECT_EQ(io_.Find(kCollection), nullptr);
   EXPECT_EQ(state_.writes, 2u);
 }
@@ -105,6 +112,8 @@ TEST(WantedSliceTest, WhatIsNoEndpointSliceIsNotChangedIntoOne) {
   for (const char* present :
        {"<html>It works!</html>", "[]", "{}", R"({"kind":"Status","metadata":{}})"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(WantedSlice({}, present).status())) << present;
+    EXPECT_TRUE(absl::IsInvalidArgument(WantedSlice({.all_serve = true}, present).status()));
+    EXPECT_TRUE(absl::IsInvalidArgument(SlicesOfOthers({}, present).status())) << present;
   }
 }
 
@@ -129,6 +138,7 @@ TEST_F(AddressTest, WithdrawnItAsksNothingMore) {
   Make();
   address_->Publish();
   io_.Next(kCollection).Answer(200, Right());
+  NoOthers();
   EXPECT_TRUE(state_.published);
   address_->Withdraw();
   EXPECT_FALSE(state_.published);
@@ -143,14 +153,81 @@ TEST_F(AddressTest, MissingRightsAreNamed) {
   EXPECT_THAT(state_.problem, HasSubstr("deploy/rbac"));
   io_.Advance(1s);
   io_.Next(kCollection).Answer(200, Right());
+  NoOthers();
   EXPECT_EQ(state_.problem, "");
 }
 
-TEST_F(AddressTest, WithoutAnAddressNothingIsPublished) {
+TEST_F(AddressTest, WithoutAnAddressNothingIsPublishedAndTheReasonIsSaid) {
+  options_.pod_ip.clear();
+  Make();
+  EXPECT_EQ(state_.problem, "") << "nobody leads yet";
+  address_->Publish();
+  EXPECT_EQ(io_.Find(kCollection), nullptr);
+  EXPECT_FALSE(state_.published);
+  EXPECT_THAT(state_.problem, testing::AllOf(HasSubstr("POD_IP"), HasSubstr("status.podIP")));
+  address_->Withdraw();
+  EXPECT_EQ(state_.problem, "") << "another leads";
+}
+
+TEST_F(AddressTest, WhereAllServeTheAddressOfAFormerLeaderIsTakenBack) {
+  Json present = Json::parse(Right());
+  present["metadata"]["resourceVersion"] = "9";
+  options_.all_serve = true;
   options_.pod_ip.clear();
   Make();
   address_->Publish();
+  io_.Next(kCollection).Answer(200, present.dump());
+  auto& replace = io_.Next(kCollection);
+  EXPECT_EQ(replace.request.method, "PUT");
+  present["endpoints"] = Json::array();
+  EXPECT_EQ(Json::parse(replace.request.body), present) << "all else stays";
+  replace.Answer(200, replace.request.body);
+  EXPECT_TRUE(state_.published);
+  EXPECT_EQ(state_.writes, 1u);
+
+  for (const char* empty :
+       {R"({"kind":"EndpointSlice","endpoints":[]})",
+        R"({"kind":"EndpointSlice","endpoints":null})", R"({"kind":"EndpointSlice"})"}) {
+    io_.Advance(10s);  // looked at again: a leader of the older configuration may have written it
+    io_.Next(kCollection).Answer(200, empty);
+    EXPECT_EQ(io_.Find(kCollection), nullptr) << empty;
+  }
+  EXPECT_EQ(state_.writes, 1u);
+}
+
+TEST_F(AddressTest, SlicesThatAreLeftFromASelectorAreNamed) {
+  Make();
+  address_->Publish();
+  io_.Next(kCollection).Answer(200, Right());
+  const std::string left = R"({"kind":"EndpointSliceList","items":[
+      {"metadata":{"name":"contour-leader"},"endpoints":[{"addresses":["10.244.1.7"]}]},
+      {"metadata":{"name":"contour-empty"},"endpoints":null},
+      {"metadata":{"name":"contour-x"},"endpoints":[{"addresses":["10.244.1.9"]}]},
+      {"metadata":{"name":"contour-y"},"endpoints":[{"addresses":["10.244.1.8"]}]}]})";
+  io_.Next(kList).Answer(200, left);
+  EXPECT_FALSE(state_.published);
+  EXPECT_THAT(state_.problem, HasSubstr("delete endpointslice contour-x contour-y)"));
+  io_.Advance(10s);
+  io_.Next(kCollection).Answer(200, Right());
+  io_.Next(kList).Answer(403, "no");
+  EXPECT_THAT(state_.problem, HasSubstr("contour-x")) << "no answer is not a better one";
+  io_.Advance(10s);
+  io_.Next(kCollection).Answer(200, Right());
+  NoOthers();
+  EXPECT_TRUE(state_.published);
+  EXPECT_EQ(state_.problem, "");
+  EXPECT_FALSE(SlicesOfOthers(options_, "garbage").ok());
+  EXPECT_FALSE(SlicesOfOthers(options_, "{}").ok());
+}
+
+TEST_F(AddressTest, WhereAllServeNoSliceIsMade) {
+  options_.all_serve = true;
+  Make();
+  address_->Publish();
+  io_.Next(kCollection).Answer(404, "");
   EXPECT_EQ(io_.Find(kCollection), nullptr);
+  EXPECT_TRUE(state_.published);
+  EXPECT_EQ(state_.writes, 0u);
 }
 
 }  // namespace

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A fleet for the tests of the leader election: replicas of contour on pod addresses of their own, the address of the
-Service that leads to the leader, and Envoys that connect to it."""
+Service that leads to them, and Envoys that connect to it. Replicas and Envoys have the arguments, the environment and the
+configuration of the overlay `split`, or `split-all` where all replicas serve, but for what only a pod has: addresses, paths,
+and the short times of the election."""
 import json
 import os
+import signal
 import time
 
 import yaml
 from conftest import CONTOUR_USER, ROOT, next_pod_address
-from harness import manifests
+from harness import manifests, render
 from harness.client import Client, SteadyLoad
 from harness.cluster import ApiError
-from harness.contour import Contour, run
+from harness.contour import Contour, binary, run
 from harness.envoy import Envoy
 from harness.process import free_port, port_is_open, wait_until
 from harness.service import ServiceAddress, slice_endpoints
@@ -50,11 +53,18 @@ class Replica(Contour):
 
     def __init__(self, fleet, name):
         self.pod_ip = next_pod_address()
-        config = fleet.work_dir / "contour.yaml"
+        config = fleet.work_dir / f"{name}.yaml"
         config.write_text(yaml.safe_dump({"leaderelection": fleet.election}), encoding="utf-8")
-        super().__init__(fleet.work_dir, "--kubeconfig", fleet.kubeconfig, "--enable-leader-election", "--config-path",
-                         config, name=name, xds_address=self.pod_ip, xds_port=XDS_PORT, **fleet.ports)
-        self.env = {**os.environ, "POD_NAME": name, "POD_IP": self.pod_ip, "CONTOUR_NAMESPACE": NAMESPACE}
+        super().__init__(fleet.work_dir, name=name, xds_address=self.pod_ip, xds_port=XDS_PORT, **fleet.ports)
+        self.arguments = [*map(str, (binary(), *render.arguments(fleet.objects, "Deployment", "contour", "contour", {
+            "--incluster": None, "--xds-address": self.pod_ip, "--config-path": config,
+            "--contour-cafile": fleet.certificates / "cacert.pem",
+            "--contour-cert-file": fleet.certificates / "contourcert.pem",
+            "--contour-key-file": fleet.certificates / "contourkey.pem"}),
+            "--kubeconfig", fleet.kubeconfig, *self.port_flags()))]
+        value = render.container(fleet.objects, "Deployment", "contour", "contour")
+        self.env = {**os.environ, **render.environment(value, {
+            "metadata.name": name, "metadata.namespace": NAMESPACE, "status.podIP": self.pod_ip})}
 
     def ready(self):
         return self.get("/readyz")[0] == 200
@@ -74,6 +84,35 @@ class Replica(Contour):
         return None
 
 
+class Kubelet:
+    """Readiness probes as the Deployment has them (three failures in a row, Kubernetes' default, take a replica out), and the
+    addresses that a Service with a selector would have by them."""
+
+    FAILURES = 3
+    WHILE_NOT_READY = 0.2  # seconds between two probes: a start is seen soon
+
+    def __init__(self, fleet):
+        probe = render.container(fleet.objects, "Deployment", "contour", "contour")["readinessProbe"]
+        self._path, self._period = probe["httpGet"]["path"], probe["periodSeconds"]
+        self._timeout = probe.get("timeoutSeconds", 1)
+        self._fleet, self._failed, self._next = fleet, {}, {}
+
+    def endpoints(self):
+        for replica in list(self._fleet.replicas):
+            if time.monotonic() < self._next.get(replica, 0.0):
+                continue
+            failed = 0 if self._passes(replica) else self._failed.get(replica, self.FAILURES) + 1
+            self._failed[replica] = failed
+            self._next[replica] = time.monotonic() + (self._period if failed < self.FAILURES else self.WHILE_NOT_READY)
+        return [(replica.pod_ip, XDS_PORT) for replica, failed in self._failed.items() if failed < self.FAILURES]
+
+    def _passes(self, replica):
+        try:
+            return replica.running and replica.request("GET", self._path, timeout=self._timeout)[0] == 200
+        except OSError:
+            return False
+
+
 class Fleet:
     """fleet = Fleet(cluster, work_dir); a, b, c = fleet.start("a", "b", "c"); fleet.envoys(3); fleet.stop()"""
 
@@ -81,19 +120,30 @@ class Fleet:
         self.cluster, self.work_dir = cluster, work_dir
         self.api = cluster.api()
         self.kubeconfig = cluster.kubeconfig(user)
-        self.election = {"lease-name": "contour", "lease-namespace": NAMESPACE, "lease-duration": "3s",
-                         "renew-deadline": "2s", "retry-period": "500ms", **election}
+        self.objects = render.kustomize(ROOT / "deploy/overlays" / ("split-all" if election.get("xds") == "all" else "split"))
+        config = yaml.safe_load(render.find(self.objects, "ConfigMap", "contour")["data"]["contour.yaml"])
+        self.election = {**config["leaderelection"], "lease-duration": "3s", "renew-deadline": "2s", "retry-period": "500ms",
+                         **election}
+        self.certificates = work_dir / "certificates"
+        if not self.certificates.exists():  # a second fleet of a test has the same
+            made = run("certgen", self.certificates, "--pem", "--namespace", NAMESPACE)
+            assert made.returncode == 0, made.stderr
         # Of Envoys' listeners, which all replicas describe alike.
         self.ports = {"stats_port": free_port(), "ingress_http_port": free_port(), "ingress_https_port": free_port()}
-        self.service = ServiceAddress(slice_endpoints(self.api, NAMESPACE, "contour-leader"), next_pod_address(),
-                                      XDS_PORT).start()
         self.replicas, self.proxies = [], []
+        has_selector = "selector" in render.find(self.objects, "Service", "contour")["spec"]
+        self._kubelet = Kubelet(self) if has_selector else None
+        named = slice_endpoints(self.api, NAMESPACE, "contour-leader")
+        read = (lambda: self._kubelet.endpoints() + named()) if has_selector else named
+        self.service = ServiceAddress(read, next_pod_address(), XDS_PORT).start()
 
-    def add(self, name):
+    def make(self, name):
         replica = Replica(self, name)
         self.replicas.append(replica)
-        replica.start()
         return replica
+
+    def add(self, name):
+        return self.make(name).start()
 
     def start(self, *names):
         """The first named leads."""
@@ -109,8 +159,14 @@ class Fleet:
         for i in range(number):
             admin_port = free_port()
             path = self.work_dir / f"bootstrap-{i}.json"
-            result = run("bootstrap", path, "--xds-address", self.service.address, "--xds-port", XDS_PORT,
-                         "--admin-address", "127.0.0.1", "--admin-port", admin_port)
+            value = render.container(self.objects, "DaemonSet", "envoy", "bootstrap")
+            result = run(*render.arguments(self.objects, "DaemonSet", "envoy", "bootstrap", {
+                "/config/envoy.json": path, "--xds-address": self.service.address, "--admin-address": "127.0.0.1",
+                "--resources-dir": self.work_dir / f"resources-{i}",
+                "--envoy-cafile": self.certificates / "cacert.pem",
+                "--envoy-cert-file": self.certificates / "envoycert.pem",
+                "--envoy-key-file": self.certificates / "envoykey.pem"}),
+                "--admin-port", admin_port, env=render.environment(value, {"metadata.namespace": NAMESPACE}))
             assert result.returncode == 0, result.stdout + result.stderr
             envoy = Envoy(path, self.work_dir, admin_port, name=f"envoy-{i}")
             self.proxies.append(envoy)
@@ -120,6 +176,8 @@ class Fleet:
     def stop(self):
         faults = []
         for replica in self.replicas:
+            if replica.running:
+                replica.signal(signal.SIGCONT)  # a test that failed may have left it frozen
             if replica.running and (code := replica.stop(timeout=15)) != 0:
                 faults.append(f"{replica.name} stopped with exit code {code}\n{replica.tail(40)}")
             replica.kill()

@@ -13,8 +13,7 @@ Fleet::Fleet(std::optional<FleetOptions> options, Lifecycle& lifecycle, Doors do
       doors_(std::move(doors)) {
   doors_.writes(!options);
   if (!options) return;
-  // Envoys need to find the leader only where others don't serve them.
-  if (all_serve_) options->address.pod_ip.clear();
+  options->address.all_serve = all_serve_;
   identity_ = options->election.identity;
   election_ = std::make_unique<leader::Election>(
       std::move(options->credentials), options->election, std::move(options->address),
@@ -100,6 +99,10 @@ void Fleet::AddTo(admin::MetricsText& text) const {
     text.Set("contour_leader_role", view.elector.role == role, leader::RoleName(role));
   }
   text.Set("contour_leader_lock_usable", view.elector.sight == leader::Sight::kClear);
+std::string Fleet::Remark() const {
+  return election_ == nullptr ? std::string() : election_->view().address.problem;
+}
+
   text.Set("contour_leader_lock_watched", view.watching);
   text.Set("contour_leader_lock_transitions", view.elector.transitions);
   text.Set("contour_leader_gained_total", view.elector.gained);

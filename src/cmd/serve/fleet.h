@@ -61,11 +61,12 @@ class Fleet {
   // Writes no more and gives the lock back. The port is left as it is.
   void Leave(std::chrono::milliseconds patience);
 
-  // Asked just before each write. Any thread, as the next three.
+  // Asked just before each write. Any thread, as the next four.
   bool MayWrite() const;
   std::string NotReady() const;  // why; empty: ready
   std::string NotAlive() const;  // why; empty: alive
   void AddTo(admin::MetricsText& text) const;
+  std::string Remark() const;    // what is wrong with the leader's address; empty: nothing
 
  private:
   void OnView(const leader::View& view);
