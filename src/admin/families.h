@@ -77,13 +77,14 @@ inline constexpr Family kFamilies[] = {
     {"contour_leader_lost_total", kCounter, kElection, {}, "Times that it ceased to be the leader"},
     {"contour_leader_renewals_total", kCounter, kElection, {}, "Writes of the lock that succeeded"},
     {"contour_leader_failures_total", kCounter, kElection, {}, "Requests for the lock that failed"},
-    {"contour_leader_address_published", kGauge, kElection, {}, "1 if this instance leads and the EndpointSlice contour-leader is known to name it"},
+    {"contour_leader_address_published", kGauge, kElection, {}, "1 if this instance leads and the EndpointSlice contour-leader is known to be right: it names this instance and no other slice leads elsewhere, or, where all replicas serve, it names nobody"},
 
     // The program.
     {"contour_build_info", kGauge, kAlways, {"version"}, "Version of the program; always 1"},
     {"contour_config_file_wrong", kGauge, kAlways, {}, "1 if the configuration file has changed to what can't be used; what was in force stays"},
     {"contour_config_waiting_for_restart", kGauge, kAlways, {}, "Settings of the configuration file that have changed and need a restart"},
-    {"contour_own_certificate_not_after_seconds", kGauge, kIfAny, {"file"}, "When a certificate of the xDS port, or of its CA, expires, in seconds since 1970; without the series the file can't be read"},
+    {"contour_own_certificate_not_after_seconds", kGauge, kIfAny, {"file"}, "When a certificate of the xDS port, or of its CA, that is in use expires, in seconds since 1970; without the series there is none"},
+    {"contour_own_certificate_usable", kGauge, kIfAny, {}, "1 if the TLS files of the xDS port can be used as they are now; 0: the last good ones are in use, or none, and contour isn't ready"},
     {"contour_metrics_left_out", kGauge, kIfAny, {"family"}, "Series that are not shown because the family has too many"},
     {"process_cpu_seconds_total", kCounter, kAlways, {}, "Total user and system CPU time spent in seconds."},
     {"process_open_fds", kGauge, kAlways, {}, "Number of open file descriptors."},

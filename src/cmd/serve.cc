@@ -2,7 +2,8 @@
 // serve: wires the rooms. Objects come from a source, go through the core thread, and leave as
 // snapshots to the xDS server and as statuses.
 //
-//   start: health port (alive, not ready) → core → source → first build → (lock →) xDS port → ready
+//   start: health port (alive, not ready) → TLS files → core → source → first build → (lock →) xDS
+//          port → ready
 //   stop: not ready → source → core → statuses written → lock released → streams told, port closed
 //         → health port
 
@@ -13,7 +14,11 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
+#include <initializer_list>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "admin/debug_server.h"
 #include "admin/health_server.h"
@@ -64,10 +69,21 @@ std::string AdaptToStream(xds::ResourceType type, std::string_view bytes, xds::S
   }
 }
 
+// Joins the remarks that say something into one line.
+std::string Joined(std::initializer_list<std::string> remarks) {
+  std::string all;
+  for (const std::string& remark : remarks) {
+    if (!remark.empty()) all += (all.empty() ? "" : "; ") + remark;
+  }
+  return all;
+}
+
 // Returns why the process isn't ready; empty: it is. One that has never known all objects isn't
 // while the API server answers something else, though the port serves what the snapshot file has:
 // others may know more, and a rollout must not go on without a right.
-std::string NotReady(const Fleet& fleet, const World& world, bool built) {
+std::string NotReady(const OwnCertificates& keys, const Fleet& fleet, const World& world,
+                     bool built) {
+  if (std::string why = keys.NotReady(); !why.empty()) return why;
   const std::string unknown = built ? std::string() : world.NeverKnown();
   return unknown.empty() ? fleet.NotReady() : "objects are not synced yet: " + unknown;
 }
@@ -80,18 +96,17 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   CONTOUR_RETURN_IF_ERROR(CheckFolders(config));
   CONTOUR_RETURN_IF_ERROR(CheckAccessLogs(config));
   Lifecycle lifecycle;
-  CONTOUR_ASSIGN_OR_RETURN(const std::optional<xds::TLSFiles> tls, TLSOf(config));
+  CONTOUR_ASSIGN_OR_RETURN(std::optional<OwnCertificates::Files> tls, TLSOf(config));
   WarnOfConfig(config);
   CONTOUR_ASSIGN_OR_RETURN(World world, MakeWorld(config));
   const ConfigFile config_file(loaded, flags);
-  const OwnCertificates own_certificates(config);
-  own_certificates.Warn();
+  xds::LogThroughOurs();
 
   RefusalReport refusals(world.client.get());
   xds::Server server(
       {.address = config.xds_address,
        .port = config.xds_port,
-       .tls = tls,
+       .tls = tls.has_value(),
        .adapt = AdaptToStream,
        .on_quarantine = [&](const xds::QuarantineView& view) { refusals.Add(view, true); },
        .on_release = [&](const xds::QuarantineView& view) { refusals.Add(view, false); }});
@@ -135,6 +150,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
                      if (world.writer != nullptr) world.writer->SetActive(ours);
                    }});
   *world.may_write = [&fleet] { return fleet.MayWrite(); };
+  OwnCertificates own_certificates(std::move(tls));
   Fallback fallback({.path = config.snapshot_file},
                     {.away = [&] { return world.ApiServerIsAway(); },
                      .unknown = [&] { return world.NeverKnown(); },
@@ -150,28 +166,27 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
     if (first) fleet.Built();
   });
 
-  admin::HealthServer health(
-      config.http_address, config.http_port,
-      {.not_alive =
-           [&] {
-             const std::string why = fleet.NotAlive();
-             return why.empty() ? port_probe.NotAlive() : why;
-           },
-       .not_ready =
-           [&] {
-             return stopping ? std::string("stopping") : NotReady(fleet, world, core.built());
-           },
-       .remark =
-           [&] {
-             const std::string source = fallback.Remark();
-             const std::string unknown = world.Remark();
-             return source.empty() || unknown.empty() ? source + unknown : source + "; " + unknown;
-           },
-       .metrics =
-           [&] {
-             return Metrics(world, core, server, certificates, fleet, builds, config_file,
-                            own_certificates, fallback);
-           }});
+  admin::HealthServer health(config.http_address, config.http_port,
+                             {.not_alive =
+                                  [&] {
+                                    const std::string why = fleet.NotAlive();
+                                    return why.empty() ? port_probe.NotAlive() : why;
+                                  },
+                              .not_ready =
+                                  [&] {
+                                    if (stopping) return std::string("stopping");
+                                    return NotReady(own_certificates, fleet, world, core.built());
+                                  },
+                              .remark =
+                                  [&] {
+                                    return Joined({fallback.Remark(), world.Remark(),
+                                                   own_certificates.Remark(), fleet.Remark()});
+                                  },
+                              .metrics =
+                                  [&] {
+                                    return Metrics(world, core, server, certificates, fleet, builds,
+                                                   config_file, own_certificates, fallback);
+                                  }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
   admin::DebugServer debug(config.debug_http_address, config.debug_http_port,
                            DebugViews(core, server));
@@ -180,6 +195,11 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   const MemoryKeeper memory;
   api::Sink& source = core.AddSource();
   fleet.Start();
+  own_certificates.Start([&](xds::TLSKeysPtr keys) {
+    server.SetTLS(std::move(keys));
+    fleet.KeysAreGood();
+  });
+  if (!own_certificates.wanted()) fleet.KeysAreGood();
   report.Start();
   fallback.Start();
   core.Start();
@@ -191,6 +211,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   port_probe.Closed();
   debug.Stop();
   refusals.Stop();
+  own_certificates.Stop();
   world.StopSources();
   core.Stop();
   fallback.Stop();

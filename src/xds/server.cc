@@ -4,18 +4,19 @@
 
 #include <fmt/core.h>
 #include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
+#include <grpc/support/log.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/security/server_credentials.h>
-#include <grpcpp/security/tls_certificate_provider.h>
-#include <grpcpp/security/tls_credentials_options.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <chrono>
 #include <map>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -172,31 +173,112 @@ class Service final : public grpc::CallbackGenericService {
   Dispatcher& dispatcher_;
 };
 
-absl::Status CheckReadable(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) return InvalidArgument("open {}: {}", path, std::strerror(errno));
-  char byte = 0;
-  const bool some = std::fread(&byte, 1, 1, file) == 1;
-  std::fclose(file);
-  return some ? absl::OkStatus() : InvalidArgument("{}: is empty or can't be read", path);
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(
-    const Server::Options& options) {
-  if (!options.tls.has_value()) return grpc::InsecureServerCredentials();
-  const TLSFiles& files = *options.tls;
-  for (const std::string* path : {&files.certificate, &files.key, &files.client_ca}) {
-    CONTOUR_RETURN_IF_ERROR(CheckReadable(*path));
+// The keys that handshakes use: set by the server's owner, read by gRPC's threads.
+class KeyHolder {
+ public:
+  void Set(TLSKeysPtr keys) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    keys_ = std::move(keys);
   }
-  auto provider = std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
-      files.key, files.certificate, files.client_ca,
-      static_cast<unsigned>(options.tls_refresh.count()));
-  grpc::experimental::TlsServerCredentialsOptions tls(std::move(provider));
-  tls.watch_root_certs();
-  tls.watch_identity_key_cert_pairs();
-  tls.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  return grpc::experimental::TlsServerCredentials(tls);
-}
+  TLSKeysPtr Get() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    return keys_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  TLSKeysPtr keys_ ABSL_GUARDED_BY(mutex_);
+};
+
+// gRPC's TLS with keys that are asked for at each handshake. Its credentials that watch files take
+// over whatever they find there, keys that don't match too. One object serves one grpc::Server and
+// outlives it.
+class TLSCredentials final : public grpc::ServerCredentials {
+ public:
+  explicit TLSCredentials(const KeyHolder& keys)
+      : keys_(keys),
+        credentials_(grpc_ssl_server_credentials_create_with_options(
+            grpc_ssl_server_credentials_create_options_using_config_fetcher(
+                GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY, &Fetch, this))) {}
+  ~TLSCredentials() override { grpc_server_credentials_release(credentials_); }
+  TLSCredentials(const TLSCredentials&) = delete;
+  TLSCredentials& operator=(const TLSCredentials&) = delete;
+
+  void SetAuthMetadataProcessor(
+      const std::shared_ptr<grpc::AuthMetadataProcessor>& /*processor*/) override {}
+
+ private:
+  int AddPortToServer(const std::string& address, grpc_server* server) override {
+    return grpc_server_add_http2_port(server, address.c_str(), credentials_);
+  }
+
+  // gRPC calls it under a lock of its own, at the start of the server and of each handshake.
+  static grpc_ssl_certificate_config_reload_status Fetch(
+      void* self, grpc_ssl_server_certificate_config** config) {
+    auto* const credentials = static_cast<TLSCredentials*>(self);
+    TLSKeysPtr keys = credentials->keys_.Get();
+    if (keys == nullptr) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_FAIL;
+    if (keys == credentials->given_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+    const grpc_ssl_pem_key_cert_pair pair = {keys->key.c_str(), keys->certificate.c_str()};
+    *config = grpc_ssl_server_certificate_config_create(keys->client_ca.c_str(), &pair, 1);
+    credentials->given_ = std::move(keys);
+    return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
+  }
+
+  const KeyHolder& keys_;
+  TLSKeysPtr given_;  // the keys that gRPC has
+  grpc_server_credentials* const credentials_;
+};
+
+// Counts the lines of each place in gRPC's code, so that a port scan or an Envoy with a wrong
+// certificate doesn't fill the log.
+class GrpcLog {
+ public:
+  void SetPause(std::chrono::milliseconds pause) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    pause_ = pause;
+  }
+  void Write(const gpr_log_func_args& line) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const std::string_view path = line.file;
+    const std::string place =
+        fmt::format("{}:{}", path.substr(path.rfind('/') + 1), line.line);  // npos + 1 is 0
+    const std::optional<std::uint64_t> left_out = Count(place);
+    if (!left_out) return;
+    log::Write(LevelOf(line.severity), "grpc", line.message,
+               {{"place", place}, {"left_out", *left_out}});
+  }
+
+ private:
+  struct Place {
+    std::chrono::steady_clock::time_point last;
+    std::uint64_t left_out = 0;
+  };
+
+  static log::Level LevelOf(gpr_log_severity severity) {
+    // Its errors are, as a rule, those of a peer: a handshake that failed, a broken frame.
+    if (severity == GPR_LOG_SEVERITY_ERROR) return log::Level::kWarning;
+    return severity == GPR_LOG_SEVERITY_INFO ? log::Level::kInfo : log::Level::kDebug;
+  }
+
+  // Returns how many lines were left out before this one; nullopt: this one is left out too.
+  std::optional<std::uint64_t> Count(const std::string& place) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const auto now = std::chrono::steady_clock::now();
+    const MutexLock lock(mutex_);
+    const auto [entry, is_new] = places_.try_emplace(place, Place{now, 0});
+    if (is_new) return 0;
+    Place& known = entry->second;
+    if (now - known.last < pause_) {
+      ++known.left_out;
+      return std::nullopt;
+    }
+    known.last = now;
+    return std::exchange(known.left_out, 0);
+  }
+
+  Mutex mutex_;
+  std::chrono::milliseconds pause_ ABSL_GUARDED_BY(mutex_){0};
+  std::map<std::string, Place> places_ ABSL_GUARDED_BY(mutex_);
+};
 
 std::string HostPort(const std::string& address, int port) {
   return address.find(':') == std::string::npos ? fmt::format("{}:{}", address, port)
@@ -251,6 +333,12 @@ void LogQuarantine(std::string_view text, const QuarantineView& view) {
 
 }  // namespace
 
+void LogThroughOurs(std::chrono::milliseconds pause) {
+  static auto* const written = new GrpcLog;  // gRPC's threads may log until the process has ended
+  written->SetPause(pause);
+  gpr_set_log_function([](gpr_log_func_args* line) { written->Write(*line); });
+}
+
 class Server::Implementation {
  public:
   explicit Implementation(Options options) : options_(std::move(options)) {}
@@ -259,8 +347,11 @@ class Server::Implementation {
     const MutexLock lock(mutex_);
     const std::string listen = HostPort(options_.address, options_.port);
     if (server_ != nullptr) return FailedPrecondition("listen {}: the server is running", listen);
-    CONTOUR_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
-                             Credentials(options_));
+    if (options_.tls && keys_.Get() == nullptr) {
+      return FailedPrecondition("listen {}: TLS has no certificate and key yet", listen);
+    }
+    std::shared_ptr<grpc::ServerCredentials> credentials =
+        options_.tls ? std::make_shared<TLSCredentials>(keys_) : grpc::InsecureServerCredentials();
     Dispatcher::Options options;
     options.warm_timeout = options_.warm_timeout;
     options.workers = Workers(options_.workers);
@@ -305,9 +396,12 @@ class Server::Implementation {
     }
     dispatcher_ = std::move(dispatcher);
     service_ = std::move(service);
+    credentials_ = std::move(credentials);
     server_ = std::move(server);
     return port;
   }
+
+  void SetTLS(TLSKeysPtr keys) { keys_.Set(std::move(keys)); }
 
   void Publish(SnapshotPtr snapshot) {
     const MutexLock lock(mutex_);
@@ -333,6 +427,7 @@ class Server::Implementation {
     const MutexLock lock(mutex_);
     retired_ += dispatcher_->GetMetrics();
     retired_.quarantined = retired_.quarantined_fleet = 0;  // ended with it
+    credentials_.reset();
     service_.reset();
     dispatcher_.reset();
   }
@@ -356,12 +451,14 @@ class Server::Implementation {
 
  private:
   const Options options_;
+  KeyHolder keys_;
   mutable Mutex mutex_;
   SnapshotPtr snapshot_ ABSL_GUARDED_BY(mutex_);
   Metrics retired_ ABSL_GUARDED_BY(mutex_);  // of servers before this one
   // From here on in the order of construction.
   std::unique_ptr<Dispatcher> dispatcher_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Service> service_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<grpc::ServerCredentials> credentials_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<grpc::Server> server_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -371,6 +468,8 @@ Server::Server(Options options)
 Server::~Server() { Stop(std::chrono::milliseconds(0)); }
 
 absl::StatusOr<int> Server::Start() { return implementation_->Start(); }
+
+void Server::SetTLS(TLSKeysPtr keys) { implementation_->SetTLS(std::move(keys)); }
 
 void Server::Publish(SnapshotPtr snapshot) { implementation_->Publish(std::move(snapshot)); }
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The xDS v3 server: ADS and the services per type, delta and state of the world, over gRPC.
 //
-//   xds::Server server({.address = "0.0.0.0", .port = 8001, .tls = xds::TLSFiles{cert, key, ca}});
-//   server.Publish(first_snapshot);                             // before Start: no Envoy is to see
-//   an empty state CONTOUR_ASSIGN_OR_RETURN(const int port, server.Start()); server.Publish(next);
-//   // any thread, any time; the newest wins server.Stop(std::chrono::seconds(5)); // Start() may
-//   follow (leadership lost and regained)
+//   xds::Server server({.address = "0.0.0.0", .port = 8001, .tls = true});
+//   server.SetTLS(keys);               // before Start, and again whenever they are renewed
+//   server.Publish(first_snapshot);    // before Start: no Envoy is to see an empty state
+//   CONTOUR_ASSIGN_OR_RETURN(const int port, server.Start());
+//   server.Publish(next);              // any thread, any time; the newest wins
+//   server.Stop(std::chrono::seconds(5));
+//   server.Start();                    // leadership was lost and regained
 //
-// TLS: with files the server asks for a client certificate that the CA signed and offers ALPN h2;
-// without, plaintext. Files are read again when they change: replace them together (rename the
-// folder, as Kubernetes does for Secrets).
+// TLS: the server asks for a client certificate that the CA signed and offers ALPN h2. A handshake
+// uses the keys that were set last before it; streams that are open go on.
 //
 // Threads: methods from any thread, except that Start and Stop are called by one at a time. gRPC's
 // threads only pass bytes; the work is done on `workers` threads (see dispatcher.h).
@@ -20,7 +21,6 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,20 +31,28 @@
 
 namespace contour::xds {
 
-// PEM files.
-struct TLSFiles {
-  std::string certificate;  // chain
+// PEM texts. The caller has checked that they can be used: gRPC passes over those that it can't use
+// and says so in its log only.
+struct TLSKeys {
+  std::string certificate;  // with its chain
   std::string key;
-  std::string client_ca;  // who may connect
+  std::string client_ca;  // signs the certificates of those who may connect
+
+  bool operator==(const TLSKeys&) const = default;
 };
+using TLSKeysPtr = std::shared_ptr<const TLSKeys>;
+
+// Writes what gRPC logs to our log, under the context `grpc`: of each place in its code at most a
+// line in `pause`, which counts those that were left out. Call it before other threads use gRPC; a
+// second call changes the pause.
+void LogThroughOurs(std::chrono::milliseconds pause = std::chrono::seconds(10));
 
 class Server {
  public:
   struct Options {
-    std::string address = "127.0.0.1";    // IPv4, IPv6 (without brackets) or a host name
-    int port = 8001;                      // 0: any free one
-    std::optional<TLSFiles> tls;          // nullopt: plaintext
-    std::chrono::seconds tls_refresh{5};  // how often the files are looked at
+    std::string address = "127.0.0.1";  // IPv4, IPv6 (without brackets) or a host name
+    int port = 8001;                    // 0: any free one
+    bool tls = false;                   // false: plaintext
 
     // The server's own pings, also without streams, so that a dead Envoy is noticed. An Envoy that
     // builds a large listener answers nothing meanwhile, and must not be taken for dead: the
@@ -69,10 +77,11 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Listens; the port it got. kInvalidArgument: a TLS file can't be read; kUnavailable: the address
-  // can't be bound
-  // ("listen 127.0.0.1:8001: …"); kFailedPrecondition: it listens already.
+  // Listens; the port it got. kUnavailable: the address can't be bound ("listen 127.0.0.1:8001:
+  // …"); kFailedPrecondition: it listens already, or TLS is wanted and has no keys yet.
   absl::StatusOr<int> Start();
+
+  void SetTLS(TLSKeysPtr keys);  // not null; for handshakes that begin from now on
 
   void Publish(SnapshotPtr snapshot);  // not null
 

@@ -16,8 +16,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -621,27 +619,14 @@ struct Identity {
 
 class ServerTLS : public testing::Test {
  protected:
-  ServerTLS()
-      : folder_(std::filesystem::path(testing::TempDir()) /
-                fmt::format("xds_server_test.{}", getpid())) {
-    Write(Identity("contour", &ca_), ca_);
+  ServerTLS() {
     options_.port = 0;
-    options_.tls = {path("live/tls.crt"), path("live/tls.key"), path("live/ca.crt")};
-    options_.tls_refresh = 1s;
+    options_.tls = true;
   }
-  ~ServerTLS() override { std::filesystem::remove_all(folder_); }
 
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-
-  // As Kubernetes does it: a new folder takes the old one's place.
-  void Write(const Identity& server, const Identity& client_ca) {
-    const std::filesystem::path fresh = folder_ / std::to_string(++generation_);
-    std::filesystem::create_directories(fresh);
-    std::ofstream(fresh / "tls.crt") << server.CertificatePem();
-    std::ofstream(fresh / "tls.key") << server.KeyPem();
-    std::ofstream(fresh / "ca.crt") << client_ca.CertificatePem();
-    std::filesystem::create_directory_symlink(fresh, folder_ / "next");
-    std::filesystem::rename(folder_ / "next", folder_ / "live");
+  static TLSKeysPtr Keys(const Identity& server, const Identity& client_ca) {
+    return std::make_shared<const TLSKeys>(
+        TLSKeys{server.CertificatePem(), server.KeyPem(), client_ca.CertificatePem()});
   }
 
   // Whether a client with this certificate that trusts this CA is served.
@@ -662,14 +647,13 @@ class ServerTLS : public testing::Test {
     return stream->Finish().error_code();
   }
 
-  const std::filesystem::path folder_;
-  int generation_ = 0;
   Identity ca_{"ca"};
   Server::Options options_;
 };
 
 TEST_F(ServerTLS, AsksForACertificateOfTheCa) {
   Server server(options_);
+  server.SetTLS(Keys(Identity("contour", &ca_), ca_));
   server.Publish(Clusters(1));
   const int port = MustStart(server);
   const Identity envoy("envoy", &ca_);
@@ -682,32 +666,59 @@ TEST_F(ServerTLS, AsksForACertificateOfTheCa) {
   server.Stop(5s);
 }
 
-TEST_F(ServerTLS, ReadsRenewedFiles) {
+TEST_F(ServerTLS, HandshakesUseTheKeysThatWereSetLastAndStreamsGoOn) {
   Server server(options_);
+  server.SetTLS(Keys(Identity("contour", &ca_), ca_));
   server.Publish(Clusters(1));
   const int port = MustStart(server);
   const Identity envoy("envoy", &ca_);
-  ASSERT_EQ(Connect(port, ca_, &envoy), grpc::StatusCode::OK);
+  grpc::SslCredentialsOptions ssl{ca_.CertificatePem(), envoy.KeyPem(), envoy.CertificatePem()};
+  grpc::ChannelArguments arguments;
+  arguments.SetSslTargetNameOverride("contour");
+  Client open(port, grpc::SslCredentials(ssl), arguments);
+  auto stream = OpenDelta(open);
+  stream->Write(Subscription(ResourceType::kCluster));
+  DeltaDiscoveryResponse response;
+  ASSERT_TRUE(stream->Read(&response));
   const Identity new_ca("new ca");
   const Identity new_envoy("envoy", &new_ca);
-  Write(Identity("contour", &new_ca), new_ca);
-  grpc::StatusCode code = grpc::StatusCode::UNKNOWN;
-  for (int i = 0; i < 100 && code != grpc::StatusCode::OK; ++i) {
-    std::this_thread::sleep_for(100ms);
-    code = Connect(port, new_ca, &new_envoy);
-  }
-  EXPECT_EQ(code, grpc::StatusCode::OK);
+  server.SetTLS(Keys(Identity("contour", &new_ca), new_ca));
+  EXPECT_EQ(Connect(port, new_ca, &new_envoy), grpc::StatusCode::OK);
   EXPECT_EQ(Connect(port, ca_, &envoy), grpc::StatusCode::UNAVAILABLE);
+  server.Publish(Clusters(2));
+  EXPECT_TRUE(stream->Read(&response)) << "the stream from before goes on";
+  server.Stop(5s);
+  EXPECT_EQ(Connect(MustStart(server), new_ca, &new_envoy), grpc::StatusCode::OK)
+      << "the keys stay for the next start";
   server.Stop(5s);
 }
 
-TEST_F(ServerTLS, AMissingFileIsNamed) {
-  options_.tls->key = path("live/absent.key");
+TEST_F(ServerTLS, DoesNotStartWithoutKeys) {
   Server server(options_);
   const absl::Status status = server.Start().status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(Message(status)),
-              testing::AllOf(HasSubstr("absent.key"), HasSubstr("No such file")));
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("TLS has no certificate and key yet"));
+}
+
+TEST_F(ServerTLS, WhatGrpcLogsComesThroughOurLogAndIsNotRepeated) {
+  Server server(options_);
+  server.SetTLS(Keys(Identity("contour", &ca_), ca_));
+  const int port = MustStart(server);
+  const Identity other_ca("other");
+  const Identity stranger("envoy", &other_ca);
+  // The log of three handshakes that fail, with a pause between two lines of one place.
+  const auto log = [&](std::chrono::milliseconds pause) {
+    LogThroughOurs(pause);
+    testing::internal::CaptureStderr();
+    for (int i = 0; i < 3; ++i) Connect(port, ca_, &stranger);
+    return testing::internal::GetCapturedStderr();
+  };
+  const auto handshake = testing::ContainsRegex(
+      "level=warning msg=\"Handshake failed.*context=grpc place=ssl_transport_security.cc:");
+  EXPECT_THAT(log(0ms), handshake);
+  EXPECT_THAT(log(1h), testing::Not(handshake));
+  EXPECT_THAT(log(0ms), testing::AllOf(handshake, HasSubstr("left_out=3")));
+  server.Stop(5s);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import time
@@ -16,9 +17,9 @@ from harness.client import Client, SteadyLoad
 from harness.contour import Contour, run
 from harness.envoy import Envoy
 from harness.manifests import ConfigMapVolume, replace
-from harness.process import free_port, wait_until
+from harness.process import free_port, port_is_open, wait_until
 
-REFRESH = 5  # seconds: how often contour looks at its certificates
+REFRESH = 1  # seconds: how often contour looks at its certificates
 
 
 class Pair:
@@ -58,13 +59,13 @@ class Pair:
             for name in ("ca.crt", "tls.key", "tls.crt"):
                 replace(self.folders[side] / name, files[name])
 
-    def bootstrap(self, admin_port, folder=None, resources=True, tls=True, admin_address="127.0.0.1"):
+    def bootstrap(self, admin_port, folder=None, resources=True, tls=True, admin_address="127.0.0.1", ca_name="ca.crt"):
         folder = folder or self.folders["envoy"]
         path = self.work_dir / f"bootstrap-{admin_port}.json"
         flags = ["--xds-mode", self.mode, "--xds-port", self.contour.xds_port, "--admin-address", admin_address,
                  "--admin-port", admin_port]
         if tls:
-            flags += ["--envoy-cafile", folder / "ca.crt", "--envoy-cert-file", folder / "tls.crt",
+            flags += ["--envoy-cafile", folder / ca_name, "--envoy-cert-file", folder / "tls.crt",
                       "--envoy-key-file", folder / "tls.key"]
         if resources:
             flags += ["--resources-dir", self.work_dir / f"resources-{admin_port}"]
@@ -127,6 +128,166 @@ def test_statistics_are_of_the_moment_when_they_are_asked_for(pair):
         wait_until(lambda want=before + number: requests() == want, "the request to be counted", 1)
 
 
+# What can be wrong with the files: (file, its content in the place of a good one, what is said).
+BAD_FILES = [("tls.crt", "garbage", "no certificate in PEM"), ("tls.key", "garbage", "no private key in PEM"),
+             ("tls.key", None, "does not belong to the certificate"), ("ca.crt", "garbage", "no certificate in PEM"),
+             ("tls.crt", "", "no certificate in PEM")]
+BAD_IDS = ["garbage-certificate", "garbage-key", "another-key", "garbage-ca", "empty-certificate"]
+
+
+def bad_content(p, content):
+    return p.authority.sign("contour")[1].read_text() if content is None else content
+
+
+@pytest.mark.parametrize("file, content, reason", BAD_FILES, ids=BAD_IDS)
+def test_files_that_cannot_be_used_keep_contour_from_being_ready(pair, file, content, reason):
+    p = pair(mounted=False)
+    assert p.contour.stop() == 0
+    path = p.folders["contour"] / file
+    good = path.read_text()
+    replace(path, bad_content(p, content))
+    p.contour.start()
+    p.contour.wait(lambda: f"{path}: " in p.contour.get("/readyz")[1], "the reason", 10)
+    status, text = p.contour.get("/readyz")
+    assert status == 503 and reason in text
+    assert p.contour.get("/healthz")[0] == 200 and not port_is_open("127.0.0.1", p.contour.xds_port)
+    assert p.contour.metric("contour_own_certificate_usable") == 0
+    assert re.search(rf"level=error msg=\"the TLS files of the xDS port can't be used\".*{re.escape(str(path))}", p.contour.log())
+    replace(path, good)
+    p.contour.wait_ready(10)
+    assert p.contour.metric("contour_own_certificate_usable") == 1
+    p.envoy().wait_live()
+    p.answers()
+
+
+@pytest.mark.parametrize("file, content, reason", BAD_FILES, ids=BAD_IDS)
+def test_good_files_that_turn_bad_stay_in_use(pair, file, content, reason):
+    p = pair()
+    before = p.envoy().wait_live()
+    p.answers()
+    good = {path.name: path.read_text() for path in p.folders["contour"].iterdir() if path.is_file()}
+    p.volumes["contour"].update({**good, file: bad_content(p, content)})
+    p.contour.wait(lambda: reason in p.contour.get("/readyz")[1], "the remark", REFRESH * 3 + 5)
+    assert p.contour.get("/readyz")[0] == 200 and p.contour.metric("contour_own_certificate_usable") == 0
+    p.envoy().wait_live()  # one that comes anew is let in by the last good files
+    p.route("later", "later.example")
+    p.answers("later.example")
+    renewed = p.authority.sign("contour")
+    p.renew("contour", p.authority.certificate, renewed)
+    p.contour.wait(lambda: p.contour.metric("contour_own_certificate_usable") == 1, "good ones", REFRESH * 3 + 5)
+    p.contour.wait(lambda: shown_serial(p) == serial(renewed[0]), "the renewed certificate", 5)
+    before.assert_nothing_rejected()
+
+
+@pytest.mark.parametrize("file, content, reason", BAD_FILES, ids=BAD_IDS)
+def test_the_bootstrap_says_which_of_envoys_files_cannot_be_used(pair, work_dir, file, content, reason):
+    p = pair(mounted=False)
+    path = p.folders["envoy"] / file
+    flags = []
+    for flag, name in (("cafile", "ca.crt"), ("cert-file", "tls.crt"), ("key-file", "tls.key")):
+        flags += [f"--envoy-{flag}", p.folders["envoy"] / name]
+    assert run("bootstrap", work_dir / "good.json", *flags).stderr == ""
+    replace(path, bad_content(p, content))
+    result = run("bootstrap", work_dir / "bad.json", *flags)
+    assert result.returncode == 0 and f"{path}: can't be used: " in result.stderr and reason in result.stderr
+    path.unlink()  # it may be written elsewhere
+    result = run("bootstrap", work_dir / "elsewhere.json", *flags)
+    assert result.returncode == 0 and str(path) not in result.stderr
+
+
+def test_a_missing_file_is_waited_for(pair):
+    p = pair(mounted=False)
+    assert p.contour.stop() == 0
+    path = p.folders["contour"] / "tls.crt"
+    good = path.read_text()
+    path.unlink()
+    p.contour.start()
+    p.contour.wait(lambda: "No such file" in p.contour.get("/readyz")[1], "the reason", 10)
+    replace(path, good)
+    p.contour.wait_ready(10)
+
+
+def test_what_grpc_logs_comes_through_our_log(pair, work_dir):
+    """Handshakes of strangers: a line, in our form, and not one for each."""
+    p = pair()
+    certificate, key = Authority(work_dir, "foreign").sign("envoy")
+    context = ssl.create_default_context(cafile=str(p.authority.certificate))
+    context.load_cert_chain(certificate, key)
+
+    def first_byte():
+        """Of what the server sends unasked to everyone whom it lets in."""
+        try:
+            with socket.create_connection(("127.0.0.1", p.contour.xds_port), 2) as connection:
+                with context.wrap_socket(connection, server_hostname="contour") as tls:
+                    return tls.recv(1)
+        except (ssl.SSLError, OSError):
+            return b""
+    assert [first_byte() for _ in range(5)] == [b""] * 5
+    p.contour.wait_log(r"^time=\S+ level=warning msg=\"Handshake failed.*context=grpc", 5)
+    lines = p.contour.log().splitlines()
+    assert all(line.startswith("time=") for line in lines), [line for line in lines if not line.startswith("time=")]
+    assert sum("Handshake failed" in line for line in lines) == 1
+
+
+def test_the_ca_is_taken_under_the_name_of_cert_manager(pair, work_dir):
+    """Manifests say cacert.pem; cert-manager's Secrets have ca.crt. By both sides, and without a word when it is as named."""
+    p = pair()
+    assert p.contour.stop() == 0
+    place = p.contour.arguments.index("--contour-cafile") + 1
+    p.contour.arguments[place] = str(p.folders["contour"] / "cacert.pem")
+    p.contour.start().wait_ready()
+    p.envoy(ca_name="cacert.pem").wait_live()
+    p.answers()
+    # Both are there and differ: the one that the flag names counts, and it is said.
+    foreign = Authority(work_dir, "foreign")
+    files = {path.name: path.read_text() for path in p.folders["contour"].iterdir() if path.is_file()}
+    p.volumes["contour"].update({**files, "cacert.pem": foreign.certificate.read_text()})
+    p.contour.wait_log(r"there are two files of the CA of the xDS port, and they differ\".* used=\S*/cacert\.pem "
+                       r"passed_over=\S*/ca\.crt", REFRESH * 3 + 5)
+    files = {path.name: path.read_text() for path in p.folders["envoy"].iterdir() if path.is_file()}
+    p.volumes["envoy"].update({**files, "cacert.pem": foreign.certificate.read_text()})
+    result = run("bootstrap", work_dir / "both.json", "--envoy-cafile", p.folders["envoy"] / "cacert.pem", "--envoy-cert-file",
+                 p.folders["envoy"] / "tls.crt", "--envoy-key-file", p.folders["envoy"] / "tls.key")
+    assert result.returncode == 0 and "cacert.pem is used" in result.stderr and "ca.crt differs" in result.stderr
+    assert "cacert.pem" in (work_dir / "both.json").read_text()
+
+
+@pytest.mark.long
+def test_an_envoy_that_is_busy_for_long_keeps_its_connection(pair):
+    """While Envoy's main thread builds a large listener it neither answers contour's pings nor sees the answers to its own. Here
+    it is stopped for longer than both intervals and Envoy's time-out together."""
+    p = pair()
+    envoy = p.envoy().wait_live()
+    p.answers()
+    before = {name: failures(envoy, p.contour.xds_port, name) for name in ("upstream_cx_total", "upstream_rq_total")}
+    assert before["upstream_cx_total"] == 1
+    envoy.signal(signal.SIGSTOP)
+    time.sleep(100)
+    p.route("later", "later.example")
+    time.sleep(1)
+    assert p.contour.metric("contour_xds_envoys") == 1
+    envoy.signal(signal.SIGCONT)
+    p.answers("later.example")
+    assert {name: failures(envoy, p.contour.xds_port, name) for name in before} == before
+    assert failures(envoy, p.contour.xds_port, "http2.keepalive_timeout") == 0
+
+
+@pytest.mark.parametrize("mode", ["delta-ads", "sotw-ads", "delta", "sotw"])
+def test_envoy_pings_contour_and_is_answered(pair, mode):
+    """In every mode; contour's gRPC neither refuses so many pings nor leaves them unanswered."""
+    p = pair(mode=mode)
+    envoy = p.envoy().wait_live()
+    p.answers()
+    name = f"cluster.heptio-contour_contour_{p.contour.xds_port}.http2"
+    options = json.loads(p.bootstrap(free_port()).read_text())["static_resources"]["clusters"][0]
+    protocol = options["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+    keepalive = protocol["explicit_http_config"]["http2_protocol_options"]["connection_keepalive"]
+    assert keepalive == {"interval": "5s", "timeout": "10s"}
+    time.sleep(5 * 1.15 + 1)  # one ping at least has gone out
+    assert envoy.stat(f"{name}.keepalive_timeout") == 0 and envoy.stat(f"{name}.goaway_sent") == 0
+    assert failures(envoy, p.contour.xds_port, "upstream_cx_destroy") == 0
+
+
 def failures(envoy, port, name):
     return envoy.stat(f"cluster.heptio-contour_contour_{port}.{name}")
 
@@ -174,6 +335,16 @@ def serial(path):
     return re.sub("^0+", "", decoded["serialNumber"].lower())
 
 
+def shown_serial(p):
+    """The serial number of the certificate that contour shows now."""
+    certificate, key = p.authority.sign("probe")
+    context = ssl.create_default_context(cafile=str(p.authority.certificate))
+    context.load_cert_chain(certificate, key)
+    with socket.create_connection(("127.0.0.1", p.contour.xds_port), 2) as connection:
+        with context.wrap_socket(connection, server_hostname="contour") as tls:
+            return re.sub("^0+", "", tls.getpeercert()["serialNumber"].lower())
+
+
 @pytest.mark.parametrize("mounted", [True, False], ids=["mounted-secret", "renamed-files"])
 def test_certificates_are_renewed_on_both_sides(pair, work_dir, mounted, figure):
     """From one CA to another in three steps, contour started again after each so that Envoy must connect anew."""
@@ -208,18 +379,10 @@ def test_contour_takes_over_its_renewed_certificate_without_a_restart(pair):
     p.answers()
     streams = envoy.stat(f"cluster.heptio-contour_contour_{p.contour.xds_port}.upstream_rq_total")
     renewed = p.authority.sign("contour")
-    certificate, key = p.authority.sign("probe")
-    context = ssl.create_default_context(cafile=str(p.authority.certificate))
-    context.load_cert_chain(certificate, key)
-
-    def shown():
-        with socket.create_connection(("127.0.0.1", p.contour.xds_port), 2) as connection:
-            with context.wrap_socket(connection, server_hostname="contour") as tls:
-                return re.sub("^0+", "", tls.getpeercert()["serialNumber"].lower())
-    assert shown() != serial(renewed[0])
+    assert shown_serial(p) != serial(renewed[0])
     with SteadyLoad("127.0.0.1", p.contour.ingress_http_port, "www.example") as load:
         p.renew("contour", p.authority.certificate, renewed)
-        wait_until(lambda: shown() == serial(renewed[0]), "contour shows the renewed certificate", REFRESH + 5)
+        wait_until(lambda: shown_serial(p) == serial(renewed[0]), "contour shows the renewed certificate", REFRESH + 5)
     load.assert_clean()
     assert envoy.stat(f"cluster.heptio-contour_contour_{p.contour.xds_port}.upstream_rq_total") == streams, "streams went on"
 

@@ -8,13 +8,15 @@ import time
 
 import pytest
 from harness import manifests
-from harness.cluster import ADMIN
+from harness.cluster import ADMIN, ApiError
 from harness.cluster import binary as cluster_binary
 from harness.contour import binary as contour_binary
+from harness.manifests import replace
 from harness.process import Process, wait_until
-from leader_support import CONFIG_MAP, LEASE, NAMESPACE, SLICE, Fleet, install, record
+from leader_support import CONFIG_MAP, LEASE, NAMESPACE, SLICE, XDS_PORT, Fleet, install, record
 
 LEASE_SECONDS = 3.0
+DISCONNECTS = f"cluster.{NAMESPACE}_contour_{XDS_PORT}.upstream_cx_destroy"
 
 
 @pytest.fixture
@@ -253,7 +255,7 @@ def test_leader_survives_an_outage(fleet, namespace, backends, cluster):
     fleet.serve_host("www.example.com", backends("blue"), namespace)
     fleet.envoys(1)
     fleet.wait_answer("www.example.com", "blue")
-    disconnects = fleet.proxies[0].stat("cluster.contour.upstream_cx_destroy")
+    disconnects = fleet.proxies[0].stat(DISCONNECTS)
     cluster.apiserver.kill()
     try:
         wait_until(lambda: a.role() == "cut-off", "the leader is cut off", 10)
@@ -261,7 +263,7 @@ def test_leader_survives_an_outage(fleet, namespace, backends, cluster):
         cluster.start_apiserver()
     wait_until(lambda: "leader" in (a.role(), b.role()), "a leader", 15)
     if a.role() == "leader":  # else the standby saw the expired lock first, which is as good
-        assert fleet.proxies[0].stat("cluster.contour.upstream_cx_destroy") == disconnects
+        assert fleet.proxies[0].stat(DISCONNECTS) == disconnects
         assert not b.serves()
     else:
         wait_until(lambda: not a.serves(), "the port of the deposed closes", 5)
@@ -270,7 +272,7 @@ def test_leader_survives_an_outage(fleet, namespace, backends, cluster):
 
 
 def test_all_replicas_serve(fleet, namespace, backends):
-    """leaderelection.xds: all. Only the leader writes; nobody writes the EndpointSlice."""
+    """leaderelection.xds: all. Only the leader writes; nobody makes an EndpointSlice."""
     fleet = fleet(xds="all")
     a = fleet.add("a").wait_ready()
     wait_until(lambda: a.role() == "leader", "a leads", 10)
@@ -280,9 +282,116 @@ def test_all_replicas_serve(fleet, namespace, backends):
     assert a.serves() and b.serves()
     wait_until(lambda: statuses_written(a) >= 1, "it is counted", 5)
     assert statuses_written(b) == 0
-    assert fleet.service.endpoints == []
+    with pytest.raises(ApiError, match="404"):
+        fleet.api.read(SLICE)
     a.kill()
     wait_until(lambda: b.role() == "leader", "b leads", LEASE_SECONDS + 2)
+    assert b.serves()
+
+
+def test_switching_from_leader_to_all_takes_the_leaders_address_back(fleet, namespace):
+    """The slice that is left would lead a share of Envoys to an address where nobody is."""
+    del namespace
+    before = fleet()
+    a, _ = before.start("a", "b")
+    assert [entry["addresses"] for entry in before.api.read(SLICE)["endpoints"]] == [[a.pod_ip]]
+    after = fleet(xds="all")
+    c = after.add("c").wait_ready()
+    for replica in before.replicas:
+        assert replica.stop(10) == 0
+    wait_until(lambda: c.role() == "leader", "c leads", 10)
+    wait_until(lambda: not after.api.read(SLICE).get("endpoints"), "the slice names nobody", 10)
+    wait_until(lambda: c.metric("contour_leader_address_published") == 1, "it is known to be right", 5)
+    c.wait_log("took a former leader's address back, as all replicas serve", 5)
+    wait_until(lambda: after.service.endpoints == [(c.pod_ip, XDS_PORT)], "the Service leads to c alone", 10)
+
+
+def test_slices_that_are_left_from_a_selector_are_named(fleet, namespace):
+    """From `all` to `leader` the Service loses its selector; Kubernetes leaves the slices that it made for it as they are."""
+    del namespace
+    fleet = fleet()
+    left = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": "contour-abcde", "namespace": NAMESPACE, "labels": {
+                "kubernetes.io/service-name": "contour",
+                "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}},
+            "endpoints": [{"addresses": ["10.244.9.9"]}], "ports": [{"name": "xds", "port": XDS_PORT}]}
+    fleet.api.apply(left)
+    try:
+        (a,) = fleet.start("a")
+        wait_until(lambda: "delete endpointslice contour-abcde)" in a.get("/readyz")[1], "the remark", 10)
+        assert a.ready() and a.metric("contour_leader_address_published") == 0
+        assert fleet.api.read(SLICE)["endpoints"][0]["addresses"] == [a.pod_ip]
+    finally:
+        fleet.api.delete(left)
+    wait_until(lambda: a.metric("contour_leader_address_published") == 1, "looked at again", 15)
+    assert "contour-abcde" not in a.get("/readyz")[1]
+
+
+def test_without_a_pod_ip_the_leader_says_that_it_publishes_nothing(fleet, namespace):
+    del namespace
+    fleet = fleet()
+    a = fleet.make("a")
+    del a.env["POD_IP"]
+    a.start().wait_ready()
+    wait_until(lambda: a.role() == "leader" and a.serves(), "a leads", 10)
+    wait_until(lambda: "POD_IP is not set" in a.get("/readyz")[1], "the readiness text", 5)
+    assert a.ready() and "status.podIP" in a.get("/readyz")[1]
+    assert a.metric("contour_leader_address_published") == 0
+    assert "Envoys are not told where the leader is" in a.log(), "at the start"
+    with pytest.raises(ApiError, match="404"):
+        fleet.api.read(SLICE)
+
+
+def test_a_replica_whose_tls_files_are_bad_does_not_lead(fleet, namespace, backends):
+    """It could not let an Envoy in. The others lead; when its files are mended it takes part without a restart."""
+    fleet = fleet()
+    key = fleet.certificates / "contourkey.pem"
+    good = key.read_text()
+    key.write_text("garbage")
+    a = fleet.add("a")
+    wait_until(lambda: f"{key}: no private key in PEM" in a.get("/readyz")[1], "the reason", 15)
+    assert a.get("/readyz")[0] == 503 and a.get("/healthz")[0] == 200
+    assert a.metric("contour_own_certificate_usable") == 0
+    wait_until(lambda: a.metric("contour_core_batches_total") >= 1, "the first build", 20)
+    assert not a.serves() and a.role() == "standby" and fleet.holder() == ""
+    replace(key, good)
+    a.wait_ready()
+    fleet.wait_leader(a)
+    assert a.metric("contour_own_certificate_usable") == 1
+    # The files turn bad while it leads: it goes on with what it has, and the next one doesn't take part.
+    replace(key, "garbage")
+    wait_until(lambda: "older ones are in use" in a.get("/readyz")[1], "the remark", 15)
+    b = fleet.add("b")
+    wait_until(lambda: str(key) in b.get("/readyz")[1], "b's reason", 15)
+    fleet.serve_host("www.example.com", backends("blue"), namespace)
+    fleet.envoys(1)
+    fleet.wait_answer("www.example.com", "blue")
+    assert a.ready() and a.role() == "leader" and not b.ready()
+
+
+@pytest.mark.parametrize("xds", ["leader", "all"])
+def test_envoys_of_a_frozen_contour_go_to_another(fleet, namespace, backends, figure, xds):
+    """The kernel of a frozen process answers for its connections, so that only pings of HTTP/2 tell. Envoys that had news
+    from it hear the next change from another replica."""
+    fleet = fleet(xds=xds)
+    blue, green = backends("blue"), backends("green")
+    a = fleet.add("a").wait_ready()
+    wait_until(lambda: a.role() == "leader" and fleet.service.endpoints, "a leads", 10)
+    fleet.serve_host("www.example.com", blue, namespace)
+    fleet.envoys(2)
+    fleet.wait_answer("www.example.com", "blue")
+    b = fleet.add("b").wait_ready()
+    with fleet.load("www.example.com") as load:
+        a.signal(signal.SIGSTOP)
+        frozen = time.monotonic()
+        fleet.serve_host("www.example.com", green, namespace)
+        fleet.wait_answer("www.example.com", "green", timeout=60)
+        took = time.monotonic() - frozen
+        figure(f"frozen_contour_to_change_by_another_{xds}", took, "s")
+        a.signal(signal.SIGCONT)
+        load.until(100)
+    load.assert_clean(100)
+    assert took < 5 * 1.15 + 10 + 5, "an interval with its jitter, the time-out, and the way to the other one"
     assert b.serves()
 
 

@@ -30,9 +30,20 @@ void Fleet::Start() {
   election_->Start();
 }
 
+void Fleet::KeysAreGood() {
+  keys_are_good_ = true;
+  ContendIfAble();
+  lifecycle_.Post([this] { Settle(); });
+}
+
+// Whichever of the two conditions comes last calls it with both true.
+void Fleet::ContendIfAble() {
+  if (election_ != nullptr && built_ && keys_are_good_) election_->Contend();
+}
+
 void Fleet::Built() {
   built_ = true;
-  if (election_ != nullptr) election_->Contend();
+  ContendIfAble();
   lifecycle_.Post([this] { Settle(); });
 }
 
@@ -61,6 +72,7 @@ void Fleet::OnView(const leader::View& view) {
 }
 
 bool Fleet::ShouldServe() const {
+  if (!keys_are_good_) return false;
   if (all_serve_) return built_ || remembered_;
   if (built_ && role_ != leader::Role::kStandby) return true;
   return remembered_ && !another_seen_;
@@ -87,6 +99,10 @@ std::string Fleet::NotReady() const {
   return ShouldServe() && !open_ ? "the xDS port is closed" : "";
 }
 
+std::string Fleet::Remark() const {
+  return election_ == nullptr ? std::string() : election_->view().address.problem;
+}
+
 std::string Fleet::NotAlive() const {
   return election_ == nullptr ? std::string() : election_->NotAlive();
 }
@@ -99,10 +115,6 @@ void Fleet::AddTo(admin::MetricsText& text) const {
     text.Set("contour_leader_role", view.elector.role == role, leader::RoleName(role));
   }
   text.Set("contour_leader_lock_usable", view.elector.sight == leader::Sight::kClear);
-std::string Fleet::Remark() const {
-  return election_ == nullptr ? std::string() : election_->view().address.problem;
-}
-
   text.Set("contour_leader_lock_watched", view.watching);
   text.Set("contour_leader_lock_transitions", view.elector.transitions);
   text.Set("contour_leader_gained_total", view.elector.gained);

@@ -4,18 +4,19 @@
 //
 //   Fleet fleet(options, lifecycle, {.open = …, .close = …, .writes = …});
 //   fleet.Start();
+//   fleet.KeysAreGood();        // the port has what its TLS needs, or needs none
 //   fleet.Built();              // the first build is complete: it may be shown
 //   …
 //   fleet.Leave(2s);            // the lock is free for the next one
 //
-//                  port open, once built      writes
-//   no election    always                     always
-//   leader         always                     while the lease lasts
-//   cut off        always                     no
-//   standby        only if every replica serves   no
+//                  port open, once built and with good keys      writes
+//   no election    always                                        always
+//   leader         always                                        while the lease lasts
+//   cut off        always                                        no
+//   standby        only if every replica serves                  no
 //
 // `open` and `close` run on the lifecycle's thread, one after the other. Standbys don't try for the
-// lock before they are built: who leads must be able to serve.
+// lock before they are built and have good keys: who leads must be able to serve.
 
 #pragma once
 
@@ -54,6 +55,7 @@ class Fleet {
   Fleet& operator=(const Fleet&) = delete;
 
   void Start();
+  void KeysAreGood();
   void Built();
   // What was served last may be shown, as nothing is known of the objects (see fallback.h). Where
   // only the leader serves: until another holder of the lock is seen, since that one knows better.
@@ -64,19 +66,21 @@ class Fleet {
   // Asked just before each write. Any thread, as the next four.
   bool MayWrite() const;
   std::string NotReady() const;  // why; empty: ready
+  std::string Remark() const;    // what is wrong with the leader's address; empty: nothing
   std::string NotAlive() const;  // why; empty: alive
   void AddTo(admin::MetricsText& text) const;
-  std::string Remark() const;    // what is wrong with the leader's address; empty: nothing
 
  private:
   void OnView(const leader::View& view);
   bool ShouldServe() const;
+  void ContendIfAble();
   void Settle();  // on the lifecycle's thread
 
   const bool all_serve_;
   Lifecycle& lifecycle_;
   const Doors doors_;
   std::string identity_;
+  std::atomic<bool> keys_are_good_ = false;
   std::atomic<bool> built_ = false;
   std::atomic<bool> remembered_ = false;    // until we lead
   std::atomic<bool> another_seen_ = false;  // who holds the lock

@@ -119,8 +119,8 @@ absl::StatusOr<std::optional<FleetOptions>> FleetOptionsOf(const config::Serve& 
   return std::optional(std::move(options));
 }
 
-absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const config::Serve& config) {
-  if (config.insecure) return std::optional<xds::TLSFiles>();
+absl::StatusOr<std::optional<OwnCertificates::Files>> TLSOf(const config::Serve& config) {
+  if (config.insecure) return std::optional<OwnCertificates::Files>();
   const int given = !config.ca_file.empty() + !config.cert_file.empty() + !config.key_file.empty();
   if (given == 0) {
     return InvalidArgument(
@@ -131,7 +131,8 @@ absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const config::Serve& config) 
         "you must supply all three TLS parameters - --contour-cafile, --contour-cert-file, "
         "--contour-key-file, or none of them");
   }
-  return std::optional(xds::TLSFiles{config.cert_file, config.key_file, config.ca_file});
+  return std::optional(OwnCertificates::Files{
+      .certificate = config.cert_file, .key = config.key_file, .client_ca = config.ca_file});
 }
 
 // Status files among the manifests would be read as manifests.

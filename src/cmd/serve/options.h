@@ -7,10 +7,10 @@
 
 #include "absl/status/statusor.h"
 #include "cmd/serve/fleet.h"
+#include "cmd/serve/own_certificates.h"
 #include "cmd/serve/world.h"
 #include "config/serve.h"
 #include "core/core.h"
-#include "xds/server.h"
 
 namespace contour::cmd {
 
@@ -20,8 +20,9 @@ core::Core::Options CoreOptions(const config::Serve& config);
 absl::StatusOr<std::optional<FleetOptions>> FleetOptionsOf(const config::Serve& config,
                                                            const World& world);
 
-// The TLS of the xDS port: files, or nullopt with --insecure.
-absl::StatusOr<std::optional<xds::TLSFiles>> TLSOf(const config::Serve& config);
+// The files of the xDS port's TLS, or nullopt with --insecure. Errors: some of the three flags are
+// missing. The files are not looked at.
+absl::StatusOr<std::optional<OwnCertificates::Files>> TLSOf(const config::Serve& config);
 
 // What is wrong with the configuration in ways that only the machine shows.
 absl::Status CheckFolders(const config::Serve& config);

@@ -1,29 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
-// The files of the xDS port's TLS: when they expire. An Envoy that is refused keeps its last
-// configuration, so that nobody would notice until the next change.
+// The files of the xDS port's TLS: read, checked, and followed as they change.
+//
+//   OwnCertificates own({.certificate = "tls.crt", .key = "tls.key", .client_ca = "cacert.pem"});
+//   own.Start([&](xds::TLSKeysPtr keys) { server.SetTLS(keys); });
+//
+// Only keys that can be used are given on: each file is PEM, and the key is the certificate's.
+// While the files can't be used, the last good keys stay in use. A process that never saw good ones
+// has none: it is not ready, opens no port and doesn't try to lead; it looks again and again, so
+// that files that come late need no restart. What is wrong is in the log, in the readiness text and
+// in a metric. An Envoy that is refused keeps its last configuration, so that nobody would notice
+// otherwise until the next change.
+//
+// An expired certificate is used and warned about. The CA's file goes by two names (ca_file.h).
 
 #pragma once
 
+#include <chrono>
+#include <functional>
+#include <optional>
 #include <string>
-#include <vector>
+#include <thread>
 
+#include "absl/status/statusor.h"
 #include "admin/metrics.h"
-#include "config/serve.h"
+#include "base/mutex.h"
+#include "xds/server.h"
 
 namespace contour::cmd {
 
 class OwnCertificates {
  public:
-  // Without TLS there are none.
-  explicit OwnCertificates(const config::Serve& config);
+  struct Files {
+    std::string certificate;
+    std::string key;
+    std::string client_ca;
+  };
+  // Keys that can be used: the first ones, and whenever they have changed. On the thread of
+  // Start(), then on one of ours.
+  using Use = std::function<void(xds::TLSKeysPtr)>;
 
-  // In the log, if one has expired or nears its end.
-  void Warn() const;
-  // As the files are now. Any thread.
+  // nullopt: the port has no TLS, and nothing is done. Looks at the files once an `interval`.
+  explicit OwnCertificates(std::optional<Files> files,
+                           std::chrono::milliseconds interval = std::chrono::seconds(1));
+  ~OwnCertificates();  // stops
+  OwnCertificates(const OwnCertificates&) = delete;
+  OwnCertificates& operator=(const OwnCertificates&) = delete;
+
+  void Start(Use use);  // has looked once when it returns
+  void Stop();
+
+  bool wanted() const { return files_.has_value(); }
+
+  // Any thread.
+  std::string NotReady()
+      const;                   // why there are no keys to use; empty: there are, or none is needed
+  std::string Remark() const;  // why the files can't be used although older keys are in use
   void AddTo(admin::MetricsText& text) const;
 
  private:
-  std::vector<std::string> files_;
+  // The content of the files.
+  struct Content {
+    xds::TLSKeys keys;
+    std::string ca_path;
+    std::string passed_over;  // see CAFile
+
+    bool operator==(const Content&) const = default;
+  };
+
+  absl::StatusOr<Content> Read() const;
+  absl::Status Check(const Content& content) const;
+  void Look();
+  void Take(const Content& content);
+  void Refuse(const std::string& problem);
+  void Run();
+
+  const std::optional<Files> files_;
+  const std::chrono::milliseconds interval_;
+  Use use_;
+  // The next five are used on the thread that looks only.
+  std::optional<Content> checked_;  // what was checked last, so that it isn't checked again
+  absl::Status verdict_;            // of that check
+  std::string seen_;                // the problem of the last look
+  std::string told_;                // the problem that is in the log
+  std::string doubt_;               // the CA's file that was passed over, as it is in the log
+
+  mutable Mutex mutex_;
+  Condition wake_;
+  xds::TLSKeysPtr in_use_ ABSL_GUARDED_BY(mutex_);
+  std::string ca_path_ ABSL_GUARDED_BY(mutex_);  // of the CA that is in use
+  std::string problem_ ABSL_GUARDED_BY(mutex_);  // why the files can't be used as they are now
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
 };
 
 }  // namespace contour::cmd
