@@ -95,6 +95,8 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   if (config.debug) log::SetLevel(log::Level::kDebug);
   CONTOUR_RETURN_IF_ERROR(CheckFolders(config));
   CONTOUR_RETURN_IF_ERROR(CheckAccessLogs(config));
+  CONTOUR_RETURN_IF_ERROR(CheckListeners(config));
+  CONTOUR_RETURN_IF_ERROR(CheckXdsAddress(config));
   Lifecycle lifecycle;
   CONTOUR_ASSIGN_OR_RETURN(std::optional<OwnCertificates::Files> tls, TLSOf(config));
   WarnOfConfig(config);

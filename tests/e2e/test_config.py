@@ -303,6 +303,21 @@ def test_settings_of_the_listeners_are_in_the_listeners(work_dir, text, wanted):
     assert not all(part in shown[0] for part in wanted), "by default it is otherwise"
 
 
+@pytest.mark.parametrize("flags, message", [
+    (["--envoy-service-http-address=localhost"], '--envoy-service-http-address: expected an IP address, got "localhost"'),
+    (["--envoy-service-https-address=10.0.0.256"], '--envoy-service-https-address: expected an IP address, got "10.0.0.256"'),
+    (["--stats-address=[::]"], '--stats-address: expected an IP address, got "[::]"'),
+    (["--envoy-service-https-port=8080"], "--envoy-service-https-port: 0.0.0.0:8080 is the address of --envoy-service-http-port too"),
+    (["--stats-port=8443"], "--stats-port: 0.0.0.0:8443 is the address of --envoy-service-https-port too"),
+    (["--xds-address=192.0.2.1"], "--xds-address, --xds-port: can't listen on 192.0.2.1:8001: Cannot assign requested address"),
+    (["--xds-address=nowhere.invalid"], "--xds-address, --xds-port: can't listen on nowhere.invalid:8001: "),
+])
+def test_addresses_that_nobody_could_listen_on_stop_the_start(work_dir, flags, message):
+    """An Envoy would refuse such a listener, and a standby would learn of its xDS port only when it leads."""
+    result = run("serve", "--insecure", "--manifests", work_dir, *flags)
+    assert result.returncode == 1 and message in result.stderr, result.stderr
+
+
 @pytest.mark.parametrize("text, message", [
     ('accesslog-format-string: "no end"\n', "invalid access log format: must end in newline"),
     ("accesslog-format: json\njson-fields: [nonsense]\n", "invalid JSON log field name nonsense"),

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmd/serve/options.h"
 
+#include <arpa/inet.h>
+
+#include <cstdint>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
 #include "base/log.h"
 #include "base/status.h"
+#include "base/strings.h"
+#include "cmd/serve/port_probe.h"
+#include "kube/files.h"
+#include "kube/kubeconfig.h"
 
 namespace contour::cmd {
 namespace {
@@ -119,6 +126,38 @@ absl::StatusOr<std::optional<FleetOptions>> FleetOptionsOf(const config::Serve& 
   return std::optional(std::move(options));
 }
 
+namespace {
+
+// Warns of variables that a pod's template has to set, and says what follows from their lack.
+void WarnOfMissingEnvironment(const config::Serve& config) {
+  const config::LeaderElection& election = config.leader_election;
+  if (election.enabled && election.served_by == config::ServedBy::kLeader &&
+      election.pod_ip.empty()) {
+    log::Warning(kContext, "POD_IP is not set, so Envoys are not told where the leader is",
+                 {{"cure",
+                   "set it to the pod's address (fieldRef status.podIP, as in deploy/), or find "
+                   "the leader by a TCP probe of its xDS port"}});
+  }
+  if (election.enabled && election.identity.empty()) {
+    log::Warning(kContext,
+                 "POD_NAME is not set, so this replica has a new name in the election after each "
+                 "restart and has to wait for its own lock to expire",
+                 {{"cure", "set it to the pod's name (fieldRef metadata.name, as in deploy/)"}});
+  }
+  if (!config.in_cluster) return;
+  const absl::StatusOr<std::string> ns =
+      kube::ReadFile(kube::ServerConfigOptions().service_account_dir + "/namespace");
+  if (!ns.ok() || *ns == config.own_namespace) return;
+  log::Warning(
+      kContext, "CONTOUR_NAMESPACE is not the namespace that this pod runs in",
+      {{"taken", config.own_namespace},
+       {"pod", *ns},
+       {"effect", "Envoy's Service and the EndpointSlice contour-leader are looked for elsewhere"},
+       {"cure", "set it to the pod's (fieldRef metadata.namespace, as in deploy/)"}});
+}
+
+}  // namespace
+
 absl::StatusOr<std::optional<OwnCertificates::Files>> TLSOf(const config::Serve& config) {
   if (config.insecure) return std::optional<OwnCertificates::Files>();
   const int given = !config.ca_file.empty() + !config.cert_file.empty() + !config.key_file.empty();
@@ -155,11 +194,44 @@ absl::Status CheckFolders(const config::Serve& config) {
                          config.status_dir, config.manifests);
 }
 
+absl::Status CheckXdsAddress(const config::Serve& config) {
+  const absl::Status status = CheckCanListen(config.xds_address, config.xds_port);
+  if (status.ok()) return status;
+  return Unavailable("--xds-address, --xds-port: {}", Message(status));
+}
+
+absl::Status CheckListeners(const config::Serve& config) {
+  const config::ListenerSettings& l = config.listeners;
+  const struct {
+    const char* flag;
+    const std::string& address;
+    std::uint16_t port;
+  } all[] = {{"--envoy-service-http", l.http_address, l.http_port},
+             {"--envoy-service-https", l.https_address, l.https_port},
+             {"--stats", l.stats_address, l.stats_port}};
+  for (const auto& one : all) {
+    in6_addr parsed{};
+    if (inet_pton(AF_INET, one.address.c_str(), &parsed) != 1 &&
+        inet_pton(AF_INET6, one.address.c_str(), &parsed) != 1) {
+      return InvalidArgument("{}-address: expected an IP address, got {}", one.flag,
+                             Quote(one.address));
+    }
+    for (const auto& other : all) {
+      if (&one != &other && one.port == other.port && one.address == other.address) {
+        return InvalidArgument("{}-port: {}:{} is the address of {}-port too", other.flag,
+                               one.address, one.port, one.flag);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckAccessLogs(const config::Serve& config) {
   return envoy::CheckAccessLog(AccessLogOptionsOf(config.listeners));
 }
 
 void WarnOfConfig(const config::Serve& config) {
+  WarnOfMissingEnvironment(config);
   if (config.insecure) {
     log::Warning(
         kContext,

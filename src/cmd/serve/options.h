@@ -27,6 +27,13 @@ absl::StatusOr<std::optional<OwnCertificates::Files>> TLSOf(const config::Serve&
 // What is wrong with the configuration in ways that only the machine shows.
 absl::Status CheckFolders(const config::Serve& config);
 
+// Checks that the xDS port can be opened. kUnavailable: it can't.
+absl::Status CheckXdsAddress(const config::Serve& config);
+
+// Checks the addresses of Envoy's listeners: Envoy would refuse one that is no IP address, or that
+// two listeners have.
+absl::Status CheckListeners(const config::Serve& config);
+
 // What Envoy would refuse.
 absl::Status CheckAccessLogs(const config::Serve& config);
 

@@ -2,13 +2,21 @@
 #include "cmd/serve/port_probe.h"
 
 #include <fmt/core.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
+#include <memory>
 #include <sstream>
 #include <string_view>
 #include <thread>
+
+#include "base/status.h"
 
 namespace contour::cmd {
 namespace {
@@ -66,7 +74,33 @@ std::string Look(int port) {
   return fmt::format("the xDS port {} takes no connections, {} wait", port, *waiting);
 }
 
+// Binds a socket there and closes it. Returns 0, or the errno of the failure.
+int BindError(const addrinfo& place) {
+  const int descriptor = socket(place.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return errno;
+  const int on = 1;  // as servers do it, so that connections of a former process don't matter
+  setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const int error = bind(descriptor, place.ai_addr, place.ai_addrlen) == 0 ? 0 : errno;
+  close(descriptor);
+  return error;
+}
+
 }  // namespace
+
+absl::Status CheckCanListen(const std::string& address, std::uint16_t port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* found = nullptr;
+  const int failed = getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found);
+  if (failed != 0) {
+    return Unavailable("can't listen on {}:{}: {}", address, port, gai_strerror(failed));
+  }
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> places(found, &freeaddrinfo);
+  const int error = BindError(*places);
+  if (error == 0) return absl::OkStatus();
+  return Unavailable("can't listen on {}:{}: {}", address, port, std::strerror(error));
+}
 
 void PortProbe::Opened(int port) {
   const MutexLock lock(mutex_);

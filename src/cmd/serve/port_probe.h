@@ -6,12 +6,18 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "base/mutex.h"
 
 namespace contour::cmd {
+
+// Checks that a server could listen there now. Where only the leader listens, a standby would
+// otherwise be ready and learn that it can't serve when it leads. kUnavailable: why not.
+absl::Status CheckCanListen(const std::string& address, std::uint16_t port);
 
 class PortProbe {
  public:

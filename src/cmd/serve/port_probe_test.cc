@@ -2,11 +2,14 @@
 #include "cmd/serve/port_probe.h"
 
 #include <arpa/inet.h>
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/status.h"
 
 namespace contour::cmd {
 namespace {
@@ -48,6 +51,23 @@ class Listener {
   int descriptor_;
   sockaddr_in address_{};
 };
+
+TEST(CheckCanListen, SaysWhyAServerCouldNotListen) {
+  Listener listener;
+  const auto port = static_cast<std::uint16_t>(listener.port());
+  const absl::Status taken = CheckCanListen("127.0.0.1", port);
+  EXPECT_EQ(taken.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(Message(taken)),
+              testing::AllOf(HasSubstr(fmt::format("127.0.0.1:{}", port)),
+                             HasSubstr("Address already in use")));
+  listener.Close();
+  EXPECT_EQ(CheckCanListen("127.0.0.1", port), absl::OkStatus());
+  EXPECT_EQ(CheckCanListen("::1", port), absl::OkStatus());
+  EXPECT_EQ(CheckCanListen("0.0.0.0", 0), absl::OkStatus());
+  EXPECT_THAT(std::string(Message(CheckCanListen("192.0.2.1", port))),  // nobody's address
+              HasSubstr("Cannot assign requested address"));
+  EXPECT_THAT(std::string(Message(CheckCanListen("no address", port))), HasSubstr("no address"));
+}
 
 TEST(PortProbe, AliveAsLongAsConnectionsAreAccepted) {
   Listener listener;
