@@ -8,6 +8,7 @@
 
 #pragma once
 
+#include <compare>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -51,6 +52,14 @@ class Box {
 
   bool operator==(const Box& other) const {
     return has_value() == other.has_value() && (!has_value() || *value_ == *other.value_);
+  }
+  // As std::optional orders: absent ones come first.
+  auto operator<=>(const Box& other) const
+    requires std::three_way_comparable<T>
+  {
+    using Order = std::compare_three_way_result_t<T>;
+    if (has_value() && other.has_value()) return *value_ <=> *other.value_;
+    return Order(has_value() <=> other.has_value());
   }
 
  private:

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -39,14 +40,14 @@ struct HealthCheck {
   std::chrono::seconds timeout{2};
   std::uint32_t unhealthy_threshold = 3;
   std::uint32_t healthy_threshold = 2;
-  // As written in the object, before defaults: the cluster's name is made of these (0: not
+  // As written in the object, before defaults: the cluster's plain name is made of these (0: not
   // written).
   std::int64_t written_interval_seconds = 0;
   std::int64_t written_timeout_seconds = 0;
   std::int64_t written_unhealthy_threshold = 0;
   std::int64_t written_healthy_threshold = 0;
 
-  bool operator==(const HealthCheck&) const = default;
+  auto operator<=>(const HealthCheck&) const = default;
 };
 
 // How the upstream's certificate is verified; both are non-empty.
@@ -55,7 +56,7 @@ struct UpstreamValidation {
   std::string ca_certificate;  // PEM
   std::string subject_name;    // must be among the certificate's DNS names
 
-  bool operator==(const UpstreamValidation&) const = default;
+  auto operator<=>(const UpstreamValidation&) const = default;
 };
 
 // Limits of a Service; nullopt: Envoy's default.
@@ -66,7 +67,7 @@ struct CircuitBreakers {
   std::optional<std::uint32_t> max_retries;
   std::optional<std::uint32_t> per_host_max_connections;
 
-  bool operator==(const CircuitBreakers&) const = default;
+  auto operator<=>(const CircuitBreakers&) const = default;
 };
 
 // One way of reaching one port of one Service.
@@ -86,9 +87,18 @@ struct Cluster {
   Box<UpstreamValidation> validation;
   CircuitBreakers circuit_breakers;
 
-  bool operator==(const Cluster&) const = default;
+  auto operator<=>(const Cluster&) const = default;
 };
 using ClusterPtr = std::shared_ptr<const Cluster>;
+
+// Orders pointers, none of them null, by what they point to.
+struct ByContent {
+  template <typename T>
+  bool operator()(const std::shared_ptr<T>& a, const std::shared_ptr<T>& b) const {
+    return a != b && *a < *b;
+  }
+};
+using ClusterSet = std::set<ClusterPtr, ByContent>;
 
 struct WeightedCluster {
   ClusterPtr cluster;        // never null
@@ -172,7 +182,7 @@ struct ServingSecret {
   // clock: an expired certificate is served all the same. It follows from the chain.
   std::int64_t not_after = 0;
 
-  bool operator==(const ServingSecret&) const = default;
+  auto operator<=>(const ServingSecret&) const = default;
 };
 using ServingSecretPtr = std::shared_ptr<const ServingSecret>;
 
@@ -214,6 +224,15 @@ struct VirtualHost {
 using VirtualHostPtr = std::shared_ptr<const VirtualHost>;
 
 // ---- Endpoints ----
+
+// One port of one Service, by its name: whose endpoints an assignment holds.
+struct AssignmentKey {
+  std::string ns;
+  std::string service;
+  std::string port_name;  // may be empty
+
+  auto operator<=>(const AssignmentKey&) const = default;
+};
 
 // The addresses behind one port of one Service. Named as `ServiceName()` of envoy/names.h names it.
 struct Assignment {
