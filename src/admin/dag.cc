@@ -9,8 +9,6 @@
 #include <string_view>
 #include <variant>
 
-#include "envoy/names.h"
-
 namespace contour::admin {
 namespace {
 
@@ -57,6 +55,8 @@ std::string_view MatchWord(graph::PathMatch::Type type) {
 
 class Graphviz {
  public:
+  explicit Graphviz(const envoy::Names& names) : names_(names) {}
+
   std::string Draw(const std::vector<graph::VirtualHostPtr>& hosts) {
     text_ = "digraph DAG {\nrankdir=\"LR\"\n";
     bool http = false;
@@ -134,7 +134,7 @@ class Graphviz {
                 std::string_view service_word) {
     for (const graph::WeightedCluster& weighted : clusters) {
       const graph::Cluster& cluster = *weighted.cluster;
-      const std::string name = envoy::ClusterName(cluster);
+      const std::string name = names_.Cluster(cluster);
       const std::string id = fmt::format("cluster {} {}", name, weighted.weight);
       Node(id, fmt::format("{{cluster|{{{}|weight\\ {}}}}}", Label(name), weighted.weight));
       const std::string service =
@@ -145,15 +145,16 @@ class Graphviz {
     }
   }
 
+  const envoy::Names& names_;
   std::string text_;
   std::set<std::string> drawn_;
 };
 
-Json ClustersJson(const std::vector<graph::WeightedCluster>& clusters) {
+Json ClustersJson(const std::vector<graph::WeightedCluster>& clusters, const envoy::Names& names) {
   Json list = Json::array();
   for (const graph::WeightedCluster& weighted : clusters) {
     const graph::Cluster& cluster = *weighted.cluster;
-    Json one = {{"name", envoy::ClusterName(cluster)},
+    Json one = {{"name", names.Cluster(cluster)},
                 {"service", fmt::format("{}/{}", cluster.ns, cluster.service)},
                 {"port", cluster.port},
                 {"weight", weighted.weight}};
@@ -167,7 +168,7 @@ std::string Seconds(std::chrono::nanoseconds time) {
   return fmt::format("{}s", std::chrono::duration<double>(time).count());
 }
 
-Json RoutesJson(const std::vector<graph::Route>& routes) {
+Json RoutesJson(const std::vector<graph::Route>& routes, const envoy::Names& names) {
   Json list = Json::array();
   for (const graph::Route& route : routes) {
     const bool segments = route.match.type == graph::PathMatch::Type::kSegmentPrefix;
@@ -176,7 +177,7 @@ Json RoutesJson(const std::vector<graph::Route>& routes) {
     if (route.https_redirect) {
       one["redirect"] = "https";
     } else if (const auto* action = std::get_if<graph::RouteAction>(&route.action)) {
-      one["clusters"] = ClustersJson(action->clusters);
+      one["clusters"] = ClustersJson(action->clusters, names);
       if (action->timeout)
         one["timeout"] =
             action->timeout->infinite ? "infinity" : Seconds(action->timeout->duration);
@@ -193,24 +194,26 @@ Json RoutesJson(const std::vector<graph::Route>& routes) {
 
 }  // namespace
 
-std::string DagGraphviz(const std::vector<graph::VirtualHostPtr>& hosts) {
-  return Graphviz().Draw(hosts);
+std::string DagGraphviz(const std::vector<graph::VirtualHostPtr>& hosts,
+                        const envoy::Names& names) {
+  return Graphviz(names).Draw(hosts);
 }
 
-std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts) {
+std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts, const envoy::Names& names) {
   Json list = Json::array();
   for (const graph::VirtualHostPtr& host : hosts) {
     Json one = {{"host", host->host}};
-    if (!host->http_routes.empty()) one["http"] = {{"routes", RoutesJson(host->http_routes)}};
+    if (!host->http_routes.empty())
+      one["http"] = {{"routes", RoutesJson(host->http_routes, names)}};
     if (host->secure) {
       Json https = Json::object();
       if (host->secure->secret != nullptr)
         https["secret"] =
             fmt::format("{}/{}", host->secure->secret->ns, host->secure->secret->name);
       if (host->secure->tcp_proxy) {
-        https["tcpProxy"] = ClustersJson(host->secure->tcp_proxy->clusters);
+        https["tcpProxy"] = ClustersJson(host->secure->tcp_proxy->clusters, names);
       } else {
-        https["routes"] = RoutesJson(host->secure->routes);
+        https["routes"] = RoutesJson(host->secure->routes, names);
       }
       one["https"] = std::move(https);
     }

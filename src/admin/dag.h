@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "envoy/names.h"
 #include "graph/model.h"
 
 namespace contour::admin {
@@ -21,10 +22,13 @@ namespace contour::admin {
 //
 // Depth first: a node stands before its children, an edge after its child. Ids follow from the
 // content, so that two graphs can be compared. Of ours: {exact|…} for paths of this type,
-// {redirect|https} and {response|503} for what Envoy answers itself.
-std::string DagGraphviz(const std::vector<graph::VirtualHostPtr>& hosts);
+// {redirect|https} and {response|503} for what Envoy answers itself. Clusters are called by
+// `names`.
+std::string DagGraphviz(const std::vector<graph::VirtualHostPtr>& hosts,
+                        const envoy::Names& names = {});
 
 // The same for programs, with what the labels leave out.
-std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts);
+std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts,
+                    const envoy::Names& names = {});
 
 }  // namespace contour::admin

@@ -123,8 +123,10 @@ HttpResponse DebugServer::Dag(const HttpRequest& request) const {
     hosts = *std::move(all);
   }
   std::erase(hosts, nullptr);
-  if (format == "json") return {DagJson(hosts), 200, kJson};
-  return {DagGraphviz(hosts), 200, "text/vnd.graphviz; charset=utf-8"};
+  const std::optional<envoy::Names> names = views_.names();
+  if (!names) return Busy();
+  if (format == "json") return {DagJson(hosts, *names), 200, kJson};
+  return {DagGraphviz(hosts, *names), 200, "text/vnd.graphviz; charset=utf-8"};
 }
 
 HttpResponse DebugServer::Explain(const HttpRequest& request) const {

@@ -23,6 +23,7 @@
 #include "admin/profiles.h"
 #include "api/object.h"
 #include "core/view.h"
+#include "envoy/names.h"
 #include "xds/ledger.h"
 
 namespace contour::admin {
@@ -32,6 +33,9 @@ class DebugServer {
   // What the pages show; called from the server's threads. nullopt: the core is too busy to say.
   struct Views {
     std::function<std::optional<std::vector<graph::VirtualHostPtr>>()> virtual_hosts;
+    std::function<std::optional<envoy::Names>()> names = [] {
+      return std::optional(envoy::Names());
+    };
     std::function<std::optional<core::HostView>(const std::string& host)> host;
     std::function<std::optional<core::ObjectView>(const api::ObjectRef& ref)> object;
     std::function<std::vector<xds::SessionView>()> envoys;

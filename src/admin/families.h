@@ -126,6 +126,8 @@ inline constexpr Family kFamilies[] = {
     {"contour_core_busy_seconds_total", kCounter, kAlways, {}, "Time in derivation, translation and publishing"},
     {"contour_core_wait_seconds", kHistogram, kAlways, {}, "From the arrival of a change to the beginning of the batch that takes it in, the oldest change of each batch"},
     {"contour_core_derive_seconds", kHistogram, kAlways, {}, "Derivation and translation of a batch, from its changes to a snapshot"},
+    {"contour_core_contested_names", kGauge, kAlways, {"type"}, "Names that several different clusters or certificates would have; each of these has a name of its own"},
+    {"contour_core_closed_names", kGauge, kAlways, {"type"}, "Names that several different things have all the same; what is called so is not served"},
     {"contour_serving_certificate_not_after_seconds", kGauge, kIfAny, {"namespace", "name"}, "When a certificate that is served expires, in seconds since 1970", 5'000},
 
     // Statuses on the API server.

@@ -126,6 +126,7 @@ void Core::Run() {
     const MutexLock lock(mutex_);
     ++statistics_.batches;
     statistics_.changes += batch->size();
+    statistics_.names = output.names;
     statistics_.busy += Clock::now() - last;
   }
 }

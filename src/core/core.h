@@ -100,6 +100,7 @@ class Core {
     std::chrono::nanoseconds busy{0};  // in the pipeline and the handler
     LatencyValues wait;                // of each batch: from its oldest change to its beginning
     LatencyValues derive;              // of each batch: in the pipeline
+    Pipeline::NameCounts names;        // now
   };
   Statistics statistics() const;
 

@@ -33,15 +33,13 @@ void SetHead(envoy::Resource head, ResourceType type, xds::SnapshotEditor& edito
   editor.SetHead(type, name, std::move(head.bytes), std::move(head.clusters));
 }
 
-void Collect(const std::vector<graph::WeightedCluster>& weighted,
-             std::map<std::string, graph::ClusterPtr>& clusters) {
-  for (const graph::WeightedCluster& one : weighted)
-    clusters.emplace(envoy::ClusterName(*one.cluster), one.cluster);
+void Collect(const std::vector<graph::WeightedCluster>& weighted, graph::ClusterSet& clusters) {
+  for (const graph::WeightedCluster& one : weighted) clusters.insert(one.cluster);
 }
 
-// By name; the first of several with one name counts. None of a host that isn't served (nullptr).
-std::map<std::string, graph::ClusterPtr> ClustersOf(const graph::VirtualHostPtr& host) {
-  std::map<std::string, graph::ClusterPtr> clusters;
+// None of a host that isn't served (nullptr).
+graph::ClusterSet ClustersOf(const graph::VirtualHostPtr& host) {
+  graph::ClusterSet clusters;
   if (host == nullptr) return clusters;
   const auto collect = [&](const std::vector<graph::Route>& routes) {
     for (const graph::Route& route : routes) {
@@ -57,6 +55,40 @@ std::map<std::string, graph::ClusterPtr> ClustersOf(const graph::VirtualHostPtr&
   return clusters;
 }
 
+graph::ServingSecretPtr SecretOf(const graph::VirtualHostPtr& host) {
+  return host != nullptr && host->secure ? host->secure->secret : nullptr;
+}
+
+template <typename Changes>
+void NoteContested(ResourceType type, const Changes& changes, Pipeline::Output& output) {
+  for (const std::string& name : changes.contested)
+    output.conflicts.push_back({.type = type, .name = name, .closed = false, .begins = true});
+  for (const std::string& name : changes.uncontested)
+    output.conflicts.push_back({.type = type, .name = name, .closed = false, .begins = false});
+}
+
+template <typename Changes>
+void NoteClosed(ResourceType type, const Changes& changes, Pipeline::Output& output) {
+  for (const auto& [name, change] : changes.names) {
+    if (change.closed != change.was_closed)
+      output.conflicts.push_back(
+          {.type = type, .name = name, .closed = true, .begins = change.closed});
+  }
+}
+
+// The port whose endpoints the cluster takes; nullopt: it takes none, or there is no cluster.
+std::optional<graph::AssignmentKey> AssignmentKeyOf(
+    const std::optional<graph::ClusterPtr>& cluster) {
+  if (!cluster || !(*cluster)->external_name.empty()) return std::nullopt;
+  return graph::AssignmentKey{(*cluster)->ns, (*cluster)->service, (*cluster)->port_name};
+}
+
+template <typename Changes>
+void UpdateContested(const Changes& changes, std::set<std::string, std::less<>>& contested) {
+  contested.insert(changes.contested.begin(), changes.contested.end());
+  for (const std::string& name : changes.uncontested) contested.erase(name);
+}
+
 // The name of the assignment that a cluster takes its endpoints from; "": of none.
 std::string AssignmentOf(const xds::Snapshot& snapshot, std::string_view cluster) {
   const xds::ResourcePtr resource = snapshot.Find(ResourceType::kCluster, cluster);
@@ -65,7 +97,32 @@ std::string AssignmentOf(const xds::Snapshot& snapshot, std::string_view cluster
 
 }  // namespace
 
-Pipeline::Pipeline(Options options) : options_(std::move(options)), engine_(options_.graph) {}
+Pipeline::Pipeline(Options options)
+    : options_(std::move(options)),
+      engine_(options_.graph),
+      clusters_([](const graph::ClusterPtr& cluster) { return envoy::ClusterName(*cluster); },
+                [digits = options_.hash_digits](const graph::ClusterPtr& cluster) {
+                  return envoy::FullClusterName(*cluster, digits);
+                }),
+      secrets_(
+          [digits = options_.hash_digits](const graph::ServingSecretPtr& secret) {
+            return envoy::SecretName(*secret, digits);
+          },
+          [digits = options_.hash_digits](const graph::ServingSecretPtr& secret) {
+            return envoy::FullSecretName(*secret, digits);
+          }),
+      assignments_([digits = options_.hash_digits](
+                       const graph::AssignmentKey& key) { return envoy::ServiceName(key, digits); },
+                   [digits = options_.hash_digits](const graph::AssignmentKey& key) {
+                     return envoy::ServiceName(key, digits);
+                   }),
+      hashed_hosts_([digits = options_.hash_digits](
+                        const std::string& host) { return envoy::VirtualHostName(host, digits); },
+                    [digits = options_.hash_digits](const std::string& host) {
+                      return envoy::VirtualHostName(host, digits);
+                    }) {
+  names_.hash_digits = options_.hash_digits;
+}
 
 Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
   graph::Engine::Update update = engine_.Apply(changes);
@@ -83,70 +140,137 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
       SetHead(envoy::RouteConfigurationHead(envoy::kIngressHTTPS), ResourceType::kRoutes, editor);
     editor.Set(ResourceType::kListener, ToResource(envoy::StatsListener(options_.listeners)));
   }
-  for (const std::string& host : update.hosts) UpdateRoutes(host, editor);
-  UpdateTLS(update.hosts, editor);
-  UpdateClusters(editor);
+  // All that hosts use is known before anything gets a name.
+  for (const std::string& host : update.hosts) UpdateHost(host);
+  const ClusterIndex::Changes clusters = clusters_.TakeChanges();
+  const SecretIndex::Changes secrets = secrets_.TakeChanges();
+  const HostIndex::Changes host_names = hashed_hosts_.TakeChanges();
+  UpdateContested(clusters, names_.contested_clusters);
+  UpdateContested(secrets, names_.contested_secrets);
+  Hosts hosts(update.hosts.begin(), update.hosts.end());
+  AddRenamed(clusters, secrets, host_names, hosts);
+
   Output output;
-  UpdateSecrets(editor, output);
-  UpdateAssignments(touched, editor);
+  NoteContested(ResourceType::kCluster, clusters, output);
+  NoteContested(ResourceType::kSecret, secrets, output);
+  NoteClosed(ResourceType::kCluster, clusters, output);
+  NoteClosed(ResourceType::kSecret, secrets, output);
+  NoteClosed(ResourceType::kRoutes, host_names, output);
+  for (const std::string& host : hosts) UpdateRoutes(host, editor);
+  UpdateTLS(hosts, editor);
+  UpdateClusters(clusters, editor);
+  UpdateSecrets(secrets, editor, output);
+  UpdateAssignments(touched, editor, output);
   UpdateListeners(editor);
   snapshot_ = editor.Commit();
   output.snapshot = snapshot_;
   output.statuses = std::move(update.statuses);
   output.problems = std::move(update.problems);
   output.ingresses = ingresses_.Apply(changes, engine_, options_.graph);
+  output.names = CountNames();
   return output;
+}
+
+void Pipeline::UpdateHost(const std::string& host) {
+  HostState& state = hosts_[host];
+  const graph::VirtualHostPtr before =
+      std::exchange(state.virtual_host, engine_.FindVirtualHost(host));
+  const graph::VirtualHostPtr& now = state.virtual_host;
+
+  const graph::ClusterSet used = ClustersOf(before);
+  const graph::ClusterSet uses = ClustersOf(now);
+  for (const graph::ClusterPtr& cluster : uses) {
+    if (!used.contains(cluster)) clusters_.Add(cluster);
+  }
+  for (const graph::ClusterPtr& cluster : used) {
+    if (!uses.contains(cluster)) clusters_.Remove(cluster);
+  }
+  if (const graph::ServingSecretPtr secret = SecretOf(now); secret != nullptr) secrets_.Add(secret);
+  if (const graph::ServingSecretPtr secret = SecretOf(before); secret != nullptr)
+    secrets_.Remove(secret);
+  if (!envoy::HashesHost(host) || (before == nullptr) == (now == nullptr)) return;
+  if (now != nullptr) {
+    hashed_hosts_.Add(host);
+  } else {
+    hashed_hosts_.Remove(host);
+  }
+}
+
+void Pipeline::AddRenamed(const ClusterIndex::Changes& clusters,
+                          const SecretIndex::Changes& secrets, const HostIndex::Changes& host_names,
+                          Hosts& hosts) const {
+  // Whoever uses a cluster or a secret has read its object.
+  const auto add_readers = [&](const api::ObjectRef& ref) {
+    for (const std::string& host : engine_.DescribeObject(ref).hosts) {
+      if (hosts_.contains(host)) hosts.insert(host);
+    }
+  };
+  for (const graph::ClusterPtr& cluster : clusters.renamed)
+    add_readers({api::Kind::kService, cluster->ns, cluster->service});
+  for (const graph::ServingSecretPtr& secret : secrets.renamed)
+    add_readers({api::Kind::kSecret, secret->ns, secret->name});
+  hosts.insert(host_names.renamed.begin(), host_names.renamed.end());
+}
+
+Pipeline::NameCounts Pipeline::CountNames() const {
+  NameCounts counts;
+  counts.contested[xds::Index(ResourceType::kCluster)] = clusters_.contested().size();
+  counts.contested[xds::Index(ResourceType::kSecret)] = secrets_.contested().size();
+  counts.closed[xds::Index(ResourceType::kCluster)] = clusters_.closed().size();
+  counts.closed[xds::Index(ResourceType::kSecret)] = secrets_.closed().size();
+  counts.closed[xds::Index(ResourceType::kEndpoints)] = assignments_.closed().size();
+  counts.closed[xds::Index(ResourceType::kRoutes)] = hashed_hosts_.closed().size();
+  return counts;
 }
 
 void Pipeline::UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor) {
   HostState& state = hosts_[host];
-  const graph::VirtualHostPtr before =
-      std::exchange(state.virtual_host, engine_.FindVirtualHost(host));
-
   envoy::VirtualHostResources routes;
   if (state.virtual_host != nullptr)
-    routes = envoy::TranslateVirtualHost(*state.virtual_host, options_.listeners);
-
-  const auto set_routes = [&](bool scoped, std::string_view configuration, const std::string& name,
-                              std::optional<envoy::Resource>& part) {
-    if (scoped && part) {
-      editor.Set(ResourceType::kScopedRoutes, ToResource(std::move(*part)));
-    } else if (scoped) {
-      editor.Remove(ResourceType::kScopedRoutes, name);
-    } else if (part) {
-      editor.SetPart(ResourceType::kRoutes, configuration, ToPart(std::move(*part)));
-    } else {
-      editor.RemovePart(ResourceType::kRoutes, configuration, name);
-    }
-  };
-  const envoy::Delivery delivery = options_.listeners.delivery;
-  const bool had_http = before != nullptr && !before->http_routes.empty();
-  http_hosts_.Count(host, had_http, routes.http.has_value());
+    routes = envoy::TranslateVirtualHost(*state.virtual_host, options_.listeners, names_);
+  http_hosts_.Count(host, state.http_routes, routes.http.has_value());
   https_hosts_.Count(host, state.https_routes, routes.https.has_value());
+  state.http_routes = routes.http.has_value();
   state.https_routes = routes.https.has_value();
-  set_routes(envoy::ShardsHTTP(delivery), envoy::kIngressHTTP, envoy::VirtualHostName(host),
-             routes.http);
-  set_routes(
-      envoy::ShardsHTTPS(delivery), envoy::kIngressHTTPS,
-      envoy::ShardsHTTPS(delivery) ? envoy::HTTPSScopeName(host) : envoy::VirtualHostName(host),
-      routes.https);
+  SetRoutes(host, false, std::move(routes.http), editor);
+  SetRoutes(host, true, std::move(routes.https), editor);
 
-  std::map<std::string, graph::ClusterPtr> clusters = ClustersOf(state.virtual_host);
-  for (const auto& [cluster_name, cluster] : ClustersOf(before)) {
-    if (!clusters.contains(cluster_name)) clusters_.Remove(cluster_name, host);
-  }
-  for (auto& [cluster_name, cluster] : clusters)
-    clusters_.Set(cluster_name, host, std::move(cluster));
-
-  if (!envoy::ShardsHTTPS(delivery) || envoy::WildcardLabels(host) == 0) return;
+  if (!envoy::ShardsHTTPS(options_.listeners.delivery) || envoy::WildcardLabels(host) == 0) return;
   const bool chain = state.virtual_host != nullptr && envoy::HasFilterChain(*state.virtual_host);
   const bool changed =
       chain ? wildcard_chains_.insert(host).second : wildcard_chains_.erase(host) > 0;
   wildcard_chains_changed_ = wildcard_chains_changed_ || changed;
 }
 
+void Pipeline::SetRoutes(const std::string& host, bool https, std::optional<envoy::Resource> routes,
+                         xds::SnapshotEditor& editor) {
+  const std::string name = envoy::VirtualHostName(host, names_.hash_digits);
+  if (envoy::HashesHost(host)) {
+    // Under a name that two hosts have neither is served; it is left alone by one that has gone.
+    const std::optional<std::string> owner = hashed_hosts_.ContentOf(name);
+    if (owner && *owner != host) return;
+    if (!owner) routes.reset();
+  }
+  const envoy::Delivery delivery = options_.listeners.delivery;
+  if (https ? envoy::ShardsHTTPS(delivery) : envoy::ShardsHTTP(delivery)) {
+    if (routes) {
+      editor.Set(ResourceType::kScopedRoutes, ToResource(std::move(*routes)));
+    } else {
+      editor.Remove(ResourceType::kScopedRoutes,
+                    https ? envoy::HTTPSScopeName(host, names_.hash_digits) : name);
+    }
+    return;
+  }
+  const std::string_view configuration = https ? envoy::kIngressHTTPS : envoy::kIngressHTTP;
+  if (routes) {
+    editor.SetPart(ResourceType::kRoutes, configuration, ToPart(std::move(*routes)));
+  } else {
+    editor.RemovePart(ResourceType::kRoutes, configuration, name);
+  }
+}
+
 // Filter chains and certificates of `hosts`, and of those that theirs hang on.
-void Pipeline::UpdateTLS(const std::vector<std::string>& hosts, xds::SnapshotEditor& editor) {
+void Pipeline::UpdateTLS(const Hosts& hosts, xds::SnapshotEditor& editor) {
   bool all = false;
   if (envoy::ShardsHTTPS(options_.listeners.delivery)) {
     envoy::HostLookup lookup = https_hosts_.Lookup();
@@ -166,23 +290,14 @@ void Pipeline::UpdateTLS(const std::vector<std::string>& hosts, xds::SnapshotEdi
 
 void Pipeline::UpdateTLSOf(HostState& state, const std::string& host, xds::SnapshotEditor& editor) {
   const graph::VirtualHost* virtual_host = state.virtual_host.get();
-  graph::ServingSecretPtr secret;
-  if (virtual_host != nullptr && virtual_host->secure) secret = virtual_host->secure->secret;
-
+  const graph::ServingSecretPtr secret = SecretOf(state.virtual_host);
   const bool shared = envoy::ShardsHTTPS(options_.listeners.delivery) && virtual_host != nullptr &&
                       envoy::ShareFilterChain(*virtual_host, options_.listeners) &&
                       !IsBelowWildcard(host);
   std::optional<envoy::Resource> chain;
   if (virtual_host != nullptr && !shared)
-    chain = envoy::TranslateFilterChain(*virtual_host, options_.listeners, https_lookup_);
-
-  if (state.filter_chain && !state.secret.empty() && --chain_secrets_[state.secret] == 0)
-    chain_secrets_.erase(state.secret);
-  const std::string name = secret == nullptr ? "" : envoy::SecretName(*secret);
-  if (!state.secret.empty() && state.secret != name) secrets_.Remove(state.secret, host);
-  if (secret != nullptr) secrets_.Set(name, host, secret);
-  if (chain && secret != nullptr) ++chain_secrets_[name];
-  state.secret = name;
+    chain = envoy::TranslateFilterChain(*virtual_host, options_.listeners, https_lookup_, names_);
+  UpdateChainSecret(state, chain ? secret : nullptr);
 
   filter_chains_ += static_cast<std::size_t>(chain.has_value());
   filter_chains_ -= static_cast<std::size_t>(state.filter_chain);
@@ -204,6 +319,17 @@ void Pipeline::UpdateTLSOf(HostState& state, const std::string& host, xds::Snaps
     certificate_shards_.Remove(host);
     editor.Remove(ResourceType::kSecret, envoy::OnDemandSecretName(host));
   }
+}
+
+// Counts the filter chains that name a secret; nullptr: the host's names none.
+void Pipeline::UpdateChainSecret(HostState& state, graph::ServingSecretPtr secret) {
+  if (secret != nullptr && ++chain_secrets_[secret] == 1) dirty_secrets_.insert(secret);
+  const graph::ServingSecretPtr before = std::exchange(state.chain_secret, std::move(secret));
+  if (before == nullptr) return;
+  const auto count = chain_secrets_.find(before);
+  if (--count->second > 0) return;
+  dirty_secrets_.insert(before);
+  chain_secrets_.erase(count);
 }
 
 // Whether a wildcard host's filter chain takes the server name `host`, were there none for it.
@@ -230,7 +356,10 @@ HostView Pipeline::DescribeHost(const std::string& host) const {
   };
   const HostState& state = known->second;
   std::set<std::string> assignments;
-  for (const auto& [name, cluster] : ClustersOf(state.virtual_host)) {
+  std::set<std::string> clusters;
+  for (const graph::ClusterPtr& cluster : ClustersOf(state.virtual_host))
+    clusters.insert(names_.Cluster(*cluster));
+  for (const std::string& name : clusters) {
     add(ResourceType::kCluster, name);
     if (std::string assignment = AssignmentOf(*snapshot_, name); !assignment.empty())
       assignments.insert(std::move(assignment));
@@ -241,11 +370,12 @@ HostView Pipeline::DescribeHost(const std::string& host) const {
     add(ResourceType::kListener, envoy::kIngressHTTPS, envoy::kSharedFilterChain);
     add(ResourceType::kListener, certificate_shards_.ListenerOf(host));
   }
+  const std::string virtual_host = envoy::VirtualHostName(host, names_.hash_digits);
   for (const std::string_view table : {envoy::kIngressHTTP, envoy::kIngressHTTPS})
-    add(ResourceType::kRoutes, table, envoy::VirtualHostName(host));
-  add(ResourceType::kScopedRoutes, envoy::VirtualHostName(host));
-  add(ResourceType::kScopedRoutes, envoy::HTTPSScopeName(host));
-  if (state.filter_chain && !state.secret.empty()) add(ResourceType::kSecret, state.secret);
+    add(ResourceType::kRoutes, table, virtual_host);
+  add(ResourceType::kScopedRoutes, virtual_host);
+  add(ResourceType::kScopedRoutes, envoy::HTTPSScopeName(host, names_.hash_digits));
+  if (state.chain_secret != nullptr) add(ResourceType::kSecret, names_.Secret(*state.chain_secret));
   if (state.shared_chain) add(ResourceType::kSecret, envoy::OnDemandSecretName(host));
   return view;
 }
@@ -271,33 +401,38 @@ std::vector<graph::ObjectView> Pipeline::SourcesOf(const xds::Item& item, std::s
     if (sources.size() < most && known.insert(ref).second)
       sources.push_back(engine_.DescribeObject(ref));
   };
+  const auto uses_cluster = [&](const HostState& state, auto&& is_wanted) {
+    const graph::ClusterSet clusters = ClustersOf(state.virtual_host);
+    return std::any_of(clusters.begin(), clusters.end(), [&](const graph::ClusterPtr& cluster) {
+      return is_wanted(names_.Cluster(*cluster));
+    });
+  };
   const auto uses = [&](const std::string& host, const HostState& state) {
     switch (item.type) {
       case ResourceType::kCluster:
-        return ClustersOf(state.virtual_host).contains(item.resource);
-      case ResourceType::kEndpoints: {
-        const auto clusters = ClustersOf(state.virtual_host);
-        return std::any_of(clusters.begin(), clusters.end(), [&](const auto& cluster) {
-          return AssignmentOf(*snapshot_, cluster.first) == item.resource;
+        return uses_cluster(state, [&](const auto& name) { return name == item.resource; });
+      case ResourceType::kEndpoints:
+        return uses_cluster(state, [&](const auto& name) {
+          return AssignmentOf(*snapshot_, name) == item.resource;
         });
-      }
       case ResourceType::kListener:
         return (state.filter_chain && item.part == host) ||
                (state.shared_chain && !item.part.has_value() &&
                 item.resource == certificate_shards_.ListenerOf(host));
       case ResourceType::kRoutes:
-        return item.part == envoy::VirtualHostName(host);
+        return item.part == envoy::VirtualHostName(host, names_.hash_digits);
       case ResourceType::kScopedRoutes:
-        return item.resource == envoy::VirtualHostName(host) ||
-               item.resource == envoy::HTTPSScopeName(host);
+        return item.resource == envoy::VirtualHostName(host, names_.hash_digits) ||
+               item.resource == envoy::HTTPSScopeName(host, names_.hash_digits);
       case ResourceType::kSecret:
-        return state.shared_chain ? envoy::OnDemandSecretName(host) == item.resource
-                                  : state.secret == item.resource;
+        if (state.shared_chain) return envoy::OnDemandSecretName(host) == item.resource;
+        return SecretOf(state.virtual_host) != nullptr &&
+               names_.Secret(*SecretOf(state.virtual_host)) == item.resource;
     }
     return false;
   };
   if (item.type == ResourceType::kSecret) {
-    if (const graph::ServingSecretPtr* secret = secrets_.Find(item.resource); secret != nullptr)
+    if (const auto secret = secrets_.ContentOf(item.resource))
       add({api::Kind::kSecret, (*secret)->ns, (*secret)->name});
     if (const auto host = hosts_.find(item.resource);
         host != hosts_.end() && host->second.shared_chain) {
@@ -331,62 +466,74 @@ envoy::HostLookup Pipeline::RoutedHosts::Lookup() const {
   return lookup;
 }
 
-void Pipeline::UpdateClusters(xds::SnapshotEditor& editor) {
-  for (const std::string& name : clusters_.TakeDirty()) {
-    const graph::ClusterPtr* cluster = clusters_.Find(name);
-    const xds::ResourcePtr before = editor.Find(ResourceType::kCluster, name);
-    if (cluster == nullptr) {
-      if (before != nullptr) assignments_.Remove(before->assignment, name);
+void Pipeline::UpdateClusters(const ClusterIndex::Changes& changes, xds::SnapshotEditor& editor) {
+  for (const auto& [name, change] : changes.names) {
+    if (auto assignment = AssignmentKeyOf(change.now)) assignments_.Add(*assignment);
+    if (auto assignment = AssignmentKeyOf(change.before)) assignments_.Remove(*assignment);
+    if (!change.now && !change.closed) {
       editor.Remove(ResourceType::kCluster, name);
       continue;
     }
     envoy::ClusterResource translated =
-        envoy::TranslateCluster(**cluster, options_.listeners.config_source);
+        change.now ? envoy::TranslateCluster(**change.now, options_.listeners.config_source, names_)
+                   : envoy::ClosedCluster(name);
     xds::Resource resource = ToResource(std::move(translated.resource));
     resource.warm_by = translated.warm_by == envoy::WarmBy::kAssignment
                            ? xds::WarmBy::kAssignment
                            : xds::WarmBy::kAcknowledgement;
     resource.assignment = translated.assignment.value_or("");
-    if (before != nullptr && before->assignment != resource.assignment)
-      assignments_.Remove(before->assignment, name);
-    if (!resource.assignment.empty()) assignments_.Set(resource.assignment, name, *cluster);
     editor.Set(ResourceType::kCluster, std::move(resource));
   }
 }
 
-void Pipeline::UpdateSecrets(xds::SnapshotEditor& editor, Output& output) {
-  for (const std::string& name : secrets_.TakeDirty()) {
-    const graph::ServingSecretPtr* secret = secrets_.Find(name);
-    output.secrets.emplace_back(name, secret == nullptr ? nullptr : *secret);
-    // In the shape where a host has a secret of its own name, only filter chains ask for this one.
-    const bool needed =
-        !envoy::ShardsHTTPS(options_.listeners.delivery) || chain_secrets_.contains(name);
-    if (secret != nullptr && needed) {
-      editor.Set(ResourceType::kSecret, ToResource(envoy::TranslateSecret(**secret, name)));
-    } else {
-      editor.Remove(ResourceType::kSecret, name);
-    }
+void Pipeline::UpdateSecrets(const SecretIndex::Changes& changes, xds::SnapshotEditor& editor,
+                             Output& output) {
+  for (const auto& [name, change] : changes.names) {
+    output.secrets.emplace_back(name, change.now.value_or(nullptr));
+    UpdateSecret(name, change.now, editor);
+  }
+  for (const graph::ServingSecretPtr& secret : std::exchange(dirty_secrets_, {})) {
+    const std::string name = names_.Secret(*secret);
+    UpdateSecret(name, secrets_.ContentOf(name), editor);
+  }
+}
+
+// Where HTTPS is sharded and a host has a secret of its own name, only filter chains ask for
+// others. Under a name that two secrets have (nullopt) there is neither.
+void Pipeline::UpdateSecret(const std::string& name,
+                            const std::optional<graph::ServingSecretPtr>& secret,
+                            xds::SnapshotEditor& editor) {
+  const bool sharded = envoy::ShardsHTTPS(options_.listeners.delivery);
+  if (secret && (!sharded || chain_secrets_.contains(*secret))) {
+    editor.Set(ResourceType::kSecret, ToResource(envoy::TranslateSecret(**secret, name)));
+  } else {
+    editor.Remove(ResourceType::kSecret, name);
   }
 }
 
 void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
-                                 xds::SnapshotEditor& editor) {
-  std::set<std::string> dirty = assignments_.TakeDirty();
+                                 xds::SnapshotEditor& editor, Output& output) {
+  const AssignmentIndex::Changes changes = assignments_.TakeChanges();
+  NoteClosed(ResourceType::kEndpoints, changes, output);
+  std::set<std::string> dirty;
+  for (const auto& [name, change] : changes.names) dirty.insert(name);
   for (const graph::ServiceKey& service : touched) {
-    // Of the port without name, and of the others.
-    const std::string name = envoy::ServiceName(service.ns, service.name, "");
-    if (assignments_.Find(name) != nullptr) dirty.insert(name);
+    // That of the port without name, and the others.
+    const std::string name = envoy::ServiceNamePrefix(service.ns, service.name);
+    if (assignments_.ContentOf(name)) dirty.insert(name);
     assignments_.InsertNames(name + "/", dirty);
   }
   for (const std::string& name : dirty) {
-    const graph::ClusterPtr* user = assignments_.Find(name);
-    if (user == nullptr) {
+    const std::optional<graph::AssignmentKey> key = assignments_.ContentOf(name);
+    if (!key && !assignments_.closed().contains(name)) {
       editor.Remove(ResourceType::kEndpoints, name);
       continue;
     }
+    // One that two ports have is nobody's, and empty.
     const graph::Assignment assignment =
-        endpoints_.Build({(*user)->ns, (*user)->service}, (*user)->port_name);
-    xds::Resource resource = ToResource(envoy::TranslateAssignment(assignment));
+        key ? endpoints_.Build({key->ns, key->service}, key->port_name) : graph::Assignment{};
+    xds::Resource resource =
+        key ? ToResource(envoy::TranslateAssignment(assignment, names_)) : *xds::MakeBlank(name);
     resource.without_endpoints = assignment.addresses.empty();
     editor.Set(ResourceType::kEndpoints, std::move(resource));
   }

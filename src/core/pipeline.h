@@ -11,6 +11,8 @@
 
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <map>
 #include <optional>
 #include <set>
@@ -20,10 +22,11 @@
 
 #include "api/source.h"
 #include "core/certificate_shards.h"
+#include "core/name_index.h"
 #include "core/own_ingresses.h"
-#include "core/shared.h"
 #include "core/view.h"
 #include "envoy/listener.h"
+#include "envoy/names.h"
 #include "envoy/resource.h"
 #include "graph/endpoints.h"
 #include "graph/engine.h"
@@ -37,8 +40,25 @@ class Pipeline {
   struct Options {
     graph::Options graph;
     envoy::ListenerOptions listeners;
+    std::size_t hash_digits = envoy::kHashDigits;  // fewer in tests only
   };
   explicit Pipeline(Options options);
+
+  // A name that several contents have. They get other names; or it is closed: nothing that was
+  // meant by it is reached under it.
+  struct NameConflict {
+    xds::ResourceType type = xds::ResourceType::kCluster;
+    std::string name;
+    bool closed = false;
+    bool begins = true;  // false: it is over
+
+    auto operator<=>(const NameConflict&) const = default;
+  };
+  struct NameCounts {
+    std::array<std::size_t, xds::kResourceTypes> contested =
+        {};  // names that several contents have
+    std::array<std::size_t, xds::kResourceTypes> closed = {};
+  };
 
   struct Output {
     xds::SnapshotPtr snapshot;  // never null; the previous one if no byte changed
@@ -51,10 +71,14 @@ class Pipeline {
     // Serving certificates that came into use or changed, by resource name; nullptr: not in use
     // now.
     std::vector<std::pair<std::string, graph::ServingSecretPtr>> secrets;
+    std::vector<NameConflict> conflicts;  // that begin or end
+    NameCounts names;
   };
   Output Apply(const std::vector<api::Change>& changes);
 
   const graph::Engine& engine() const { return engine_; }
+  const envoy::Names& names() const { return names_; }
+  NameCounts CountNames() const;
 
   // For people; copies, at most `most_hosts` of an object's hosts. An EndpointSlice or Endpoints
   // object has the hosts of its Service.
@@ -69,11 +93,17 @@ class Pipeline {
   // What a host has in the snapshot, so that it can be taken out again.
   struct HostState {
     graph::VirtualHostPtr virtual_host;
-    std::string secret;  // name of its Secret; empty: none
+    graph::ServingSecretPtr chain_secret;  // named by its filter chain; nullptr: none
+    bool http_routes = false;
     bool https_routes = false;
     bool filter_chain = false;  // of its own
     bool shared_chain = false;
   };
+  using ClusterIndex = NameIndex<graph::ClusterPtr, graph::ByContent>;
+  using SecretIndex = NameIndex<graph::ServingSecretPtr, graph::ByContent>;
+  using AssignmentIndex = NameIndex<graph::AssignmentKey>;
+  using HostIndex = NameIndex<std::string>;
+  using Hosts = std::set<std::string>;
   // Hosts with routes on one of the two ports.
   class RoutedHosts {
    public:
@@ -88,13 +118,25 @@ class Pipeline {
     bool any_host_ = false;
   };
 
+  // Takes the host's virtual host from the engine, and what it uses into the indexes.
+  void UpdateHost(const std::string& host);
+  // The hosts of which something has another name now.
+  void AddRenamed(const ClusterIndex::Changes& clusters, const SecretIndex::Changes& secrets,
+                  const HostIndex::Changes& host_names, Hosts& hosts) const;
   void UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor);
-  void UpdateTLS(const std::vector<std::string>& hosts, xds::SnapshotEditor& editor);
+  void SetRoutes(const std::string& host, bool https, std::optional<envoy::Resource> routes,
+                 xds::SnapshotEditor& editor);
+  void UpdateTLS(const Hosts& hosts, xds::SnapshotEditor& editor);
   void UpdateTLSOf(HostState& host, const std::string& name, xds::SnapshotEditor& editor);
+  void UpdateChainSecret(HostState& host, graph::ServingSecretPtr secret);
   bool IsBelowWildcard(const std::string& host) const;
-  void UpdateClusters(xds::SnapshotEditor& editor);
-  void UpdateSecrets(xds::SnapshotEditor& editor, Output& output);
-  void UpdateAssignments(const std::set<graph::ServiceKey>& touched, xds::SnapshotEditor& editor);
+  void UpdateClusters(const ClusterIndex::Changes& changes, xds::SnapshotEditor& editor);
+  void UpdateSecrets(const SecretIndex::Changes& changes, xds::SnapshotEditor& editor,
+                     Output& output);
+  void UpdateSecret(const std::string& name, const std::optional<graph::ServingSecretPtr>& secret,
+                    xds::SnapshotEditor& editor);
+  void UpdateAssignments(const std::set<graph::ServiceKey>& touched, xds::SnapshotEditor& editor,
+                         Output& output);
   void UpdateListeners(xds::SnapshotEditor& editor);
 
   Options options_;
@@ -112,12 +154,15 @@ class Pipeline {
   bool wildcard_chains_changed_ = false;
   envoy::HostLookup https_lookup_;  // of the filter chains as they are
   CertificateShards certificate_shards_;
-  std::map<std::string, std::size_t>
-      chain_secrets_;                        // by name: filter chains of hosts that name it
-  Shared<graph::ClusterPtr> clusters_;       // used by hosts
-  Shared<graph::ServingSecretPtr> secrets_;  // used by hosts
-  // Used by clusters; of one user's cluster the Service and the port's name count.
-  Shared<graph::ClusterPtr> assignments_;
+  // Filter chains of hosts that name the secret.
+  std::map<graph::ServingSecretPtr, std::size_t, graph::ByContent> chain_secrets_;
+  // Secrets that the first filter chain has begun to name, or the last one ceased to.
+  std::set<graph::ServingSecretPtr, graph::ByContent> dirty_secrets_;
+  ClusterIndex clusters_;        // used by hosts
+  SecretIndex secrets_;          // used by hosts
+  AssignmentIndex assignments_;  // used by clusters
+  HostIndex hashed_hosts_;       // whose virtual hosts are named by a hash
+  envoy::Names names_;
 
   // Translated once: they cost more than all else of a change.
   std::optional<std::pair<envoy::HostLookup, envoy::Resource>> http_listener_;

@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/message.h"
-#include "envoy/names.h"
 
 namespace contour::envoy {
 namespace {
@@ -85,19 +85,21 @@ void SetTLS(const graph::Cluster& cluster, EnvoyCluster* message) {
 
 }  // namespace
 
-ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource config_source) {
+ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource config_source,
+                                 const Names& names) {
   ClusterResource result;
   google::protobuf::Arena arena;
   auto& message = *google::protobuf::Arena::CreateMessage<EnvoyCluster>(&arena);
-  result.resource.name = ClusterName(cluster);
+  result.resource.name = names.Cluster(cluster);
   message.set_name(result.resource.name);
-  message.set_alt_stat_name(AltStatName(cluster));
+  message.set_alt_stat_name(AltStatName(cluster, names.hash_digits));
   SetDuration(std::chrono::seconds(2), message.mutable_connect_timeout());
   message.set_lb_policy(Policy(cluster.strategy));
   message.mutable_common_lb_config()->mutable_healthy_panic_threshold();  // present and 0: off
 
   if (cluster.external_name.empty()) {
-    result.assignment = ServiceName(cluster.ns, cluster.service, cluster.port_name);
+    result.assignment =
+        ServiceName({cluster.ns, cluster.service, cluster.port_name}, names.hash_digits);
     message.set_type(EnvoyCluster::EDS);
     auto* eds = message.mutable_eds_cluster_config();
     eds->set_service_name(*result.assignment);
@@ -128,6 +130,18 @@ ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource con
       SetHTTP2(&message);
       break;
   }
+  result.resource.bytes = Serialize(message);
+  return result;
+}
+
+ClusterResource ClosedCluster(std::string name) {
+  ClusterResource result;
+  EnvoyCluster message;
+  result.resource.name = std::move(name);
+  result.warm_by = WarmBy::kAck;
+  message.set_name(result.resource.name);
+  message.set_type(EnvoyCluster::STATIC);
+  message.mutable_load_assignment()->set_cluster_name(result.resource.name);
   result.resource.bytes = Serialize(message);
   return result;
 }

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "envoy/config_source.h"
+#include "envoy/names.h"
 #include "envoy/resource.h"
 #include "graph/model.h"
 
@@ -33,6 +34,10 @@ struct ClusterResource {
   std::optional<std::string> assignment;
 };
 
-ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource config_source);
+ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource config_source,
+                                 const Names& names = {});
+
+// A cluster without endpoints: Envoy answers 503 for it.
+ClusterResource ClosedCluster(std::string name);
 
 }  // namespace contour::envoy

@@ -5,17 +5,17 @@
 
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/message.h"
-#include "envoy/names.h"
 
 namespace contour::envoy {
 
 namespace endpoint = ::envoy::config::endpoint::v3;
 
-Resource TranslateAssignment(const graph::Assignment& assignment) {
+Resource TranslateAssignment(const graph::Assignment& assignment, const Names& names) {
   Resource result;
   google::protobuf::Arena arena;
   auto& message = *google::protobuf::Arena::CreateMessage<endpoint::ClusterLoadAssignment>(&arena);
-  result.name = ServiceName(assignment.ns, assignment.service, assignment.port_name);
+  result.name =
+      ServiceName({assignment.ns, assignment.service, assignment.port_name}, names.hash_digits);
   message.set_cluster_name(result.name);
   endpoint::LocalityLbEndpoints* locality = nullptr;
   for (const graph::Assignment::Address& address : assignment.addresses) {

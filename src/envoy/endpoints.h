@@ -11,11 +11,12 @@
 
 #pragma once
 
+#include "envoy/names.h"
 #include "envoy/resource.h"
 #include "graph/model.h"
 
 namespace contour::envoy {
 
-Resource TranslateAssignment(const graph::Assignment& assignment);
+Resource TranslateAssignment(const graph::Assignment& assignment, const Names& names = {});
 
 }  // namespace contour::envoy

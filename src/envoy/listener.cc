@@ -22,7 +22,6 @@
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/message.h"
-#include "envoy/names.h"
 #include "envoy/on_demand_secret.pb.h"
 #include "envoy/sni_mapper.pb.h"
 #include "envoy/weights.h"
@@ -155,11 +154,11 @@ void AddIngressManager(bool https, const ListenerOptions& options, const HostLoo
   Add("envoy.filters.network.http_connection_manager", manager, chain->add_filters());
 }
 
-void AddTCPProxy(const graph::TCPProxy& source, const ListenerOptions& options,
+void AddTCPProxy(const graph::TCPProxy& source, const ListenerOptions& options, const Names& names,
                  listener::FilterChain* chain, std::vector<std::string>* used) {
   tcp::TcpProxy proxy;
   proxy.set_stat_prefix(std::string(kIngressHTTPS));
-  std::vector<Share> shares = Shares(source.clusters);
+  std::vector<Share> shares = Shares(source.clusters, names);
   // Envoy takes no weight 0 here. (All 0 is an even split, so some are left.)
   std::erase_if(shares, [](const Share& share) { return share.weight == 0; });
   for (const Share& share : shares) used->push_back(share.cluster);
@@ -228,10 +227,10 @@ void AddTLS(const tls::DownstreamTlsContext& context, listener::FilterChain* cha
 }
 
 void SetTLS(const graph::SecureVirtualHost& secure, const ListenerOptions& options,
-            listener::FilterChain* chain) {
+            const Names& names, listener::FilterChain* chain) {
   tls::DownstreamTlsContext context = TLSContext(VersionsOf(secure, options), !secure.tcp_proxy);
   auto* secret = context.mutable_common_tls_context()->add_tls_certificate_sds_secret_configs();
-  secret->set_name(SecretName(*secure.secret));
+  secret->set_name(names.Secret(*secure.secret));
   SetConfigSource(options.config_source, secret->mutable_sds_config());
   AddTLS(context, chain);
 }
@@ -312,7 +311,7 @@ bool HasFilterChain(const graph::VirtualHost& host) {
 
 std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
                                              const ListenerOptions& options,
-                                             const HostLookup& lookup) {
+                                             const HostLookup& lookup, const Names& names) {
   if (!HasFilterChain(host)) return std::nullopt;
   const graph::SecureVirtualHost& secure = *host.secure;
   Resource result;
@@ -322,9 +321,9 @@ std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
   message.set_name(result.name);
   // Envoy compares with the client's SNI in lower case.
   message.mutable_filter_chain_match()->add_server_names(LowerCase(result.name));
-  if (secure.secret != nullptr) SetTLS(secure, options, &message);
+  if (secure.secret != nullptr) SetTLS(secure, options, names, &message);
   if (secure.tcp_proxy) {
-    AddTCPProxy(*secure.tcp_proxy, options, &message, &result.clusters);
+    AddTCPProxy(*secure.tcp_proxy, options, names, &message, &result.clusters);
     result.clusters.erase(std::unique(result.clusters.begin(), result.clusters.end()),
                           result.clusters.end());
   } else {

@@ -36,6 +36,7 @@
 #include "envoy/config_source.h"
 #include "envoy/delivery.h"
 #include "envoy/host_lookup.h"
+#include "envoy/names.h"
 #include "envoy/resource.h"
 #include "graph/model.h"
 
@@ -81,7 +82,8 @@ bool HasFilterChain(const graph::VirtualHost& host);
 // `lookup`: what hosts there are beside plain ones; matters where HTTPS is sharded.
 std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
                                              const ListenerOptions& options,
-                                             const HostLookup& lookup = {});
+                                             const HostLookup& lookup = {},
+                                             const Names& names = {});
 
 // Whether one filter chain can serve the host together with others, as far as the host itself is
 // concerned: a plain name, terminated here with the usual settings. (What a wildcard host's chain

@@ -7,9 +7,12 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "base/box.h"
 #include "envoy/message.h"
 
 namespace contour::envoy {
@@ -44,6 +47,91 @@ std::string GoDuration(std::int64_t seconds) {
   if (hours > 0) return fmt::format("{}h{}m{}s", hours, minutes, seconds % 60);
   if (minutes > 0) return fmt::format("{}m{}s", minutes, seconds % 60);
   return fmt::format("{}s", seconds);
+}
+
+// A digest over fields of which each says where it ends, so that different fields never give the
+// same bytes. `purpose` keeps digests of different things apart.
+class Fields {
+ public:
+  explicit Fields(std::string_view purpose) { Add(purpose); }
+
+  void Add(std::string_view text) {
+    Add(std::uint64_t{text.size()});
+    bytes_.append(text);
+  }
+  void Add(std::uint64_t number) {
+    for (int shift = 0; shift < 64; shift += 8)
+      bytes_ += static_cast<char>(number >> shift & 0xffU);
+  }
+  void Add(const std::optional<std::uint32_t>& number) {
+    Add(std::uint64_t{number.has_value()});
+    if (number) Add(std::uint64_t{*number});
+  }
+
+  std::string Digest(std::size_t digits) const {
+    return "sha256-" + HexDigest(EVP_sha256(), bytes_).substr(0, digits);
+  }
+
+ private:
+  std::string bytes_;
+};
+
+// The structured bindings make the compiler ask for a field that is added to a struct.
+void AddTo(Fields& fields, const graph::HealthCheck& check) {
+  const auto& [path, host, interval, timeout, unhealthy, healthy, written_interval, written_timeout,
+               written_unhealthy, written_healthy] = check;
+  fields.Add(path);
+  fields.Add(host);
+  for (const std::chrono::seconds time : {interval, timeout})
+    fields.Add(static_cast<std::uint64_t>(time.count()));
+  for (const std::uint32_t count : {unhealthy, healthy}) fields.Add(std::uint64_t{count});
+  for (const std::int64_t written :
+       {written_interval, written_timeout, written_unhealthy, written_healthy}) {
+    fields.Add(static_cast<std::uint64_t>(written));
+  }
+}
+
+void AddTo(Fields& fields, const graph::UpstreamValidation& validation) {
+  const auto& [ca_secret, ca_certificate, subject_name] = validation;
+  for (const std::string& text : {ca_secret, ca_certificate, subject_name}) fields.Add(text);
+}
+
+void AddTo(Fields& fields, const graph::CircuitBreakers& limits) {
+  const auto& [connections, pending, requests, retries, per_host] = limits;
+  for (const auto& limit : {connections, pending, requests, retries, per_host}) fields.Add(limit);
+}
+
+template <typename T>
+void AddTo(Fields& fields, const Box<T>& box) {
+  fields.Add(std::uint64_t{box.has_value()});
+  if (box) AddTo(fields, *box);
+}
+
+std::string DigestOf(const graph::Cluster& cluster, std::size_t digits) {
+  const auto& [ns, service, port, port_name, external_name, protocol, plain_tcp, strategy,
+               health_check, validation, circuit_breakers] = cluster;
+  Fields fields("cluster");
+  fields.Add(ns);
+  fields.Add(service);
+  fields.Add(std::uint64_t{port});
+  fields.Add(port_name);
+  fields.Add(external_name);
+  fields.Add(static_cast<std::uint64_t>(protocol));
+  fields.Add(std::uint64_t{plain_tcp});
+  fields.Add(strategy);
+  AddTo(fields, health_check);
+  AddTo(fields, validation);
+  AddTo(fields, circuit_breakers);
+  return fields.Digest(digits);
+}
+
+// Whether a name that joins parts by one of `separators` shows where this part ends: it is not
+// empty, and all of it is printable ASCII other than these and the backslash, with which Text()
+// begins an escape.
+bool IsCleanPart(std::string_view part, std::string_view separators) {
+  return !part.empty() && std::all_of(part.begin(), part.end(), [&](char c) {
+    return c > ' ' && c <= '~' && c != '\\' && separators.find(c) == std::string_view::npos;
+  });
 }
 
 // What tells clusters of one Service port apart, without separators.
@@ -96,23 +184,72 @@ std::string ClusterName(const graph::Cluster& cluster) {
       HashName(kNameLimit, {cluster.ns, cluster.service, fmt::format("{}", cluster.port), hash}));
 }
 
-std::string AltStatName(const graph::Cluster& cluster) {
-  return Text(fmt::format("{}_{}_{}", cluster.ns, cluster.service, cluster.port));
+std::string FullClusterName(const graph::Cluster& cluster, std::size_t digits) {
+  return fmt::format("{}/{}/{}", ServiceNamePrefix(cluster.ns, cluster.service), cluster.port,
+                     DigestOf(cluster, digits));
 }
 
-std::string ServiceName(std::string_view ns, std::string_view service, std::string_view port_name) {
-  if (port_name.empty()) return Text(fmt::format("{}/{}", ns, service));
-  return Text(fmt::format("{}/{}/{}", ns, service, port_name));
+std::string SecretName(const graph::ServingSecret& secret, std::size_t digits) {
+  std::string name = HashName(kNameLimit, {secret.ns, secret.name});
+  // Without "/" it would be a text that may be a host's, and hosts name secrets too where HTTPS is
+  // sharded.
+  const bool clean = IsCleanPart(secret.ns, "/") && IsCleanPart(secret.name, "/");
+  return clean && name.find('/') != std::string::npos ? name : FullSecretName(secret, digits);
+}
+
+std::string FullSecretName(const graph::ServingSecret& secret, std::size_t digits) {
+  Fields fields("secret");
+  fields.Add(secret.ns);
+  fields.Add(secret.name);
+  return Text(fmt::format("{}/{}", secret.ns, secret.name)) + "/" + fields.Digest(digits);
+}
+
+std::string Names::Cluster(const graph::Cluster& cluster) const {
+  std::string name = ClusterName(cluster);
+  return contested_clusters.contains(name) ? FullClusterName(cluster, hash_digits) : name;
+}
+
+std::string Names::Secret(const graph::ServingSecret& secret) const {
+  std::string name = SecretName(secret, hash_digits);
+  return contested_secrets.contains(name) ? FullSecretName(secret, hash_digits) : name;
+}
+
+std::string AltStatName(const graph::Cluster& cluster, std::size_t digits) {
+  std::string name = Text(fmt::format("{}_{}_{}", cluster.ns, cluster.service, cluster.port));
+  // Envoy makes "_" of ":".
+  if (IsCleanPart(cluster.ns, "_:") && IsCleanPart(cluster.service, "_:")) return name;
+  Fields fields("statistics");
+  fields.Add(cluster.ns);
+  fields.Add(cluster.service);
+  fields.Add(std::uint64_t{cluster.port});
+  return name + "_" + fields.Digest(digits);
+}
+
+std::string ServiceName(const graph::AssignmentKey& key, std::size_t digits) {
+  std::string name = ServiceNamePrefix(key.ns, key.service);
+  if (!key.port_name.empty()) name += "/" + Text(key.port_name);
+  if (IsCleanPart(key.ns, "/") && IsCleanPart(key.service, "/") &&
+      (key.port_name.empty() || IsCleanPart(key.port_name, "/"))) {
+    return name;
+  }
+  Fields fields("assignment");
+  for (const std::string& text : {key.ns, key.service, key.port_name}) fields.Add(text);
+  return name + "/" + fields.Digest(digits);
+}
+
+std::string ServiceNamePrefix(std::string_view ns, std::string_view service) {
+  return Text(fmt::format("{}/{}", ns, service));
 }
 
 std::string ExternalServiceName(const graph::Cluster& cluster) {
   return Text(fmt::format("{}/{}/{}", cluster.ns, cluster.service, cluster.port_name));
 }
 
-std::string SecretName(const graph::ServingSecret& secret) {
-  return Text(HashName(kNameLimit, {secret.ns, secret.name}));
+std::string VirtualHostName(std::string_view host, std::size_t digits) {
+  std::string name = HashName(kNameLimit, {host});
+  return HashesHost(host) ? name.substr(0, digits) : Text(name);
 }
 
-std::string VirtualHostName(std::string_view host) { return Text(HashName(kNameLimit, {host})); }
+bool HashesHost(std::string_view host) { return host.size() >= kNameLimit; }
 
 }  // namespace contour::envoy

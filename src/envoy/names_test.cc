@@ -3,10 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <map>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace contour::envoy {
 namespace {
@@ -143,9 +148,10 @@ TEST(TruncateTest, Vectors) {
 }
 
 TEST(ServiceNameTest, NamesThePortOnlyIfItHasAName) {
-  EXPECT_EQ(ServiceName("default", "kuard", ""), "default/kuard");
-  EXPECT_EQ(ServiceName("default", "kuard", "https"), "default/kuard/https");
-  EXPECT_EQ(ServiceName("default", std::string(300, 'a'), ""), "default/" + std::string(300, 'a'));
+  EXPECT_EQ(ServiceName({"default", "kuard", ""}), "default/kuard");
+  EXPECT_EQ(ServiceName({"default", "kuard", "https"}), "default/kuard/https");
+  EXPECT_EQ(ServiceName({"default", std::string(300, 'a'), ""}),
+            "default/" + std::string(300, 'a'));
 }
 
 TEST(ServiceNameTest, ExternalOnesKeepTheLastSlash) {
@@ -178,6 +184,190 @@ TEST(VirtualHostNameTest, HashesLongHosts) {
             "d31bb322ca62bb395acad00b3cbf45a3aa1010ca28dca7cddb4f7db786fa");
   EXPECT_EQ(VirtualHostName(std::string(59, 'a')), std::string(59, 'a'));
   EXPECT_NE(VirtualHostName(std::string(60, 'a')), std::string(60, 'a'));
+}
+
+// Each of these pairs has one plain name. The full names, and what a contested plain name becomes,
+// differ.
+struct Meeting {
+  const char* name;
+  graph::Cluster one;
+  graph::Cluster two;
+};
+
+graph::Cluster WithValidation(graph::Cluster cluster, std::string ca, std::string subject) {
+  cluster.validation = graph::UpstreamValidation{std::move(ca), "PEM", std::move(subject)};
+  return cluster;
+}
+
+graph::Cluster Of(std::string ns, std::string service) {
+  graph::Cluster cluster;
+  cluster.ns = std::move(ns);
+  cluster.service = std::move(service);
+  cluster.port = 80;
+  return cluster;
+}
+
+std::vector<Meeting> Meetings() {
+  std::vector<Meeting> meetings = {
+      {"path_and_plain_tcp", WithCheck("/tcp"),
+       [] {
+         graph::Cluster cluster = WithCheck("/");
+         cluster.plain_tcp = true;
+         return cluster;
+       }()},
+      {"path_and_validation", WithCheck("/caxsub.test"),
+       WithValidation(WithCheck("/"), "cax", "sub.test")},
+      {"ca_and_subject", WithValidation(Kuard(), "ca", "xsub.test"),
+       WithValidation(Kuard(), "cax", "sub.test")},
+      {"thresholds", WithCheck("/", 0, 0, 1, 23), WithCheck("/", 0, 0, 12, 3)},
+      {"threshold_and_path", WithCheck("3/", 0, 0, 1), WithCheck("/", 0, 0, 13)},
+      {"one_threshold", WithCheck("/", 0, 0, 5, 0), WithCheck("/", 0, 0, 0, 5)},
+      {"timeout_and_interval", WithCheck("/", 5, 0), WithCheck("/", 0, 5)},
+      {"strategy_and_path", WithStrategy("Random/x"), WithCheck("/x", 0, 0, 0, 0, "Random")},
+      {"strategy_and_plain_tcp", WithStrategy("tcp"),
+       [] {
+         graph::Cluster cluster = Kuard();
+         cluster.plain_tcp = true;
+         return cluster;
+       }()},
+      {"check_host", WithCheck("/"),
+       [] {
+         graph::Cluster cluster = WithCheck("/");
+         cluster.health_check->host = "other.example";
+         return cluster;
+       }()},
+      {"separator", Of("a", "b/c"), Of("a/b", "c")},
+      {"escape", Of("a", "b\x01"), Of("a", "b\\x01")},
+      // Found by trying 20 million names.
+      {"searched", Of("payments-team-production-eu-west", "checkout-frontend"),
+       Of("payments-team-of-somebody-else-x", "checkout-0186659c")},
+      {"like_a_shortened_one",
+       Of("it-is-a-truth-universally-acknowledged-that-a-single-man-in-pos",
+          "must-be-in-want-of-a-wife"),
+       Of("it-is-a--1b9a5e", "must-be--1b9a5e")},
+  };
+  return meetings;
+}
+
+TEST(FullNameTest, ContentsThatHaveOnePlainNameHaveTwoFullOnes) {
+  for (const Meeting& meeting : Meetings()) {
+    SCOPED_TRACE(meeting.name);
+    EXPECT_EQ(ClusterName(meeting.one), ClusterName(meeting.two));
+    Names names;
+    EXPECT_EQ(names.Cluster(meeting.one), ClusterName(meeting.one));
+    names.contested_clusters.insert(ClusterName(meeting.one));
+    EXPECT_NE(names.Cluster(meeting.one), names.Cluster(meeting.two));
+    EXPECT_EQ(names.Cluster(meeting.one), FullClusterName(meeting.one));
+    // And no full name is another's plain one.
+    EXPECT_NE(FullClusterName(meeting.one), ClusterName(meeting.two));
+  }
+}
+
+TEST(FullNameTest, EveryFieldOfAClusterCounts) {
+  graph::Cluster base = WithValidation(WithCheck("/"), "ca", "subject");
+  const std::vector<std::function<void(graph::Cluster&)>> edits = {
+      [](auto& cluster) { cluster.ns = "other"; },
+      [](auto& cluster) { cluster.service = "other"; },
+      [](auto& cluster) { cluster.port = 81; },
+      [](auto& cluster) { cluster.port_name = "http"; },
+      [](auto& cluster) { cluster.external_name = "other.example"; },
+      [](auto& cluster) { cluster.protocol = graph::Protocol::kTLS; },
+      [](auto& cluster) { cluster.plain_tcp = true; },
+      [](auto& cluster) { cluster.strategy = "Random"; },
+      [](auto& cluster) { cluster.health_check.reset(); },
+      [](auto& cluster) { cluster.health_check->path = "/other"; },
+      [](auto& cluster) { cluster.health_check->host = "other.example"; },
+      [](auto& cluster) { cluster.health_check->interval = std::chrono::seconds(7); },
+      [](auto& cluster) { cluster.health_check->timeout = std::chrono::seconds(7); },
+      [](auto& cluster) { cluster.health_check->unhealthy_threshold = 7; },
+      [](auto& cluster) { cluster.health_check->healthy_threshold = 7; },
+      [](auto& cluster) { cluster.health_check->written_interval_seconds = 7; },
+      [](auto& cluster) { cluster.health_check->written_timeout_seconds = 7; },
+      [](auto& cluster) { cluster.health_check->written_unhealthy_threshold = 7; },
+      [](auto& cluster) { cluster.health_check->written_healthy_threshold = 7; },
+      [](auto& cluster) { cluster.validation.reset(); },
+      [](auto& cluster) { cluster.validation->ca_secret = "other"; },
+      [](auto& cluster) { cluster.validation->ca_certificate = "other"; },
+      [](auto& cluster) { cluster.validation->subject_name = "other"; },
+      [](auto& cluster) { cluster.circuit_breakers.max_connections = 7; },
+      [](auto& cluster) { cluster.circuit_breakers.max_pending_requests = 7; },
+      [](auto& cluster) { cluster.circuit_breakers.max_requests = 7; },
+      [](auto& cluster) { cluster.circuit_breakers.max_retries = 7; },
+      [](auto& cluster) { cluster.circuit_breakers.per_host_max_connections = 7; },
+      [](auto& cluster) { cluster.circuit_breakers.max_connections = 0; },
+  };
+  std::set<std::string> names = {FullClusterName(base)};
+  for (const auto& edit : edits) {
+    graph::Cluster edited = base;
+    edit(edited);
+    EXPECT_TRUE(names.insert(FullClusterName(edited)).second) << FullClusterName(edited);
+    EXPECT_NE(edited, base);
+  }
+  EXPECT_EQ(FullClusterName(base).find("default/kuard/8080/sha256-"), 0U);
+  EXPECT_EQ(FullClusterName(base).size(), std::string("default/kuard/8080/sha256-").size() + 64);
+}
+
+// Names of all kinds for parts that are made to be confused: a name is one key's.
+TEST(NamesTest, JoinedPartsAreNeverConfused) {
+  const std::vector<std::string> parts = {"",     "a",    "b",       "a/b",  "b/a",         "/",
+                                          "a_b",  "b_a",  "_",       "a:b",  ":",           "\\x01",
+                                          "\x01", "a/80", "sha256-", "a_80", "caf\xc3\xa9", "\xc3"};
+  std::map<std::string, graph::AssignmentKey> assignments;
+  std::map<std::string, std::pair<std::string, std::string>> statistics;
+  std::map<std::string, std::pair<std::string, std::string>> secrets;
+  for (const std::string& one : parts) {
+    for (const std::string& two : parts) {
+      for (const std::string& three : parts) {
+        const graph::AssignmentKey key{one, two, three};
+        const std::string name = ServiceName(key);
+        EXPECT_EQ(assignments.try_emplace(name, key).first->second, key) << name;
+        const std::string prefix = ServiceNamePrefix(one, two);
+        EXPECT_TRUE(name == prefix || name.starts_with(prefix + "/")) << name;
+      }
+      const std::pair pair(one, two);
+      const std::string statistic = AltStatName(Of(one, two));
+      EXPECT_EQ(statistics.try_emplace(statistic, pair).first->second, pair) << statistic;
+      for (const std::string& name :
+           {SecretName({.ns = one, .name = two}), FullSecretName({.ns = one, .name = two})}) {
+        EXPECT_EQ(secrets.try_emplace(name, pair).first->second, pair) << name;
+        EXPECT_NE(name.find('/'), std::string::npos) << "or a host could be called so";
+      }
+    }
+  }
+}
+
+TEST(AltStatNameTest, SaysWhichPortItIsOf) {
+  EXPECT_EQ(AltStatName(Of("a", "b")), "a_b_80");
+  EXPECT_EQ(AltStatName(Of("a_b", "c")).find("a_b_c_80_sha256-"), 0U);
+  EXPECT_NE(AltStatName(Of("a_b", "c")), AltStatName(Of("a", "b_c")));
+  EXPECT_NE(AltStatName(Of("a:b", "c")), AltStatName(Of("a", "b:c")));
+}
+
+TEST(ServiceNameTest, SaysWhoseEndpointsTheyAre) {
+  EXPECT_EQ(ServiceName({"a", "b/c", ""}).find("a/b/c/sha256-"), 0U);
+  EXPECT_NE(ServiceName({"a", "b/c", ""}), ServiceName({"a/b", "c", ""}));
+  EXPECT_NE(ServiceName({"a", "b", "c"}), ServiceName({"a", "b/c", ""}));
+}
+
+TEST(SecretNameTest, AlwaysHasASlashWhichNoHostHas) {
+  const graph::ServingSecret secret{.ns = std::string(40, 'n'), .name = std::string(40, 's')};
+  ASSERT_EQ(HashName(60, {secret.ns, secret.name}).find('/'), std::string::npos);
+  EXPECT_EQ(SecretName(secret), FullSecretName(secret));
+  Names names;
+  EXPECT_EQ(names.Secret({.ns = "default", .name = "kuard"}), "default/kuard");
+  names.contested_secrets.insert("default/kuard");
+  EXPECT_EQ(names.Secret({.ns = "default", .name = "kuard"}).find("default/kuard/sha256-"), 0U);
+  // A renewed certificate keeps the name.
+  EXPECT_EQ(FullSecretName({.ns = "default", .name = "kuard"}),
+            FullSecretName({.ns = "default", .name = "kuard", .certificate_chain = "renewed"}));
+}
+
+TEST(VirtualHostNameTest, AHostThatIsCalledLikeAHashIsHashedToo) {
+  const std::string name = VirtualHostName(std::string(70, 'a'));
+  ASSERT_EQ(name.size(), 60U);
+  EXPECT_NE(VirtualHostName(name), name);
+  EXPECT_TRUE(HashesHost(name));
+  EXPECT_FALSE(HashesHost(name.substr(1)));
 }
 
 TEST(NamesTest, AreValidText) {

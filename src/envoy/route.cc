@@ -13,7 +13,6 @@
 #include "envoy/config/route/v3/scoped_route.pb.h"
 #include "envoy/host_lookup.h"
 #include "envoy/message.h"
-#include "envoy/names.h"
 #include "envoy/weights.h"
 
 namespace contour::envoy {
@@ -111,9 +110,9 @@ void SetMatch(const graph::PathMatch& match, const Guard& guard, route::RouteMat
   SetGuard(guard, message);
 }
 
-void SetClusters(const std::vector<graph::WeightedCluster>& clusters, route::RouteAction* action,
-                 std::vector<std::string>* used) {
-  std::vector<Share> shares = Shares(clusters);
+void SetClusters(const std::vector<graph::WeightedCluster>& clusters, const Names& names,
+                 route::RouteAction* action, std::vector<std::string>* used) {
+  std::vector<Share> shares = Shares(clusters, names);
   for (const Share& share : shares) used->push_back(share.cluster);
   if (shares.size() == 1) {
     action->set_cluster(std::move(shares.front().cluster));
@@ -136,10 +135,10 @@ void SetRetry(const graph::Retry& retry, route::RouteAction* action) {
     SetDuration(*retry.per_try_timeout, policy->mutable_per_try_timeout());
 }
 
-void SetAction(const graph::RouteAction& source, route::Route* message,
+void SetAction(const graph::RouteAction& source, const Names& names, route::Route* message,
                std::vector<std::string>* used) {
   route::RouteAction* action = message->mutable_route();
-  SetClusters(source.clusters, action, used);
+  SetClusters(source.clusters, names, action, used);
   if (source.timeout) {
     // 0 is none. A negative time, which Envoy refuses, is one that can't be kept: none as well.
     SetDuration(source.timeout->infinite ? std::chrono::nanoseconds(0) : source.timeout->duration,
@@ -166,8 +165,8 @@ void SetDirectResponse(const graph::DirectResponse& response, route::Route* mess
   message->mutable_direct_response()->set_status(possible ? response.status : 503);
 }
 
-void SetRoute(const graph::Route& source, const Guard& guard, route::Route* message,
-              std::vector<std::string>* used) {
+void SetRoute(const graph::Route& source, const Guard& guard, const Names& names,
+              route::Route* message, std::vector<std::string>* used) {
   SetMatch(source.match, guard, message->mutable_match());
   if (guard.shape == Shape::kScope) Mark(kLookupFilter, "found", message).set_string_value("route");
   if (source.https_redirect) {
@@ -180,7 +179,7 @@ void SetRoute(const graph::Route& source, const Guard& guard, route::Route* mess
   } else if (action->clusters.empty()) {
     SetDirectResponse({}, message);
   } else {
-    SetAction(*action, message, used);
+    SetAction(*action, names, message, used);
     if (guard.shape == Shape::kScope && action->websocket)
       Mark(kUpgradeFilter, "pass", message).set_bool_value(true);
   }
@@ -199,10 +198,10 @@ void AddMisdirected(Guard guard, route::VirtualHost* message) {
   }
 }
 
-void SetRoutes(const std::vector<graph::Route>& routes, const Guard& guard,
+void SetRoutes(const std::vector<graph::Route>& routes, const Guard& guard, const Names& names,
                route::VirtualHost* message, std::vector<std::string>* clusters) {
   for (const graph::Route& source : routes) {
-    SetRoute(source, guard, message->add_routes(), clusters);
+    SetRoute(source, guard, names, message->add_routes(), clusters);
   }
   std::sort(clusters->begin(), clusters->end());
   clusters->erase(std::unique(clusters->begin(), clusters->end()), clusters->end());
@@ -210,18 +209,18 @@ void SetRoutes(const std::vector<graph::Route>& routes, const Guard& guard,
 }
 
 std::optional<Resource> Translate(const std::string& host, const std::vector<graph::Route>& routes,
-                                  std::string tls_host) {
+                                  std::string tls_host, const Names& names) {
   if (host.empty() || routes.empty()) return std::nullopt;
   Resource result;
   google::protobuf::Arena arena;
   auto& message = *google::protobuf::Arena::CreateMessage<route::VirtualHost>(&arena);
-  result.name = VirtualHostName(host);
+  result.name = VirtualHostName(host, names.hash_digits);
   message.set_name(result.name);
   const std::string domain = Text(host);
   message.add_domains(domain);
   if (domain != "*") message.add_domains(domain + ":*");
   const Guard guard{Shape::kPart, WildcardGuard(domain), std::move(tls_host)};
-  SetRoutes(routes, guard, &message, &result.clusters);
+  SetRoutes(routes, guard, names, &message, &result.clusters);
   if (!guard.tls_host.empty()) AddMisdirected(guard, &message);
   result.bytes = Serialize(message);
   return result;
@@ -233,12 +232,13 @@ constexpr const char* kHTTPSKey = "https";
 // The routes of one host as a resource of their own.
 std::optional<Resource> TranslateScope(const std::string& host,
                                        const std::vector<graph::Route>& routes, bool https,
-                                       std::string tls_host) {
+                                       std::string tls_host, const Names& names) {
   if (host.empty() || routes.empty()) return std::nullopt;
   Resource result;
   google::protobuf::Arena arena;
   auto& message = *google::protobuf::Arena::CreateMessage<route::ScopedRouteConfiguration>(&arena);
-  result.name = https ? HTTPSScopeName(host) : VirtualHostName(host);
+  result.name =
+      https ? HTTPSScopeName(host, names.hash_digits) : VirtualHostName(host, names.hash_digits);
   message.set_name(result.name);
   message.mutable_key()->add_fragments()->set_string_key(Text(host));
   if (https) message.mutable_key()->add_fragments()->set_string_key(kHTTPSKey);
@@ -247,10 +247,10 @@ std::optional<Resource> TranslateScope(const std::string& host,
   // As of a route configuration that is fetched: a route may be there before its cluster.
   configuration->mutable_validate_clusters()->set_value(false);
   auto* virtual_host = configuration->add_virtual_hosts();
-  virtual_host->set_name(VirtualHostName(host));
+  virtual_host->set_name(VirtualHostName(host, names.hash_digits));
   virtual_host->add_domains("*");  // the scope has been found by the host
   const Guard guard{Shape::kScope, WildcardGuard(Text(host)), std::move(tls_host)};
-  SetRoutes(routes, guard, virtual_host, &result.clusters);
+  SetRoutes(routes, guard, names, virtual_host, &result.clusters);
   if (!guard.tls_host.empty()) AddMisdirected(guard, virtual_host);
   // The host is known: a path without a route is not a reason to look further.
   route::Route* rest = virtual_host->add_routes();
@@ -268,21 +268,24 @@ std::optional<Resource> TranslateScope(const std::string& host,
 }  // namespace
 
 VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
-                                          const ListenerOptions& options) {
+                                          const ListenerOptions& options, const Names& names) {
   VirtualHostResources result;
   result.http = ShardsHTTP(options.delivery)
-                    ? TranslateScope(host.host, host.http_routes, false, "")
-                    : Translate(host.host, host.http_routes, "");
+                    ? TranslateScope(host.host, host.http_routes, false, "", names)
+                    : Translate(host.host, host.http_routes, "", names);
   // A TCP proxy takes the whole connection, and without a certificate nothing can be read of it.
   if (!host.secure || host.secure->tcp_proxy || host.secure->secret == nullptr) return result;
   std::string tls_host = TakesOwnConnectionsOnly(host, options) ? TLSHostValue(host.host) : "";
-  result.https = ShardsHTTPS(options.delivery)
-                     ? TranslateScope(host.host, host.secure->routes, true, std::move(tls_host))
-                     : Translate(host.host, host.secure->routes, std::move(tls_host));
+  result.https =
+      ShardsHTTPS(options.delivery)
+          ? TranslateScope(host.host, host.secure->routes, true, std::move(tls_host), names)
+          : Translate(host.host, host.secure->routes, std::move(tls_host), names);
   return result;
 }
 
-std::string HTTPSScopeName(std::string_view host) { return "https/" + VirtualHostName(host); }
+std::string HTTPSScopeName(std::string_view host, std::size_t digits) {
+  return "https/" + VirtualHostName(host, digits);
+}
 
 Resource RouteConfigurationHead(std::string_view name) {
   Resource result;

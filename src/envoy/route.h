@@ -26,6 +26,7 @@
 #include <string_view>
 
 #include "envoy/listener.h"
+#include "envoy/names.h"
 #include "envoy/resource.h"
 #include "graph/model.h"
 
@@ -43,10 +44,10 @@ struct VirtualHostResources {
 // Over HTTPS some hosts are served on connections of their own filter chain only, see
 // TakesOwnConnectionsOnly().
 VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
-                                          const ListenerOptions& options);
+                                          const ListenerOptions& options, const Names& names = {});
 
 // "https/" and VirtualHostName(host), which has no such beginning.
-std::string HTTPSScopeName(std::string_view host);
+std::string HTTPSScopeName(std::string_view host, std::size_t digits = kHashDigits);
 
 // The RouteConfiguration `name` without virtual hosts: to be completed with parts in the order of
 // their names.

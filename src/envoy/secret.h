@@ -15,8 +15,8 @@
 
 namespace contour::envoy {
 
-// As a resource of the name `name`: SecretName(secret), or where a client's server name asks for it
-// OnDemandSecretName() of a host.
+// As a resource of the name `name`: that of Names::Secret(), or where a client's server name asks
+// for it OnDemandSecretName() of a host.
 Resource TranslateSecret(const graph::ServingSecret& secret, std::string name);
 
 }  // namespace contour::envoy

@@ -4,17 +4,15 @@
 #include <algorithm>
 #include <limits>
 
-#include "envoy/names.h"
-
 namespace contour::envoy {
 
-std::vector<Share> Shares(const std::vector<graph::WeightedCluster>& clusters) {
+std::vector<Share> Shares(const std::vector<graph::WeightedCluster>& clusters, const Names& names) {
   constexpr std::uint64_t kMaximum = std::numeric_limits<std::uint32_t>::max();
   std::vector<Share> shares;
   shares.reserve(clusters.size());
   std::uint64_t sum = 0;
   for (const graph::WeightedCluster& weighted : clusters) {
-    shares.push_back({ClusterName(*weighted.cluster), weighted.weight});
+    shares.push_back({names.Cluster(*weighted.cluster), weighted.weight});
     sum += weighted.weight;
   }
   if (sum == 0) {

@@ -7,12 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "envoy/names.h"
 #include "graph/model.h"
 
 namespace contour::envoy {
 
 struct Share {
-  std::string cluster;  // as ClusterName() names it
+  std::string cluster;  // as `names` names it
   std::uint32_t weight = 0;
 
   auto operator<=>(const Share&) const = default;
@@ -21,6 +22,7 @@ struct Share {
 // In the order of names, then weights; duplicates stay. Weights are as given; if all are 0, each is
 // 1 (an even split). Envoy refuses a sum above 2^32 - 1: greater ones are scaled down, and what had
 // a share keeps one.
-std::vector<Share> Shares(const std::vector<graph::WeightedCluster>& clusters);
+std::vector<Share> Shares(const std::vector<graph::WeightedCluster>& clusters,
+                          const Names& names = {});
 
 }  // namespace contour::envoy

@@ -20,6 +20,11 @@ admin::DebugServer::Views DebugViews(core::Core& core, const xds::Server& server
                     [](const core::Pipeline& pipeline) { return pipeline.engine().VirtualHosts(); },
                     kPatience);
               },
+          .names =
+              [&core] {
+                return core.Ask([](const core::Pipeline& pipeline) { return pipeline.names(); },
+                                kPatience);
+              },
           .host =
               [&core](const std::string& host) {
                 return core.Ask(

@@ -56,6 +56,13 @@ void AddStatuses(const status::StatusWriter& writer, admin::MetricsText& text) {
   }
 }
 
+void AddNames(const core::Pipeline::NameCounts& names, admin::MetricsText& text) {
+  for (const xds::TypeInfo& type : xds::kTypes) {
+    text.Set("contour_core_contested_names", names.contested[xds::Index(type.type)], type.name);
+    text.Set("contour_core_closed_names", names.closed[xds::Index(type.type)], type.name);
+  }
+}
+
 void AddStreams(const xds::Metrics& streams, admin::MetricsText& text) {
   text.Set("contour_xds_envoys", streams.sessions);
   text.Set("contour_xds_streams", streams.streams);
@@ -107,6 +114,7 @@ std::string Metrics(const World& world, const core::Core& core, const xds::Serve
   text.Set("contour_core_busy_seconds_total", work.busy);
   text.Set("contour_core_wait_seconds", work.wait);
   text.Set("contour_core_derive_seconds", work.derive);
+  AddNames(work.names, text);
   AddStreams(server.GetMetrics(), text);
   return text.String();
 }

@@ -35,6 +35,22 @@ void StatusReport::Report(const core::Pipeline::Output& output) {
                   {"namespace", problem.object.ns},
                   {"name", problem.object.name}});
   }
+  ReportNames(output);
+}
+
+void StatusReport::ReportNames(const core::Pipeline::Output& output) {
+  for (const core::Pipeline::NameConflict& conflict : output.conflicts) {
+    const log::Fields fields = {{"type", xds::Info(conflict.type).name}, {"name", conflict.name}};
+    if (conflict.closed && conflict.begins) {
+      log::Error("core", "several contents have one name, none of them is served", fields);
+    } else if (conflict.closed) {
+      log::Info("core", "the name is one content's again, it is served", fields);
+    } else if (conflict.begins) {
+      log::Warning("core", "several contents would have one name, each has a full name", fields);
+    } else {
+      log::Info("core", "the name is one content's again, it has it", fields);
+    }
+  }
 }
 
 void StatusReport::Tell(const status::ObjectStatus& told) {

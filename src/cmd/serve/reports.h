@@ -37,6 +37,7 @@ class StatusReport {
   void Report(const core::Pipeline::Output& output);
 
  private:
+  static void ReportNames(const core::Pipeline::Output& output);
   void Tell(const status::ObjectStatus& told);  // on the teller's thread
 
   status::StatusWriter* writer_;

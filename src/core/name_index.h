@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which contents are in use under which names. Several contents may have one plain name; it is used
+// only while it is one content's, else it is contested and each of its contents has its full name.
+// So names depend on what is in use and not on the order in which it came.
+//
+//   NameIndex<graph::ClusterPtr, graph::ByContent> clusters(plain, full);
+//   clusters.Add(cluster);      // once for each user
+//   clusters.Remove(other);
+//   const auto changes = clusters.TakeChanges();
+//   for (const auto& [name, change] : changes.names) …   // resources to be set or removed
+//   for (const auto& cluster : changes.renamed) …        // its users must be translated again
+//
+// If two contents meet even under a full name, the name is closed: it stands for none of them.
+// Where the two functions are the same, a contested name is therefore closed.
+//
+// Cost: that of the change. Only a name that becomes contested, or ceases to be, concerns a content
+// that didn't change itself. One thread.
+
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace contour::core {
+
+template <typename Content, typename Less = std::less<Content>>
+class NameIndex {
+ public:
+  using Namer = std::function<std::string(const Content&)>;
+  // A content's full name must say its plain name too: contents of different plain names have
+  // different full names.
+  NameIndex(Namer plain, Namer full) : plain_(std::move(plain)), full_(std::move(full)) {}
+
+  // One user more.
+  void Add(const Content& content) {
+    const auto user = users_.try_emplace(Key{plain_(content), content}, 0).first;
+    if (user->second++ == 0) Touch(user->first, false);
+  }
+  // One user less. REQUIRES: it was added.
+  void Remove(const Content& content) {
+    const auto user = users_.find(Key{plain_(content), content});
+    if (--user->second > 0) return;
+    Touch(user->first, true);
+    users_.erase(user);
+  }
+
+  // What a name stood for, and stands for.
+  struct Change {
+    std::optional<Content> before;  // nullopt: nothing, or it was closed
+    std::optional<Content> now;     // nullopt: nothing, or it is closed
+    bool closed = false;            // it is in use, by several contents
+    bool was_closed = false;
+  };
+  struct Changes {
+    std::map<std::string, Change> names;
+    std::vector<Content> renamed;  // were in use before, and are, under another name or closed
+    std::vector<std::string> contested, uncontested;  // plain names that became so
+  };
+  // Since the last call.
+  Changes TakeChanges() {
+    Changes changes;
+    for (const auto& [plain, touched] : std::exchange(touched_, {}))
+      Settle(plain, touched, changes);
+    for (auto& [name, change] : changes.names) {
+      change.now = ContentOf(name);
+      change.closed = IsClosed(name);
+      change.was_closed = closed_.contains(name);
+      if (change.closed) closed_.insert(name);
+      if (!change.closed) closed_.erase(name);
+    }
+    return changes;
+  }
+
+  // As of the last TakeChanges.
+  const std::set<std::string, std::less<>>& contested() const { return contested_; }
+  const std::set<std::string, std::less<>>& closed() const { return closed_; }
+
+  // The content that the name stands for. nullopt: none, or it is closed.
+  std::optional<Content> ContentOf(std::string_view name) const {
+    if (const auto full = contents_.find(name); full != contents_.end())
+      return full->second.size() == 1 ? std::optional(*full->second.begin()) : std::nullopt;
+    const auto user = users_.lower_bound(name);
+    if (user == users_.end() || user->first.plain != name || contested_.contains(name))
+      return std::nullopt;
+    return user->first.content;
+  }
+
+  // Adds the plain names in use that begin with `prefix`.
+  void InsertNames(std::string_view prefix, std::set<std::string>& names) const {
+    for (auto user = users_.lower_bound(prefix);
+         user != users_.end() && user->first.plain.starts_with(prefix); ++user) {
+      names.insert(user->first.plain);
+    }
+  }
+
+ private:
+  struct Key {
+    std::string plain;
+    Content content;
+  };
+  struct KeyLess {
+    using is_transparent = void;
+    bool operator()(const Key& a, const Key& b) const {
+      if (const int order = a.plain.compare(b.plain); order != 0) return order < 0;
+      return Less()(a.content, b.content);
+    }
+    bool operator()(const Key& a, std::string_view b) const { return a.plain < b; }
+    bool operator()(std::string_view a, const Key& b) const { return a < b.plain; }
+  };
+  using Touched = std::map<Content, bool, Less>;  // whether it was in use at the first touch
+
+  void Touch(const Key& key, bool was) { touched_[key.plain].try_emplace(key.content, was); }
+
+  bool IsClosed(std::string_view name) const {
+    const auto full = contents_.find(name);
+    return full != contents_.end() && full->second.size() > 1;
+  }
+
+  // Takes what happened to the contents of one plain name into the names.
+  void Settle(const std::string& plain, const Touched& touched, Changes& changes) {
+    std::vector<Content> gone;
+    std::vector<Content> came;
+    for (const auto& [content, was] : touched) {
+      const bool is = users_.contains(Key{plain, content});
+      if (was && !is) gone.push_back(content);
+      if (!was && is) came.push_back(content);
+    }
+    if (gone.empty() && came.empty()) return;
+    const auto [first, last] = users_.equal_range(std::string_view(plain));
+    const bool contested = first != last && std::next(first) != last;
+    const bool was_contested = contested_.contains(plain);
+    if (contested == was_contested) {
+      if (contested) {
+        for (const Content& content : gone) Leave(content, changes);
+        for (const Content& content : came) Enter(content, changes);
+      } else {
+        NoteName(plain, gone.empty() ? std::nullopt : std::optional(gone.front()), changes);
+      }
+      return;
+    }
+    // At most one content of a plain name stays through such a change, so this is a cost of the
+    // change, too.
+    std::vector<Content> stay;
+    for (auto user = first; user != last; ++user) {
+      const auto known = touched.find(user->first.content);
+      if (known == touched.end() || known->second) stay.push_back(user->first.content);
+    }
+    changes.renamed.insert(changes.renamed.end(), stay.begin(), stay.end());
+    if (contested) {
+      std::optional<Content> before;
+      if (!stay.empty()) before = stay.front();
+      if (!gone.empty()) before = gone.front();
+      NoteName(plain, before, changes);
+      contested_.insert(plain);
+      changes.contested.push_back(plain);
+      for (auto user = first; user != last; ++user) Enter(user->first.content, changes);
+    } else {
+      for (const Content& content : gone) Leave(content, changes);
+      for (const Content& content : stay) Leave(content, changes);
+      contested_.erase(plain);
+      changes.uncontested.push_back(plain);
+      NoteName(plain, std::nullopt, changes);
+    }
+  }
+
+  // The content begins or ceases to have its full name.
+  void Enter(const Content& content, Changes& changes) {
+    const std::string name = full_(content);
+    NoteName(name, ContentOf(name), changes);
+    contents_[name].insert(content);
+  }
+  void Leave(const Content& content, Changes& changes) {
+    const std::string name = full_(content);
+    NoteName(name, ContentOf(name), changes);
+    const auto full = contents_.find(name);
+    full->second.erase(content);
+    if (full->second.empty()) contents_.erase(full);
+  }
+
+  static void NoteName(const std::string& name, std::optional<Content> before, Changes& changes) {
+    changes.names.try_emplace(name, Change{.before = std::move(before)});
+  }
+
+  const Namer plain_;
+  const Namer full_;
+  std::map<Key, std::size_t, KeyLess> users_;  // how many; none is 0 beyond a call
+  std::map<std::string, Touched> touched_;     // by plain name, since the last TakeChanges
+  std::set<std::string, std::less<>> contested_;
+  std::map<std::string, std::set<Content, Less>, std::less<>> contents_;  // by full name
+  std::set<std::string, std::less<>> closed_;
+};
+
+}  // namespace contour::core
