@@ -21,12 +21,7 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-const Names kNamespaces = {"default", "marketing", "roots"};
-const Names kServices = {"kuard", "blog", "shop", "outside"};
-const Names kSecrets = {"tls", "wildcard", "ca"};
 const Names kRoutes = {"root", "child", "grandchild", "other", "loop"};
-const Names kHosts = {"foo.com",       "Foo.com", "bar.com",  "*.bar.com", "",
-                      "example.*.com", "bar.com", ".bar.com", "bar.com:*"};
 const Names kPaths = {"/",       "/foo",    "/foo/", "/foo/bar",  "/foobar",
                       "/blog.*", "/blog.*", "/a?b",  "/[unclosed"};
 const Names kDurations = {"5s", "infinity", "0s", "", "-1s", "peanut"};
@@ -62,7 +57,46 @@ const std::vector<Pair>& Pairs() {
 
 }  // namespace
 
-RandomWorld::RandomWorld(std::uint64_t seed) : random_(seed) {}
+// What objects are called and ask for.
+struct RandomWorld::Words {
+  Names namespaces;
+  Names services;
+  Names secrets;
+  Names hosts;
+  Names check_paths;
+  std::vector<std::pair<std::int64_t, std::int64_t>> thresholds;
+  std::vector<std::pair<std::string, std::string>> validations;  // Secret and subject
+};
+
+const RandomWorld::Words& RandomWorld::WordsOf(Vocabulary vocabulary) {
+  static const Words usual = {
+      .namespaces = {"default", "marketing", "roots"},
+      .services = {"kuard", "blog", "shop", "outside"},
+      .secrets = {"tls", "wildcard", "ca"},
+      .hosts = {"foo.com", "Foo.com", "bar.com", "*.bar.com", "", "example.*.com", "bar.com",
+                ".bar.com", "bar.com:*"},
+      .check_paths = {"/healthz", "/healthz", "/healthz", "/healthz", "/healthz", ""},
+      .thresholds = {{0, 0}},
+      .validations = {
+          {"ca", "example.com"}, {"ca", "example.com"}, {"ca", "example.com"}, {"ca", ""}}};
+  // The clusters of the second Service of the two long namespaces have one plain name, and so have
+  // the two long Secrets of each.
+  static const std::string secret = "wildcard-certificate-of-the-marketing-department-number-";
+  static const Words meeting = {
+      .namespaces = {"default", "payments-team-production-eu-west",
+                     "payments-team-of-somebody-else-x"},
+      .services = {"web", "checkout-0027b472"},
+      .secrets = {"ca", "cax", secret + "2911", secret + "5308"},
+      .hosts = {"foo.com", "bar.com", "*.bar.com", std::string(60, 'a') + ".example",
+                std::string(60, 'b') + ".example", std::string(60, 'c')},
+      .check_paths = {"/", "/tcp", "/caxsub.test"},
+      .thresholds = {{0, 0}, {1, 23}, {12, 3}},
+      .validations = {{"ca", "xsub.test"}, {"cax", "sub.test"}}};
+  return vocabulary == Vocabulary::kUsual ? usual : meeting;
+}
+
+RandomWorld::RandomWorld(std::uint64_t seed, Vocabulary vocabulary)
+    : random_(seed), words_(WordsOf(vocabulary)) {}
 
 int RandomWorld::Pick(int count) {
   // Not uniform_int_distribution, whose results differ between libraries: a seed must mean the same
@@ -70,11 +104,11 @@ int RandomWorld::Pick(int count) {
   return static_cast<int>(random_() % static_cast<std::uint64_t>(count));
 }
 
-std::string RandomWorld::Namespace() { return PickOf(kNamespaces); }
-std::string RandomWorld::Host() { return PickOf(kHosts); }
+std::string RandomWorld::Namespace() { return PickOf(words_.namespaces); }
+std::string RandomWorld::Host() { return PickOf(words_.hosts); }
 
 std::string RandomWorld::SecretReference() {
-  const std::string& name = PickOf(kSecrets);
+  const std::string& name = PickOf(words_.secrets);
   return Chance(30) ? Namespace() + "/" + name : name;
 }
 
@@ -101,7 +135,7 @@ void RandomWorld::Annotate(const Rows& rows, int percent, api::Meta& meta) {
 
 std::shared_ptr<api::Object> RandomWorld::MakeService() {
   auto service = std::make_shared<api::Service>();
-  service->meta.name = PickOf(kServices);
+  service->meta.name = PickOf(words_.services);
   service->spec.ports.push_back({Chance(50) ? "http" : "", 80, "TCP"});
   if (Chance(40)) service->spec.ports.push_back({"admin", 8080, Chance(20) ? "UDP" : "TCP"});
   if (Chance(15)) {
@@ -115,7 +149,7 @@ std::shared_ptr<api::Object> RandomWorld::MakeService() {
 
 std::shared_ptr<api::Object> RandomWorld::MakeSecret() {
   auto secret = std::make_shared<api::Secret>();
-  secret->meta.name = PickOf(kSecrets);
+  secret->meta.name = PickOf(words_.secrets);
   const Pair& pair = PickOf(Pairs());
   if (Chance(70)) {
     secret->type = "kubernetes.io/tls";
@@ -134,7 +168,7 @@ std::shared_ptr<api::Object> RandomWorld::MakeIngress() {
   ingress->meta.name = Chance(50) ? "one" : "two";
   const auto backend = [&] {
     api::IngressBackend made;
-    made.service = PickOf(kServices);
+    made.service = PickOf(words_.services);
     if (Chance(30)) {
       made.port_name = Chance(50) ? "http" : "80";
     } else {
@@ -181,15 +215,20 @@ std::shared_ptr<api::Object> RandomWorld::MakeIngressRoute() {
   api::IngressRouteSpec& spec = route->spec;
   const auto service = [&] {
     api::IngressRouteService made;
-    made.name = PickOf(kServices);
+    made.name = PickOf(words_.services);
     made.port = Chance(90) ? 80 : PickOf(std::vector<int>{8080, 0, 70000});
     made.weight = Chance(95) ? Pick(3) : -1;
     if (Chance(20)) made.strategy = Chance(50) ? "Cookie" : "lulz";
-    if (Chance(10))
-      made.validation = api::IngressRouteUpstreamValidation{"ca", Chance(80) ? "example.com" : ""};
     if (Chance(10)) {
-      made.health_check = api::IngressRouteHealthCheck{.path = Chance(85) ? "/healthz" : "",
-                                                       .host = Chance(30) ? "h.example" : ""};
+      const auto& [secret, subject] = PickOf(words_.validations);
+      made.validation = api::IngressRouteUpstreamValidation{secret, subject};
+    }
+    if (Chance(10)) {
+      const auto& [unhealthy, healthy] = PickOf(words_.thresholds);
+      made.health_check = api::IngressRouteHealthCheck{.path = PickOf(words_.check_paths),
+                                                       .host = Chance(30) ? "h.example" : "",
+                                                       .unhealthy_threshold_count = unhealthy,
+                                                       .healthy_threshold_count = healthy};
       if (Chance(30)) made.health_check->interval_seconds = Pick(3) - 1;
     }
     return made;
@@ -243,7 +282,7 @@ std::shared_ptr<api::Object> RandomWorld::MakeDelegation() {
   auto made = std::make_shared<api::TLSCertificateDelegation>();
   made->meta.name = Chance(50) ? "one" : "two";
   for (int entries = 1 + Pick(2); entries > 0; --entries) {
-    api::CertificateDelegation entry{PickOf(kSecrets), {}};
+    api::CertificateDelegation entry{PickOf(words_.secrets), {}};
     if (Chance(30)) {
       entry.target_namespaces = {"*"};
     } else {
@@ -258,7 +297,7 @@ std::shared_ptr<api::Object> RandomWorld::MakeDelegation() {
 std::shared_ptr<api::Object> RandomWorld::MakeEndpointSlice() {
   auto slice = std::make_shared<api::EndpointSlice>();
   slice->meta.name = Chance(50) ? "one" : "two";
-  slice->service_name = PickOf(kServices);
+  slice->service_name = PickOf(words_.services);
   slice->address_type = "IPv4";
   slice->ports.push_back({Chance(50) ? "http" : "", 8080, "TCP"});
   for (int endpoints = Pick(4); endpoints > 0; --endpoints) {
@@ -274,7 +313,7 @@ std::shared_ptr<api::Object> RandomWorld::MakeEndpointSlice() {
 
 std::shared_ptr<api::Object> RandomWorld::MakeEndpoints() {
   auto endpoints = std::make_shared<api::Endpoints>();
-  endpoints->meta.name = PickOf(kServices);
+  endpoints->meta.name = PickOf(words_.services);
   for (int subsets = Pick(3); subsets > 0; --subsets) {
     api::EndpointSubset subset;
     for (int addresses = Pick(3); addresses > 0; --addresses)

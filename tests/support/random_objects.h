@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <random>
@@ -17,7 +18,13 @@ namespace contour::testing {
 
 class RandomWorld {
  public:
-  explicit RandomWorld(std::uint64_t seed);
+  enum class Vocabulary : std::uint8_t {
+    kUsual,
+    // Names and settings that are made so that different clusters, secrets and hosts meet under one
+    // name.
+    kMeeting,
+  };
+  explicit RandomWorld(std::uint64_t seed, Vocabulary vocabulary = Vocabulary::kUsual);
 
   // One random step: an object is added, edited (also without a change of meaning) or deleted.
   api::Change Step();
@@ -51,7 +58,11 @@ class RandomWorld {
   std::shared_ptr<api::Object> MakeEndpointSlice();
   std::shared_ptr<api::Object> MakeEndpoints();
 
+  struct Words;
+  static const Words& WordsOf(Vocabulary vocabulary);
+
   std::mt19937_64 random_;
+  const Words& words_;
   std::map<api::ObjectRef, api::ObjectPtr> objects_;
   std::uint64_t version_ = 0;
 };
