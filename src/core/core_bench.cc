@@ -4,6 +4,7 @@
 
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>
+#include <malloc.h>
 
 #include <map>
 #include <memory>
@@ -58,6 +59,16 @@ api::ObjectPtr Root(std::int64_t i, std::int64_t content = 0) {
   return root;
 }
 
+std::vector<api::Change> ManyHosts(std::int64_t hosts) {
+  std::vector<api::Change> changes;
+  for (std::int64_t i = 0; i < hosts; ++i) {
+    changes.push_back(Added(Service(i)));
+    changes.push_back(Added(Slice(i, 0)));
+    changes.push_back(Added(Root(i)));
+  }
+  return changes;
+}
+
 // One pipeline for each shape and number of hosts, kept between benchmarks.
 Pipeline& PipelineOf(std::int64_t hosts, envoy::Delivery delivery) {
   static std::map<std::pair<std::int64_t, envoy::Delivery>, std::unique_ptr<Pipeline>> pipelines;
@@ -66,13 +77,7 @@ Pipeline& PipelineOf(std::int64_t hosts, envoy::Delivery delivery) {
   Pipeline::Options options;
   options.listeners.delivery = delivery;
   pipeline = std::make_unique<Pipeline>(options);
-  std::vector<api::Change> changes;
-  for (std::int64_t i = 0; i < hosts; ++i) {
-    changes.push_back(Added(Service(i)));
-    changes.push_back(Added(Slice(i, 0)));
-    changes.push_back(Added(Root(i)));
-  }
-  pipeline->Apply(changes);
+  pipeline->Apply(ManyHosts(hosts));
   return *pipeline;
 }
 
@@ -114,6 +119,52 @@ void EditWithoutMeaning(benchmark::State& state) {
   }
 }
 BENCHMARK(EditWithoutMeaning)->Apply(Sizes);
+
+// Everything from nothing, and the bytes that the pipeline then holds for each host, objects
+// included.
+void FirstBuild(benchmark::State& state) {
+  double bytes = 0;
+  for (auto _ : state) {
+    state.PauseTiming();
+    const std::size_t at_start = mallinfo2().uordblks;
+    std::vector<api::Change> changes = ManyHosts(state.range(0));
+    auto pipeline = std::make_unique<Pipeline>(Pipeline::Options());
+    state.ResumeTiming();
+    pipeline->Apply(changes);
+    state.PauseTiming();
+    changes = {};
+    bytes = static_cast<double>(mallinfo2().uordblks - at_start);
+    pipeline = nullptr;
+    state.ResumeTiming();
+  }
+  state.counters["bytes_per_host"] = bytes / static_cast<double>(state.range(0));
+}
+BENCHMARK(FirstBuild)->Arg(1000)->Arg(10000)->Arg(100000)->Unit(benchmark::kMillisecond);
+
+// A root whose cluster would have the name of another's comes and goes: each time both are renamed.
+void NameContestedAndBack(benchmark::State& state) {
+  Pipeline& pipeline = PipelineOf(state.range(0), envoy::Delivery::kSharded);
+  const auto checked = [](const std::string& name, std::int64_t unhealthy, std::int64_t healthy) {
+    auto root = Make<api::IngressRoute>(name);
+    root->spec.virtualhost = api::IngressRouteVirtualHost{name + ".example.com", std::nullopt};
+    api::IngressRouteRoute& route = root->spec.routes.emplace().emplace_back();
+    route.match = "/";
+    route.services.push_back(
+        {.name = "service-5",
+         .port = 80,
+         .health_check = api::IngressRouteHealthCheck{.path = "/",
+                                                      .unhealthy_threshold_count = unhealthy,
+                                                      .healthy_threshold_count = healthy}});
+    return root;
+  };
+  const auto other = checked("other", 12, 3);
+  pipeline.Apply({Added(checked("one", 1, 23))});
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(pipeline.Apply({Added(other)}));
+    benchmark::DoNotOptimize(pipeline.Apply({{other->Ref(), nullptr}}));
+  }
+}
+BENCHMARK(NameContestedAndBack)->Apply(Sizes);
 
 }  // namespace
 }  // namespace contour::core

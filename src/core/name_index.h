@@ -66,8 +66,10 @@ class NameIndex {
   // Since the last call.
   Changes TakeChanges() {
     Changes changes;
-    for (const auto& [plain, touched] : std::exchange(touched_, {}))
-      Settle(plain, touched, changes);
+    while (!touched_.empty()) {  // freed as it is read: the first build touches all that there is
+      const auto plain = touched_.extract(touched_.begin());
+      Settle(plain.key(), plain.mapped(), changes);
+    }
     for (auto& [name, change] : changes.names) {
       change.now = ContentOf(name);
       change.closed = IsClosed(name);

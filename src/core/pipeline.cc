@@ -142,7 +142,7 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
   }
   // All that hosts use is known before anything gets a name.
   for (const std::string& host : update.hosts) UpdateHost(host);
-  const ClusterIndex::Changes clusters = clusters_.TakeChanges();
+  ClusterIndex::Changes clusters = clusters_.TakeChanges();
   const SecretIndex::Changes secrets = secrets_.TakeChanges();
   const HostIndex::Changes host_names = hashed_hosts_.TakeChanges();
   UpdateContested(clusters, names_.contested_clusters);
@@ -158,7 +158,7 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
   NoteClosed(ResourceType::kRoutes, host_names, output);
   for (const std::string& host : hosts) UpdateRoutes(host, editor);
   UpdateTLS(hosts, editor);
-  UpdateClusters(clusters, editor);
+  UpdateClusters(std::move(clusters), editor);
   UpdateSecrets(secrets, editor, output);
   UpdateAssignments(touched, editor, output);
   UpdateListeners(editor);
@@ -466,8 +466,11 @@ envoy::HostLookup Pipeline::RoutedHosts::Lookup() const {
   return lookup;
 }
 
-void Pipeline::UpdateClusters(const ClusterIndex::Changes& changes, xds::SnapshotEditor& editor) {
-  for (const auto& [name, change] : changes.names) {
+void Pipeline::UpdateClusters(ClusterIndex::Changes changes, xds::SnapshotEditor& editor) {
+  while (!changes.names.empty()) {  // freed as it is read: the first build has all that there is
+    const auto node = changes.names.extract(changes.names.begin());
+    const std::string& name = node.key();
+    const ClusterIndex::Change& change = node.mapped();
     if (auto assignment = AssignmentKeyOf(change.now)) assignments_.Add(*assignment);
     if (auto assignment = AssignmentKeyOf(change.before)) assignments_.Remove(*assignment);
     if (!change.now && !change.closed) {

@@ -130,7 +130,7 @@ class Pipeline {
   void UpdateTLSOf(HostState& host, const std::string& name, xds::SnapshotEditor& editor);
   void UpdateChainSecret(HostState& host, graph::ServingSecretPtr secret);
   bool IsBelowWildcard(const std::string& host) const;
-  void UpdateClusters(const ClusterIndex::Changes& changes, xds::SnapshotEditor& editor);
+  void UpdateClusters(ClusterIndex::Changes changes, xds::SnapshotEditor& editor);
   void UpdateSecrets(const SecretIndex::Changes& changes, xds::SnapshotEditor& editor,
                      Output& output);
   void UpdateSecret(const std::string& name, const std::optional<graph::ServingSecretPtr>& secret,
