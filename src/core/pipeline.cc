@@ -484,6 +484,7 @@ void Pipeline::UpdateClusters(ClusterIndex::Changes changes, xds::SnapshotEditor
     resource.warm_by = translated.warm_by == envoy::WarmBy::kAssignment
                            ? xds::WarmBy::kAssignment
                            : xds::WarmBy::kAcknowledgement;
+    resource.warm_time = translated.warm_time;
     resource.assignment = translated.assignment.value_or("");
     editor.Set(ResourceType::kCluster, std::move(resource));
   }

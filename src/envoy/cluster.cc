@@ -4,6 +4,7 @@
 #include <google/protobuf/arena.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string_view>
 #include <utility>
 
@@ -17,6 +18,9 @@ namespace {
 
 namespace tls = ::envoy::extensions::transport_sockets::tls::v3;
 using EnvoyCluster = ::envoy::config::cluster::v3::Cluster;
+
+// A resolver that answers at all does so by then.
+constexpr std::chrono::seconds kDNSTime{1};
 
 EnvoyCluster::LbPolicy Policy(std::string_view strategy) {
   if (strategy == "WeightedLeastRequest") return EnvoyCluster::LEAST_REQUEST;
@@ -114,7 +118,11 @@ ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource con
   }
   if (!result.assignment || cluster.health_check) result.warm_by = WarmBy::kAck;
 
-  if (cluster.health_check) SetHealthCheck(*cluster.health_check, &message);
+  if (!result.assignment) result.warm_time = kDNSTime;
+  if (cluster.health_check) {
+    SetHealthCheck(*cluster.health_check, &message);
+    result.warm_time += std::max(cluster.health_check->timeout, std::chrono::seconds(1));
+  }
   SetCircuitBreakers(cluster.circuit_breakers, &message);
   switch (cluster.protocol) {
     case graph::Protocol::kHTTP1:

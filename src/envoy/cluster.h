@@ -9,6 +9,7 @@
 
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,6 +31,9 @@ enum class WarmBy : std::uint8_t {
 struct ClusterResource {
   Resource resource;
   WarmBy warm_by = WarmBy::kAssignment;
+  // How long the first health check, or DNS, may take after Envoy has the cluster and its
+  // endpoints. Matters where Envoy acknowledges a cluster before it is warm: on streams per type.
+  std::chrono::milliseconds warm_time{0};
   // Name of the ClusterLoadAssignment that must follow each push of the cluster; nullopt: DNS.
   std::optional<std::string> assignment;
 };

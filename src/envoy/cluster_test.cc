@@ -61,6 +61,9 @@ TEST_P(TranslateClusterTest, Table) {
                                                                      c.hash, c.differs)),
             "");
   EXPECT_EQ(got.warm_by, cluster.health_check ? WarmBy::kAck : WarmBy::kAssignment);
+  EXPECT_EQ(got.warm_time, cluster.health_check
+                               ? std::max(cluster.health_check->timeout, std::chrono::seconds(1))
+                               : std::chrono::seconds(0));
   EXPECT_EQ(got.assignment, "default/kuard");
 }
 
@@ -167,6 +170,7 @@ TEST(TranslateClusterOfKindTest, ExternalName) {
       common_lb_config { healthy_panic_threshold {} })"),
             "");
   EXPECT_EQ(got.warm_by, WarmBy::kAck);
+  EXPECT_EQ(got.warm_time, std::chrono::seconds(1));
   EXPECT_EQ(got.assignment, std::nullopt);
 }
 
