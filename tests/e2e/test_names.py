@@ -18,7 +18,10 @@ MODES = [(mode, delivery) for mode in ("delta-ads", "delta", "sotw-ads", "sotw")
 
 
 def in_every_mode(test):
-    return pytest.mark.parametrize("mode,delivery", MODES)(test)
+    """All deliveries by delta ADS and one by each other mode are part of ./dev test, the rest is long."""
+    return pytest.mark.parametrize("mode,delivery", [
+        pytest.param(mode, delivery, marks=() if mode == "delta-ads" or delivery == "classic" else pytest.mark.long)
+        for mode, delivery in MODES])(test)
 
 
 def site_of(name, mode, delivery):
@@ -26,7 +29,9 @@ def site_of(name, mode, delivery):
 
 
 def checked(name, path, **more):
-    return name, {"healthCheck": {"path": path, "intervalSeconds": 1}, **more}
+    check = {"path": path, "intervalSeconds": 1}
+    check.update({key: more.pop(key) for key in list(more) if key.endswith("ThresholdCount")})
+    return name, {"healthCheck": check, **more}
 
 
 def tls_service(site, name):
@@ -97,13 +102,33 @@ def test_a_searched_service_name_takes_no_traffic_of_another_namespace(mode, del
 
 
 @in_every_mode
+def test_renaming_waits_for_the_health_check(mode, delivery):
+    """The first check of a renamed cluster takes its time; until then the routes stay where they are."""
+    with site_of("slow_check", mode, delivery) as site:
+        blue = site.backend("blue")
+        web = service("blue", blue)
+        first = ingress_route("first", "b.example", route("/", checked(
+            "blue", "/delay/400", unhealthyThresholdCount=1, healthyThresholdCount=23)))
+        second = ingress_route("second", "a.example", route("/", checked(
+            "blue", "/delay/400", unhealthyThresholdCount=12, healthyThresholdCount=3)))
+        site.publish("all.yaml", web + first)
+        site.wait_for("b.example", "/", "blue")
+        with SteadyLoad(site.address, site.http_port, "b.example", per_second=100) as load:
+            for number, objects in enumerate([second, "# nothing\n", second]):
+                site.put("second.yaml", objects)
+                wait_until(lambda: site.contour.metric('contour_core_contested_names{type="CDS"}') == (number + 1) % 2,
+                           "the names", 10)
+                load.until(load.total + 150)
+        load.assert_clean()
+
+
+@in_every_mode
 def test_numbers_of_health_checks_stay_apart(mode, delivery):
     with site_of("numbers", mode, delivery) as site:
         blue = site.backend("blue")
 
         def numbers(unhealthy, healthy):
-            return "blue", {"healthCheck": {"path": "/", "unhealthyThresholdCount": unhealthy,
-                                            "healthyThresholdCount": healthy}}
+            return checked("blue", "/", unhealthyThresholdCount=unhealthy, healthyThresholdCount=healthy)
         site.publish("all.yaml", service("blue", blue) + ingress_route(
             "numbers", "a.example", route("/one", numbers(1, 23)), route("/two", numbers(12, 3))))
         site.wait_for("a.example", "/one", "blue")
