@@ -138,7 +138,7 @@ void Pipeline::UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor
   for (auto& [cluster_name, cluster] : clusters)
     clusters_.Set(cluster_name, host, std::move(cluster));
 
-  if (!envoy::ShardsHTTPS(delivery) || envoy::WildcardLabels(host) == 0) return;
+  if (!envoy::ShardsHTTPS(delivery) || !envoy::IsWildcardHost(host)) return;
   const bool chain = state.virtual_host != nullptr && envoy::HasFilterChain(*state.virtual_host);
   const bool changed =
       chain ? wildcard_chains_.insert(host).second : wildcard_chains_.erase(host) > 0;
@@ -317,18 +317,11 @@ void Pipeline::RoutedHosts::Count(const std::string& host, bool before, bool now
   if (before == now) return;
   hosts_ = now ? hosts_ + 1 : hosts_ - 1;
   if (host == "*") any_host_ = now;
-  if (const std::size_t labels = envoy::WildcardLabels(host); labels > 0) {
-    std::size_t& hosts = wildcards_[labels];
-    hosts = now ? hosts + 1 : hosts - 1;
-    if (hosts == 0) wildcards_.erase(labels);
-  }
+  if (envoy::IsWildcardHost(host)) wildcards_ = now ? wildcards_ + 1 : wildcards_ - 1;
 }
 
 envoy::HostLookup Pipeline::RoutedHosts::Lookup() const {
-  envoy::HostLookup lookup;
-  lookup.any_host = any_host_;
-  for (const auto& [labels, hosts] : wildcards_) lookup.wildcard_labels.insert(labels);
-  return lookup;
+  return {.wildcards = wildcards_ > 0, .any_host = any_host_};
 }
 
 void Pipeline::UpdateClusters(xds::SnapshotEditor& editor) {

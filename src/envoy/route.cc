@@ -27,16 +27,10 @@ enum class Shape : std::uint8_t {
   kScope,  // the one virtual host of a ScopedRouteConfiguration
 };
 
-// The regex of `:authority` for a host of one label below `*.suffix`; empty for other hosts. Case
-// is ignored, as Envoy ignores it in domains.
+// Returns the regex of `:authority` for the names that a wildcard host takes, empty for other
+// hosts. Case and port are ignored, as Envoy ignores them in domains.
 std::string WildcardGuard(std::string_view host) {
-  if (!host.starts_with("*.")) return "";
-  std::string regex = "(?i)[a-z0-9]([-a-z0-9]*[a-z0-9])?";
-  for (const char c : host.substr(1)) {
-    if (std::string_view(R"(\.+*?()|[]{}^$)").find(c) != std::string_view::npos) regex += '\\';
-    regex += c;
-  }
-  return regex + "(:[0-9]+)?";
+  return IsWildcardHost(host) ? "(?i)" + WildcardRegex(host) + "(:[^:]*)?" : "";
 }
 
 // Envoy's rule for `path_separated_prefix`; it refuses the whole route configuration otherwise.
@@ -50,6 +44,9 @@ struct Guard {
   Shape shape = Shape::kPart;
   std::string authority;  // regex of `:authority`; empty: any
   std::string tls_host;   // value of kTLSHostKey; empty: any connection
+
+  // True where look-up filters can lead to the host: each route tells them that it was found.
+  bool looked_up = false;
 };
 
 // A part sees the authority itself, a scope the one that the look-up put aside.
@@ -169,7 +166,7 @@ void SetDirectResponse(const graph::DirectResponse& response, route::Route* mess
 void SetRoute(const graph::Route& source, const Guard& guard, route::Route* message,
               std::vector<std::string>* used) {
   SetMatch(source.match, guard, message->mutable_match());
-  if (guard.shape == Shape::kScope) Mark(kLookupFilter, "found", message).set_string_value("route");
+  if (guard.looked_up) Mark(kLookupFilter, "found", message).set_string_value("route");
   if (source.https_redirect) {
     message->mutable_redirect()->set_https_redirect(true);
     return;
@@ -181,7 +178,7 @@ void SetRoute(const graph::Route& source, const Guard& guard, route::Route* mess
     SetDirectResponse({}, message);
   } else {
     SetAction(*action, message, used);
-    if (guard.shape == Shape::kScope && action->websocket)
+    if (guard.looked_up && action->websocket)
       Mark(kUpgradeFilter, "pass", message).set_bool_value(true);
   }
 }
@@ -194,7 +191,7 @@ void AddMisdirected(Guard guard, route::VirtualHost* message) {
     route->mutable_match()->set_prefix("/");
     SetGuard(guard, route->mutable_match());
     route->mutable_direct_response()->set_status(status);
-    if (guard.shape == Shape::kScope) Mark(kLookupFilter, "found", route).set_string_value("route");
+    if (guard.looked_up) Mark(kLookupFilter, "found", route).set_string_value("route");
     guard.tls_host.clear();
   }
 }
@@ -209,8 +206,50 @@ void SetRoutes(const std::vector<graph::Route>& routes, const Guard& guard,
   clusters->shrink_to_fit();  // it is kept for each host
 }
 
+// Switches the filter `name`, which is off otherwise, on for requests of this route.
+void SwitchOn(std::string_view name, route::Route* message) {
+  route::FilterConfig on;
+  on.mutable_config();  // present and empty: no configuration of its own
+  Pack(on, &(*message->mutable_typed_per_filter_config())[std::string(name)]);
+}
+
+// The last route of a wildcard host in the classic shape, for names that the host doesn't take:
+// filters of the listener look for the host "*". Where the listener has none, the answer is 404. A
+// route without a cluster would not do, since Envoy refuses an upgrade there before it runs
+// filters.
+void AddFallThrough(const Guard& guard, route::VirtualHost* message) {
+  route::Route* route = message->add_routes();
+  route->mutable_match()->set_prefix("");
+  SetAuthority(guard, route->mutable_match());
+  route->mutable_match()->mutable_headers(0)->set_invert_match(true);
+  auto* action = route->mutable_route();
+  action->set_cluster(std::string(kNoCluster));
+  action->set_cluster_not_found_response_code(route::RouteAction::NOT_FOUND);
+  action->add_upgrade_configs()->set_upgrade_type("websocket");
+  SwitchOn(kLookupFilter, route);
+  SwitchOn(kUpgradeFilter, route);
+}
+
+// The last routes of a scope. Whoever is found by its host is answered here, whatever the path. A
+// wildcard's scope is also found by an authority like the wildcard itself, which is no name that it
+// takes: that is looked up as if it had not been found.
+void AddScopeEnd(Guard guard, route::VirtualHost* message) {
+  guard.tls_host.clear();
+  route::Route* known = message->add_routes();
+  known->mutable_match()->set_prefix("");
+  SetGuard(guard, known->mutable_match());
+  known->mutable_direct_response()->set_status(404);
+  Mark(kLookupFilter, "found", known).set_string_value("nothing");
+  Mark(kUpgradeFilter, "pass", known).set_bool_value(true);
+  if (guard.authority.empty()) return;
+  route::Route* other = message->add_routes();
+  other->mutable_match()->set_prefix("");
+  other->mutable_direct_response()->set_status(404);
+  SwitchOn(kLookupFilter, other);
+}
+
 std::optional<Resource> Translate(const std::string& host, const std::vector<graph::Route>& routes,
-                                  std::string tls_host) {
+                                  bool https, std::string tls_host) {
   if (host.empty() || routes.empty()) return std::nullopt;
   Resource result;
   google::protobuf::Arena arena;
@@ -220,9 +259,11 @@ std::optional<Resource> Translate(const std::string& host, const std::vector<gra
   const std::string domain = Text(host);
   message.add_domains(domain);
   if (domain != "*") message.add_domains(domain + ":*");
-  const Guard guard{Shape::kPart, WildcardGuard(domain), std::move(tls_host)};
+  const Guard guard{Shape::kPart, WildcardGuard(domain), std::move(tls_host), domain == "*"};
   SetRoutes(routes, guard, &message, &result.clusters);
   if (!guard.tls_host.empty()) AddMisdirected(guard, &message);
+  // HTTPS has no host "*".
+  if (!https && !guard.authority.empty()) AddFallThrough(guard, &message);
   result.bytes = Serialize(message);
   return result;
 }
@@ -249,15 +290,10 @@ std::optional<Resource> TranslateScope(const std::string& host,
   auto* virtual_host = configuration->add_virtual_hosts();
   virtual_host->set_name(VirtualHostName(host));
   virtual_host->add_domains("*");  // the scope has been found by the host
-  const Guard guard{Shape::kScope, WildcardGuard(Text(host)), std::move(tls_host)};
+  const Guard guard{Shape::kScope, WildcardGuard(Text(host)), std::move(tls_host), true};
   SetRoutes(routes, guard, virtual_host, &result.clusters);
   if (!guard.tls_host.empty()) AddMisdirected(guard, virtual_host);
-  // The host is known: a path without a route is not a reason to look further.
-  route::Route* rest = virtual_host->add_routes();
-  rest->mutable_match()->set_prefix("");
-  rest->mutable_direct_response()->set_status(404);
-  Mark(kLookupFilter, "found", rest).set_string_value("nothing");
-  Mark(kUpgradeFilter, "pass", rest).set_bool_value(true);
+  AddScopeEnd(guard, virtual_host);
   route::FilterConfig found;
   found.set_disabled(true);
   Pack(found, &(*virtual_host->mutable_typed_per_filter_config())[std::string(kLookupFilter)]);
@@ -272,13 +308,13 @@ VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
   VirtualHostResources result;
   result.http = ShardsHTTP(options.delivery)
                     ? TranslateScope(host.host, host.http_routes, false, "")
-                    : Translate(host.host, host.http_routes, "");
+                    : Translate(host.host, host.http_routes, false, "");
   // A TCP proxy takes the whole connection, and without a certificate nothing can be read of it.
   if (!host.secure || host.secure->tcp_proxy || host.secure->secret == nullptr) return result;
   std::string tls_host = TakesOwnConnectionsOnly(host, options) ? TLSHostValue(host.host) : "";
   result.https = ShardsHTTPS(options.delivery)
                      ? TranslateScope(host.host, host.secure->routes, true, std::move(tls_host))
-                     : Translate(host.host, host.secure->routes, std::move(tls_host));
+                     : Translate(host.host, host.secure->routes, true, std::move(tls_host));
   return result;
 }
 

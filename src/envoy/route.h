@@ -10,7 +10,8 @@
 //
 // Routes keep the order of the graph, in which Envoy tries them. A wildcard host (`*.example.com`)
 // takes one label only, as Ingress has it: its routes carry a match of `:authority`, since Envoy's
-// own wildcards take any number of labels.
+// own wildcards take any number of labels. Plain HTTP for any other name goes on to the host "*"
+// (see host_lookup.h), by a last route that leads to the cluster kNoCluster.
 //
 // Every host may also be asked for with a port (`Host: example.com:8080`). Domains say so by `:*`,
 // which Envoy understands for plain hosts but not behind a wildcard; so both configurations ignore
@@ -39,6 +40,10 @@ struct VirtualHostResources {
   std::optional<Resource> http;   // of kIngressHTTP
   std::optional<Resource> https;  // of kIngressHTTPS; its name as a scope is HTTPSScopeName(host)
 };
+
+// A cluster that doesn't exist. The route that names it answers 404, unless a filter finds another
+// route first. Clusters of Services have a "/" in their names.
+inline constexpr std::string_view kNoCluster = "none";
 
 // Over HTTPS some hosts are served on connections of their own filter chain only, see
 // TakesOwnConnectionsOnly().

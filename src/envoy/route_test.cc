@@ -185,9 +185,9 @@ TEST(RouteTest, DirectResponses) {
   routes[1].action = graph::DirectResponse{0};
   routes[2].action = graph::DirectResponse{4294967295};
   routes[3].action = graph::RouteAction{};  // no cluster: can't be served
-  const Resource got = HTTP(Host(routes, "*"));
+  const Resource got = HTTP(Host(routes));
   EXPECT_EQ(Difference<EnvoyVirtualHost>(got.bytes, R"(
-      name: "*" domains: "*"
+      name: "www.example.com" domains: "www.example.com" domains: "www.example.com:*"
       routes { match { prefix: "/" } direct_response { status: 503 } }
       routes { match { prefix: "/" } direct_response { status: 503 } }
       routes { match { prefix: "/" } direct_response { status: 503 } }
@@ -264,6 +264,33 @@ TEST(RouteTest, KeepsTheOrder) {
 
 // ---- Which hosts ----
 
+// The last route of `*.Example.com` on plain HTTP.
+constexpr const char* kFallThrough = R"(
+      routes {
+        match {
+          prefix: ""
+          headers {
+            name: ":authority"
+            string_match { safe_regex {
+              regex: "(?i)[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\\.Example\\.com(:[^:]*)?" } }
+            invert_match: true
+          }
+        }
+        route {
+          cluster: "none"
+          cluster_not_found_response_code: NOT_FOUND
+          upgrade_configs { upgrade_type: "websocket" }
+        }
+        typed_per_filter_config {
+          key: "contour.host"
+          value { [type.googleapis.com/envoy.config.route.v3.FilterConfig] { config {} } }
+        }
+        typed_per_filter_config {
+          key: "contour.upgrade"
+          value { [type.googleapis.com/envoy.config.route.v3.FilterConfig] { config {} } }
+        }
+      })";
+
 TEST(VirtualHostTest, WildcardsTakeOneLabel) {
   graph::Route redirect = To({Weighted("kuard")});
   redirect.https_redirect = true;
@@ -274,11 +301,32 @@ TEST(VirtualHostTest, WildcardsTakeOneLabel) {
       routes {{
         match {{ prefix: "/" {0} }} route {{ cluster: "default/kuard/80/da39a3ee5e" }} {1}
       }}
-      routes {{ match {{ prefix: "/" {0} }} redirect {{ https_redirect: true }} }})",
+      routes {{ match {{ prefix: "/" {0} }} redirect {{ https_redirect: true }} }}
+      {2})",
                             R"(headers { name: ":authority" string_match { safe_regex {
-             regex: "(?i)[a-z0-9]([-a-z0-9]*[a-z0-9])?\\.Example\\.com(:[0-9]+)?" } } })",
-                            kStart)),
+             regex: "(?i)[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\\.Example\\.com(:[^:]*)?" } } })",
+                            kStart, kFallThrough)),
             "");
+}
+
+TEST(VirtualHostTest, TheHostAnyIsMarkedSinceALookUpMayLeadToIt) {
+  graph::Route websocket = To({Weighted("kuard")});
+  std::get<graph::RouteAction>(websocket.action).websocket = true;
+  const auto marks = [](const graph::VirtualHost& host) {
+    EnvoyVirtualHost message;
+    EXPECT_TRUE(message.ParseFromString(HTTP(host).bytes));
+    return message.routes(0).metadata().ShortDebugString();
+  };
+  EXPECT_EQ(marks(Host({To({Weighted("kuard")})}, "*")),
+            R"(filter_metadata { key: "contour.host" value { fields { key: "found" )"
+            R"(value { string_value: "route" } } } })");
+  EXPECT_EQ(marks(Host({websocket}, "*")),
+            R"(filter_metadata { key: "contour.host" value { fields { key: "found" )"
+            R"(value { string_value: "route" } } } } )"
+            R"(filter_metadata { key: "contour.upgrade" value { fields { key: "pass" )"
+            R"(value { bool_value: true } } } })");
+  EXPECT_EQ(marks(Host({websocket}, "*.example.com")), "");
+  EXPECT_EQ(marks(Host({websocket}, "www.example.com")), "");
 }
 
 TEST(VirtualHostTest, OwnTLSSettingsTakeOwnConnectionsOnly) {
@@ -287,7 +335,7 @@ TEST(VirtualHostTest, OwnTLSSettingsTakeOwnConnectionsOnly) {
   host.secure->routes = {To({Weighted("kuard")}, {PathMatch::Type::kPrefix, "/a"})};
   host.secure->minimum_version = graph::TLSVersion::k1_3;
   const std::string authority = R"(headers { name: ":authority" string_match { safe_regex {
-      regex: "(?i)[a-z0-9]([-a-z0-9]*[a-z0-9])?\\.Example\\.com(:[0-9]+)?" } } })";
+      regex: "(?i)[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\\.Example\\.com(:[^:]*)?" } } })";
   const std::string own = authority + R"(
       filter_state { key: "projectcontour.io.tls_host" string_match { exact: "*.example.com" } })";
   EXPECT_EQ(Difference<EnvoyVirtualHost>(TranslateVirtualHost(host, {}).https->bytes,
@@ -408,15 +456,24 @@ TEST(ScopeTest, AWildcardIsHeldAgainstTheAuthorityThatWasSent) {
   ASSERT_TRUE(message.ParseFromString(got->bytes));
   EXPECT_EQ(message.key().fragments(0).string_key(), "*.example.com");
   const auto& host = message.route_configuration().virtual_hosts(0);
-  ASSERT_EQ(host.routes_size(), 2);
+  ASSERT_EQ(host.routes_size(), 3);
   EXPECT_TRUE(host.routes(0).match().headers().empty());
   ASSERT_EQ(host.routes(0).match().dynamic_metadata_size(), 1);
   const auto& guard = host.routes(0).match().dynamic_metadata(0);
   EXPECT_EQ(guard.filter(), "contour.host");
   EXPECT_EQ(guard.path(0).key(), "authority");
   EXPECT_EQ(guard.value().string_match().safe_regex().regex(),
-            R"((?i)[a-z0-9]([-a-z0-9]*[a-z0-9])?\.example\.com(:[0-9]+)?)");
-  EXPECT_TRUE(host.routes(1).match().dynamic_metadata().empty());  // answers 404 to the others
+            R"((?i)[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\.example\.com(:[^:]*)?)");
+  // A path without a route. What isn't a name of the wildcard is no find: `*.example.com` itself.
+  EXPECT_EQ(host.routes(1).match().dynamic_metadata(0).SerializeAsString(),
+            guard.SerializeAsString());
+  EXPECT_TRUE(host.routes(1).metadata().filter_metadata().contains("contour.host"));
+  EXPECT_TRUE(host.routes(2).match().dynamic_metadata().empty());
+  EXPECT_EQ(host.routes(2).direct_response().status(), 404U);
+  EXPECT_FALSE(host.routes(2).has_metadata());
+  ::envoy::config::route::v3::FilterConfig on;
+  ASSERT_TRUE(host.routes(2).typed_per_filter_config().at("contour.host").UnpackTo(&on));
+  EXPECT_TRUE(on.has_config() && !on.disabled());
 }
 
 TEST(ScopeTest, WebsocketRoutesAreMarked) {

@@ -25,8 +25,9 @@ const Names kNamespaces = {"default", "marketing", "roots"};
 const Names kServices = {"kuard", "blog", "shop", "outside"};
 const Names kSecrets = {"tls", "wildcard", "ca"};
 const Names kRoutes = {"root", "child", "grandchild", "other", "loop"};
-const Names kHosts = {"foo.com",       "Foo.com", "bar.com",  "*.bar.com", "",
-                      "example.*.com", "bar.com", ".bar.com", "bar.com:*"};
+const Names kHosts = {"foo.com", "Foo.com",     "bar.com",     "*.bar.com",     "",
+                      "bar.com", ".bar.com",    "bar.com:*",   "example.*.com", "*.com",
+                      "*",       "*.a.bar.com", "b.a.bar.com", "*.b.a.bar.com", "_.bar.com"};
 const Names kPaths = {"/",       "/foo",    "/foo/", "/foo/bar",  "/foobar",
                       "/blog.*", "/blog.*", "/a?b",  "/[unclosed"};
 const Names kDurations = {"5s", "infinity", "0s", "", "-1s", "peanut"};
