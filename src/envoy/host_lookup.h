@@ -21,9 +21,9 @@
 // which a client could forge.
 //
 // In the classic shape Envoy finds the virtual host itself, but its wildcards take any number of
-// labels. What a wildcard host doesn't take ends there in a last route (see route.h), which
-// switches the filters on for itself: they look again for the host "*". No other request runs
-// through them.
+// labels. The first route of a wildcard host (see route.h) takes the names that the host doesn't
+// take, and switches the filters on for itself: they look again for the host "*". No other request
+// runs through them.
 //
 // An upgrade is accepted or refused by Envoy before any filter runs, hence before a second look-up;
 // so in the sharded shape such requests have a chain of filters of their own, which accepts all and

@@ -22,55 +22,25 @@ namespace {
 namespace core = ::envoy::config::core::v3;
 namespace route = ::envoy::config::route::v3;
 
-enum class Shape : std::uint8_t {
-  kPart,   // of a route configuration of many hosts
-  kScope,  // the one virtual host of a ScopedRouteConfiguration
-};
-
-// Returns the regex of `:authority` for the names that a wildcard host takes, empty for other
-// hosts. Case and port are ignored, as Envoy ignores them in domains.
-std::string WildcardGuard(std::string_view host) {
-  return IsWildcardHost(host) ? "(?i)" + WildcardRegex(host) + "(:[^:]*)?" : "";
-}
-
 // Envoy's rule for `path_separated_prefix`; it refuses the whole route configuration otherwise.
 bool IsSegmentPrefix(std::string_view path) {
   return path.size() >= 2 && path.back() != '/' &&
          path.find_first_of("?#") == std::string_view::npos;
 }
 
-// What the routes of a host ask for beside the path.
-struct Guard {
-  Shape shape = Shape::kPart;
-  std::string authority;  // regex of `:authority`; empty: any
-  std::string tls_host;   // value of kTLSHostKey; empty: any connection
+// What the routes of a host have in common.
+struct Common {
+  std::string tls_host;  // value of kTLSHostKey that they ask for; empty: any connection
 
   // True where look-up filters can lead to the host: each route tells them that it was found.
   bool looked_up = false;
 };
 
-// A part sees the authority itself, a scope the one that the look-up put aside.
-void SetAuthority(const Guard& guard, route::RouteMatch* message) {
-  if (guard.shape == Shape::kPart) {
-    auto* header = message->add_headers();
-    header->set_name(":authority");
-    header->mutable_string_match()->mutable_safe_regex()->set_regex(guard.authority);
-    return;
-  }
-  auto* metadata = message->add_dynamic_metadata();
-  metadata->set_filter(std::string(kLookupFilter));
-  metadata->add_path()->set_key("authority");
-  metadata->mutable_value()->mutable_string_match()->mutable_safe_regex()->set_regex(
-      guard.authority);
-}
-
-void SetGuard(const Guard& guard, route::RouteMatch* message) {
-  if (!guard.authority.empty()) SetAuthority(guard, message);
-  if (!guard.tls_host.empty()) {
-    auto* state = message->add_filter_state();
-    state->set_key(std::string(kTLSHostKey));
-    state->mutable_string_match()->set_exact(guard.tls_host);
-  }
+void SetTLSHost(const Common& common, route::RouteMatch* message) {
+  if (common.tls_host.empty()) return;
+  auto* state = message->add_filter_state();
+  state->set_key(std::string(kTLSHostKey));
+  state->mutable_string_match()->set_exact(common.tls_host);
 }
 
 google::protobuf::Value& Mark(std::string_view filter, const char* mark, route::Route* message) {
@@ -79,7 +49,7 @@ google::protobuf::Value& Mark(std::string_view filter, const char* mark, route::
   return (*marks.mutable_fields())[mark];
 }
 
-void SetMatch(const graph::PathMatch& match, const Guard& guard, route::RouteMatch* message) {
+void SetMatch(const graph::PathMatch& match, const Common& common, route::RouteMatch* message) {
   using Type = graph::PathMatch::Type;
   std::string value = Text(match.value);
   switch (match.type) {
@@ -105,7 +75,7 @@ void SetMatch(const graph::PathMatch& match, const Guard& guard, route::RouteMat
       }
       break;
   }
-  SetGuard(guard, message);
+  SetTLSHost(common, message);
 }
 
 void SetClusters(const std::vector<graph::WeightedCluster>& clusters, route::RouteAction* action,
@@ -163,10 +133,10 @@ void SetDirectResponse(const graph::DirectResponse& response, route::Route* mess
   message->mutable_direct_response()->set_status(possible ? response.status : 503);
 }
 
-void SetRoute(const graph::Route& source, const Guard& guard, route::Route* message,
+void SetRoute(const graph::Route& source, const Common& common, route::Route* message,
               std::vector<std::string>* used) {
-  SetMatch(source.match, guard, message->mutable_match());
-  if (guard.looked_up) Mark(kLookupFilter, "found", message).set_string_value("route");
+  SetMatch(source.match, common, message->mutable_match());
+  if (common.looked_up) Mark(kLookupFilter, "found", message).set_string_value("route");
   if (source.https_redirect) {
     message->mutable_redirect()->set_https_redirect(true);
     return;
@@ -178,29 +148,30 @@ void SetRoute(const graph::Route& source, const Guard& guard, route::Route* mess
     SetDirectResponse({}, message);
   } else {
     SetAction(*action, message, used);
-    if (guard.looked_up && action->websocket)
+    if (common.looked_up && action->websocket)
       Mark(kUpgradeFilter, "pass", message).set_bool_value(true);
   }
 }
 
 // The last routes of a host that takes connections of its own filter chain only: without them a
 // path that it doesn't serve would look like a misdirected request.
-void AddMisdirected(Guard guard, route::VirtualHost* message) {
+void AddMisdirected(Common common, route::VirtualHost* message) {
   for (const std::uint32_t status : {404U, 421U}) {
     route::Route* route = message->add_routes();
     route->mutable_match()->set_prefix("/");
-    SetGuard(guard, route->mutable_match());
+    SetTLSHost(common, route->mutable_match());
     route->mutable_direct_response()->set_status(status);
-    if (guard.looked_up) Mark(kLookupFilter, "found", route).set_string_value("route");
-    guard.tls_host.clear();
+    if (common.looked_up) Mark(kLookupFilter, "found", route).set_string_value("route");
+    common.tls_host.clear();
   }
 }
 
-void SetRoutes(const std::vector<graph::Route>& routes, const Guard& guard,
+void SetRoutes(const std::vector<graph::Route>& routes, const Common& common,
                route::VirtualHost* message, std::vector<std::string>* clusters) {
   for (const graph::Route& source : routes) {
-    SetRoute(source, guard, message->add_routes(), clusters);
+    SetRoute(source, common, message->add_routes(), clusters);
   }
+  if (!common.tls_host.empty()) AddMisdirected(common, message);
   std::sort(clusters->begin(), clusters->end());
   clusters->erase(std::unique(clusters->begin(), clusters->end()), clusters->end());
   clusters->shrink_to_fit();  // it is kept for each host
@@ -213,39 +184,46 @@ void SwitchOn(std::string_view name, route::Route* message) {
   Pack(on, &(*message->mutable_typed_per_filter_config())[std::string(name)]);
 }
 
-// The last route of a wildcard host in the classic shape, for names that the host doesn't take:
-// filters of the listener look for the host "*". Where the listener has none, the answer is 404. A
-// route without a cluster would not do, since Envoy refuses an upgrade there before it runs
-// filters.
-void AddFallThrough(const Guard& guard, route::VirtualHost* message) {
+// Returns the regex of `:authority` for the names that a wildcard host takes. Case and port are
+// ignored, as Envoy ignores them in domains.
+std::string AuthorityRegex(std::string_view host) {
+  return "(?i)" + WildcardRegex(host) + "(:[^:]*)?";
+}
+
+// The first route of a wildcard host in the classic shape, for names that the host doesn't take. On
+// plain HTTP filters of the listener look for the host "*" instead; where the listener has none,
+// and on HTTPS, the answer is 404. A direct response would not do, since Envoy refuses an upgrade
+// there before it runs filters.
+void AddFallThrough(std::string_view host, bool https, route::VirtualHost* message) {
   route::Route* route = message->add_routes();
   route->mutable_match()->set_prefix("");
-  SetAuthority(guard, route->mutable_match());
-  route->mutable_match()->mutable_headers(0)->set_invert_match(true);
+  auto* authority = route->mutable_match()->add_headers();
+  authority->set_name(":authority");
+  authority->mutable_string_match()->mutable_safe_regex()->set_regex(AuthorityRegex(host));
+  authority->set_invert_match(true);
   auto* action = route->mutable_route();
   action->set_cluster(std::string(kNoCluster));
   action->set_cluster_not_found_response_code(route::RouteAction::NOT_FOUND);
   action->add_upgrade_configs()->set_upgrade_type("websocket");
+  if (https) return;
   SwitchOn(kLookupFilter, route);
   SwitchOn(kUpgradeFilter, route);
 }
 
-// The last routes of a scope. Whoever is found by its host is answered here, whatever the path. A
-// wildcard's scope is also found by an authority like the wildcard itself, which is no name that it
-// takes: that is looked up as if it had not been found.
-void AddScopeEnd(Guard guard, route::VirtualHost* message) {
-  guard.tls_host.clear();
-  route::Route* known = message->add_routes();
-  known->mutable_match()->set_prefix("");
-  SetGuard(guard, known->mutable_match());
-  known->mutable_direct_response()->set_status(404);
-  Mark(kLookupFilter, "found", known).set_string_value("nothing");
-  Mark(kUpgradeFilter, "pass", known).set_bool_value(true);
-  if (guard.authority.empty()) return;
-  route::Route* other = message->add_routes();
-  other->mutable_match()->set_prefix("");
-  other->mutable_direct_response()->set_status(404);
-  SwitchOn(kLookupFilter, other);
+// The first route of a wildcard host's scope. The scope is found for names that the host takes, and
+// by an authority like the host itself (`*.example.com`): that is looked up as if it had not been
+// found. The look-up has put the authority that was sent aside.
+void AddOtherNames(std::string_view host, route::VirtualHost* message) {
+  route::Route* route = message->add_routes();
+  route->mutable_match()->set_prefix("");
+  auto* authority = route->mutable_match()->add_dynamic_metadata();
+  authority->set_filter(std::string(kLookupFilter));
+  authority->add_path()->set_key("authority");
+  authority->mutable_value()->mutable_string_match()->mutable_safe_regex()->set_regex(
+      AuthorityRegex(host));
+  authority->set_invert(true);
+  route->mutable_direct_response()->set_status(404);
+  SwitchOn(kLookupFilter, route);
 }
 
 std::optional<Resource> Translate(const std::string& host, const std::vector<graph::Route>& routes,
@@ -259,11 +237,8 @@ std::optional<Resource> Translate(const std::string& host, const std::vector<gra
   const std::string domain = Text(host);
   message.add_domains(domain);
   if (domain != "*") message.add_domains(domain + ":*");
-  const Guard guard{Shape::kPart, WildcardGuard(domain), std::move(tls_host), domain == "*"};
-  SetRoutes(routes, guard, &message, &result.clusters);
-  if (!guard.tls_host.empty()) AddMisdirected(guard, &message);
-  // HTTPS has no host "*".
-  if (!https && !guard.authority.empty()) AddFallThrough(guard, &message);
+  if (IsWildcardHost(domain)) AddFallThrough(domain, https, &message);
+  SetRoutes(routes, {std::move(tls_host), domain == "*"}, &message, &result.clusters);
   result.bytes = Serialize(message);
   return result;
 }
@@ -290,10 +265,14 @@ std::optional<Resource> TranslateScope(const std::string& host,
   auto* virtual_host = configuration->add_virtual_hosts();
   virtual_host->set_name(VirtualHostName(host));
   virtual_host->add_domains("*");  // the scope has been found by the host
-  const Guard guard{Shape::kScope, WildcardGuard(Text(host)), std::move(tls_host), true};
-  SetRoutes(routes, guard, virtual_host, &result.clusters);
-  if (!guard.tls_host.empty()) AddMisdirected(guard, virtual_host);
-  AddScopeEnd(guard, virtual_host);
+  if (IsWildcardHost(host)) AddOtherNames(Text(host), virtual_host);
+  SetRoutes(routes, {std::move(tls_host), true}, virtual_host, &result.clusters);
+  // The host is known: a path without a route is not a reason to look further.
+  route::Route* rest = virtual_host->add_routes();
+  rest->mutable_match()->set_prefix("");
+  rest->mutable_direct_response()->set_status(404);
+  Mark(kLookupFilter, "found", rest).set_string_value("nothing");
+  Mark(kUpgradeFilter, "pass", rest).set_bool_value(true);
   route::FilterConfig found;
   found.set_disabled(true);
   Pack(found, &(*virtual_host->mutable_typed_per_filter_config())[std::string(kLookupFilter)]);

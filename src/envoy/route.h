@@ -9,9 +9,9 @@
 //   }
 //
 // Routes keep the order of the graph, in which Envoy tries them. A wildcard host (`*.example.com`)
-// takes one label only, as Ingress has it: its routes carry a match of `:authority`, since Envoy's
-// own wildcards take any number of labels. Plain HTTP for any other name goes on to the host "*"
-// (see host_lookup.h), by a last route that leads to the cluster kNoCluster.
+// takes one label only, as Ingress has it, but Envoy's own wildcards take any number of labels. So
+// its first route takes all other names: on plain HTTP they go on to the host "*" (see
+// host_lookup.h), else the cluster kNoCluster answers them.
 //
 // Every host may also be asked for with a port (`Host: example.com:8080`). Domains say so by `:*`,
 // which Envoy understands for plain hosts but not behind a wildcard; so both configurations ignore
