@@ -149,9 +149,9 @@ void Pipeline::UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor
 void Pipeline::UpdateTLS(const std::vector<std::string>& hosts, xds::SnapshotEditor& editor) {
   bool all = false;
   if (envoy::ShardsHTTPS(options_.listeners.delivery)) {
-    envoy::HostLookup lookup = https_hosts_.Lookup();
+    const envoy::HostLookup lookup = https_hosts_.Lookup();
     all = std::exchange(wildcard_chains_changed_, false) || lookup != https_lookup_;
-    https_lookup_ = std::move(lookup);
+    https_lookup_ = lookup;
   }
   if (all) {
     for (auto& [name, state] : hosts_) UpdateTLSOf(state, name, editor);
@@ -387,10 +387,10 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
 
 void Pipeline::UpdateListeners(xds::SnapshotEditor& editor) {
   if (http_hosts_.size() > 0) {
-    if (envoy::HostLookup lookup = http_hosts_.Lookup();
+    if (const envoy::HostLookup lookup = http_hosts_.Lookup();
         !http_listener_ || http_listener_->first != lookup) {
       envoy::Resource listener = envoy::HTTPListener(options_.listeners, lookup);
-      http_listener_.emplace(std::move(lookup), std::move(listener));
+      http_listener_.emplace(lookup, std::move(listener));
     }
     editor.Set(ResourceType::kListener, ToResource(http_listener_->second));
   } else {

@@ -273,7 +273,7 @@ void AddTLSHost(std::string_view host, listener::FilterChain* chain) {
 
 // Closes connections of other server names than those that the wildcard host takes, since Envoy's
 // filter chain takes any number of labels. That is after the handshake, with the client's first
-// bytes: no filter of Envoy sees the name earlier.
+// bytes: no filter of Envoy can close it by the name earlier.
 void AddServerNames(std::string_view host, listener::FilterChain* chain) {
   ::envoy::extensions::filters::network::rbac::v3::RBAC filter;
   filter.set_stat_prefix(std::string(kIngressHTTPS) + ".");
