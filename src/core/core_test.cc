@@ -8,8 +8,11 @@
 #include <condition_variable>
 #include <ctime>
 #include <future>
+#include <map>
 #include <mutex>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "api/endpoint_slice.h"
 #include "api/ingress.h"
@@ -117,6 +120,93 @@ TEST(Pipeline, TellsWhichCertificatesAreServedAndUntilWhen) {
   const Pipeline::Output went = pipeline.Apply({{ingress->Ref(), nullptr}});
   ASSERT_EQ(went.secrets.size(), 1U);
   EXPECT_EQ(went.secrets[0].second, nullptr);
+}
+
+// Plain HTTP of hosts; the host "" is the default host.
+class PlainHosts {
+ public:
+  explicit PlainHosts(envoy::Delivery delivery) : pipeline_(Options(delivery)) {
+    for (const char* name : {"web", "other"}) {
+      auto service = std::make_shared<api::Service>();
+      service->meta.ns = "default";
+      service->meta.name = name;
+      service->spec.ports.push_back({.name = "http", .port = 80});
+      snapshot_ = pipeline_.Apply({{service->Ref(), service}}).snapshot;
+    }
+  }
+
+  // Returns which resources and parts came, changed or went, without clusters and endpoints.
+  std::vector<std::string> Set(const std::string& host, const std::string& service = "web") {
+    auto ingress = std::make_shared<api::Ingress>();
+    ingress->meta.ns = "default";
+    ingress->meta.name = "host-" + (host.starts_with("*") ? "any" + host.substr(1)
+                                    : host.empty()        ? "default"
+                                                          : host);
+    api::IngressRule rule{.host = host};
+    rule.http = {{.path = "/", .backend = {.service = service, .port_number = 80}}};
+    ingress->spec.rules.push_back(rule);
+    const std::map<std::string, std::string> before = Versions();
+    snapshot_ = pipeline_.Apply({{ingress->Ref(), ingress}}).snapshot;
+    std::vector<std::string> changed;
+    for (const auto& [name, version] : Versions()) {
+      const auto known = before.find(name);
+      if (known == before.end() || known->second != version) changed.push_back(name);
+    }
+    return changed;
+  }
+
+ private:
+  static Pipeline::Options Options(envoy::Delivery delivery) {
+    Pipeline::Options options;
+    options.listeners.delivery = delivery;
+    return options;
+  }
+  std::map<std::string, std::string> Versions() const {
+    std::map<std::string, std::string> versions;
+    for (const xds::ResourceType type : {xds::ResourceType::kListener, xds::ResourceType::kRoutes,
+                                         xds::ResourceType::kScopedRoutes}) {
+      for (const xds::ResourcePtr& resource : snapshot_->table(type).Sorted()) {
+        if (type != xds::ResourceType::kRoutes)
+          versions[resource->name + " of " + std::string(xds::Info(type).name)] =
+              resource->version.Hex();
+        for (const xds::PartPtr& part : resource->parts.Sorted())
+          versions[part->name + " in " + resource->name] = part->version.Hex();
+      }
+    }
+    return versions;
+  }
+
+  Pipeline pipeline_;
+  xds::SnapshotPtr snapshot_;
+};
+
+// What a wildcard host doesn't take falls to the default host, which isn't a part of the wildcard.
+TEST(Wildcards, AChangedDefaultHostTouchesNoWildcardHost) {
+  using ::testing::ElementsAre;
+  PlainHosts classic(envoy::Delivery::kClassic);
+  for (int i = 0; i < 50; ++i) classic.Set("*.host-" + std::to_string(i) + ".example");
+  classic.Set("");
+  EXPECT_THAT(classic.Set("", "other"), ElementsAre("* in ingress_http"));
+  PlainHosts sharded(envoy::Delivery::kSharded);
+  for (int i = 0; i < 50; ++i) sharded.Set("*.host-" + std::to_string(i) + ".example");
+  sharded.Set("");
+  EXPECT_THAT(sharded.Set("", "other"), ElementsAre("* of SRDS"));
+}
+
+TEST(Wildcards, TheListenerChangesWithTheFirstOnly) {
+  using ::testing::ElementsAre;
+  using ::testing::UnorderedElementsAre;
+  PlainHosts classic(envoy::Delivery::kClassic);
+  classic.Set("a.example");
+  EXPECT_THAT(classic.Set("*.example"), ElementsAre("*.example in ingress_http"));
+  EXPECT_THAT(classic.Set(""),  // the two together
+              UnorderedElementsAre("* in ingress_http", "ingress_http of LDS"));
+  EXPECT_THAT(classic.Set("*.a.b.example"), ElementsAre("*.a.b.example in ingress_http"));
+  PlainHosts sharded(envoy::Delivery::kSharded);
+  sharded.Set("a.example");
+  EXPECT_THAT(sharded.Set("*.example"),
+              UnorderedElementsAre("*.example of SRDS", "ingress_http of LDS"));
+  EXPECT_THAT(sharded.Set("*.a.b.example"), ElementsAre("*.a.b.example of SRDS"));
 }
 
 // A Service `web` with Ingresses and Secrets of hosts that are served by TLS.

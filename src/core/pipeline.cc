@@ -235,7 +235,7 @@ void Pipeline::UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor
   SetRoutes(host, false, std::move(routes.http), editor);
   SetRoutes(host, true, std::move(routes.https), editor);
 
-  if (!envoy::ShardsHTTPS(options_.listeners.delivery) || envoy::WildcardLabels(host) == 0) return;
+  if (!envoy::ShardsHTTPS(options_.listeners.delivery) || !envoy::IsWildcardHost(host)) return;
   const bool chain = state.virtual_host != nullptr && envoy::HasFilterChain(*state.virtual_host);
   const bool changed =
       chain ? wildcard_chains_.insert(host).second : wildcard_chains_.erase(host) > 0;
@@ -273,9 +273,9 @@ void Pipeline::SetRoutes(const std::string& host, bool https, std::optional<envo
 void Pipeline::UpdateTLS(const Hosts& hosts, xds::SnapshotEditor& editor) {
   bool all = false;
   if (envoy::ShardsHTTPS(options_.listeners.delivery)) {
-    envoy::HostLookup lookup = https_hosts_.Lookup();
+    const envoy::HostLookup lookup = https_hosts_.Lookup();
     all = std::exchange(wildcard_chains_changed_, false) || lookup != https_lookup_;
-    https_lookup_ = std::move(lookup);
+    https_lookup_ = lookup;
   }
   if (all) {
     for (auto& [name, state] : hosts_) UpdateTLSOf(state, name, editor);
@@ -452,18 +452,11 @@ void Pipeline::RoutedHosts::Count(const std::string& host, bool before, bool now
   if (before == now) return;
   hosts_ = now ? hosts_ + 1 : hosts_ - 1;
   if (host == "*") any_host_ = now;
-  if (const std::size_t labels = envoy::WildcardLabels(host); labels > 0) {
-    std::size_t& hosts = wildcards_[labels];
-    hosts = now ? hosts + 1 : hosts - 1;
-    if (hosts == 0) wildcards_.erase(labels);
-  }
+  if (envoy::IsWildcardHost(host)) wildcards_ = now ? wildcards_ + 1 : wildcards_ - 1;
 }
 
 envoy::HostLookup Pipeline::RoutedHosts::Lookup() const {
-  envoy::HostLookup lookup;
-  lookup.any_host = any_host_;
-  for (const auto& [labels, hosts] : wildcards_) lookup.wildcard_labels.insert(labels);
-  return lookup;
+  return {.wildcards = wildcards_ > 0, .any_host = any_host_};
 }
 
 void Pipeline::UpdateClusters(ClusterIndex::Changes changes, xds::SnapshotEditor& editor) {
@@ -545,10 +538,10 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
 
 void Pipeline::UpdateListeners(xds::SnapshotEditor& editor) {
   if (http_hosts_.size() > 0) {
-    if (envoy::HostLookup lookup = http_hosts_.Lookup();
+    if (const envoy::HostLookup lookup = http_hosts_.Lookup();
         !http_listener_ || http_listener_->first != lookup) {
       envoy::Resource listener = envoy::HTTPListener(options_.listeners, lookup);
-      http_listener_.emplace(std::move(lookup), std::move(listener));
+      http_listener_.emplace(lookup, std::move(listener));
     }
     editor.Set(ResourceType::kListener, ToResource(http_listener_->second));
   } else {

@@ -113,9 +113,8 @@ class Pipeline {
 
    private:
     std::size_t hosts_ = 0;
-    // Of these the wildcard hosts, by WildcardLabels(), and whether "*" is one.
-    std::map<std::size_t, std::size_t> wildcards_;
-    bool any_host_ = false;
+    std::size_t wildcards_ = 0;  // wildcard hosts among them
+    bool any_host_ = false;      // true if "*" is one of them
   };
 
   // Takes the host's virtual host from the engine, and what it uses into the indexes.

@@ -4,7 +4,6 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -31,11 +30,7 @@ hcm::HttpFilter LuaFilter(std::string_view name, const std::string& program) {
 
 std::vector<hcm::HttpFilter> LookupFilters(const HostLookup& lookup) {
   std::vector<std::string> programs = {ExactProgram()};
-  // The longest first, as Envoy tries the wildcards of one route configuration.
-  for (auto labels = lookup.wildcard_labels.rbegin(); labels != lookup.wildcard_labels.rend();
-       ++labels) {
-    programs.push_back(WildcardProgram(*labels));
-  }
+  if (lookup.wildcards) programs.push_back(WildcardProgram());
   if (lookup.any_host) programs.push_back(AnyHostProgram());
   programs.push_back(RestoreProgram());
   std::vector<hcm::HttpFilter> filters;
@@ -46,9 +41,15 @@ std::vector<hcm::HttpFilter> LookupFilters(const HostLookup& lookup) {
 
 }  // namespace
 
-std::size_t WildcardLabels(std::string_view host) {
-  if (!host.starts_with("*.")) return 0;
-  return static_cast<std::size_t>(std::count(host.begin(), host.end(), '.'));
+bool IsWildcardHost(std::string_view host) { return host.starts_with("*."); }
+
+std::string WildcardRegex(std::string_view host) {
+  std::string regex = "[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?";
+  for (const char c : host.substr(1)) {
+    if (std::string_view(R"(\.+*?()|[]{}^$)").find(c) != std::string_view::npos) regex += '\\';
+    regex += c;
+  }
+  return regex;
 }
 
 // The port is what follows the last colon, but not within the brackets of an IPv6 address: as Envoy
@@ -74,20 +75,19 @@ end
                      kLookupFilter);
 }
 
-std::string WildcardProgram(std::size_t labels) {
-  std::string pattern;
-  for (std::size_t i = 0; i < labels; ++i) pattern += "%.[^.]+";
+// The label is the one of WildcardRegex().
+std::string WildcardProgram() {
   return fmt::format(R"(function envoy_on_request(handle)
   if handle:metadata():get("found") then return end
   local host = handle:streamInfo():dynamicMetadata():get("{0}")["host"]
-  local rest = host:match("^.+({1})$")
-  if rest then
+  local label, rest = host:match("^([a-z0-9_][-a-z0-9_]*)(%..+)$")
+  if label and label:sub(-1) ~= "-" then
     handle:headers():replace(":authority", "*" .. rest)
     handle:clearRouteCache()
   end
 end
 )",
-                     kLookupFilter, pattern);
+                     kLookupFilter);
 }
 
 std::string AnyHostProgram() {
@@ -119,7 +119,7 @@ end
 
 std::string UpgradeProgram() {
   return fmt::format(R"(function envoy_on_request(handle)
-  if handle:metadata():get("pass") then return end
+  if not handle:headers():get("upgrade") or handle:metadata():get("pass") then return end
   local lookup = handle:streamInfo():dynamicMetadata():get("{0}")
   if lookup and lookup["unknown"] then return end
   handle:respond({{[":status"] = "403"}}, "")
@@ -151,6 +151,16 @@ void AddHostLookup(const HostLookup& lookup, hcm::HttpConnectionManager* manager
     *manager->add_http_filters() = filter;
     *upgrade->add_filters() = filter;
   }
+}
+
+void AddFallThrough(const HostLookup& lookup, hcm::HttpConnectionManager* manager) {
+  if (!lookup.wildcards || !lookup.any_host) return;
+  std::vector<hcm::HttpFilter> filters = LookupFilters({.wildcards = false, .any_host = true});
+  filters.push_back(LuaFilter(kUpgradeFilter, UpgradeProgram()));
+  for (hcm::HttpFilter& filter : filters) filter.set_disabled(true);  // until a route asks for it
+  filters.insert(filters.end(), manager->http_filters().begin(), manager->http_filters().end());
+  manager->clear_http_filters();
+  for (hcm::HttpFilter& filter : filters) *manager->add_http_filters() = std::move(filter);
 }
 
 }  // namespace contour::envoy

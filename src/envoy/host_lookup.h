@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a listener of the sharded shape finds the resource of a request's host.
+// Which names a wildcard host takes, and how a listener of the sharded shape finds the resource of
+// a request's host.
+//
+// A wildcard host (`*.example.com`) takes names of exactly one label more, as Ingress has it; so at
+// most one wildcard takes a name. A name is served by the host that is written like it, else by the
+// wildcard that takes it, else by the host "*", else by none. On HTTPS there is no host "*".
 //
 // Envoy compares the whole `:authority` with the key of each ScopedRouteConfiguration, byte by
 // byte. That finds a host that was written as it is configured. What remains (capitals, a port,
@@ -15,16 +20,19 @@
 // The authority that the client sent is in the dynamic metadata kLookupFilter, not in a header,
 // which a client could forge.
 //
+// In the classic shape Envoy finds the virtual host itself, but its wildcards take any number of
+// labels. The first route of a wildcard host (see route.h) takes the names that the host doesn't
+// take, and switches the filters on for itself: they look again for the host "*". No other request
+// runs through them.
+//
 // An upgrade is accepted or refused by Envoy before any filter runs, hence before a second look-up;
-// so such requests have a chain of filters of their own, which accepts all and refuses later by the
-// route's mark (kUpgradeFilter).
+// so in the sharded shape such requests have a chain of filters of their own, which accepts all and
+// refuses later by the route's mark (kUpgradeFilter).
 //
 // Pure, any thread, no errors.
 
 #pragma once
 
-#include <cstddef>
-#include <set>
 #include <string>
 #include <string_view>
 
@@ -43,19 +51,21 @@ inline constexpr std::string_view kUpgradeFilter = "contour.upgrade";
 
 // The look-ups beyond that of the plain host: only those that can find something.
 struct HostLookup {
-  // For each wildcard host how many labels follow the "*.": 2 for `*.example.com`.
-  std::set<std::size_t> wildcard_labels;
-  bool any_host = false;  // the host "*"
+  bool wildcards = false;  // a wildcard host
+  bool any_host = false;   // the host "*"
 
   bool operator==(const HostLookup&) const = default;
 };
 
-// Labels after the "*." of a wildcard host; 0 for any other host.
-std::size_t WildcardLabels(std::string_view host);
+bool IsWildcardHost(std::string_view host);  // begins with "*."
+
+// The regex of the names, in lower case, that a wildcard host takes: one label of letters, digits,
+// - and _ that neither begins nor ends with -, then what follows the "*" of `host`.
+std::string WildcardRegex(std::string_view host);
 
 // The Lua programs, in the order in which they run.
 std::string ExactProgram();
-std::string WildcardProgram(std::size_t labels);
+std::string WildcardProgram();
 std::string AnyHostProgram();
 std::string RestoreProgram();
 std::string UpgradeProgram();
@@ -63,6 +73,13 @@ std::string UpgradeProgram();
 // Makes the manager look hosts up, by the keys of plain HTTP, before the filters that it has, and
 // once more in the chain of upgrades. REQUIRES: its other filters are complete.
 void AddHostLookup(
+    const HostLookup& lookup,
+    ::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager*
+        manager);
+
+// Makes the manager of the classic shape look for the host "*" where a wildcard host doesn't take
+// the name. Nothing where `lookup` lacks one of the two. REQUIRES: its other filters are complete.
+void AddFallThrough(
     const HostLookup& lookup,
     ::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager*
         manager);

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <initializer_list>
+#include <regex>
 #include <vector>
 
 #include "envoy/config/listener/v3/listener.pb.h"
@@ -37,13 +39,12 @@ std::vector<std::string> Steps(const Filters& filters) {
       EXPECT_TRUE(lua.has_clear_route_cache() && !lua.clear_route_cache().value()) << step;
       const std::string& program = lua.default_source_code().inline_string();
       if (program == ExactProgram()) step += " exact";
-      for (std::size_t labels = 1; labels < 5; ++labels) {
-        if (program == WildcardProgram(labels)) step += " wildcard " + std::to_string(labels);
-      }
+      if (program == WildcardProgram()) step += " wildcard";
       if (program == AnyHostProgram()) step += " any";
       if (program == RestoreProgram()) step += " restore";
       if (program == UpgradeProgram()) step += " refuse";
     }
+    if (filter.disabled()) step += " (off)";
     steps.push_back(step);
   }
   return steps;
@@ -68,36 +69,58 @@ TEST(HostLookup, OnlyTheStepsThatCanFindSomething) {
       Steps(Manager(options, {}).http_filters()),
       ElementsAre("contour.host exact", "contour.host restore", "envoy.filters.http.compressor",
                   "envoy.filters.http.grpc_web", "envoy.filters.http.router"));
-  const HttpConnectionManager manager = Manager(options, {{1, 3}, true});
-  EXPECT_THAT(
-      Steps(manager.http_filters()),
-      ElementsAre("contour.host exact", "contour.host wildcard 3", "contour.host wildcard 1",
-                  "contour.host any", "contour.host restore", "envoy.filters.http.compressor",
-                  "envoy.filters.http.grpc_web", "envoy.filters.http.router"));
+  const HttpConnectionManager manager = Manager(options, {.wildcards = true, .any_host = true});
+  EXPECT_THAT(Steps(manager.http_filters()),
+              ElementsAre("contour.host exact", "contour.host wildcard", "contour.host any",
+                          "contour.host restore", "envoy.filters.http.compressor",
+                          "envoy.filters.http.grpc_web", "envoy.filters.http.router"));
   ASSERT_EQ(manager.upgrade_configs_size(), 1);
   EXPECT_EQ(manager.upgrade_configs(0).upgrade_type(), "websocket");
-  EXPECT_THAT(Steps(manager.upgrade_configs(0).filters()),
-              ElementsAre("contour.host exact", "contour.host wildcard 3",
-                          "contour.host wildcard 1", "contour.host any", "contour.host restore",
-                          "contour.upgrade refuse", "envoy.filters.http.compressor",
-                          "envoy.filters.http.grpc_web", "envoy.filters.http.router"));
+  EXPECT_THAT(
+      Steps(manager.upgrade_configs(0).filters()),
+      ElementsAre("contour.host exact", "contour.host wildcard", "contour.host any",
+                  "contour.host restore", "contour.upgrade refuse", "envoy.filters.http.compressor",
+                  "envoy.filters.http.grpc_web", "envoy.filters.http.router"));
 }
 
-TEST(HostLookup, NothingOfItInTheClassicShape) {
-  const HttpConnectionManager manager = Manager({}, {{2}, true});
+// They are off until a route of a wildcard host asks for them.
+TEST(HostLookup, TheClassicShapeLooksForAnyHostWhereAWildcardDoesntTakeTheName) {
+  const HttpConnectionManager manager = Manager({}, {.wildcards = true, .any_host = true});
   EXPECT_TRUE(manager.has_rds());
   EXPECT_TRUE(manager.upgrade_configs().empty());
   EXPECT_THAT(Steps(manager.http_filters()),
-              ElementsAre("envoy.filters.http.compressor", "envoy.filters.http.grpc_web",
+              ElementsAre("contour.host exact (off)", "contour.host any (off)",
+                          "contour.host restore (off)", "contour.upgrade refuse (off)",
+                          "envoy.filters.http.compressor", "envoy.filters.http.grpc_web",
                           "envoy.filters.http.router"));
 }
 
-TEST(HostLookup, WildcardLabels) {
-  EXPECT_EQ(WildcardLabels("*.com"), 1U);
-  EXPECT_EQ(WildcardLabels("*.example.com"), 2U);
-  EXPECT_EQ(WildcardLabels("*"), 0U);
-  EXPECT_EQ(WildcardLabels("a.example.com"), 0U);
-  EXPECT_EQ(WildcardLabels(""), 0U);
+TEST(HostLookup, NothingOfItInTheClassicShapeWithoutAWildcardOrAnyHost) {
+  for (const HostLookup lookup : {HostLookup{}, HostLookup{.wildcards = true, .any_host = false},
+                                  HostLookup{.wildcards = false, .any_host = true}}) {
+    EXPECT_THAT(Steps(Manager({}, lookup).http_filters()),
+                ElementsAre("envoy.filters.http.compressor", "envoy.filters.http.grpc_web",
+                            "envoy.filters.http.router"));
+  }
+}
+
+TEST(HostLookup, WildcardHosts) {
+  EXPECT_TRUE(IsWildcardHost("*.com"));
+  EXPECT_TRUE(IsWildcardHost("*.example.com"));
+  EXPECT_FALSE(IsWildcardHost("*"));
+  EXPECT_FALSE(IsWildcardHost("a.example.com"));
+  EXPECT_FALSE(IsWildcardHost(""));
+}
+
+TEST(HostLookup, AWildcardTakesOneLabel) {
+  const std::regex regex(WildcardRegex("*.a+b.com"));  // a character that a regex knows
+  for (const char* name : {"x.a+b.com", "x-1.a+b.com", "x_y.a+b.com", "_x_.a+b.com", "7.a+b.com"}) {
+    EXPECT_TRUE(std::regex_match(name, regex)) << name;
+  }
+  for (const char* name : {"a+b.com", ".a+b.com", "y.x.a+b.com", "-x.a+b.com", "x-.a+b.com",
+                           "*.a+b.com", "x.aab.com", "x.a+bxcom", "x.a+b.com."}) {
+    EXPECT_FALSE(std::regex_match(name, regex)) << name;
+  }
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb.h"
 #include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/filters/network/rbac/v3/rbac.pb.h"
 #include "envoy/extensions/filters/network/set_filter_state/v3/set_filter_state.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
@@ -150,6 +151,7 @@ void AddIngressManager(bool https, const ListenerOptions& options, const HostLoo
     SetScopedRDS(name, options, lookup, &manager);
   } else {
     SetRDS(name, options, &manager);
+    AddFallThrough(lookup, &manager);
   }
   Add("envoy.filters.network.http_connection_manager", manager, chain->add_filters());
 }
@@ -268,10 +270,23 @@ void AddTLSHost(std::string_view host, listener::FilterChain* chain) {
   Add("envoy.filters.network.set_filter_state", config, chain->add_filters());
 }
 
+// Closes connections of other server names than those that the wildcard host takes, since Envoy's
+// filter chain takes any number of labels. That is after the handshake, with the client's first
+// bytes: no filter of Envoy can close it by the name earlier.
+void AddServerNames(std::string_view host, listener::FilterChain* chain) {
+  ::envoy::extensions::filters::network::rbac::v3::RBAC filter;
+  filter.set_stat_prefix(std::string(kIngressHTTPS) + ".");
+  auto& policy = (*filter.mutable_rules()->mutable_policies())["server names of the wildcard"];
+  policy.add_permissions()->mutable_requested_server_name()->mutable_safe_regex()->set_regex(
+      WildcardRegex(LowerCase(Text(host))));
+  policy.add_principals()->set_any(true);
+  Add("envoy.filters.network.rbac", filter, chain->add_filters());
+}
+
 // Whether Envoy takes the host in `server_names`: it refuses the whole listener for a wildcard that
 // isn't the first label.
 bool IsServerName(std::string_view host) {
-  if (host.starts_with("*.")) host.remove_prefix(2);
+  if (IsWildcardHost(host)) host.remove_prefix(2);
   return !host.empty() && host.find('*') == std::string_view::npos;
 }
 
@@ -327,6 +342,7 @@ std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
     result.clusters.erase(std::unique(result.clusters.begin(), result.clusters.end()),
                           result.clusters.end());
   } else {
+    if (IsWildcardHost(host.host)) AddServerNames(host.host, &message);
     if (TakesOwnConnectionsOnly(host, options)) AddTLSHost(host.host, &message);
     AddIngressManager(true, options, lookup, &message);
   }
@@ -372,7 +388,7 @@ bool TakesOwnConnectionsOnly(const graph::VirtualHost& host, const ListenerOptio
   const Versions versions = VersionsOf(*host.secure, options);
   return versions.minimum != options.minimum_tls_version ||
          versions.maximum != graph::TLSVersion::k1_3 ||
-         (host.host.starts_with("*.") && IsServerName(host.host));
+         (IsWildcardHost(host.host) && IsServerName(host.host));
 }
 
 std::string TLSHostValue(std::string_view host) { return LowerCase(Text(host)); }

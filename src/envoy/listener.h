@@ -66,7 +66,7 @@ struct ListenerOptions {
   Delivery delivery = Delivery::kClassic;
 };
 
-// `lookup`: what hosts there are beside plain ones; matters in the sharded shape alone.
+// `lookup`: what hosts there are beside plain ones; see host_lookup.h.
 Resource HTTPListener(const ListenerOptions& options, const HostLookup& lookup = {});
 
 // ingress_https without its filter chains; these follow in the order of their names.

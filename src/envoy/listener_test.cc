@@ -19,6 +19,7 @@
 #include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb.h"
 #include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/filters/network/rbac/v3/rbac.pb.h"
 #include "envoy/extensions/filters/network/set_filter_state/v3/set_filter_state.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
@@ -358,7 +359,7 @@ std::pair<OnDemandSecret, DownstreamTlsContext> Selector(const FilterChain& chai
 
 TEST(FilterChainTest, TheSharedOneFetchesCertificatesByServerName) {
   const ListenerOptions options{.delivery = Delivery::kShardedHTTPS};
-  const HostLookup lookup{.wildcard_labels = {2}, .any_host = true};
+  const HostLookup lookup{.wildcards = true, .any_host = true};
   const Resource got = SharedFilterChain(options, lookup);
   EXPECT_EQ(got.name, kSharedFilterChain);
   FilterChain message;
@@ -405,6 +406,35 @@ TEST(ListenerTest, CertificatesAreFetchedByOneThatBindsNoPort) {
               ElementsAre("a.example", "b.example"));
 }
 
+// Envoy's filter chain takes server names of any number of labels.
+TEST(FilterChainTest, AWildcardClosesConnectionsOfNamesThatItDoesntTake) {
+  graph::VirtualHost host = Host();
+  host.host = "*.Example.com";
+  for (const Delivery delivery : {Delivery::kClassic, Delivery::kShardedHTTPS}) {
+    FilterChain message;
+    ASSERT_TRUE(message.ParseFromString(TranslateFilterChain(host, {.delivery = delivery})->bytes));
+    FilterChain want;
+    ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(R"(filters {
+      name: "envoy.filters.network.rbac"
+      typed_config { [type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC] {
+        stat_prefix: "ingress_https."
+        rules { policies {
+          key: "server names of the wildcard"
+          value {
+            permissions { requested_server_name { safe_regex {
+              regex: "[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\\.example\\.com" } } }
+            principals { any: true }
+          }
+        } }
+      } }
+    })",
+                                                              &want));
+    EXPECT_EQ(message.filters(0).SerializeAsString(), want.filters(0).SerializeAsString());
+  }
+  host.host = "www.example.com";
+  EXPECT_EQ(Chain(host).bytes.find("rbac"), std::string::npos);
+}
+
 TEST(FilterChainTest, HostsWithOwnSettingsAreToldByTheirPattern) {
   graph::VirtualHost host = Host();
   host.host = "*.Example.com";
@@ -413,7 +443,7 @@ TEST(FilterChainTest, HostsWithOwnSettingsAreToldByTheirPattern) {
   ASSERT_TRUE(message.ParseFromString(Chain(host).bytes));
   FilterChain want;
   ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(TLSHost("*.example.com"), &want));
-  EXPECT_EQ(message.filters(0).SerializeAsString(), want.filters(0).SerializeAsString());
+  EXPECT_EQ(message.filters(1).SerializeAsString(), want.filters(0).SerializeAsString());
   host.secure->secret = nullptr;  // passthrough: nothing of contour's
   EXPECT_FALSE(TakesOwnConnectionsOnly(host, {}));
   host.secure.reset();

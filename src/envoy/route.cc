@@ -21,58 +21,25 @@ namespace {
 namespace core = ::envoy::config::core::v3;
 namespace route = ::envoy::config::route::v3;
 
-enum class Shape : std::uint8_t {
-  kPart,   // of a route configuration of many hosts
-  kScope,  // the one virtual host of a ScopedRouteConfiguration
-};
-
-// The regex of `:authority` for a host of one label below `*.suffix`; empty for other hosts. Case
-// is ignored, as Envoy ignores it in domains.
-std::string WildcardGuard(std::string_view host) {
-  if (!host.starts_with("*.")) return "";
-  std::string regex = "(?i)[a-z0-9]([-a-z0-9]*[a-z0-9])?";
-  for (const char c : host.substr(1)) {
-    if (std::string_view(R"(\.+*?()|[]{}^$)").find(c) != std::string_view::npos) regex += '\\';
-    regex += c;
-  }
-  return regex + "(:[0-9]+)?";
-}
-
 // Envoy's rule for `path_separated_prefix`; it refuses the whole route configuration otherwise.
 bool IsSegmentPrefix(std::string_view path) {
   return path.size() >= 2 && path.back() != '/' &&
          path.find_first_of("?#") == std::string_view::npos;
 }
 
-// What the routes of a host ask for beside the path.
-struct Guard {
-  Shape shape = Shape::kPart;
-  std::string authority;  // regex of `:authority`; empty: any
-  std::string tls_host;   // value of kTLSHostKey; empty: any connection
+// What the routes of a host have in common.
+struct Common {
+  std::string tls_host;  // value of kTLSHostKey that they ask for; empty: any connection
+
+  // True where look-up filters can lead to the host: each route tells them that it was found.
+  bool looked_up = false;
 };
 
-// A part sees the authority itself, a scope the one that the look-up put aside.
-void SetAuthority(const Guard& guard, route::RouteMatch* message) {
-  if (guard.shape == Shape::kPart) {
-    auto* header = message->add_headers();
-    header->set_name(":authority");
-    header->mutable_string_match()->mutable_safe_regex()->set_regex(guard.authority);
-    return;
-  }
-  auto* metadata = message->add_dynamic_metadata();
-  metadata->set_filter(std::string(kLookupFilter));
-  metadata->add_path()->set_key("authority");
-  metadata->mutable_value()->mutable_string_match()->mutable_safe_regex()->set_regex(
-      guard.authority);
-}
-
-void SetGuard(const Guard& guard, route::RouteMatch* message) {
-  if (!guard.authority.empty()) SetAuthority(guard, message);
-  if (!guard.tls_host.empty()) {
-    auto* state = message->add_filter_state();
-    state->set_key(std::string(kTLSHostKey));
-    state->mutable_string_match()->set_exact(guard.tls_host);
-  }
+void SetTLSHost(const Common& common, route::RouteMatch* message) {
+  if (common.tls_host.empty()) return;
+  auto* state = message->add_filter_state();
+  state->set_key(std::string(kTLSHostKey));
+  state->mutable_string_match()->set_exact(common.tls_host);
 }
 
 google::protobuf::Value& Mark(std::string_view filter, const char* mark, route::Route* message) {
@@ -81,7 +48,7 @@ google::protobuf::Value& Mark(std::string_view filter, const char* mark, route::
   return (*marks.mutable_fields())[mark];
 }
 
-void SetMatch(const graph::PathMatch& match, const Guard& guard, route::RouteMatch* message) {
+void SetMatch(const graph::PathMatch& match, const Common& common, route::RouteMatch* message) {
   using Type = graph::PathMatch::Type;
   std::string value = Text(match.value);
   switch (match.type) {
@@ -107,7 +74,7 @@ void SetMatch(const graph::PathMatch& match, const Guard& guard, route::RouteMat
       }
       break;
   }
-  SetGuard(guard, message);
+  SetTLSHost(common, message);
 }
 
 void SetClusters(const std::vector<graph::WeightedCluster>& clusters, const Names& names,
@@ -165,10 +132,10 @@ void SetDirectResponse(const graph::DirectResponse& response, route::Route* mess
   message->mutable_direct_response()->set_status(possible ? response.status : 503);
 }
 
-void SetRoute(const graph::Route& source, const Guard& guard, const Names& names,
+void SetRoute(const graph::Route& source, const Common& common, const Names& names,
               route::Route* message, std::vector<std::string>* used) {
-  SetMatch(source.match, guard, message->mutable_match());
-  if (guard.shape == Shape::kScope) Mark(kLookupFilter, "found", message).set_string_value("route");
+  SetMatch(source.match, common, message->mutable_match());
+  if (common.looked_up) Mark(kLookupFilter, "found", message).set_string_value("route");
   if (source.https_redirect) {
     message->mutable_redirect()->set_https_redirect(true);
     return;
@@ -180,36 +147,86 @@ void SetRoute(const graph::Route& source, const Guard& guard, const Names& names
     SetDirectResponse({}, message);
   } else {
     SetAction(*action, names, message, used);
-    if (guard.shape == Shape::kScope && action->websocket)
+    if (common.looked_up && action->websocket)
       Mark(kUpgradeFilter, "pass", message).set_bool_value(true);
   }
 }
 
 // The last routes of a host that takes connections of its own filter chain only: without them a
 // path that it doesn't serve would look like a misdirected request.
-void AddMisdirected(Guard guard, route::VirtualHost* message) {
+void AddMisdirected(Common common, route::VirtualHost* message) {
   for (const std::uint32_t status : {404U, 421U}) {
     route::Route* route = message->add_routes();
     route->mutable_match()->set_prefix("/");
-    SetGuard(guard, route->mutable_match());
+    SetTLSHost(common, route->mutable_match());
     route->mutable_direct_response()->set_status(status);
-    if (guard.shape == Shape::kScope) Mark(kLookupFilter, "found", route).set_string_value("route");
-    guard.tls_host.clear();
+    if (common.looked_up) Mark(kLookupFilter, "found", route).set_string_value("route");
+    common.tls_host.clear();
   }
 }
 
-void SetRoutes(const std::vector<graph::Route>& routes, const Guard& guard, const Names& names,
+void SetRoutes(const std::vector<graph::Route>& routes, const Common& common, const Names& names,
                route::VirtualHost* message, std::vector<std::string>* clusters) {
   for (const graph::Route& source : routes) {
-    SetRoute(source, guard, names, message->add_routes(), clusters);
+    SetRoute(source, common, names, message->add_routes(), clusters);
   }
+  if (!common.tls_host.empty()) AddMisdirected(common, message);
   std::sort(clusters->begin(), clusters->end());
   clusters->erase(std::unique(clusters->begin(), clusters->end()), clusters->end());
   clusters->shrink_to_fit();  // it is kept for each host
 }
 
+// Switches the filter `name`, which is off otherwise, on for requests of this route.
+void SwitchOn(std::string_view name, route::Route* message) {
+  route::FilterConfig on;
+  on.mutable_config();  // present and empty: no configuration of its own
+  Pack(on, &(*message->mutable_typed_per_filter_config())[std::string(name)]);
+}
+
+// Returns the regex of `:authority` for the names that a wildcard host takes. Case and port are
+// ignored, as Envoy ignores them in domains.
+std::string AuthorityRegex(std::string_view host) {
+  return "(?i)" + WildcardRegex(host) + "(:[^:]*)?";
+}
+
+// The first route of a wildcard host in the classic shape, for names that the host doesn't take. On
+// plain HTTP filters of the listener look for the host "*" instead; where the listener has none,
+// and on HTTPS, the answer is 404. A direct response would not do, since Envoy refuses an upgrade
+// there before it runs filters.
+void AddFallThrough(std::string_view host, bool https, route::VirtualHost* message) {
+  route::Route* route = message->add_routes();
+  route->mutable_match()->set_prefix("");
+  auto* authority = route->mutable_match()->add_headers();
+  authority->set_name(":authority");
+  authority->mutable_string_match()->mutable_safe_regex()->set_regex(AuthorityRegex(host));
+  authority->set_invert_match(true);
+  auto* action = route->mutable_route();
+  action->set_cluster(std::string(kNoCluster));
+  action->set_cluster_not_found_response_code(route::RouteAction::NOT_FOUND);
+  action->add_upgrade_configs()->set_upgrade_type("websocket");
+  if (https) return;
+  SwitchOn(kLookupFilter, route);
+  SwitchOn(kUpgradeFilter, route);
+}
+
+// The first route of a wildcard host's scope. The scope is found for names that the host takes, and
+// by an authority like the host itself (`*.example.com`): that is looked up as if it had not been
+// found. The look-up has put the authority that was sent aside.
+void AddOtherNames(std::string_view host, route::VirtualHost* message) {
+  route::Route* route = message->add_routes();
+  route->mutable_match()->set_prefix("");
+  auto* authority = route->mutable_match()->add_dynamic_metadata();
+  authority->set_filter(std::string(kLookupFilter));
+  authority->add_path()->set_key("authority");
+  authority->mutable_value()->mutable_string_match()->mutable_safe_regex()->set_regex(
+      AuthorityRegex(host));
+  authority->set_invert(true);
+  route->mutable_direct_response()->set_status(404);
+  SwitchOn(kLookupFilter, route);
+}
+
 std::optional<Resource> Translate(const std::string& host, const std::vector<graph::Route>& routes,
-                                  std::string tls_host, const Names& names) {
+                                  bool https, std::string tls_host, const Names& names) {
   if (host.empty() || routes.empty()) return std::nullopt;
   Resource result;
   google::protobuf::Arena arena;
@@ -219,9 +236,8 @@ std::optional<Resource> Translate(const std::string& host, const std::vector<gra
   const std::string domain = Text(host);
   message.add_domains(domain);
   if (domain != "*") message.add_domains(domain + ":*");
-  const Guard guard{Shape::kPart, WildcardGuard(domain), std::move(tls_host)};
-  SetRoutes(routes, guard, names, &message, &result.clusters);
-  if (!guard.tls_host.empty()) AddMisdirected(guard, &message);
+  if (IsWildcardHost(domain)) AddFallThrough(domain, https, &message);
+  SetRoutes(routes, {std::move(tls_host), domain == "*"}, names, &message, &result.clusters);
   result.bytes = Serialize(message);
   return result;
 }
@@ -249,9 +265,8 @@ std::optional<Resource> TranslateScope(const std::string& host,
   auto* virtual_host = configuration->add_virtual_hosts();
   virtual_host->set_name(VirtualHostName(host, names.hash_digits));
   virtual_host->add_domains("*");  // the scope has been found by the host
-  const Guard guard{Shape::kScope, WildcardGuard(Text(host)), std::move(tls_host)};
-  SetRoutes(routes, guard, names, virtual_host, &result.clusters);
-  if (!guard.tls_host.empty()) AddMisdirected(guard, virtual_host);
+  if (IsWildcardHost(host)) AddOtherNames(Text(host), virtual_host);
+  SetRoutes(routes, {std::move(tls_host), true}, names, virtual_host, &result.clusters);
   // The host is known: a path without a route is not a reason to look further.
   route::Route* rest = virtual_host->add_routes();
   rest->mutable_match()->set_prefix("");
@@ -272,14 +287,14 @@ VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
   VirtualHostResources result;
   result.http = ShardsHTTP(options.delivery)
                     ? TranslateScope(host.host, host.http_routes, false, "", names)
-                    : Translate(host.host, host.http_routes, "", names);
+                    : Translate(host.host, host.http_routes, false, "", names);
   // A TCP proxy takes the whole connection, and without a certificate nothing can be read of it.
   if (!host.secure || host.secure->tcp_proxy || host.secure->secret == nullptr) return result;
   std::string tls_host = TakesOwnConnectionsOnly(host, options) ? TLSHostValue(host.host) : "";
   result.https =
       ShardsHTTPS(options.delivery)
           ? TranslateScope(host.host, host.secure->routes, true, std::move(tls_host), names)
-          : Translate(host.host, host.secure->routes, std::move(tls_host), names);
+          : Translate(host.host, host.secure->routes, true, std::move(tls_host), names);
   return result;
 }
 

@@ -9,8 +9,9 @@
 //   }
 //
 // Routes keep the order of the graph, in which Envoy tries them. A wildcard host (`*.example.com`)
-// takes one label only, as Ingress has it: its routes carry a match of `:authority`, since Envoy's
-// own wildcards take any number of labels.
+// takes one label only, as Ingress has it, but Envoy's own wildcards take any number of labels. So
+// its first route takes all other names: on plain HTTP they go on to the host "*" (see
+// host_lookup.h), else the cluster kNoCluster answers them.
 //
 // Every host may also be asked for with a port (`Host: example.com:8080`). Domains say so by `:*`,
 // which Envoy understands for plain hosts but not behind a wildcard; so both configurations ignore
@@ -40,6 +41,10 @@ struct VirtualHostResources {
   std::optional<Resource> http;   // of kIngressHTTP
   std::optional<Resource> https;  // of kIngressHTTPS; its name as a scope is HTTPSScopeName(host)
 };
+
+// A cluster that doesn't exist. The route that names it answers 404, unless a filter finds another
+// route first. Clusters of Services have a "/" in their names.
+inline constexpr std::string_view kNoCluster = "none";
 
 // Over HTTPS some hosts are served on connections of their own filter chain only, see
 // TakesOwnConnectionsOnly().

@@ -185,9 +185,9 @@ TEST(RouteTest, DirectResponses) {
   routes[1].action = graph::DirectResponse{0};
   routes[2].action = graph::DirectResponse{4294967295};
   routes[3].action = graph::RouteAction{};  // no cluster: can't be served
-  const Resource got = HTTP(Host(routes, "*"));
+  const Resource got = HTTP(Host(routes));
   EXPECT_EQ(Difference<EnvoyVirtualHost>(got.bytes, R"(
-      name: "*" domains: "*"
+      name: "www.example.com" domains: "www.example.com" domains: "www.example.com:*"
       routes { match { prefix: "/" } direct_response { status: 503 } }
       routes { match { prefix: "/" } direct_response { status: 503 } }
       routes { match { prefix: "/" } direct_response { status: 503 } }
@@ -264,6 +264,38 @@ TEST(RouteTest, KeepsTheOrder) {
 
 // ---- Which hosts ----
 
+// The first route of `*.Example.com`.
+std::string OtherNames(const std::string& filters) {
+  return fmt::format(R"(
+      routes {{
+        match {{
+          prefix: ""
+          headers {{
+            name: ":authority"
+            string_match {{ safe_regex {{
+              regex: "(?i)[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\\.Example\\.com(:[^:]*)?" }} }}
+            invert_match: true
+          }}
+        }}
+        route {{
+          cluster: "none"
+          cluster_not_found_response_code: NOT_FOUND
+          upgrade_configs {{ upgrade_type: "websocket" }}
+        }}
+        {}
+      }})",
+                     filters);
+}
+constexpr const char* kLookForAnyHost = R"(
+        typed_per_filter_config {
+          key: "contour.host"
+          value { [type.googleapis.com/envoy.config.route.v3.FilterConfig] { config {} } }
+        }
+        typed_per_filter_config {
+          key: "contour.upgrade"
+          value { [type.googleapis.com/envoy.config.route.v3.FilterConfig] { config {} } }
+        })";
+
 TEST(VirtualHostTest, WildcardsTakeOneLabel) {
   graph::Route redirect = To({Weighted("kuard")});
   redirect.https_redirect = true;
@@ -271,14 +303,31 @@ TEST(VirtualHostTest, WildcardsTakeOneLabel) {
                 HTTP(Host({To({Weighted("kuard")}), redirect}, "*.Example.com")).bytes,
                 fmt::format(R"(
       name: "*.Example.com" domains: "*.Example.com" domains: "*.Example.com:*"
-      routes {{
-        match {{ prefix: "/" {0} }} route {{ cluster: "default/kuard/80/da39a3ee5e" }} {1}
-      }}
-      routes {{ match {{ prefix: "/" {0} }} redirect {{ https_redirect: true }} }})",
-                            R"(headers { name: ":authority" string_match { safe_regex {
-             regex: "(?i)[a-z0-9]([-a-z0-9]*[a-z0-9])?\\.Example\\.com(:[0-9]+)?" } } })",
-                            kStart)),
+      {0}
+      routes {{ match {{ prefix: "/" }} route {{ cluster: "default/kuard/80/da39a3ee5e" }} {1} }}
+      routes {{ match {{ prefix: "/" }} redirect {{ https_redirect: true }} }})",
+                            OtherNames(kLookForAnyHost), kStart)),
             "");
+}
+
+TEST(VirtualHostTest, TheHostAnyIsMarkedSinceALookUpMayLeadToIt) {
+  graph::Route websocket = To({Weighted("kuard")});
+  std::get<graph::RouteAction>(websocket.action).websocket = true;
+  const auto marks = [](const graph::VirtualHost& host) {
+    EnvoyVirtualHost message;
+    EXPECT_TRUE(message.ParseFromString(HTTP(host).bytes));
+    return message.routes().rbegin()->metadata().ShortDebugString();
+  };
+  EXPECT_EQ(marks(Host({To({Weighted("kuard")})}, "*")),
+            R"(filter_metadata { key: "contour.host" value { fields { key: "found" )"
+            R"(value { string_value: "route" } } } })");
+  EXPECT_EQ(marks(Host({websocket}, "*")),
+            R"(filter_metadata { key: "contour.host" value { fields { key: "found" )"
+            R"(value { string_value: "route" } } } } )"
+            R"(filter_metadata { key: "contour.upgrade" value { fields { key: "pass" )"
+            R"(value { bool_value: true } } } })");
+  EXPECT_EQ(marks(Host({websocket}, "*.example.com")), "");
+  EXPECT_EQ(marks(Host({websocket}, "www.example.com")), "");
 }
 
 TEST(VirtualHostTest, OwnTLSSettingsTakeOwnConnectionsOnly) {
@@ -286,17 +335,16 @@ TEST(VirtualHostTest, OwnTLSSettingsTakeOwnConnectionsOnly) {
   host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
   host.secure->routes = {To({Weighted("kuard")}, {PathMatch::Type::kPrefix, "/a"})};
   host.secure->minimum_version = graph::TLSVersion::k1_3;
-  const std::string authority = R"(headers { name: ":authority" string_match { safe_regex {
-      regex: "(?i)[a-z0-9]([-a-z0-9]*[a-z0-9])?\\.Example\\.com(:[0-9]+)?" } } })";
-  const std::string own = authority + R"(
+  const std::string own = R"(
       filter_state { key: "projectcontour.io.tls_host" string_match { exact: "*.example.com" } })";
   EXPECT_EQ(Difference<EnvoyVirtualHost>(TranslateVirtualHost(host, {}).https->bytes,
                                          fmt::format(R"(
       name: "*.Example.com" domains: "*.Example.com" domains: "*.Example.com:*"
+      {1}
       routes {{ match {{ prefix: "/a" {0} }} route {{ cluster: "default/kuard/80/da39a3ee5e" }} {2} }}
       routes {{ match {{ prefix: "/" {0} }} direct_response {{ status: 404 }} }}
-      routes {{ match {{ prefix: "/" {1} }} direct_response {{ status: 421 }} }})",
-                                                     own, authority, kStart)),
+      routes {{ match {{ prefix: "/" }} direct_response {{ status: 421 }} }})",
+                                                     own, OtherNames(""), kStart)),
             "");
   // Plain HTTP is as ever, and so is HTTPS where all hosts have these settings.
   EXPECT_EQ(TranslateVirtualHost(host, {}).http->bytes.find("filter_state"), std::string::npos);
@@ -408,15 +456,25 @@ TEST(ScopeTest, AWildcardIsHeldAgainstTheAuthorityThatWasSent) {
   ASSERT_TRUE(message.ParseFromString(got->bytes));
   EXPECT_EQ(message.key().fragments(0).string_key(), "*.example.com");
   const auto& host = message.route_configuration().virtual_hosts(0);
-  ASSERT_EQ(host.routes_size(), 2);
+  ASSERT_EQ(host.routes_size(), 3);
+  // What isn't a name of the wildcard is no find: `*.example.com` itself.
   EXPECT_TRUE(host.routes(0).match().headers().empty());
   ASSERT_EQ(host.routes(0).match().dynamic_metadata_size(), 1);
   const auto& guard = host.routes(0).match().dynamic_metadata(0);
   EXPECT_EQ(guard.filter(), "contour.host");
   EXPECT_EQ(guard.path(0).key(), "authority");
   EXPECT_EQ(guard.value().string_match().safe_regex().regex(),
-            R"((?i)[a-z0-9]([-a-z0-9]*[a-z0-9])?\.example\.com(:[0-9]+)?)");
-  EXPECT_TRUE(host.routes(1).match().dynamic_metadata().empty());  // answers 404 to the others
+            R"((?i)[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\.example\.com(:[^:]*)?)");
+  EXPECT_TRUE(guard.invert());
+  EXPECT_EQ(host.routes(0).direct_response().status(), 404U);
+  EXPECT_FALSE(host.routes(0).has_metadata());
+  ::envoy::config::route::v3::FilterConfig on;
+  ASSERT_TRUE(host.routes(0).typed_per_filter_config().at("contour.host").UnpackTo(&on));
+  EXPECT_TRUE(on.has_config() && !on.disabled());
+  for (int i = 1; i < 3; ++i) {
+    EXPECT_TRUE(host.routes(i).match().dynamic_metadata().empty());
+    EXPECT_TRUE(host.routes(i).metadata().filter_metadata().contains("contour.host"));
+  }
 }
 
 TEST(ScopeTest, WebsocketRoutesAreMarked) {
@@ -529,8 +587,9 @@ TEST(VirtualHostTest, OddTextIsNotLost) {
     const Resource got = HTTP(Host({route}, name));
     EnvoyVirtualHost message;
     ASSERT_TRUE(message.ParseFromString(got.bytes)) << name;  // checks UTF-8
-    EXPECT_EQ(message.routes(0).route().prefix_rewrite(), "/\\x0d\\x0a");
-    EXPECT_THAT(got.clusters, ElementsAre(message.routes(0).route().cluster()));
+    const auto& action = message.routes().rbegin()->route();  // behind the wildcards' first
+    EXPECT_EQ(action.prefix_rewrite(), "/\\x0d\\x0a");
+    EXPECT_THAT(got.clusters, ElementsAre(action.cluster()));
   }
 }
 

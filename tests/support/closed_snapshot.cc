@@ -12,6 +12,7 @@
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/on_demand_secret.pb.h"
+#include "envoy/route.h"
 
 namespace contour::testing {
 namespace {
@@ -96,7 +97,8 @@ class Inspector {
         const auto& action = route.route();
         Expect(action.has_cluster() || action.has_weighted_clusters(),
                name + ": a route of " + host.name() + " leads nowhere");
-        if (action.has_cluster()) clusters_.insert(action.cluster());
+        if (action.has_cluster() && action.cluster() != envoy::kNoCluster)
+          clusters_.insert(action.cluster());
         for (const auto& cluster : action.weighted_clusters().clusters()) {
           clusters_.insert(cluster.name());
         }

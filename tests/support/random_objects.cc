@@ -73,8 +73,9 @@ const RandomWorld::Words& RandomWorld::WordsOf(Vocabulary vocabulary) {
       .namespaces = {"default", "marketing", "roots"},
       .services = {"kuard", "blog", "shop", "outside"},
       .secrets = {"tls", "wildcard", "ca"},
-      .hosts = {"foo.com", "Foo.com", "bar.com", "*.bar.com", "", "example.*.com", "bar.com",
-                ".bar.com", "bar.com:*"},
+      .hosts = {"foo.com", "Foo.com", "bar.com", "*.bar.com", "", "bar.com", ".bar.com",
+                "bar.com:*", "example.*.com", "*.com", "*", "*.a.bar.com", "b.a.bar.com",
+                "*.b.a.bar.com", "_.bar.com"},
       .check_paths = {"/healthz", "/healthz", "/healthz", "/healthz", "/healthz", ""},
       .thresholds = {{0, 0}},
       .validations = {

@@ -183,11 +183,36 @@ std::string Block(const YAML::Node& node, std::size_t indent, std::size_t column
   return text;
 }
 
+// The entries of a map field of protobuf, which come in no fixed order, sorted by key.
+YAML::Node SortMapFields(const YAML::Node& node) {
+  if (node.IsSequence()) {
+    YAML::Node made(YAML::NodeType::Sequence);
+    for (const auto& element : node) made.push_back(SortMapFields(element));
+    return made;
+  }
+  if (!node.IsMap()) return node;
+  YAML::Node made(YAML::NodeType::Map);
+  for (const auto& entry : node) {
+    const std::string key = entry.first.Scalar();
+    const YAML::Node value = SortMapFields(entry.second);
+    made[key] = value;
+    if (key != "filter_metadata" && key != "typed_per_filter_config") continue;
+    std::map<std::string, YAML::Node> sorted;
+    for (const auto& inner : value) sorted.emplace(inner.first.Scalar(), inner.second);
+    YAML::Node fields(YAML::NodeType::Map);
+    for (const auto& [name, field] : sorted) fields[name] = field;
+    made[key] = fields;
+  }
+  return made;
+}
+
+// Equal resources give equal texts.
 std::map<std::string, std::string> Jsons(const xds::TypeInfo& type, const xds::Snapshot& snapshot) {
   std::map<std::string, std::string> resources;
   snapshot.table(type.type).ForEach([&](const xds::ResourcePtr& resource) {
     if (type.type == xds::ResourceType::kListener && resource->name == "stats-health") return;
-    resources[resource->name] = ToJson(type, xds::Assemble(type.type, *resource));
+    resources[resource->name] =
+        Flow(SortMapFields(YAML::Load(ToJson(type, xds::Assemble(type.type, *resource)))));
   });
   return resources;
 }
