@@ -19,14 +19,15 @@ namespace contour::graph {
 struct Dependency {
   enum class Type : std::uint8_t {
     kObject,       // `ref`
-    kDelegations,  // the TLSCertificateDelegations in namespace `ref.ns`
+    kDelegations,  // what TLSCertificateDelegations in namespace `ref.ns` say of Secret `ref.name`
   };
   Type type = Type::kObject;
   api::ObjectRef ref;
 
   static Dependency Object(api::ObjectRef ref) { return {Type::kObject, std::move(ref)}; }
-  static Dependency Delegations(std::string ns) {
-    return {Type::kDelegations, {api::Kind::kTLSCertificateDelegation, std::move(ns), ""}};
+  static Dependency Delegations(std::string ns, std::string secret) {
+    return {Type::kDelegations,
+            {api::Kind::kTLSCertificateDelegation, std::move(ns), std::move(secret)}};
   }
 
   auto operator<=>(const Dependency&) const = default;
@@ -47,8 +48,8 @@ struct DependencyView {
   static DependencyView Object(const api::ObjectRef& ref) {
     return {Dependency::Type::kObject, ref.kind, ref.ns, ref.name};
   }
-  static DependencyView Delegations(std::string_view ns) {
-    return {Dependency::Type::kDelegations, api::Kind::kTLSCertificateDelegation, ns, ""};
+  static DependencyView Delegations(std::string_view ns, std::string_view secret) {
+    return {Dependency::Type::kDelegations, api::Kind::kTLSCertificateDelegation, ns, secret};
   }
 
   bool operator==(const DependencyView&) const = default;

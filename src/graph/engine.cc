@@ -15,15 +15,6 @@ void Unify(std::vector<T>& values) {
   values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
-// By the root's order. Two hosts can say something in the name of one root only while a batch in
-// which it moves from one to the other is under way.
-bool Precedes(const StatusContribution* a, const StatusContribution* b) {
-  if (a->root != b->root) {
-    if (const auto order = *a->root <=> *b->root; order != 0) return order < 0;
-  }
-  return std::less<>()(a, b);
-}
-
 const StatusPtr& Orphaned() {
   static const auto kOrphaned = std::make_shared<const Status>(Status{
       "orphaned", "this IngressRoute is not part of a delegation chain from a root IngressRoute",
@@ -32,6 +23,16 @@ const StatusPtr& Orphaned() {
 }
 
 }  // namespace
+
+// Two hosts can say something in the name of one root only while a batch in which it moves from one
+// to the other is under way.
+bool Engine::ContributionOrder::operator()(const StatusContribution* a,
+                                           const StatusContribution* b) const {
+  if (a->root != b->root) {
+    if (const auto order = *a->root <=> *b->root; order != 0) return order < 0;
+  }
+  return std::less<>()(a, b);
+}
 
 Engine::Engine(Options options) : options_(std::move(options)), store_(options_) {}
 
@@ -45,7 +46,8 @@ Engine::Update Engine::Apply(const std::vector<api::Change>& changes) {
       // One that is claimed for the first time has read nothing yet.
       dirty.insert(hosts_.try_emplace(host).first->first);
     }
-    if (effect.delegations) AddReaders(DependencyView::Delegations(change.ref.ns), dirty);
+    for (const std::string& secret : effect.delegated)
+      AddReaders(DependencyView::Delegations(change.ref.ns, secret), dirty);
     if (change.ref.kind == api::Kind::kIngressRoute) {
       touched_.push_back(&*object_statuses_.try_emplace(change.ref).first);
     }
@@ -123,9 +125,7 @@ void Engine::SetDependencies(HostNode& node, const std::vector<Dependency>& keys
 void Engine::AddContributions(const std::vector<StatusContribution>& contributions) {
   for (const StatusContribution& contribution : contributions) {
     auto& entry = *object_statuses_.try_emplace(contribution.object).first;
-    std::vector<const StatusContribution*>& known = entry.second.contributions;
-    known.insert(std::lower_bound(known.begin(), known.end(), &contribution, Precedes),
-                 &contribution);
+    entry.second.contributions.insert(&contribution);
     touched_.push_back(&entry);
   }
 }
@@ -133,8 +133,7 @@ void Engine::AddContributions(const std::vector<StatusContribution>& contributio
 void Engine::RemoveContributions(const std::vector<StatusContribution>& contributions) {
   for (const StatusContribution& contribution : contributions) {
     auto& entry = *object_statuses_.find(contribution.object);
-    std::vector<const StatusContribution*>& known = entry.second.contributions;
-    known.erase(std::lower_bound(known.begin(), known.end(), &contribution, Precedes));
+    entry.second.contributions.erase(&contribution);
     touched_.push_back(&entry);
   }
 }
@@ -146,7 +145,7 @@ void Engine::TellStatuses(Update& update) {
     ObjectStatus& object = entry->second;
     StatusPtr status;
     if (store_.Find(ref) != nullptr) {
-      status = object.contributions.empty() ? Orphaned() : object.contributions.front()->status;
+      status = object.contributions.empty() ? Orphaned() : (*object.contributions.begin())->status;
     }
     const bool same = status == object.told ||
                       (status != nullptr && object.told != nullptr && *status == *object.told);

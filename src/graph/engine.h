@@ -76,9 +76,14 @@ class Engine {
     std::vector<Readers::value_type*> dependencies;  // sorted by address
     HostResult result;
   };
+  // Orders by the root's order.
+  struct ContributionOrder {
+    bool operator()(const StatusContribution* a, const StatusContribution* b) const;
+  };
   struct ObjectStatus {
-    // What the results of hosts say of the object, the one that counts first.
-    std::vector<const StatusContribution*> contributions;
+    // What the results of hosts say of the object, the one that counts first. Every host may
+    // delegate to one object, so one of them comes and goes without a look at the others.
+    std::set<const StatusContribution*, ContributionOrder> contributions;
     StatusPtr told;  // the last one that an update told of; nullptr: none
   };
   using ObjectStatuses = std::unordered_map<api::ObjectRef, ObjectStatus, ObjectRefHash>;

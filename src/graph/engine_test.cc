@@ -141,6 +141,35 @@ TEST_F(EngineTest, SecretOfAnotherNamespaceIsReadByThoseWhoNameIt) {
   EXPECT_GT(engine_.FindVirtualHost("a.example")->secure->secret->not_after, 0);
 }
 
+// Each of many tenants has a delegation for its own certificate, all in one namespace.
+TEST_F(EngineTest, AChangedDelegationDerivesOnlyTheHostsThatNameItsSecret) {
+  const testing::Pair pair = testing::MakePair("a.example");
+  const auto delegation = [](int i, const char* target) {
+    return Parsed("contour.heptio.com/v1beta1", "TLSCertificateDelegation", "certs",
+                  fmt::format("d{}", i),
+                  fmt::format(R"("spec":{{"delegations":[)"
+                              R"({{"secretName":"s{}","targetNamespaces":["{}"]}}]}})",
+                              i, target));
+  };
+  for (int i = 0; i < 20; ++i) {
+    Apply({Secret("certs", fmt::format("s{}", i), pair), delegation(i, "default"),
+           Route("default", fmt::format("r{}", i),
+                 fmt::format(R"({{"virtualhost":{{"fqdn":"h{}.example",)"
+                             R"("tls":{{"secretName":"certs/s{}"}}}},"routes":[]}})",
+                             i, i))});
+  }
+  EXPECT_EQ(Work(delegation(7, "other")), 1U);
+  EXPECT_EQ(StatusOf("default", "r7"),
+            "invalid: TLS Secret [certs/s7]: certificate delegation not permitted [] missing");
+  EXPECT_EQ(StatusOf("default", "r8"), "valid: valid IngressRoute [h8.example]");
+  EXPECT_EQ(Work(delegation(7, "*")), 1U) << "of every namespace";
+  EXPECT_EQ(StatusOf("default", "r7"), "valid: valid IngressRoute [h7.example]");
+  EXPECT_EQ(Work(delegation(100, "default")), 0U) << "nobody names that Secret";
+  EXPECT_EQ(Work(Gone(delegation(7, "*"))), 1U);
+  EXPECT_EQ(StatusOf("default", "r7"),
+            "invalid: TLS Secret [certs/s7]: certificate delegation not permitted [] missing");
+}
+
 TEST_F(EngineTest, StatusOnlyUpdateCausesNothing) {
   const auto with_status = [](const char* description) {
     return Parsed(

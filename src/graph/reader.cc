@@ -29,16 +29,8 @@ std::vector<Claim> Reader::Claims(const std::string& host) { return store_.Claim
 bool Reader::DelegationPermits(const std::string& ns, const std::string& name,
                                const std::string& target) {
   if (ns == target) return true;
-  dependencies_.push_back(Dependency::Delegations(ns));
-  for (const api::TLSCertificateDelegation* delegation : store_.Delegations(ns)) {
-    for (const api::CertificateDelegation& entry : delegation->delegations) {
-      if (entry.secret_name != name) continue;
-      const std::vector<std::string>& targets = entry.target_namespaces;
-      if (targets.size() == 1 && targets[0] == "*") return true;
-      if (std::find(targets.begin(), targets.end(), target) != targets.end()) return true;
-    }
-  }
-  return false;
+  dependencies_.push_back(Dependency::Delegations(ns, name));
+  return store_.IsDelegated(ns, name, target);
 }
 
 std::vector<Dependency> Reader::TakeDependencies() {

@@ -112,14 +112,10 @@ Store::Effect Store::Apply(const api::Change& change) {
   Effect effect;
   effect.object = true;
   effect.hosts = UpdateClaims(ref, before.get(), now.get());
-  if (ref.kind == api::Kind::kTLSCertificateDelegation) {
-    effect.delegations = true;
-    if (now != nullptr) {
-      delegations_[ref.ns].insert(ref.name);
-    } else if (const auto names = delegations_.find(ref.ns); names != delegations_.end()) {
-      names->second.erase(ref.name);
-      if (names->second.empty()) delegations_.erase(names);
-    }
+  for (const auto& [object, counts] :
+       {std::pair(now.get(), true), std::pair(before.get(), false)}) {
+    if (const auto* delegation = api::As<api::TLSCertificateDelegation>(object))
+      effect.delegated.merge(CountDelegations(*delegation, counts));
   }
   if (now == nullptr) objects_.erase(found);
   return effect;
@@ -184,15 +180,32 @@ std::vector<Claim> Store::Claims(std::string_view host) const {
   return claims;
 }
 
-std::vector<const api::TLSCertificateDelegation*> Store::Delegations(std::string_view ns) const {
-  std::vector<const api::TLSCertificateDelegation*> delegations;
-  const auto found = delegations_.find(ns);
-  if (found == delegations_.end()) return delegations;
-  for (const std::string& name : found->second) {
-    delegations.push_back(api::As<api::TLSCertificateDelegation>(
-        Find({api::Kind::kTLSCertificateDelegation, std::string(ns), name})));
+std::set<std::string> Store::CountDelegations(const api::TLSCertificateDelegation& delegation,
+                                              bool counts) {
+  std::set<std::string> secrets;
+  for (const api::CertificateDelegation& entry : delegation.delegations) {
+    secrets.insert(entry.secret_name);
+    // "*" counts only if it stands alone.
+    const bool alone = entry.target_namespaces.size() == 1;
+    const std::pair<std::string, std::string> key(delegation.meta.ns, entry.secret_name);
+    for (const std::string& target : entry.target_namespaces) {
+      if (target == "*" && !alone) continue;
+      Targets& targets = delegations_[key];
+      std::size_t& count = targets[target];
+      count = counts ? count + 1 : count - 1;
+      if (count > 0) continue;
+      targets.erase(target);
+      if (targets.empty()) delegations_.erase(key);
+    }
   }
-  return delegations;
+  return secrets;
+}
+
+bool Store::IsDelegated(const std::string& ns, const std::string& secret,
+                        const std::string& target) const {
+  const auto found = delegations_.find({ns, secret});
+  return found != delegations_.end() &&
+         (found->second.contains("*") || found->second.contains(target));
 }
 
 const CheckedSecret* Store::Checked(const std::string& ns, const std::string& name) {

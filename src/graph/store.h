@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -58,7 +59,8 @@ class Store {
   struct Effect {
     bool object = false;             // false: the meaning is the same, nothing else is set
     std::vector<std::string> hosts;  // whose claims say something else now
-    bool delegations = false;        // of the object's namespace
+    // Secrets of the object's namespace that are delegated otherwise now.
+    std::set<std::string> delegated;
   };
 
   // Puts the object in place of what `change.ref` named, or takes that away. Objects of a foreign
@@ -73,8 +75,9 @@ class Store {
   std::vector<Claim> Claims(std::string_view host) const;
   bool IsClaimed(std::string_view host) const { return claims_.contains(host); }
 
-  // The delegations that live in a namespace, by name.
-  std::vector<const api::TLSCertificateDelegation*> Delegations(std::string_view ns) const;
+  // True if a delegation in namespace `ns` lets objects of namespace `target` use its Secret.
+  bool IsDelegated(const std::string& ns, const std::string& secret,
+                   const std::string& target) const;
 
   // The checks of a Secret; memoised. nullptr: absent.
   const CheckedSecret* Checked(const std::string& ns, const std::string& name);
@@ -91,15 +94,20 @@ class Store {
     HostPart part;
   };
   using ClaimEntries = std::vector<ClaimEntry>;  // sorted by *ref
+  // How many delegations name the target; "*": every namespace.
+  using Targets = std::map<std::string, std::size_t, std::less<>>;
 
+  // Counts, or no longer counts, what a delegation permits; gives the Secrets that it names.
+  std::set<std::string> CountDelegations(const api::TLSCertificateDelegation& delegation,
+                                         bool counts);
   // Gives the hosts of which the object says something else now. `ref` is of objects_.
   std::vector<std::string> UpdateClaims(const api::ObjectRef& ref, const api::Object* before,
                                         const api::Object* now);
 
   const Options* options_;
   std::unordered_map<api::ObjectRef, Entry, ObjectRefHash> objects_;
-  std::map<std::string, ClaimEntries, std::less<>> claims_;                // by host
-  std::map<std::string, std::set<std::string>, std::less<>> delegations_;  // namespace → names
+  std::map<std::string, ClaimEntries, std::less<>> claims_;             // by host
+  std::map<std::pair<std::string, std::string>, Targets> delegations_;  // by namespace and Secret
 };
 
 // The hosts that an object claims, and where: lower case, "*" for an empty host of an Ingress, ""

@@ -78,13 +78,22 @@ std::set<std::string> HostsThatMayBeDerived(const std::map<api::ObjectRef, api::
   if (old_object != before.end()) {
     for (const auto& [host, part] : graph::ClaimedHosts(*old_object->second)) may.insert(host);
   }
+  // The Secrets that the delegation names, or named.
+  std::set<std::string> delegated;
+  for (const api::Object* object :
+       {change.object.get(), old_object == before.end() ? nullptr : old_object->second.get()}) {
+    const auto* delegation = api::As<api::TLSCertificateDelegation>(object);
+    if (delegation == nullptr) continue;
+    for (const api::CertificateDelegation& entry : delegation->delegations)
+      delegated.insert(entry.secret_name);
+  }
   for (const std::string& host : known) {
     graph::Reader reader(store);
     graph::Derive(host, reader, options);
     for (const graph::Dependency& key : reader.TakeDependencies()) {
       if (key == graph::Dependency::Object(change.ref)) may.insert(host);
-      if (key == graph::Dependency::Delegations(change.ref.ns) &&
-          change.ref.kind == api::Kind::kTLSCertificateDelegation) {
+      if (key.type == graph::Dependency::Type::kDelegations && key.ref.ns == change.ref.ns &&
+          delegated.contains(key.ref.name)) {
         may.insert(host);
       }
     }
