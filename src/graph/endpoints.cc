@@ -60,13 +60,13 @@ std::vector<ServiceKey> EndpointIndex::Apply(const api::Change& change) {
     before = ServiceOf(known->get());
     same = change.object != nullptr && api::SameMeaning(**known, *change.object);
     const auto service = services_.find(*before);
-    std::erase(service->second, *known);
+    service->second.erase(*known);
     if (service->second.empty()) services_.erase(service);
     objects_.erase(known);
   }
   const std::optional<ServiceKey> now = ServiceOf(change.object.get());
   if (now) {
-    services_[*now].push_back(change.object);
+    services_[*now].insert(change.object);
     objects_.insert(change.object);
   }
   std::vector<ServiceKey> touched;

@@ -63,8 +63,8 @@ class EndpointIndex {
     }
   };
 
-  std::set<api::ObjectPtr, ByRef> objects_;                     // those that belong to a Service
-  std::map<ServiceKey, std::vector<api::ObjectPtr>> services_;  // in no order; none is empty
+  std::set<api::ObjectPtr, ByRef> objects_;                  // those that belong to a Service
+  std::map<ServiceKey, std::set<api::ObjectPtr>> services_;  // none is empty
 };
 
 }  // namespace contour::graph

@@ -6,8 +6,8 @@
 
 #include <re2/re2.h>
 
-#include <algorithm>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "base/status.h"
@@ -108,7 +108,7 @@ class IngressDerivation {
   struct Policies {
     std::optional<Timeout> timeout;
     std::optional<Retry> retry;
-    std::vector<std::string> websocket_paths;
+    std::set<std::string, std::less<>> websocket_paths;
   };
 
   std::string TLSNamespace() const {
@@ -125,8 +125,10 @@ class IngressDerivation {
 
   const Policies& ReadPolicies() {
     if (!policies_) {
-      policies_ = {RequestTimeout(ingress_.meta), IngressRetry(ingress_.meta),
-                   WebsocketRoutes(ingress_.meta)};
+      const std::vector<std::string> websockets = WebsocketRoutes(ingress_.meta);
+      policies_ = {RequestTimeout(ingress_.meta),
+                   IngressRetry(ingress_.meta),
+                   {websockets.begin(), websockets.end()}};
       if (policies_->retry && !IsHeaderValue(policies_->retry->retry_on)) {
         AddProblem("annotation retry-on", "contains a line end or NUL; nothing is retried");
         policies_->retry.reset();
@@ -197,9 +199,8 @@ class IngressDerivation {
     action.clusters.push_back({derivation_.builder.Share(*std::move(cluster)), 0});
     action.timeout = policies.timeout;
     action.retry = policies.retry;
-    const std::vector<std::string>& websockets = policies.websocket_paths;
-    const std::string_view written = path.path.empty() ? std::string_view("/") : path.path;
-    action.websocket = std::find(websockets.begin(), websockets.end(), written) != websockets.end();
+    action.websocket =
+        policies.websocket_paths.contains(path.path.empty() ? std::string_view("/") : path.path);
     routes.push_back({*match, false, std::move(action)});
   }
 
