@@ -3,6 +3,7 @@
 #include "file/manifest_set.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 #include <utility>
 
@@ -58,7 +59,7 @@ std::vector<api::Change> ManifestSet::TakeChanges() {
   for (const api::ObjectRef& ref : std::exchange(touched_, {})) {
     const auto claims = claims_.find(ref);
     if (claims == claims_.end()) {
-      shadowed_.erase(ref);
+      SetShadowed(ref, {});
       if (in_force_.erase(ref) != 0) changes.push_back({ref, nullptr});
       continue;
     }
@@ -69,11 +70,7 @@ std::vector<api::Change> ManifestSet::TakeChanges() {
       shadowed.push_back({ref, *winner.path, *claim.path});
     }
     std::sort(shadowed.begin(), shadowed.end());
-    if (shadowed.empty()) {
-      shadowed_.erase(ref);
-    } else {
-      shadowed_[ref] = std::move(shadowed);
-    }
+    SetShadowed(ref, std::move(shadowed));
     api::ObjectPtr& in_force = in_force_[ref];
     if (in_force != nullptr && SameMeaning(*in_force, *winner.object) &&
         SameStatus(*in_force, *winner.object)) {
@@ -85,12 +82,28 @@ std::vector<api::Change> ManifestSet::TakeChanges() {
   return changes;
 }
 
-std::vector<Shadowed> ManifestSet::ListShadowed() const {
-  std::vector<Shadowed> all;
-  for (const auto& [ref, shadowed] : shadowed_) {
-    all.insert(all.end(), shadowed.begin(), shadowed.end());
+void ManifestSet::SetShadowed(const api::ObjectRef& ref, std::vector<Shadowed> shadowed) {
+  const auto known = shadowed_.find(ref);
+  const std::vector<Shadowed> before =
+      known == shadowed_.end() ? std::vector<Shadowed>() : std::move(known->second);
+  const auto note = [&](const std::vector<Shadowed>& from, const std::vector<Shadowed>& without,
+                        bool now) {
+    std::vector<Shadowed> difference;
+    std::set_difference(from.begin(), from.end(), without.begin(), without.end(),
+                        std::back_inserter(difference));
+    for (Shadowed& one : difference) shadowed_changes_.emplace_back(std::move(one), now);
+  };
+  note(before, shadowed, false);
+  note(shadowed, before, true);
+  if (!shadowed.empty()) {
+    shadowed_[ref] = std::move(shadowed);
+  } else if (known != shadowed_.end()) {
+    shadowed_.erase(known);
   }
-  return all;
+}
+
+std::vector<std::pair<Shadowed, bool>> ManifestSet::TakeShadowedChanges() {
+  return std::exchange(shadowed_changes_, {});
 }
 
 }  // namespace contour::file

@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "api/object.h"
@@ -45,8 +46,9 @@ class ManifestSet {
   // if its meaning or status differs.
   std::vector<api::Change> TakeChanges();
 
-  // All that are shadowed now, sorted. Of the state at the last TakeChanges().
-  std::vector<Shadowed> ListShadowed() const;
+  // Objects that are shadowed since the last call (true), or no longer are (false). Of the states
+  // at the calls of TakeChanges().
+  std::vector<std::pair<Shadowed, bool>> TakeShadowedChanges();
 
   std::size_t object_count() const { return in_force_.size(); }
 
@@ -66,11 +68,13 @@ class ManifestSet {
   void SetYielding(const std::string& path, bool yielding);
   void Unclaim(const File& file);
   static const Claim& Winner(const Claims& claims);
+  void SetShadowed(const api::ObjectRef& ref, std::vector<Shadowed> shadowed);
 
   std::map<std::string, File> files_;
   std::map<api::ObjectRef, Claims> claims_;  // never empty ones
   std::map<api::ObjectRef, api::ObjectPtr> in_force_;
-  std::map<api::ObjectRef, std::vector<Shadowed>> shadowed_;
+  std::map<api::ObjectRef, std::vector<Shadowed>> shadowed_;  // sorted; never empty ones
+  std::vector<std::pair<Shadowed, bool>> shadowed_changes_;
   std::set<api::ObjectRef> touched_;  // to be looked at by TakeChanges()
 };
 

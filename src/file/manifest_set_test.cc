@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,13 +40,35 @@ std::vector<std::string> Take(ManifestSet& set) {
   return changes;
 }
 
-std::vector<std::string> Shadows(const ManifestSet& set) {
-  std::vector<std::string> all;
-  for (const Shadowed& s : set.ListShadowed()) {
-    all.push_back(s.ref.name + ": " + s.winner + " over " + s.loser);
+// Collects what a set tells of shadowed objects: together it is what is shadowed now.
+class Shadows {
+ public:
+  // Takes what the set tells.
+  const std::multiset<Shadowed>& Of(ManifestSet& set) {
+    for (const auto& [shadowed, now] : set.TakeShadowedChanges()) {
+      if (now) {
+        all_.insert(shadowed);
+      } else {
+        const auto known = all_.find(shadowed);
+        if (known == all_.end()) {
+          ADD_FAILURE() << shadowed.ref.name << " was not shadowed";
+        } else {
+          all_.erase(known);
+        }
+      }
+    }
+    return all_;
   }
-  return all;
-}
+  std::vector<std::string> Texts(ManifestSet& set) {
+    std::vector<std::string> texts;
+    for (const Shadowed& s : Of(set))
+      texts.push_back(s.ref.name + ": " + s.winner + " over " + s.loser);
+    return texts;
+  }
+
+ private:
+  std::multiset<Shadowed> all_;
+};
 
 TEST(ManifestSet, OnlyWhatChanged) {
   ManifestSet set;
@@ -84,44 +107,47 @@ TEST(ManifestSet, AChangeOfStatusIsAChange) {
 
 TEST(ManifestSet, TheFirstPathWins) {
   ManifestSet set;
+  Shadows shadows;
   set.Put("m/b", {Service("x", "b")});
   EXPECT_THAT(Take(set), ElementsAre("+x b"));
   set.Put("m/a", {Service("x", "a")});
   set.Put("m/c", {Service("x", "c")});
   EXPECT_THAT(Take(set), ElementsAre("+x a"));
-  EXPECT_THAT(Shadows(set), ElementsAre("x: m/a over m/b", "x: m/a over m/c"));
+  EXPECT_THAT(shadows.Texts(set), ElementsAre("x: m/a over m/b", "x: m/a over m/c"));
   set.Remove("m/a");
   EXPECT_THAT(Take(set), ElementsAre("+x b")) << "in its place, not gone between";
-  EXPECT_THAT(Shadows(set), ElementsAre("x: m/b over m/c"));
+  EXPECT_THAT(shadows.Texts(set), ElementsAre("x: m/b over m/c"));
   set.Put("m/b", {});
   EXPECT_THAT(Take(set), ElementsAre("+x c"));
-  EXPECT_THAT(Shadows(set), IsEmpty());
+  EXPECT_THAT(shadows.Texts(set), IsEmpty());
   set.Put("m/\xc3\xa9", {Service("x", "e")});
   EXPECT_THAT(Take(set), IsEmpty()) << "bytes above 127 come last";
 }
 
 TEST(ManifestSet, TwiceInOneFile) {
   ManifestSet set;
+  Shadows shadows;
   set.Put("a", {Service("x", "1"), Service("x", "2")});
   EXPECT_THAT(Take(set), ElementsAre("+x 1"));
-  EXPECT_THAT(Shadows(set), ElementsAre("x: a over a"));
+  EXPECT_THAT(shadows.Texts(set), ElementsAre("x: a over a"));
   set.Put("a", {Service("x", "2")});
   EXPECT_THAT(Take(set), ElementsAre("+x 2"));
-  EXPECT_THAT(Shadows(set), IsEmpty());
+  EXPECT_THAT(shadows.Texts(set), IsEmpty());
 }
 
 TEST(ManifestSet, AVanishedFileYields) {
   ManifestSet set;
+  Shadows shadows;
   set.Put("a", {Service("x", "a"), Service("y", "a")});
   Take(set);
   set.Yield("a");
   EXPECT_THAT(Take(set), IsEmpty()) << "in force while nobody else has them";
   set.Put("b", {Service("x", "b")});
   EXPECT_THAT(Take(set), ElementsAre("+x b"));
-  EXPECT_THAT(Shadows(set), IsEmpty());
+  EXPECT_THAT(shadows.Texts(set), IsEmpty());
   set.Unyield("a");
   EXPECT_THAT(Take(set), ElementsAre("+x a"));
-  EXPECT_THAT(Shadows(set), ElementsAre("x: a over b"));
+  EXPECT_THAT(shadows.Texts(set), ElementsAre("x: a over b"));
   set.Yield("a");
   set.Put("a", {Service("x", "a2")});
   EXPECT_THAT(Take(set), ElementsAre("+x a2", "-y")) << "it has come back";
@@ -134,6 +160,7 @@ TEST(ManifestSet, AnyHistoryEndsAlike) {
   const auto pick = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
   for (int round = 0; round < 200; ++round) {
     ManifestSet set;
+    Shadows shadows;
     std::map<std::string, std::vector<api::ObjectPtr>> files;
     std::map<std::string, std::string> in_force;
     for (int step = 0; step < 30; ++step) {
@@ -163,7 +190,8 @@ TEST(ManifestSet, AnyHistoryEndsAlike) {
       std::vector<std::string> expected;
       for (const auto& [name, change] : in_force) expected.push_back(change);
       ASSERT_EQ(Take(fresh), expected);
-      ASSERT_EQ(set.ListShadowed(), fresh.ListShadowed());
+      Shadows expected_shadows;
+      ASSERT_EQ(shadows.Of(set), expected_shadows.Of(fresh));
       ASSERT_EQ(set.object_count(), in_force.size());
     }
   }

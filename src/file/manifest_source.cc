@@ -153,6 +153,45 @@ bool IsFolder(const std::string& path) {
   return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+// Keeps when to look at files, by path and by time.
+class DueTimes {
+ public:
+  void Set(const std::string& path, Clock::time_point time) {
+    Erase(path);
+    by_path_.emplace(path, time);
+    by_time_.emplace(time, path);
+  }
+  void Erase(const std::string& path) {
+    const auto known = by_path_.find(path);
+    if (known == by_path_.end()) return;
+    by_time_.erase({known->second, path});
+    by_path_.erase(known);
+  }
+  // Returns the files whose time has come, and forgets them.
+  std::vector<std::string> Take(Clock::time_point now) {
+    std::vector<std::string> paths;
+    while (!by_time_.empty() && by_time_.begin()->first <= now) {
+      paths.push_back(by_time_.begin()->second);
+      by_path_.erase(paths.back());
+      by_time_.erase(by_time_.begin());
+    }
+    return paths;
+  }
+  Clock::time_point Next(Clock::time_point at_most) const {
+    return by_time_.empty() ? at_most : std::min(at_most, by_time_.begin()->first);
+  }
+
+ private:
+  std::map<std::string, Clock::time_point> by_path_;
+  std::set<std::pair<Clock::time_point, std::string>> by_time_;
+};
+
+struct ByPath {
+  bool operator()(const ManifestProblem& a, const ManifestProblem& b) const {
+    return std::tie(a.path, a.kind, a.message) < std::tie(b.path, b.kind, b.message);
+  }
+};
+
 }  // namespace
 
 class ManifestSource::Worker {
@@ -184,7 +223,7 @@ class ManifestSource::Worker {
 
   std::vector<ManifestProblem> Problems() const {
     const MutexLock lock(mutex_);
-    return problems_;
+    return {problems_.begin(), problems_.end()};
   }
   ManifestStats Stats() const {
     const MutexLock lock(mutex_);
@@ -205,6 +244,10 @@ class ManifestSource::Worker {
     bool was_good = false;  // at any time
   };
   enum class Reason { kStart, kScan, kNews };
+  struct ProblemChange {
+    ManifestProblem problem;
+    bool now = false;  // false: it is over
+  };
 
   void Run() {
     Scan(Reason::kStart, true);
@@ -231,8 +274,7 @@ class ManifestSource::Worker {
 
   // Until something is to be done; false: to stop.
   bool Wait() {
-    Clock::time_point until = to_look_at_.empty() ? next_scan_ : Clock::now();
-    for (const auto& [path, time] : due_) until = std::min(until, time);
+    const Clock::time_point until = due_.Next(to_look_at_.empty() ? next_scan_ : Clock::now());
     const auto rest = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
     pollfd polled[] = {{wake_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}};
     poll(polled, 2, static_cast<int>(std::clamp<std::int64_t>(rest.count(), 0, 60'000)));
@@ -244,23 +286,18 @@ class ManifestSource::Worker {
     const Clock::time_point now = Clock::now();
     for (const std::string& path : news.open) {
       files_[path].is_open = true;
-      due_[path] = now + options_.write_grace;
+      due_.Set(path, now + options_.write_grace);
     }
     for (const std::string& path : news.written) {
       if (news.open.contains(path)) continue;
       FileState& state = files_[path];
       state.is_open = false;
       state.stamp.reset();  // where the clock of a file system is coarse, it could be equal
-      due_.erase(path);
+      due_.Erase(path);
       Look(path, Reason::kNews);
     }
     for (const std::string& path : news.changed) Look(path, Reason::kNews);
-    std::vector<std::string> due;
-    for (const auto& [path, time] : due_) {
-      if (time <= now) due.push_back(path);
-    }
-    for (const std::string& path : due) {
-      due_.erase(path);
+    for (const std::string& path : due_.Take(now)) {
       if (const auto state = files_.find(path); state != files_.end())
         state->second.is_open = false;
       Look(path, Reason::kNews);
@@ -380,7 +417,7 @@ class ManifestSource::Worker {
     FileState& state = files_[path];
     if (state.gone_since) {
       state.gone_since.reset();
-      due_.erase(path);
+      due_.Erase(path);
       set_.Unyield(path);
     }
     const Stamp stamp = StampOf(status);
@@ -408,7 +445,7 @@ class ManifestSource::Worker {
     if (!objects.ok()) {
       Count(&ManifestStats::failed_reads);
       if (reason == Reason::kScan && Age(status.st_mtim) < options_.fresh_file_grace) {
-        due_[path] = Clock::now() + options_.fresh_file_grace;
+        due_.Set(path, Clock::now() + options_.fresh_file_grace);
         return;
       }
       RememberStamp(state, stamp, status);
@@ -437,7 +474,7 @@ class ManifestSource::Worker {
 
   // What kept a file from being read (no descriptor free, a share away) may end without any event.
   void LookAgainLater(const std::string& path) {
-    due_[path] = Clock::now() + options_.unwatched_scan_interval;
+    due_.Set(path, Clock::now() + options_.unwatched_scan_interval);
     if (const auto state = files_.find(path); state != files_.end()) state->second.content.reset();
   }
 
@@ -454,7 +491,7 @@ class ManifestSource::Worker {
     FileState& state = found->second;
     const std::optional<std::string> why = WhyUnknown(watch_.root(), path);
     if (why || IsUnknown(path)) {
-      due_.erase(path);
+      due_.Erase(path);
       state.gone_since.reset();
       set_.Unyield(path);
       state.stamp.reset();
@@ -470,31 +507,34 @@ class ManifestSource::Worker {
       set_.Yield(path);
     }
     if (const auto end = *state.gone_since + options_.removal_grace; now < end) {
-      due_[path] = end;
+      due_.Set(path, end);
       return;
     }
-    due_.erase(path);
+    due_.Erase(path);
     set_.Remove(path);
     if (state.was_good) log::Info(kContext, "manifest removed", {{"path", path}});
     files_.erase(found);
-    if (failures_.erase(path) != 0) problems_changed_ = true;
+    ForgetFailure(path);
   }
 
   // Is it below a folder that can't be read?
   bool IsUnknown(const std::string& path) const {
     if (!IsFolder(watch_.root())) return true;
-    return std::any_of(unread_folders_.begin(), unread_folders_.end(),
-                       [&](const std::string& folder) {
-                         return path.size() > folder.size() && path.starts_with(folder) &&
-                                path[folder.size()] == '/';
-                       });
+    if (unread_folders_.empty()) return false;
+    for (std::size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0;
+         slash = path.rfind('/', slash - 1)) {
+      if (unread_folders_.contains(path.substr(0, slash))) return true;
+    }
+    return false;
   }
 
   void Failed(const std::string& path, std::string_view why) {
     std::string& message = failures_[path];
     if (message == why) return;
+    if (!message.empty())
+      problem_changes_.push_back({{ManifestProblem::Kind::kUnread, path, message}, false});
     message = why;
-    problems_changed_ = true;
+    problem_changes_.push_back({{ManifestProblem::Kind::kUnread, path, message}, true});
     const auto state = files_.find(path);
     const bool was_good = state != files_.end() && state->second.was_good;
     log::Error(kContext, "manifest not read",
@@ -504,17 +544,30 @@ class ManifestSource::Worker {
     Tell({ManifestProblem::Kind::kUnread, path, message});
   }
 
+  // Returns false if there was none.
+  bool ForgetFailure(const std::string& path) {
+    const auto failure = failures_.find(path);
+    if (failure == failures_.end()) return false;
+    problem_changes_.push_back(
+        {{ManifestProblem::Kind::kUnread, path, std::move(failure->second)}, false});
+    failures_.erase(failure);
+    return true;
+  }
+
   void Mended(const std::string& path) {
-    if (failures_.erase(path) == 0) return;
-    problems_changed_ = true;
+    if (!ForgetFailure(path)) return;
     log::Info(kContext, "manifest mended", {{"path", path}});
   }
 
   void SetUnwatched(const std::string& why) {
     if (unwatched_ == why) return;
+    const auto problem = [&] {
+      return ManifestProblem{ManifestProblem::Kind::kUnwatched, watch_.root(), unwatched_};
+    };
+    if (!unwatched_.empty()) problem_changes_.push_back({problem(), false});
     unwatched_ = why;
-    problems_changed_ = true;
     if (why.empty()) return;
+    problem_changes_.push_back({problem(), true});
     log::Warning(kContext, "manifest folder not watched, changes are found by scanning",
                  {{"folder", folder_},
                   {"error", why},
@@ -535,16 +588,13 @@ class ManifestSource::Worker {
   }
 
   void TellShadowed() {
-    std::vector<Shadowed> shadowed = set_.ListShadowed();
-    if (shadowed == shadowed_) return;
-    problems_changed_ = true;
-    for (const Shadowed& s : shadowed) {
-      if (std::binary_search(shadowed_.begin(), shadowed_.end(), s)) continue;
+    for (const auto& [s, now] : set_.TakeShadowedChanges()) {
+      problem_changes_.push_back({ProblemOf(s), now});
+      if (!now) continue;
       log::Warning(kContext, "object in two manifests",
                    {{"object", s.ref.String()}, {"in_force", s.winner}, {"ignored", s.loser}});
       Tell(ProblemOf(s));
     }
-    shadowed_ = std::move(shadowed);
   }
 
   // Hands on what has changed: problems, numbers, objects.
@@ -553,7 +603,13 @@ class ManifestSource::Worker {
     TellShadowed();
     {
       const MutexLock lock(mutex_);
-      if (std::exchange(problems_changed_, false)) problems_ = ListProblems();
+      for (ProblemChange& change : std::exchange(problem_changes_, {})) {
+        if (change.now) {
+          problems_.insert(std::move(change.problem));
+        } else if (const auto known = problems_.find(change.problem); known != problems_.end()) {
+          problems_.erase(known);
+        }
+      }
       never_read_ = NeverReadNow();
       stats_.files = files_.size();
       stats_.objects = set_.object_count();
@@ -564,22 +620,6 @@ class ManifestSource::Worker {
                       [](const api::Change& change) { return change.object == nullptr; });
     log::Debug(kContext, "objects applied", {{"changes", changes.size()}, {"removed", removed}});
     sink_->Apply(std::move(changes));
-  }
-
-  std::vector<ManifestProblem> ListProblems() const {
-    std::vector<ManifestProblem> problems;
-    problems.reserve(failures_.size() + shadowed_.size() + 1);
-    for (const auto& [path, message] : failures_) {
-      problems.push_back({ManifestProblem::Kind::kUnread, path, message});
-    }
-    for (const Shadowed& shadowed : shadowed_) problems.push_back(ProblemOf(shadowed));
-    if (!unwatched_.empty()) {
-      problems.push_back({ManifestProblem::Kind::kUnwatched, watch_.root(), unwatched_});
-    }
-    std::sort(problems.begin(), problems.end(), [](const auto& a, const auto& b) {
-      return std::tie(a.path, a.kind, a.message) < std::tie(b.path, b.kind, b.message);
-    });
-    return problems;
   }
 
   void Count(std::uint64_t ManifestStats::* number) {
@@ -598,7 +638,7 @@ class ManifestSource::Worker {
   FolderWatch watch_;
   ManifestSet set_;
   std::map<std::string, FileState> files_;
-  std::map<std::string, Clock::time_point> due_;  // when to look at a file without news
+  DueTimes due_;  // when to look at a file without news
   Clock::time_point next_scan_;
   std::vector<std::string> to_look_at_;  // what is left of a scan, the next file last
   bool started_ = false;                 // Synced was told
@@ -608,12 +648,11 @@ class ManifestSource::Worker {
   std::map<std::string, Identity> folders_;        // that had files
   std::set<std::string> replaced_;                 // of these, that are others now, and empty
   std::map<std::string, std::string> failures_;    // by path of a file or folder
-  std::vector<Shadowed> shadowed_;
   std::string unwatched_;
-  bool problems_changed_ = false;
+  std::vector<ProblemChange> problem_changes_;  // since the last Publish, in order
 
   mutable Mutex mutex_;
-  std::vector<ManifestProblem> problems_ ABSL_GUARDED_BY(mutex_);
+  std::multiset<ManifestProblem, ByPath> problems_ ABSL_GUARDED_BY(mutex_);
   ManifestStats stats_ ABSL_GUARDED_BY(mutex_);
   std::string never_read_ ABSL_GUARDED_BY(mutex_);
 };
