@@ -3,6 +3,7 @@
 #include "xds/encoder.h"
 
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "base/mutex.h"
@@ -54,8 +55,11 @@ class Writer {
   void Bytes(const Slice& slice) {
     if (slice.bytes.size() < kSharedBytes) {
       text_ += slice.bytes;
-      return;
+    } else {
+      Share(slice);
     }
+  }
+  void Share(const Slice& slice) {
     Flush();
     payload_.slices.push_back(slice);
     payload_.size += slice.bytes.size();
@@ -76,6 +80,25 @@ class Writer {
   std::string text_;
   Payload payload_;
 };
+
+// Names the resources and removals of a response; nullopt: it isn't worth sharing. The version of a
+// resource stands for its name and content.
+std::optional<Hash128> KeyOf(const Response& response, StreamMode mode) {
+  std::size_t size = 0;
+  for (const ResourcePtr& resource : response.resources) size += resource->bytes.size();
+  for (const std::string& name : response.removed) size += name.size();
+  if (size < Encoder::kSharedResponse) return std::nullopt;
+  std::string text;
+  text.reserve(2 + response.resources.size() * sizeof(Hash128));
+  text += static_cast<char>(response.type);
+  text += static_cast<char>(mode);
+  for (const ResourcePtr& resource : response.resources) {
+    text.append(reinterpret_cast<const char*>(&resource->version.high), sizeof(std::uint64_t));
+    text.append(reinterpret_cast<const char*>(&resource->version.low), sizeof(std::uint64_t));
+  }
+  for (const std::string& name : response.removed) wire::AppendField(text, kRemovedResources, name);
+  return HashBytes(text);
+}
 
 }  // namespace
 
@@ -116,14 +139,11 @@ Encoder::Text Encoder::Assembled(ResourceType type, const Resource& resource) {
   const auto key = std::make_pair(type, resource.version);
   {
     const MutexLock lock(mutex_);
-    if (const auto at = assembled_.find(key); at != assembled_.end()) {
-      if (Text text = at->second.lock(); text != nullptr) return text;
-    }
+    if (Text text = assembled_.Find(key); text != nullptr) return text;
   }
   auto text = std::make_shared<const std::string>(Assemble(type, resource));
   const MutexLock lock(mutex_);
-  std::erase_if(assembled_, [](const auto& entry) { return entry.second.expired(); });
-  assembled_.insert_or_assign(key, text);
+  assembled_.Put(key, text);
   return text;
 }
 
@@ -164,16 +184,10 @@ Slice Encoder::Body(ResourceType type, const ResourcePtr& resource, StreamMode m
   return {text, *text};
 }
 
-Payload Encoder::Encode(const Response& response, StreamMode mode) {
-  const std::string_view url =
-      response.unknown_type_url.empty() ? Info(response.type).url : response.unknown_type_url;
+Encoder::Slices Encoder::Resources(const Response& response, StreamMode mode) {
+  const std::string_view url = Info(response.type).url;
   const bool delta = response.protocol == Protocol::kDelta;
-  {
-    const MutexLock lock(mutex_);
-    ForgetAdapted(now_());
-  }
   Writer writer;
-  writer.Field(kVersion, response.version);
   for (const ResourcePtr& resource : response.resources) {
     const Slice body = Body(response.type, resource, mode);
     const std::size_t any =
@@ -194,7 +208,39 @@ Payload Encoder::Encode(const Response& response, StreamMode mode) {
     writer.Bytes(body);
   }
   for (const std::string& name : response.removed) writer.Field(kRemovedResources, name);
-  writer.Field(kTypeUrl, url);
+  return std::make_shared<const std::vector<Slice>>(writer.Finish().slices);
+}
+
+Payload Encoder::Encode(const Response& response, StreamMode mode) {
+  {
+    const MutexLock lock(mutex_);
+    ForgetAdapted(now_());
+  }
+  Slices resources;
+  if (const std::optional<Hash128> key = KeyOf(response, mode)) {
+    {
+      const MutexLock lock(mutex_);
+      resources = responses_.Find(*key);
+    }
+    if (resources == nullptr) {
+      resources = Resources(response, mode);
+      const MutexLock lock(mutex_);
+      responses_.Put(*key, resources);
+    }
+  } else {
+    resources = Resources(response, mode);
+  }
+  Writer writer;
+  writer.Field(kVersion, response.version);
+  for (const Slice& slice : *resources) {
+    if (slice.bytes.size() < kSharedBytes) {
+      writer.Bytes(slice);
+    } else {
+      writer.Share({resources, slice.bytes});
+    }
+  }
+  writer.Field(kTypeUrl, response.unknown_type_url.empty() ? Info(response.type).url
+                                                           : response.unknown_type_url);
   writer.Field(kNonce, response.nonce);
   return writer.Finish();
 }

@@ -6,7 +6,8 @@
 //
 // A response is put together from resources that are serialised already. Big ones aren't copied:
 // the slices refer to them, so a thousand Envoys that are sent the same route configuration share
-// one.
+// one. Of a big response of small resources the same is true as a whole, as long as one of the
+// Envoys that are sent it hasn't read it.
 //
 // Thread: any, an Encoder too.
 
@@ -27,6 +28,7 @@
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
 #include "xds/subscription.h"
+#include "xds/weak_cache.h"
 
 namespace contour::xds {
 
@@ -84,10 +86,14 @@ class Encoder {
   explicit Encoder(Adapt adapt, Clock now = std::chrono::steady_clock::now)
       : adapt_(std::move(adapt)), now_(std::move(now)) {}
 
+  // From so many bytes on the resources of a response are encoded once for all who are sent them.
+  static constexpr std::size_t kSharedResponse = std::size_t{64} << 10;
+
   Payload Encode(const Response& response, StreamMode mode) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   using Text = std::shared_ptr<const std::string>;
+  using Slices = std::shared_ptr<const std::vector<Slice>>;
   using Key = std::tuple<ResourceType, Hash128, StreamMode>;
   struct Adapted {
     Key key;
@@ -95,6 +101,7 @@ class Encoder {
     Time used;
   };
 
+  Slices Resources(const Response& response, StreamMode mode) ABSL_LOCKS_EXCLUDED(mutex_);
   Slice Body(ResourceType type, const ResourcePtr& resource, StreamMode mode)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void ForgetAdapted(Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -104,8 +111,9 @@ class Encoder {
   const Clock now_;
   Mutex mutex_;
   // Composite resources as long as someone is being sent them.
-  std::map<std::pair<ResourceType, Hash128>, std::weak_ptr<const std::string>> assembled_
-      ABSL_GUARDED_BY(mutex_);
+  WeakCache<std::pair<ResourceType, Hash128>, std::string> assembled_ ABSL_GUARDED_BY(mutex_);
+  // The resources and removals of big responses, by a hash of them, likewise.
+  WeakCache<Hash128, std::vector<Slice>> responses_ ABSL_GUARDED_BY(mutex_);
   std::list<Adapted> adapted_ ABSL_GUARDED_BY(mutex_);  // the last used first
   std::map<Key, std::list<Adapted>::iterator> adapted_by_key_ ABSL_GUARDED_BY(mutex_);
   std::size_t adapted_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

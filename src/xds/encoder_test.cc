@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <memory>
 #include <string>
 
 #include "base/status.h"
@@ -131,6 +133,59 @@ TEST(Encoder, BigResourcesAreSharedBetweenEnvoys) {
   ASSERT_EQ(other.slices.size(), 3U);
   EXPECT_EQ(one.slices[1].bytes.data(), other.slices[1].bytes.data());
   EXPECT_EQ(one.slices[1].bytes, Assemble(ResourceType::kRoutes, *response.resources[0]));
+}
+
+TEST(Encoder, ABigResponseOfSmallResourcesIsEncodedOnceForAllWhoAreSentIt) {
+  Response response;
+  for (int i = 0; i < 100; ++i) {
+    response.resources.push_back(Make(ResourceType::kEndpoints, {.name = "a" + std::to_string(i),
+                                                                 .bytes = std::string(1000, 'x')}));
+  }
+  response.removed = {"gone"};
+  response.type = ResourceType::kEndpoints;
+  const auto biggest = [](const Payload& payload) {
+    return *std::max_element(
+        payload.slices.begin(), payload.slices.end(),
+        [](const Slice& a, const Slice& b) { return a.bytes.size() < b.bytes.size(); });
+  };
+  Encoder encoder(nullptr);
+  response.nonce = "1";
+  const Payload one = encoder.Encode(response, StreamMode::kAggregatedDelta);
+  response.nonce = "2";
+  const Payload two = encoder.Encode(response, StreamMode::kAggregatedDelta);
+  EXPECT_EQ(biggest(one).bytes.data(), biggest(two).bytes.data());
+  EXPECT_GT(biggest(one).bytes.size(), 100'000U);
+  DeltaDiscoveryResponse message;
+  ASSERT_TRUE(message.ParseFromString(two.Text()));
+  EXPECT_EQ(message.nonce(), "2");
+  EXPECT_EQ(message.resources_size(), 100);
+  EXPECT_THAT(message.removed_resources(), ElementsAre("gone"));
+
+  response.resources.pop_back();
+  const Payload other = encoder.Encode(response, StreamMode::kAggregatedDelta);
+  ASSERT_TRUE(message.ParseFromString(other.Text()));
+  EXPECT_EQ(message.resources_size(), 99) << "another response is another one";
+  response.removed = {};
+  ASSERT_TRUE(
+      message.ParseFromString(encoder.Encode(response, StreamMode::kAggregatedDelta).Text()));
+  EXPECT_THAT(message.removed_resources(), ElementsAre());
+  DiscoveryResponse whole;
+  response.protocol = Protocol::kStateOfTheWorld;
+  ASSERT_TRUE(whole.ParseFromString(
+      encoder.Encode(response, StreamMode::kAggregatedStateOfTheWorld).Text()));
+  EXPECT_EQ(whole.resources_size(), 99);
+}
+
+TEST(WeakCache, DropsWhatNobodyHoldsAndLooksAtFew) {
+  WeakCache<int, int> cache;
+  const auto held = std::make_shared<const int>(-1);
+  cache.Put(-1, held);
+  for (int i = 0; i < 1000; ++i) cache.Put(i, std::make_shared<const int>(i));
+  EXPECT_LE(cache.size(), 5U);
+  EXPECT_EQ(cache.Find(-1), held);
+  EXPECT_EQ(cache.Find(5), nullptr);
+  cache.Put(5, held);
+  EXPECT_EQ(cache.Find(5), held) << "again";
 }
 
 TEST(Encoder, AdaptsForStreamsPerTypeOncePerContent) {
