@@ -2,9 +2,12 @@
 
 #include "xds/dispatcher.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <deque>
+#include <list>
 #include <map>
 #include <set>
 #include <thread>
@@ -21,6 +24,9 @@ namespace contour::xds {
 namespace {
 
 constexpr std::chrono::milliseconds kEndInterval{50};  // of streams that end one after the other
+
+// Number of names that are looked at between two looks at the clock.
+constexpr std::size_t kNamesAtOnce = 200;
 
 }  // namespace
 
@@ -48,6 +54,7 @@ class Dispatcher::Connection {
   // The worker's.
   Session* session = nullptr;
   Stream* stream = nullptr;
+  std::optional<std::uint64_t> early;  // its request before the first snapshot
   bool writing = false;
   bool finished = false;
 };
@@ -66,8 +73,14 @@ class Dispatcher::Memories {
       }
     }
     if (node_id.empty()) return;
-    std::erase_if(entries_, [&](const auto& entry) { return entry.second.until <= now; });
-    if (entries_.size() >= kEnvoys && !entries_.contains(node_id)) return;
+    while (!by_time_.empty() && by_time_.begin()->first <= now) {
+      entries_.erase(by_time_.begin()->second);
+      by_time_.erase(by_time_.begin());
+    }
+    const auto known = entries_.find(node_id);
+    if (entries_.size() >= kEnvoys && known == entries_.end()) return;
+    if (known != entries_.end()) by_time_.erase({known->second.until, node_id});
+    by_time_.emplace(now + kTime, node_id);
     entries_.insert_or_assign(node_id, Entry{now + kTime, std::move(memory)});
   }
   std::shared_ptr<const Memory> Get(const std::string& node_id, Time now)
@@ -108,6 +121,7 @@ class Dispatcher::Memories {
   mutable Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::array<std::deque<Table>, kResourceTypes> acked_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::pair<Time, std::string>> by_time_ ABSL_GUARDED_BY(mutex_);  // when they end
 };
 
 // One thread and the sessions that are its own.
@@ -115,7 +129,10 @@ class Dispatcher::Worker {
  public:
   Worker(const Options& options, Encoder& encoder, Memories& memories, Quarantine& quarantine)
       : options_(options), encoder_(encoder), memories_(memories), quarantine_(quarantine) {
-    thread_ = std::thread([this] { Run(); });
+    thread_ = std::thread([this] {
+      pthread_setname_np(pthread_self(), "xds-worker");
+      Run();
+    });
   }
   ~Worker() {
     {
@@ -217,12 +234,17 @@ class Dispatcher::Worker {
     ConnectionPtr connection;  // null only of an inquiry
     std::string bytes;
     std::optional<Inquiry> inquiry = std::nullopt;
+    std::optional<ParsedRequest> parsed = std::nullopt;  // of the first request of a stream
   };
   struct Slot {
     std::unique_ptr<Session> session;
     std::optional<std::pair<std::string, std::string>> key;  // of `shared_`
     std::unordered_map<Stream*, ConnectionPtr> connections;
     std::optional<Time> deadline;  // its entry in `deadlines_`
+    std::deque<Event> inbox;       // requests, and responses that were written
+    std::deque<Stream*> to_write;  // may have something to write; some of them may have ended
+    Stream* unfinished = nullptr;  // whose next response is being made: it goes on before all else
+    std::optional<std::list<Session*>::iterator> queued;  // in `runnable_`
   };
 
   bool Post(Event event, bool unless_stopped) ABSL_LOCKS_EXCLUDED(queue_mutex_) {
@@ -235,7 +257,7 @@ class Dispatcher::Worker {
   }
 
   void Run() ABSL_LOCKS_EXCLUDED(queue_mutex_, core_mutex_) {
-    std::optional<Time> deadline;
+    std::optional<Time> deadline;  // of the next slice; Time::min(): now
     bool ended = false;
     for (;;) {
       std::deque<Event> events;
@@ -246,7 +268,7 @@ class Dispatcher::Worker {
         while (!wake_) {
           if (!deadline.has_value()) {
             changed_.Wait(queue_mutex_);
-          } else if (!changed_.WaitUntil(queue_mutex_, *deadline)) {
+          } else if (*deadline == Time::min() || !changed_.WaitUntil(queue_mutex_, *deadline)) {
             break;
           }
         }
@@ -259,10 +281,10 @@ class Dispatcher::Worker {
       {
         const MutexLock lock(core_mutex_);
         now_ = std::chrono::steady_clock::now();
-        Work(std::move(events), published);
+        TakeIn(std::move(events), published);
+        RunOneSession();
         if (stop && !ended) EndAll();
-        deadline =
-            deadlines_.empty() ? std::nullopt : std::optional<Time>(deadlines_.begin()->first);
+        deadline = NextDeadline();
       }
       if (stop && !ended) {
         ended = true;
@@ -273,26 +295,26 @@ class Dispatcher::Worker {
     }
   }
 
-  void Work(std::deque<Event> events, const DeliveryPtr& published)
+  // Distributes what has come to the sessions.
+  void TakeIn(std::deque<Event> events, const DeliveryPtr& published)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
-    const bool fresh = published != delivery_;
-    delivery_ = published;
-    if (fresh) {
+    if (published != delivery_) {
+      delivery_ = published;
       for (auto& [session, slot] : sessions_) {
         session->Offer(delivery_->For(session->identity().node_id));
-        touched_.insert(session);
+        Queue(session, slot);
       }
-      std::move(events.begin(), events.end(), std::back_inserter(early_));
-      events.swap(early_);
-      early_.clear();
+      for (auto& [number, event] : std::exchange(early_, {})) {
+        event.connection->early.reset();
+        TakeIn(std::move(event));
+      }
     }
-    for (Event& event : events) Handle(std::move(event));
+    for (Event& event : events) TakeIn(std::move(event));
     for (auto at = deadlines_.begin(); at != deadlines_.end() && at->first <= now_; ++at)
-      touched_.insert(at->second);
-    for (Session* session : std::exchange(touched_, {})) Pump(*session);
+      Queue(at->second, sessions_.at(at->second));
   }
 
-  void Handle(Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+  void TakeIn(Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
     if (event.inquiry.has_value()) {
       Answer(*event.inquiry);
       return;
@@ -309,43 +331,126 @@ class Dispatcher::Worker {
       case Event::Kind::kRequest:
         if (connection.finished || !connections_.contains(event.connection)) return;
         if (delivery_ == nullptr) {
-          early_.push_back(std::move(event));
+          connection.early = ++early_numbers_;
+          early_.emplace(*connection.early, std::move(event));
           return;
         }
-        HandleRequest(event.connection, event.bytes);
+        TakeInRequest(std::move(event));
         return;
       case Event::Kind::kWritten:
         connection.writing = false;
         if (connection.stream == nullptr) return;
-        Write(connection);
-        touched_.insert(connection.session);
+        Post(connection.session, std::move(event));
         return;
       case Event::Kind::kClosed:
         connections_.erase(event.connection);
-        std::erase_if(early_,
-                      [&](const Event& early) { return early.connection == event.connection; });
+        if (connection.early.has_value()) early_.erase(*connection.early);
         if (connection.stream != nullptr) Leave(connection);
         return;
     }
   }
 
-  void HandleRequest(const ConnectionPtr& connection, const std::string& bytes)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
-    absl::StatusOr<ParsedRequest> parsed = ParseRequest(bytes, ProtocolOf(connection->mode));
-    if (!parsed.ok()) {
-      Refuse(*connection, parsed.status());
+  // The first request of a stream says to which session it belongs.
+  void TakeInRequest(Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    const ConnectionPtr& connection = event.connection;
+    if (connection->stream == nullptr) {
+      absl::StatusOr<ParsedRequest> parsed =
+          ParseRequest(event.bytes, ProtocolOf(connection->mode));
+      if (!parsed.ok()) {
+        Refuse(*connection, parsed.status());
+        return;
+      }
+      Join(connection, parsed->node_id);
+      event.parsed = *std::move(parsed);
+    }
+    Session* session = connection->session;
+    Post(session, std::move(event));
+  }
+
+  void Post(Session* session, Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    Slot& slot = sessions_.at(session);
+    slot.inbox.push_back(std::move(event));
+    Queue(session, slot);
+  }
+
+  void Queue(Session* session, Slot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    if (!slot.queued.has_value()) slot.queued = runnable_.insert(runnable_.end(), session);
+  }
+
+  // Works on the session that has waited longest. If it isn't done, it goes to the end of the
+  // queue.
+  void RunOneSession() ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    if (runnable_.empty()) return;
+    Session* session = runnable_.front();
+    runnable_.pop_front();
+    Slot& slot = sessions_.at(session);
+    slot.queued.reset();
+    const Time end = now_ + options_.slice;
+    while (Step(*session, slot)) {
+      if (std::chrono::steady_clock::now() < end) continue;
+      Queue(session, slot);
       return;
     }
-    Request request = std::move(parsed->request);
-    if (request.type_url.empty() && connection->type.has_value())
-      request.type_url = Info(*connection->type).url;
-    if (connection->stream == nullptr) Join(connection, parsed->node_id);
-    if (const absl::Status status = connection->stream->OnRequest(request, now_); !status.ok()) {
-      Refuse(*connection, status);
+    const std::optional<Time> deadline = session->NextDeadline();
+    if (deadline == slot.deadline) return;
+    if (slot.deadline.has_value()) deadlines_.erase({*slot.deadline, session});
+    if (deadline.has_value()) deadlines_.emplace(*deadline, session);
+    slot.deadline = deadline;
+  }
+
+  // Does one thing for the session; false: there is nothing to do.
+  bool Step(Session& session, Slot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    if (slot.unfinished != nullptr) {
+      Write(slot, *slot.connections.at(slot.unfinished));
+    } else if (!session.RefreshSome(kNamesAtOnce)) {
+      return true;
+    } else if (!slot.inbox.empty()) {
+      Event event = std::move(slot.inbox.front());
+      slot.inbox.pop_front();
+      Handle(event, slot);
+    } else if (!slot.to_write.empty()) {
+      const auto at = slot.connections.find(slot.to_write.front());
+      slot.to_write.pop_front();
+      if (at != slot.connections.end()) Write(slot, *at->second);
+    } else {
+      const std::vector<Stream*> ready = session.TakeReady(now_);
+      if (ready.empty()) return false;
+      slot.to_write.assign(ready.begin(), ready.end());
+    }
+    return true;
+  }
+
+  void Handle(Event& event, Slot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    Connection& connection = *event.connection;
+    if (connection.stream == nullptr) return;  // it ended meanwhile
+    if (event.kind == Event::Kind::kWritten) {
+      slot.to_write.push_back(connection.stream);
       return;
     }
-    touched_.insert(connection->session);
-    connection->WithSink([](Sink& sink) { sink.Read(); });
+    if (connection.finished) return;
+    if (!event.parsed.has_value()) {
+      absl::StatusOr<ParsedRequest> parsed = ParseRequest(event.bytes, ProtocolOf(connection.mode));
+      if (!parsed.ok()) {
+        Refuse(connection, parsed.status());
+        return;
+      }
+      event.parsed = *std::move(parsed);
+    }
+    Request request = std::move(event.parsed->request);
+    if (request.type_url.empty() && connection.type.has_value())
+      request.type_url = Info(*connection.type).url;
+    if (const absl::Status status = connection.stream->OnRequest(request, now_); !status.ok()) {
+      Refuse(connection, status);
+      return;
+    }
+    connection.WithSink([](Sink& sink) { sink.Read(); });
+  }
+
+  // Returns the time at which to go on at the latest.
+  std::optional<Time> NextDeadline() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    if (!runnable_.empty()) return Time::min();
+    if (deadlines_.empty()) return std::nullopt;
+    return deadlines_.begin()->first;
   }
 
   void Answer(const Inquiry& inquiry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
@@ -359,11 +464,13 @@ class Dispatcher::Worker {
     quarantine_.Answer(inquiry.ticket, std::move(opinion));
   }
 
-  Session::Options OptionsOfSession(const std::string& peer) {
+  Session::Options OptionsOfSession(const std::string& peer)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
     static std::atomic<std::uint64_t> sessions{0};
     const std::uint64_t id = ++sessions;
     Session::Options options;
     options.warm_timeout = options_.warm_timeout;
+    options.differences = differences_;
     options.on_rejection = options_.on_rejection;
     options.on_culprit = [this, id](Culprit culprit) {
       quarantine_.Report(id, std::move(culprit));
@@ -411,38 +518,27 @@ class Dispatcher::Worker {
     Stream* stream = std::exchange(connection.stream, nullptr);
     Slot& slot = sessions_.at(session);
     slot.connections.erase(stream);
+    if (slot.unfinished == stream) slot.unfinished = nullptr;
     session->Detach(*stream, now_);
-    if (!session->empty()) {
-      touched_.insert(session);
-      return;
-    }
+    Queue(session, slot);
+    if (!session->empty()) return;
     counters_ += session->counters();
     const std::string& node_id = session->identity().node_id;
     memories_.Put(node_id, session->TakeMemory(), now_);
-    touched_.erase(session);
+    runnable_.erase(*slot.queued);
     if (slot.deadline.has_value()) deadlines_.erase({*slot.deadline, session});
     if (slot.key.has_value()) shared_.erase(*slot.key);
     sessions_.erase(session);
   }
 
-  // Writes what the session's streams are to be told, as far as they can take it.
-  void Pump(Session& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
-    Slot& slot = sessions_.at(&session);
-    for (;;) {
-      const std::vector<Stream*> ready = session.TakeReady(now_);
-      if (ready.empty()) break;
-      for (Stream* stream : ready) Write(*slot.connections.at(stream));
+  // Writes what the stream is to be sent next, or works on it for a while.
+  void Write(Slot& slot, Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    if (connection.writing || connection.finished) {
+      slot.unfinished = nullptr;
+      return;
     }
-    const std::optional<Time> deadline = session.NextDeadline();
-    if (deadline == slot.deadline) return;
-    if (slot.deadline.has_value()) deadlines_.erase({*slot.deadline, &session});
-    if (deadline.has_value()) deadlines_.emplace(*deadline, &session);
-    slot.deadline = deadline;
-  }
-
-  void Write(Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
-    if (connection.writing || connection.finished) return;
-    std::optional<Response> response = connection.stream->Next(now_);
+    std::optional<Response> response = connection.stream->Next(now_, kNamesAtOnce);
+    slot.unfinished = connection.stream->unfinished() ? connection.stream : nullptr;
     if (!response.has_value()) return;
     Payload payload = encoder_.Encode(*response, connection.mode);
     bytes_ += payload.size;
@@ -487,13 +583,17 @@ class Dispatcher::Worker {
   Time now_ ABSL_GUARDED_BY(core_mutex_);
   DeliveryPtr delivery_ ABSL_GUARDED_BY(core_mutex_);  // null before the first
   std::set<ConnectionPtr> connections_ ABSL_GUARDED_BY(core_mutex_);
-  std::deque<Event> early_ ABSL_GUARDED_BY(core_mutex_);  // requests before the first snapshot
+  // Requests before the first snapshot, in the order in which they came.
+  std::map<std::uint64_t, Event> early_ ABSL_GUARDED_BY(core_mutex_);
+  std::uint64_t early_numbers_ ABSL_GUARDED_BY(core_mutex_) = 0;
   std::unordered_map<Session*, Slot> sessions_ ABSL_GUARDED_BY(core_mutex_);
   std::map<std::pair<std::string, std::string>, Session*> shared_
       ABSL_GUARDED_BY(core_mutex_);  // node id, peer
+  const std::shared_ptr<DifferenceCache> differences_ ABSL_GUARDED_BY(core_mutex_) =
+      std::make_shared<DifferenceCache>();
   std::set<std::pair<Time, Session*>> deadlines_ ABSL_GUARDED_BY(core_mutex_);
-  std::set<Session*> touched_ ABSL_GUARDED_BY(core_mutex_);
-  Counters counters_ ABSL_GUARDED_BY(core_mutex_);  // of sessions that ended
+  std::list<Session*> runnable_ ABSL_GUARDED_BY(core_mutex_);  // with something to do
+  Counters counters_ ABSL_GUARDED_BY(core_mutex_);             // of sessions that ended
   std::uint64_t bytes_ ABSL_GUARDED_BY(core_mutex_) = 0;
   std::uint64_t streams_opened_ ABSL_GUARDED_BY(core_mutex_) = 0;
 

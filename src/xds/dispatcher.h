@@ -12,6 +12,9 @@
 //   dispatcher.Close(stream);                                            // from here on the sink
 //   isn't touched
 //
+// Sessions take turns: a response to very many changes is made in slices of some milliseconds, and
+// the other sessions of the worker go on between them.
+//
 // A slow Envoy costs nothing but its own last response: one write is under way per stream, requests
 // are read one by one, and a published snapshot overwrites the one before. Requests are answered
 // from the first Publish on; until then they wait, so that no Envoy sees an empty state.
@@ -53,7 +56,9 @@ class Dispatcher {
  public:
   struct Options {
     std::chrono::milliseconds warm_timeout{5000};
-    std::size_t workers = 1;                              // > 0
+    std::size_t workers = 1;  // > 0
+    // A session that has more to do than this lets the others of its worker go on first.
+    std::chrono::milliseconds slice{2};
     Encoder::Adapt adapt;                                 // empty: messages are sent as they are
     std::function<void(const Rejection&)> on_rejection;   // on a worker; empty: nobody is told
     Quarantine::Options quarantine;                       // called on a worker or within Publish

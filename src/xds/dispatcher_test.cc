@@ -6,10 +6,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,7 +29,9 @@ using ::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 using ::envoy::service::discovery::v3::DeltaDiscoveryResponse;
 
 constexpr auto kCDS = ResourceType::kCluster;
+constexpr auto kEDS = ResourceType::kEndpoints;
 constexpr auto kRDS = ResourceType::kRoutes;
+constexpr auto kSRDS = ResourceType::kScopedRoutes;
 constexpr std::chrono::seconds kPatience{20};
 
 SnapshotPtr Clusters(int count, int content = 0) {
@@ -85,6 +90,9 @@ class Client : public Sink {
     EXPECT_FALSE(status_.has_value()) << "after the end";
     writing_ = true;
     responses_.push_back(response);
+    written_at_.push_back(std::chrono::steady_clock::now());
+    changes_[response.type_url()] +=
+        static_cast<std::size_t>(response.resources_size() + response.removed_resources_size());
     changed_.NotifyAll();
     if (automatic_) Take(response);
   }
@@ -94,6 +102,9 @@ class Client : public Sink {
     status_ = status;
     changed_.NotifyAll();
   }
+
+  // From now on it subscribes to the assignments of its clusters, which have their names.
+  void FollowClusters() { follows_ = true; }
 
   // Of a client that isn't automatic: reads what is written.
   void TakeWritten() {
@@ -105,6 +116,21 @@ class Client : public Sink {
     const MutexLock lock(mutex_);
     Await([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return responses_.size() >= count; });
     return responses_.size();
+  }
+  // Resources that were sent or removed so far.
+  std::size_t changes(ResourceType type) {
+    const MutexLock lock(mutex_);
+    return changes_[std::string(Info(type).url)];
+  }
+  bool WaitForChanges(ResourceType type, std::size_t count) {
+    const MutexLock lock(mutex_);
+    return Await([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return changes_[std::string(Info(type).url)] >= count;
+    });
+  }
+  std::chrono::steady_clock::time_point written_at(std::size_t response) {
+    const MutexLock lock(mutex_);
+    return written_at_.at(response);
   }
   DeltaDiscoveryResponse last() {
     const MutexLock lock(mutex_);
@@ -135,6 +161,19 @@ class Client : public Sink {
     request.set_type_url(response.type_url());
     request.set_response_nonce(response.nonce());
     requests_.push_back(request.SerializeAsString());
+    if (follows_ && response.type_url() == Info(kCDS).url) {
+      DeltaDiscoveryRequest endpoints;
+      endpoints.set_type_url(std::string(Info(kEDS).url));
+      for (const auto& resource : response.resources()) {
+        if (clusters_.insert(resource.name()).second)
+          endpoints.add_resource_names_subscribe(resource.name());
+      }
+      for (const std::string& name : response.removed_resources()) {
+        clusters_.erase(name);
+        endpoints.add_resource_names_unsubscribe(name);
+      }
+      requests_.push_back(endpoints.SerializeAsString());
+    }
     Deliver();
   }
   bool HasContent(const std::string& content) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -161,6 +200,10 @@ class Client : public Sink {
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<std::string> requests_ ABSL_GUARDED_BY(mutex_);
   std::vector<DeltaDiscoveryResponse> responses_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::chrono::steady_clock::time_point> written_at_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::size_t> changes_ ABSL_GUARDED_BY(mutex_);  // by type URL
+  bool follows_ = false;
+  std::set<std::string> clusters_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -288,6 +331,112 @@ TEST(Dispatcher, AStalledClientSkipsAndCostsOthersNothing) {
   stalled.TakeWritten();
   EXPECT_TRUE(stalled.WaitForContent("@500"));
   EXPECT_EQ(stalled.WaitForResponses(2), 2U) << "only the newest";
+  dispatcher.Stop();
+}
+
+// Hosts with a cluster, an assignment and routes each, and the assignment of one more host.
+class Hosts {
+ public:
+  Hosts() : editor_(nullptr) {}
+  void Put(int count, int content) {
+    for (int i = 0; i < std::max(count, count_); ++i) {
+      const std::string name = "c" + std::to_string(i);
+      if (i >= count) {
+        for (const ResourceType type : {kCDS, kEDS, kSRDS}) editor_.Remove(type, name);
+        continue;
+      }
+      Resource cluster{.name = name, .bytes = name + "@" + std::to_string(content)};
+      cluster.warm_by = WarmBy::kAssignment;
+      cluster.assignment = name;
+      editor_.Set(kCDS, cluster);
+      editor_.Set(kEDS, {.name = name, .bytes = name});
+      editor_.Set(kSRDS, {.name = name, .bytes = cluster.bytes, .clusters = {name}});
+    }
+    count_ = count;
+  }
+  void PutOther(int content) {
+    editor_.Set(kEDS, {.name = "other", .bytes = "other@" + std::to_string(content)});
+  }
+  SnapshotPtr Commit() { return editor_.Commit(); }
+
+ private:
+  SnapshotEditor editor_;
+  int count_ = 0;
+};
+
+// With slices of no time every session is left after one step.
+TEST(Dispatcher, AChangeReachesOtherEnvoysBeforeTenThousandChangesOfOneAreLookedAt) {
+  constexpr int kOthers = 8;
+  Dispatcher dispatcher({.slice = 0ms});
+  Hosts hosts;
+  hosts.Put(10'000, 0);
+  hosts.PutOther(0);
+  dispatcher.Publish(hosts.Commit());
+  Client busy(dispatcher, true, "busy");
+  std::vector<std::unique_ptr<Client>> others;  // some came before it, some after it
+  for (int i = 0; i < kOthers; ++i) {
+    if (i == kOthers / 2) {
+      busy.Subscribe(kCDS);
+      ASSERT_EQ(busy.WaitForResponses(1), 1U);
+      ASSERT_EQ(busy.last().resources_size(), 10'000) << "the first answer is whole";
+    }
+    others.push_back(std::make_unique<Client>(dispatcher, true, "other-" + std::to_string(i)));
+    others.back()->Subscribe(kEDS, "node", "other");
+    ASSERT_EQ(others.back()->WaitForResponses(1), 1U);
+  }
+
+  hosts.Put(10'000, 1);
+  hosts.PutOther(1);
+  dispatcher.Publish(hosts.Commit());
+  ASSERT_GE(busy.WaitForResponses(2), 2U);
+  for (const auto& other : others) {
+    ASSERT_TRUE(other->WaitForContent("other@1"));
+    EXPECT_LT(other->written_at(1), busy.written_at(1))
+        << "before the first response with some of the changes was made";
+  }
+  EXPECT_TRUE(busy.WaitForChanges(kCDS, 20'000)) << "nothing is left out";
+  dispatcher.Stop();
+}
+
+// Ten thousand hosts come, change and go at one Envoy: clusters are sent, endpoints asked for and
+// sent, routes follow, all is acknowledged. Another host changes all the time at another Envoy.
+TEST(Dispatcher, AChangeReachesAnotherEnvoyWithinABoundWhileOneDigestsTenThousandHosts) {
+  Dispatcher dispatcher({});
+  Hosts hosts;
+  hosts.Put(1, 0);
+  hosts.PutOther(0);
+  dispatcher.Publish(hosts.Commit());
+  Client busy(dispatcher, true, "busy");
+  busy.FollowClusters();
+  busy.Subscribe(kCDS);
+  ASSERT_TRUE(busy.WaitForChanges(kEDS, 1));
+  busy.Subscribe(kSRDS);
+  ASSERT_TRUE(busy.WaitForChanges(kSRDS, 1));
+  Client other(dispatcher, true, "other");
+  other.Subscribe(kEDS, "node", "other");
+  ASSERT_EQ(other.WaitForResponses(1), 1U);
+
+  int content = 0;
+  std::chrono::nanoseconds longest{0};
+  std::chrono::nanoseconds all{0};
+  const std::vector<std::pair<int, int>> phases = {{10'000, 1}, {10'000, 2}, {1, 2}};
+  for (const auto& [count, generation] : phases) {
+    const std::size_t wanted = busy.changes(kSRDS) + 9'999;
+    hosts.Put(count, generation);
+    const auto begin = std::chrono::steady_clock::now();
+    while (busy.changes(kSRDS) < wanted || busy.changes(kCDS) < wanted) {
+      hosts.PutOther(++content);
+      const SnapshotPtr snapshot = hosts.Commit();
+      const auto published = std::chrono::steady_clock::now();
+      dispatcher.Publish(snapshot);
+      ASSERT_TRUE(other.WaitForContent("other@" + std::to_string(content)));
+      longest =
+          std::max<std::chrono::nanoseconds>(longest, std::chrono::steady_clock::now() - published);
+      ASSERT_LT(std::chrono::steady_clock::now() - begin, 6 * kPatience);
+    }
+    all += std::chrono::steady_clock::now() - begin;
+  }
+  EXPECT_LT(longest, all / 5);
   dispatcher.Stop();
 }
 

@@ -6,6 +6,15 @@
 #include <utility>
 
 namespace contour::xds {
+namespace {
+
+// Sorts them: comparisons of the clusters of two parts rely on their order.
+void SortClusters(std::vector<std::string>& clusters) {
+  if (!std::is_sorted(clusters.begin(), clusters.end()))
+    std::sort(clusters.begin(), clusters.end());
+}
+
+}  // namespace
 
 std::size_t Snapshot::CountOf(const Counts& counts, std::string_view name) {
   const auto found = counts.Find(name);
@@ -55,6 +64,31 @@ bool Snapshot::Lacks(ResourceType type, const std::string& name) const {
   });
 }
 
+SnapshotDifference::SnapshotDifference(const Snapshot& before, const Snapshot& after) {
+  for (const TypeInfo& info : kTypes) {
+    Table::Diff(before.table(info.type), after.table(info.type),
+                [&](const ResourcePtr& was, const ResourcePtr& is) {
+                  changes[Index(info.type)].emplace_back(was, is);
+                });
+  }
+  Snapshot::Counts::Diff(before.cluster_users_, after.cluster_users_,
+                         [&](const auto& was, const auto& is) {
+                           if (is == nullptr) unused_clusters.push_back(was->name);
+                         });
+}
+
+std::shared_ptr<const SnapshotDifference> DifferenceCache::Get(const SnapshotPtr& before,
+                                                               const SnapshotPtr& after) {
+  if (before_.lock() == before && after_.lock() == after) {
+    if (auto known = difference_.lock(); known != nullptr) return known;
+  }
+  auto difference = std::make_shared<const SnapshotDifference>(*before, *after);
+  before_ = before;
+  after_ = after;
+  difference_ = difference;
+  return difference;
+}
+
 SnapshotEditor::SnapshotEditor(SnapshotPtr base)
     : base_(base == nullptr ? std::make_shared<const Snapshot>() : std::move(base)),
       next_(*base_),
@@ -92,6 +126,7 @@ void SnapshotEditor::Set(ResourceType type, Resource resource) {
   resource.parts.ForEach([&](const PartPtr& part) {
     auto versioned = std::make_shared<Part>(*part);
     versioned->version = HashPair(part->name, part->bytes);
+    SortClusters(versioned->clusters);
     parts.Set(std::move(versioned), token_);
   });
   resource.parts = std::move(parts);
@@ -101,6 +136,7 @@ void SnapshotEditor::Set(ResourceType type, Resource resource) {
     if (before->version == version) return;
     CountAll(type, *before, -1);
   }
+  SortClusters(resource.clusters);
   CountAll(type, resource, 1);
   Put(type, std::move(resource));
 }
@@ -117,6 +153,7 @@ void SnapshotEditor::SetHead(ResourceType type, std::string_view name, std::stri
   const ResourcePtr before = next_.Find(type, name);
   if (before != nullptr && before->bytes == bytes) return;
   Resource resource = Copy(type, name);
+  SortClusters(clusters);
   CountUsers(resource.clusters, -1);
   CountUsers(clusters, 1);
   resource.bytes = std::move(bytes);
@@ -130,6 +167,7 @@ void SnapshotEditor::SetPart(ResourceType type, std::string_view resource_name, 
   const PartPtr part_before = before == nullptr ? nullptr : before->parts.Find(part.name);
   if (part_before != nullptr && part_before->version == part.version) return;
   Resource resource = Copy(type, resource_name);
+  SortClusters(part.clusters);
   if (part_before != nullptr) CountUsers(part_before->clusters, -1);
   CountUsers(part.clusters, 1);
   resource.parts.Set(std::make_shared<const Part>(std::move(part)), token_);

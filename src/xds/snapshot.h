@@ -67,6 +67,7 @@ class Snapshot {
 
  private:
   friend class SnapshotEditor;
+  friend struct SnapshotDifference;
 
   struct Count {
     std::string name;
@@ -84,6 +85,29 @@ class Snapshot {
   std::shared_ptr<const Exclusions> exclusions_ = std::make_shared<const Exclusions>();
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+// Lists what differs between two snapshots.
+struct SnapshotDifference {
+  SnapshotDifference(const Snapshot& before, const Snapshot& after);
+
+  // By type: before and after; nullptr where absent.
+  std::array<std::vector<std::pair<ResourcePtr, ResourcePtr>>, kResourceTypes> changes;
+  // Clusters that resources or parts of `before` need and none of `after`.
+  std::vector<std::string> unused_clusters;
+};
+
+// Gives many Envoys that go from one snapshot to the same next one the same difference. It is kept
+// as long as one of them needs it. Thread: as a value.
+class DifferenceCache {
+ public:
+  std::shared_ptr<const SnapshotDifference> Get(const SnapshotPtr& before,
+                                                const SnapshotPtr& after);
+
+ private:
+  std::weak_ptr<const Snapshot> before_;
+  std::weak_ptr<const Snapshot> after_;
+  std::weak_ptr<const SnapshotDifference> difference_;
+};
 
 class SnapshotEditor {
  public:

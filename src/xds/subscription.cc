@@ -91,8 +91,11 @@ Stream::Stream(Session& session, std::uint64_t id, Protocol protocol)
     : session_(session), id_(id), protocol_(protocol) {}
 
 void Stream::Touch(ResourceType type, const std::string& name, bool force) {
-  bool& forced = state(type).dirty.try_emplace(name, false).first->second;
+  State& s = state(type);
+  ++session_.examined_;
+  bool& forced = s.dirty.try_emplace(name, false).first->second;
   forced = forced || force;
+  s.stalled = false;
   session_.ready_.emplace(Rank(type), id_);
 }
 
@@ -125,10 +128,12 @@ void Stream::Forget(ResourceType type, const std::string& name) {
   s.told.Remove(name);
   s.irregular.erase(name);
   s.dirty.erase(name);
-  s.held.erase(name);
+  DropHold(type, name);
   s.blocked.erase(name);
   s.refused.erase(name);
   s.node_faults.erase(name);
+  session_.NoteUses(type, name, this);
+  if (type == ResourceType::kCluster) session_.NoteRetained(name, *this);
 }
 
 void Stream::KeepOnlyNames(ResourceType type) {
@@ -153,6 +158,8 @@ absl::Status Stream::OnRequest(const Request& request, Time now) {
   } else {
     OnStateOfTheWorld(info->type, request, now);
   }
+  state(info->type).stalled = false;
+  session_.NoteListenersInSync();
   session_.ready_.emplace(Rank(info->type), id_);
   return absl::OkStatus();
 }
@@ -313,7 +320,6 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
     s.answer = true;  // asked for: answered, whether it exists or not
     Touch(type, name, true);
   }
-  if (!dropped.empty()) session_.RecheckBlocked();
 }
 
 void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
@@ -382,7 +388,6 @@ void Stream::OnDelta(ResourceType type, const Request& request, Time now) {
       Forget(type, name);
     }
   }
-  if (!request.unsubscribe.empty()) session_.RecheckBlocked();
 }
 
 // ---- Stream: acknowledgements ----
@@ -422,6 +427,7 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
         --at->second.in_flight;
       }
     }
+    for (const Change& change : response.changes) session_.NoteUses(type, change.name, this);
   }
   // The whole state was accepted: also what came in responses that were rejected before.
   if (!request.error.has_value() && !delta() && Info(type).whole && last) {
@@ -432,11 +438,11 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
     }
     for (const std::string& name : names) {
       s.irregular.erase(name);
+      session_.NoteUses(type, name, this);
       if (type == ResourceType::kCluster) session_.ClusterAcknowledged(name, sequence, now);
     }
   }
   session_.ready_.emplace(Rank(type), id_);
-  if (IsUser(type)) session_.RecheckBlocked();
   return true;
 }
 
@@ -470,6 +476,7 @@ void Stream::Accept(ResourceType type, const InFlight& response, Time now) {
 void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t sequence,
                           Time now) {
   State& s = state(type);
+  ++session_.examined_;
   const auto at = s.irregular.find(change.name);
   if (at == s.irregular.end() || at->second.since > sequence) {
     MayRun(type, change);
@@ -940,12 +947,29 @@ void Stream::TellOn(ResourceType type, Trust trust) {
 
 // ---- Stream: responses ----
 
-std::optional<Response> Stream::Next(Time now) {
-  session_.Refresh();
+std::optional<Response> Stream::Next(Time now, std::size_t most) {
+  allowance_ = most;
+  // What is being made goes by one snapshot.
+  if (!std::exchange(unfinished_, false)) session_.Refresh();
+  std::optional<Response> response;
   for (const ResourceType type : kOrder) {
-    if (std::optional<Response> response = Make(type, now)) return response;
+    response = Make(type, now);
+    if (response.has_value() || unfinished_) break;
   }
-  return AnswerUnknownType();
+  if (unfinished_) return response;
+  session_.NoteListenersInSync();
+  return response.has_value() ? std::move(response) : AnswerUnknownType();
+}
+
+// Takes one name from the allowance of Next(). Returns false if there is none left.
+bool Stream::Spend() {
+  ++session_.examined_;
+  if (allowance_ == 0) {
+    unfinished_ = true;
+    return false;
+  }
+  if (allowance_ != kWithoutLimit) --allowance_;
+  return true;
 }
 
 // What the Envoy is to have under this name in the end; nullptr: nothing.
@@ -1005,13 +1029,11 @@ ResourcePtr Stream::WithOwn(const ResourcePtr& offered,
 }
 
 // Whether something that the Envoy has and the snapshot lacks may be withdrawn (or emptied) now.
-bool Stream::MayWithdraw(ResourceType type, const std::string& name,
-                         std::optional<ClusterUses>& uses, Time now) const {
+bool Stream::MayWithdraw(ResourceType type, const std::string& name, Time now) const {
   switch (type) {
     case ResourceType::kCluster:
-      if (session_.snapshot_->UsersOfCluster(name) > 0 || session_.AwaitsUsers(now)) return false;
-      if (!uses.has_value()) uses = session_.CollectUses();
-      return !uses->unknown && !uses->clusters.contains(name);
+      return session_.snapshot_->UsersOfCluster(name) == 0 && !session_.AwaitsUsers(now) &&
+             !session_.cluster_uses_.Contains(name);
     case ResourceType::kEndpoints:
       return session_.snapshot_->ClustersWithAssignment(name) > 0 ||
              !session_.RetainedClusterUses(name);
@@ -1019,13 +1041,13 @@ bool Stream::MayWithdraw(ResourceType type, const std::string& name,
       return true;
     case ResourceType::kRoutes:
     case ResourceType::kSecret:
-      return session_.ListenersInSync();
+      return session_.SeeListenersInSync();
     case ResourceType::kScopedRoutes:
       // A host goes at once, all of them only after the listeners that look hosts up in this way.
       // Those that a control plane of that shape left are not ours: connections that are being
       // drained use them, and Envoy drops them with the last.
       return !session_.snapshot_->table(type).empty() ||
-             (session_.had_scopes_ && session_.ListenersInSync());
+             (session_.had_scopes_ && session_.SeeListenersInSync());
   }
   return true;
 }
@@ -1036,7 +1058,7 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
   State& s = state(type);
   const auto held = s.held.find(name);
   if ((wanted->clusters.empty() && wanted->parts.empty()) || !session_.JudgesWarmth(now)) {
-    if (held != s.held.end()) s.held.erase(held);
+    DropHold(type, name);
     return {wanted, false, 0};
   }
   const ResourcePtr base = Rejected(type, name) ? Runs(type, name) : s.told.Find(name);
@@ -1052,7 +1074,8 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
     bool coming = false;   // one of them is
     StringSet waiting_for;
     for (const std::string& cluster : needs) {
-      if (has != nullptr && std::find(has->begin(), has->end(), cluster) != has->end()) continue;
+      ++session_.examined_;
+      if (has != nullptr && std::binary_search(has->begin(), has->end(), cluster)) continue;
       if (session_.IsWarm(cluster)) continue;
       cold = true;
       (session_.LacksCluster(cluster) ? lacking : coming) = true;
@@ -1087,6 +1110,7 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
     all = waits("", wanted->clusters, base == nullptr ? nullptr : &base->clusters);
     Parts::Diff(base == nullptr ? Parts() : base->parts, wanted->parts,
                 [&](const PartPtr& was, const PartPtr& is) {
+                  ++session_.examined_;
                   if (is != nullptr &&
                       waits(is->name, is->clusters, was == nullptr ? nullptr : &was->clusters)) {
                     waiting.emplace_back(was, is);
@@ -1101,9 +1125,9 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
   }
 
   if (hold.since.empty()) {
-    if (held != s.held.end()) s.held.erase(held);
+    DropHold(type, name);
   } else {
-    s.held.insert_or_assign(name, std::move(hold));
+    PutHold(type, name, std::move(hold));
   }
   if (all) return {};
   judgement.view = wanted;
@@ -1150,6 +1174,7 @@ void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequenc
   if (type == ResourceType::kListener && !SameVersion(was, change.told))
     session_.listeners_changed_ = true;
   if (type != ResourceType::kCluster) return;
+  session_.NoteRetained(change.name, *this);
   if (change.told == nullptr) {
     session_.ClusterWithdrawn(change.name, was);
   } else if (!SameVersion(was, change.told)) {
@@ -1160,9 +1185,10 @@ void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequenc
 std::optional<Response> Stream::Make(ResourceType type, Time now) {
   State& s = state(type);
   for (;;) {
-    if (s.search.active() && !s.search.testing() && s.in_flight.empty()) NextTest(type);
+    if (s.search.active() && !s.search.testing() && s.in_flight.empty() && !s.making.has_value())
+      NextTest(type);
     std::optional<Response> response = MakeOne(type, now);
-    if (!s.search.testing() || s.test != 0) return response;
+    if (unfinished_ || !s.search.testing() || s.test != 0) return response;
     if (response.has_value()) {
       s.test = s.in_flight.back().sequence;
       return response;
@@ -1174,117 +1200,212 @@ std::optional<Response> Stream::Make(ResourceType type, Time now) {
 
 std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
   State& s = state(type);
+  for (;;) {
+    if (!s.making.has_value() && !BeginMaking(type)) return std::nullopt;
+    if (s.making->sequence > 0) break;
+    if (!LookAtNames(type, now)) return std::nullopt;
+    UpdateWatch();
+    if (s.making->stalled) {  // the answer would withdraw what the Envoy has and we can't name
+      s.stalled = true;
+      for (Dirty& dirty : s.making->names) {
+        bool& forced = s.dirty.try_emplace(std::move(dirty.name), false).first->second;
+        forced = forced || dirty.force;
+      }
+    } else if (!s.making->changes.empty() || s.answer) {
+      s.making->sequence = ++session_.sequence_;
+      s.making->token = NewEditToken();
+      break;
+    }
+    s.making.reset();
+  }
+  Making& making = *s.making;
+  for (; making.told < making.changes.size(); ++making.told) {
+    if (!Spend()) return std::nullopt;
+    Tell(type, making.changes[making.told], making.sequence, making.token);
+  }
+  Making made = std::move(making);
+  s.making.reset();
+  return Build(type, std::move(made), now);
+}
+
+// Returns false if there is nothing to do.
+bool Stream::BeginMaking(ResourceType type) {
+  State& s = state(type);
   // One by one as long as it matters which of them is refused.
   const std::size_t limit =
       type == ResourceType::kCluster && !s.search.active() ? kClusterResponses : 1;
-  if (!s.subscribed || s.in_flight.size() >= limit) return std::nullopt;
+  if (!s.subscribed || s.in_flight.size() >= limit) return false;
   if (std::exchange(s.all, false)) {
+    s.stalled = false;
     Table::Diff(s.told, session_.snapshot_->table(type),
                 [&](const ResourcePtr& was, const ResourcePtr& is) {
+                  ++session_.examined_;
                   s.dirty.try_emplace(is != nullptr ? is->name : was->name, false);
                 });
     // What the fleet's snapshot leaves out, this Envoy may keep.
     for (const auto& [key, exclusions] : session_.snapshot_->exclusions()) {
       if (key.first == type) s.dirty.try_emplace(key.second, false);
     }
+    // What the fleet's snapshot leaves out, this Envoy may keep.
+    for (const auto& [key, exclusions] : session_.snapshot_->exclusions()) {
+      if (key.first == type) s.dirty.try_emplace(key.second, false);
+    }
   }
-  if (s.dirty.empty() && !s.answer) return std::nullopt;
+  if (s.stalled || (s.dirty.empty() && s.later.empty() && !s.answer)) return false;
+  s.making.emplace();
+  s.making->names = TakeDirty(type);
+  return true;
+}
 
+// True if everything that differs must be in one response.
+bool Stream::InOneResponse(ResourceType type) const {
+  const State& s = state(type);
+  if (s.search.active() || s.resend || (!delta() && Info(type).whole)) return true;
+  // An Envoy that starts takes the first response for all that there is. It waits for each
+  // assignment by itself.
+  return type != ResourceType::kEndpoints && s.version_sent.empty();
+}
+
+// Returns the names that the next response is about, sorted.
+std::vector<Stream::Dirty> Stream::TakeDirty(ResourceType type) {
+  State& s = state(type);
+  std::vector<Dirty> names;
+  names.reserve(s.dirty.size());
+  while (!s.dirty.empty()) {
+    auto node = s.dirty.extract(s.dirty.begin());
+    names.push_back({std::move(node.key()), node.mapped()});
+  }
+  const auto by_name = [](const Dirty& a, const Dirty& b) { return a.name < b.name; };
+  const std::size_t most = InOneResponse(type) ? kWithoutLimit : kNamesAtOnce;
+  if (s.later.empty() && names.size() <= most) {
+    std::sort(names.begin(), names.end(), by_name);
+    return names;
+  }
+  const auto falls = [](const auto& a, const auto& b) { return a.first > b.first; };
+  if (names.size() > most) {
+    const auto before = static_cast<std::ptrdiff_t>(s.later.size());
+    for (Dirty& dirty : std::exchange(names, {})) {
+      const std::uint64_t hash = HashBytes(dirty.name).low;
+      s.later.emplace_back(hash, std::move(dirty));
+    }
+    std::sort(s.later.begin() + before, s.later.end(), falls);
+    std::inplace_merge(s.later.begin(), s.later.begin() + before, s.later.end(), falls);
+  }
+  while (!s.later.empty() && names.size() < most) {
+    names.push_back(std::move(s.later.back().second));
+    s.later.pop_back();
+  }
+  std::sort(names.begin(), names.end(), by_name);
+  // One that waits for its turn may have been touched meanwhile.
+  std::vector<Dirty> once;
+  once.reserve(names.size());
+  for (Dirty& dirty : names) {
+    if (!once.empty() && once.back().name == dirty.name) {
+      once.back().force = once.back().force || dirty.force;
+    } else {
+      once.push_back(std::move(dirty));
+    }
+  }
+  return once;
+}
+
+// Decides what becomes of the names. Returns false if there are more.
+bool Stream::LookAtNames(ResourceType type, Time now) {
+  Making& making = *state(type).making;
+  for (; making.next < making.names.size(); ++making.next) {
+    if (!Spend()) return false;
+    Dirty& dirty = making.names[making.next];
+    Decide(type, dirty.name, dirty.force, making, now);
+  }
+  return true;
+}
+
+// Decides what of the name goes into the response that is being made.
+void Stream::Decide(ResourceType type, const std::string& name, bool& force, Making& making,
+                    Time now) {
+  State& s = state(type);
   const bool whole = !delta() && Info(type).whole;
-  std::vector<Change> changes;
-  std::size_t released = 0;
-  bool stalled = false;
-  std::optional<ClusterUses> uses;
-  std::map<std::string, bool> dirty = std::exchange(s.dirty, {});
-  for (auto& [name, force] : dirty) {
-    if (const auto at = s.held.find(name); at != s.held.end()) force = force || at->second.force;
-    if (const auto at = s.blocked.find(name); at != s.blocked.end()) {
-      force = force || at->second;
-      s.blocked.erase(at);
-    }
-    if (!s.wildcard && !s.names.contains(name)) {
-      s.held.erase(name);
-      if (s.turned_away.erase(name) > 0) changes.push_back({name, nullptr});
-      continue;
-    }
-    const ResourcePtr told = s.told.Find(name);
-    ForgetRefusals(type, name);
-    ResourcePtr wanted = Wanted(type, name);
-    if (wanted != nullptr) {
-      wanted = WithoutRefused(type, wanted);
-      const ResourcePtr runs = wanted == nullptr ? Runs(type, name) : nullptr;
-      if (delta() && runs != nullptr && !runs->known) {  // it stays, whatever it is
-        s.held.erase(name);
-        continue;
-      }
-    }
-    const bool lacking = type == ResourceType::kSecret
-                             ? wanted == nullptr
-                             : session_.snapshot_->Find(type, name) == nullptr &&
-                                   session_.snapshot_->ExclusionsOf(type, name).empty();
-    if (told != nullptr && !SameVersion(told, wanted) && lacking &&
-        !MayWithdraw(type, name, uses, now)) {
-      s.held.erase(name);
-      // The whole state can't hold what was rejected, of clusters what the words name. What the
-      // Envoy doesn't have can go.
-      const bool rejected =
-          whole && Rejected(type, name) && (type != ResourceType::kCluster || Names(s.words, name));
-      const ResourcePtr runs = rejected ? Runs(type, name) : told;
-      if (runs != nullptr) s.blocked.emplace(name, false);
-      if (rejected || (force && told->known)) changes.push_back({name, runs});
-      continue;
-    }
-    if (wanted == nullptr) {
-      s.held.erase(name);
-      // A secret that was refused: the Envoy may have one from before that came with something bad.
-      if (delta() && type == ResourceType::kSecret && Rejected(type, name) &&
-          session_.snapshot_->Find(type, name) != nullptr)
-        continue;
-      if (delta() ? (told != nullptr || force) : (told != nullptr && whole)) {
-        changes.push_back({name, nullptr});
-      } else if (told != nullptr) {
-        s.told.Remove(name);  // of these types state of the world has no word for a withdrawal
-        s.irregular.erase(name);
-      }
-      continue;
-    }
-    const Judgement judgement = Judge(type, name, wanted, force, now);
-    if (judgement.absent) {
-      if (told != nullptr) changes.push_back({name, nullptr});
-      continue;
-    }
-    if (judgement.view == nullptr) {
-      stalled = stalled || (whole && told != nullptr && !told->known);
-      // While the next content waits, the whole state must not go on with one that was refused.
-      if (whole && Rejected(type, name)) {
-        changes.push_back({name, Runs(type, name)});
-        continue;
-      }
-      if (force && told != nullptr && told->known) {
-        changes.push_back({name, told});
-        s.held[name].force = false;
-      }
-      continue;
-    }
-    if (!force && SameVersion(told, judgement.view) && !Rejected(type, name)) continue;
-    released += judgement.released;
-    changes.push_back({name, judgement.view});
+  std::vector<Change>& changes = making.changes;
+  if (const auto at = s.held.find(name); at != s.held.end()) force = force || at->second.force;
+  if (const auto at = s.blocked.find(name); at != s.blocked.end()) {
+    force = force || at->second;
+    s.blocked.erase(at);
   }
-  if (stalled) {  // the answer would withdraw what the Envoy has and we can't name
-    s.dirty = std::move(dirty);
-    UpdateWatch();
-    return std::nullopt;
+  if (!s.wildcard && !s.names.contains(name)) {
+    DropHold(type, name);
+    if (s.turned_away.erase(name) > 0) changes.push_back({name, nullptr});
+    return;
   }
-  UpdateWatch();
-  if (changes.empty() && !s.answer) return std::nullopt;
+  const ResourcePtr told = s.told.Find(name);
+  ForgetRefusals(type, name);
+  ResourcePtr wanted = Wanted(type, name);
+  if (wanted != nullptr) {
+    wanted = WithoutRefused(type, wanted);
+    const ResourcePtr runs = wanted == nullptr ? Runs(type, name) : nullptr;
+    if (delta() && runs != nullptr && !runs->known) {  // it stays, whatever it is
+      DropHold(type, name);
+      return;
+    }
+  }
+  const bool lacking = type == ResourceType::kSecret
+                           ? wanted == nullptr
+                           : session_.snapshot_->Find(type, name) == nullptr &&
+                                 session_.snapshot_->ExclusionsOf(type, name).empty();
+  if (told != nullptr && !SameVersion(told, wanted) && lacking && !MayWithdraw(type, name, now)) {
+    DropHold(type, name);
+    // The whole state can't hold what was rejected, of clusters what the words name. What the
+    // Envoy doesn't have can go.
+    const bool rejected =
+        whole && Rejected(type, name) && (type != ResourceType::kCluster || Names(s.words, name));
+    const ResourcePtr runs = rejected ? Runs(type, name) : told;
+    if (runs != nullptr) s.blocked.emplace(name, false);
+    if (rejected || (force && told->known)) changes.push_back({name, runs});
+    return;
+  }
+  if (wanted == nullptr) {
+    DropHold(type, name);
+    // A secret that was refused: the Envoy may have one from before that came with something bad.
+    if (delta() && type == ResourceType::kSecret && Rejected(type, name) &&
+        session_.snapshot_->Find(type, name) != nullptr)
+      return;
+    if (delta() ? (told != nullptr || force) : (told != nullptr && whole)) {
+      changes.push_back({name, nullptr});
+    } else if (told != nullptr) {
+      s.told.Remove(name);  // of these types state of the world has no word for a withdrawal
+      s.irregular.erase(name);
+      session_.NoteUses(type, name, this);
+    }
+    return;
+  }
+  const Judgement judgement = Judge(type, name, wanted, force, now);
+  if (judgement.absent) {
+    if (told != nullptr) changes.push_back({name, nullptr});
+    return;
+  }
+  if (judgement.view == nullptr) {
+    making.stalled = making.stalled || (whole && told != nullptr && !told->known);
+    // While the next content waits, the whole state must not go on with one that was refused.
+    if (whole && Rejected(type, name)) {
+      changes.push_back({name, Runs(type, name)});
+    } else if (force && told != nullptr && told->known) {
+      changes.push_back({name, told});
+      s.held.at(name).force = false;
+    }
+    return;
+  }
+  if (!force && SameVersion(told, judgement.view) && !Rejected(type, name)) return;
+  making.released += judgement.released;
+  changes.push_back({name, judgement.view});
+}
 
-  const std::uint64_t sequence = ++session_.sequence_;
+Response Stream::Build(ResourceType type, Making making, Time now) {
+  State& s = state(type);
+  std::vector<Change>& changes = making.changes;
+  const bool whole = !delta() && Info(type).whole;
   Response response;
   response.protocol = protocol_;
   response.type = type;
   response.nonce = std::to_string(++nonces_);
-  const EditToken token = NewEditToken();
-  for (const Change& change : changes) Tell(type, change, sequence, token);
   // Equal content in the snapshot's own nodes, so that an Envoy that has everything costs nothing.
   if (const Table& all = session_.snapshot_->table(type);
       s.told.size() == all.size() && s.told.version() == all.version()) {
@@ -1307,10 +1428,35 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
   s.last_nonce = response.nonce;
   s.version_sent = response.version;
   s.in_flight.push_back(
-      {response.nonce, response.version, sequence, std::move(changes), s.told, now});
-  session_.counters_.released += released;
+      {response.nonce, response.version, making.sequence, std::move(changes), s.told, now});
+  for (const Change& change : s.in_flight.back().changes)
+    session_.NoteUses(type, change.name, this);
+  session_.counters_.released += making.released;
   ++session_.counters_.responses[Index(type)];
   return response;
+}
+
+void Stream::PutHold(ResourceType type, const std::string& name, Hold hold) {
+  const auto [at, added] = state(type).held.try_emplace(name);
+  session_.examined_ += hold.waiting_for.size();
+  session_.holds_.Set({id_, type, name}, added ? HoldIndex::Wait() : WaitOf(at->second),
+                      WaitOf(hold));
+  at->second = std::move(hold);
+}
+
+void Stream::DropHold(ResourceType type, const std::string& name) {
+  State& s = state(type);
+  const auto at = s.held.find(name);
+  if (at == s.held.end()) return;
+  session_.examined_ += at->second.waiting_for.size();
+  session_.holds_.Set({id_, type, name}, WaitOf(at->second), {});
+  s.held.erase(at);
+}
+
+HoldIndex::Wait Stream::WaitOf(const Hold& hold) const {
+  std::optional<Time> due;
+  if (hold.earliest.has_value()) due = *hold.earliest + session_.options_.warm_timeout;
+  return {&hold.waiting_for, due};
 }
 
 void Stream::UpdateWatch() {
@@ -1344,6 +1490,7 @@ Stream& Session::Attach(Protocol protocol) {
 }
 
 void Session::Detach(Stream& stream, Time now) {
+  watched_.erase(&stream);
   for (const TypeInfo& info : kTypes) {
     const std::size_t i = Index(info.type);
     const Stream::State& s = stream.states_[i];
@@ -1353,21 +1500,23 @@ void Session::Detach(Stream& stream, Time now) {
       RemoveSubscriber(info.type, name, stream);
       if (info.type == ResourceType::kEndpoints) Unanswer(name, stream);
     }
+    for (const auto& [name, hold] : s.held)
+      holds_.Set({stream.id_, info.type, name}, stream.WaitOf(hold), {});
     if (!s.subscribed) continue;
     Remember(stream, info.type);
     if (info.type == ResourceType::kCluster && subscribed_[i].empty())
       resuming_until_ = now + options_.warm_timeout;
     if (!IsUser(info.type)) continue;
-    s.told.ForEach(
-        [&](const ResourcePtr& told) { ghosts_.push_back({now + kGhostTime, info.type, told}); });
+    s.told.ForEach([&](const ResourcePtr& told) { AddGhost(now + kGhostTime, info.type, told); });
     for (const auto& [name, irregular] : s.irregular) {
-      if (irregular.acknowledged == nullptr) continue;
-      ghosts_.push_back({now + kGhostTime, info.type, irregular.acknowledged});
+      if (irregular.acknowledged != nullptr)
+        AddGhost(now + kGhostTime, info.type, irregular.acknowledged);
     }
   }
-  watched_.erase(&stream);
-  std::erase_if(ready_, [&](const auto& entry) { return entry.second == stream.id_; });
+  ForgetUses(stream);
+  for (std::size_t rank = 0; rank < kOrder.size(); ++rank) ready_.erase({rank, stream.id_});
   streams_.erase(stream.id_);
+  NoteListenersInSync();
 }
 
 void Session::Offer(SnapshotPtr snapshot) {
@@ -1421,49 +1570,79 @@ void Session::Subscribed(ResourceType type, Stream& stream, bool resuming, Time 
   const bool early = identity_.aggregated && type == ResourceType::kEndpoints &&
                      subscribed_[Index(ResourceType::kCluster)].empty();
   if (resuming || early) resuming_until_ = now + options_.warm_timeout;
+  const Stream::State& s = stream.state(type);
+  s.told.ForEach([&](const ResourcePtr& told) {
+    NoteUses(type, told->name, &stream);
+    if (type == ResourceType::kCluster) NoteRetained(told->name, stream);
+  });
   if (type == ResourceType::kCluster) {
     users_awaited_until_ = now + options_.warm_timeout;
-    RecheckHeld(nullptr);
+    RecheckHeld();
     RecheckBlocked();
   }
-  if (IsUser(type)) {
-    std::erase_if(ghosts_, [&](const Ghost& ghost) {
-      const Stream::State& s = stream.state(type);
-      return ghost.type == type && (s.wildcard || s.names.contains(ghost.resource->name));
-    });
-    RecheckBlocked();
-  }
+  if (!IsUser(type)) return;
+  RemoveGhosts(type, stream);
+  RecheckBlocked();
 }
 
 // Marks what differs between the snapshot that the streams know and the newest.
 void Session::Refresh() {
-  if (offered_ == snapshot_) return;
-  const SnapshotPtr before = std::exchange(snapshot_, offered_);
-  had_scopes_ = had_scopes_ || !snapshot_->table(ResourceType::kScopedRoutes).empty();
-  for (const TypeInfo& info : kTypes) {
-    const auto touch = [&](ResourceType type, const std::string& name) {
-      ForEachSubscriber(type, name, [&](Stream& stream) { stream.Touch(type, name); });
-    };
-    Table::Diff(before->table(info.type), snapshot_->table(info.type),
-                [&](const ResourcePtr& was, const ResourcePtr& is) {
-                  const std::string& name = is != nullptr ? is->name : was->name;
-                  touch(info.type, name);
-                  if (info.type == ResourceType::kSecret)
-                    SecretChanged(name, was == nullptr, is != nullptr);
-                  if (info.type != ResourceType::kCluster) return;
-                  // Whether an assignment that isn't in the snapshot is empty, kept or gone hangs
-                  // on its clusters.
-                  for (const ResourcePtr& cluster : {was, is}) {
-                    if (cluster == nullptr || cluster->assignment.empty()) continue;
-                    if (snapshot_->table(ResourceType::kEndpoints).Contains(cluster->assignment))
-                      continue;
-                    touch(ResourceType::kEndpoints, cluster->assignment);
-                  }
-                });
+  while (!RefreshSome(Stream::kWithoutLimit)) {
+  }
+}
+
+bool Session::RefreshSome(std::size_t most) {
+  if (!refreshing_.has_value()) {
+    if (offered_ == snapshot_) return true;
+    const SnapshotPtr before = std::exchange(snapshot_, offered_);
+    had_scopes_ = had_scopes_ || !snapshot_->table(ResourceType::kScopedRoutes).empty();
+    refreshing_.emplace();
+    refreshing_->difference = options_.differences != nullptr
+                                  ? options_.differences->Get(before, snapshot_)
+                                  : std::make_shared<SnapshotDifference>(*before, *snapshot_);
+    for (const ResourceType type : kUsers) {
+      refreshing_->users_appeared = refreshing_->users_appeared ||
+                                    before->table(type).empty() != snapshot_->table(type).empty();
+    }
+  }
+  Refreshing& refreshing = *refreshing_;
+  for (; refreshing.type < kResourceTypes; ++refreshing.type, refreshing.next = 0) {
+    const auto& changes = refreshing.difference->changes[refreshing.type];
+    for (; refreshing.next < changes.size(); ++refreshing.next) {
+      if (most == 0) return false;
+      if (most != Stream::kWithoutLimit) --most;
+      TakeInChange(kTypes[refreshing.type], changes[refreshing.next].first,
+                   changes[refreshing.next].second);
+    }
   }
   // A use that ends within the snapshot alone may free a cluster (see UsersOfCluster).
-  RecheckBlocked();
+  for (const std::string& cluster : refreshing.difference->unused_clusters)
+    RecheckBlocked(ResourceType::kCluster, cluster);
+  if (refreshing.users_appeared) RecheckBlocked();
+  refreshing_.reset();
   for (const TypeInfo& info : kTypes) DisputeExclusions(info.type);
+  return offered_ == snapshot_;
+}
+
+void Session::TakeInChange(const TypeInfo& info, const ResourcePtr& was, const ResourcePtr& is) {
+  const auto touch = [&](ResourceType type, const std::string& name) {
+    ForEachSubscriber(type, name, [&](Stream& stream) { stream.Touch(type, name); });
+  };
+  const std::string& name = is != nullptr ? is->name : was->name;
+  ++examined_;
+  touch(info.type, name);
+  if (info.type == ResourceType::kSecret) SecretChanged(name, was == nullptr, is != nullptr);
+  if (IsUser(info.type)) NoteUsesOf(info.type, name);
+  if (info.type != ResourceType::kCluster) return;
+  if (was == nullptr || is == nullptr) {
+    for (const Stream* stream : subscribed_[Index(info.type)]) NoteRetained(name, *stream);
+  }
+  // Whether an assignment that isn't in the snapshot is empty, kept or gone hangs on its clusters.
+  for (const ResourcePtr& cluster : {was, is}) {
+    if (cluster == nullptr || cluster->assignment.empty()) continue;
+    if (snapshot_->table(ResourceType::kEndpoints).Contains(cluster->assignment)) continue;
+    touch(ResourceType::kEndpoints, cluster->assignment);
+  }
 }
 
 // What else is asked for by this name, and who may have asked for it.
@@ -1508,7 +1687,7 @@ std::vector<Stream*> Session::TakeReady(Time now) {
 void Session::Tick(Time now) {
   if (resuming_until_.has_value() && *resuming_until_ <= now) {
     resuming_until_.reset();
-    RecheckHeld(nullptr);
+    RecheckHeld();
     RecheckBlocked();
   }
   if (users_awaited_until_.has_value() && *users_awaited_until_ <= now) {
@@ -1523,8 +1702,7 @@ void Session::Tick(Time now) {
       });
     }
   }
-  if (std::erase_if(ghosts_, [&](const Ghost& ghost) { return ghost.expires <= now; }) > 0)
-    RecheckBlocked();
+  while (!ghosts_.empty() && ghosts_.begin()->second.expires <= now) RemoveGhost(ghosts_.begin());
   while (!warming_.empty() && warming_.begin()->first <= now) {
     const std::string cluster = std::move(warming_.begin()->second);
     warming_.erase(warming_.begin());
@@ -1536,17 +1714,7 @@ void Session::Tick(Time now) {
     if (const auto at = streams_.find(retry.stream); at != streams_.end())
       at->second->RetryNodeFault(retry.type, retry.name);
   }
-  for (Stream* stream : watched_) {
-    for (const TypeInfo& info : kTypes) {
-      for (auto& [name, hold] : stream->state(info.type).held) {
-        if (hold.woken || !hold.earliest.has_value() ||
-            *hold.earliest + options_.warm_timeout > now)
-          continue;
-        hold.woken = true;
-        stream->Touch(info.type, name);
-      }
-    }
-  }
+  Touch(holds_.TakeDue(now));
 }
 
 std::optional<Time> Session::NextDeadline() const {
@@ -1557,17 +1725,10 @@ std::optional<Time> Session::NextDeadline() const {
   if (resuming_until_.has_value()) consider(*resuming_until_);
   if (users_awaited_until_.has_value()) consider(*users_awaited_until_);
   if (resend_endpoints_at_.has_value()) consider(*resend_endpoints_at_);
-  for (const Ghost& ghost : ghosts_) consider(ghost.expires);
+  if (!ghosts_.empty()) consider(ghosts_.begin()->second.expires);
   if (!warming_.empty()) consider(warming_.begin()->first);
   if (!retries_.empty()) consider(retries_.begin()->first);
-  for (const Stream* stream : watched_) {
-    for (const Stream::State& s : stream->states_) {
-      for (const auto& [name, hold] : s.held) {
-        if (!hold.woken && hold.earliest.has_value())
-          consider(*hold.earliest + options_.warm_timeout);
-      }
-    }
-  }
+  if (const std::optional<Time> due = holds_.NextDue()) consider(*due);
   return deadline;
 }
 
@@ -1609,7 +1770,6 @@ void Session::ClusterSent(const Resource& cluster, std::uint64_t sequence) {
 void Session::ClusterWithdrawn(const std::string& name, const ResourcePtr& was) {
   MakePhantom(name, sequence_);
   ForgetCold(name);
-  if (was != nullptr && !was->known) RecheckBlocked();  // it might have used any assignment
   if (was == nullptr || was->assignment.empty()) return;
   ForEachSubscriber(ResourceType::kEndpoints, was->assignment, [&](Stream& stream) {
     stream.Touch(ResourceType::kEndpoints, was->assignment);
@@ -1621,7 +1781,8 @@ void Session::MakePhantom(const std::string& cluster, std::uint64_t sequence) {
   if (identity_.aggregated || at == cold_.end() || at->second.assigned ||
       at->second.assignment.empty())
     return;
-  phantoms_.emplace(at->second.assignment, sequence);
+  phantoms_.emplace_back(sequence, at->second.assignment);
+  ++phantoms_of_[at->second.assignment];
 }
 
 void Session::ForgetCold(const std::string& cluster) {
@@ -1639,11 +1800,11 @@ void Session::ClustersAcknowledged(std::uint64_t sequence, Time now) {
   clusters_acknowledged_ = true;
   resend_endpoints_at_.reset();
   std::set<std::string> assignments;
-  std::erase_if(phantoms_, [&](const auto& phantom) {
-    const bool gone = phantom.second <= sequence;
-    if (gone) assignments.insert(phantom.first);
-    return gone;
-  });
+  for (; !phantoms_.empty() && phantoms_.front().first <= sequence; phantoms_.pop_front()) {
+    const auto count = phantoms_of_.find(phantoms_.front().second);
+    if (--count->second == 0) phantoms_of_.erase(count);
+    assignments.insert(std::move(phantoms_.front().second));
+  }
   for (const std::string& assignment : assignments) SettleSharers(assignment, now);
 }
 
@@ -1693,7 +1854,9 @@ void Session::SettleSharers(const std::string& assignment, Time now) {
   for (;;) {
     const auto users = cold_by_assignment_.find(assignment);
     if (users == cold_by_assignment_.end()) return;
-    std::size_t waiting = phantoms_.count(assignment);
+    const auto phantoms = phantoms_of_.find(assignment);
+    std::size_t waiting = phantoms == phantoms_of_.end() ? 0 : phantoms->second;
+    examined_ += users->second.size();
     for (const std::string& cluster : users->second) waiting += cold_.at(cluster).assigned ? 0 : 1;
     std::vector<std::string> served;
     for (const std::string& cluster : users->second) {
@@ -1741,7 +1904,7 @@ void Session::Settle(const std::string& cluster, Time now) {
   }
   if (!warm) return;
   ForgetCold(cluster);
-  RecheckHeld(&cluster);
+  RecheckHeld(cluster);
 }
 
 // ---- Session: across connections ----
@@ -1854,9 +2017,26 @@ bool Session::ListenersInSync() const {
     const bool older = std::any_of(s.refused.begin(), s.refused.end(), [&](const auto& refused) {
       return stream->Runs(ResourceType::kListener, refused.first) != nullptr;
     });
-    return !s.all && !s.answer && s.dirty.empty() && s.held.empty() && s.in_flight.empty() &&
-           s.irregular.empty() && !older && !s.search.active();
+    return !s.all && !s.answer && s.dirty.empty() && s.later.empty() && !s.making.has_value() &&
+           s.held.empty() && s.in_flight.empty() && s.irregular.empty() && !older &&
+           !s.search.active();
   });
+}
+
+// True if the listeners are in sync. Whoever is told that they aren't is looked at again later.
+bool Session::SeeListenersInSync() {
+  const bool now = ListenersInSync();
+  if (!now) listeners_in_sync_ = false;
+  return now;
+}
+
+// Looks again at everything that waits for the listeners once they are in sync.
+void Session::NoteListenersInSync() {
+  const bool now = ListenersInSync();
+  if (std::exchange(listeners_in_sync_, now) || !now) return;
+  for (const ResourceType type :
+       {ResourceType::kRoutes, ResourceType::kSecret, ResourceType::kScopedRoutes})
+    RecheckBlocked(type);
 }
 
 // An Envoy that just (re)connected may have listeners and routes of which it hasn't told yet.
@@ -1874,54 +2054,147 @@ bool Session::AwaitsUsers(Time now) const {
          routes_missing(ResourceType::kRoutes) || routes_missing(ResourceType::kScopedRoutes);
 }
 
-ClusterUses Session::CollectUses() const {
-  ClusterUses uses;
-  for (const ResourceType type : kUsers) {
-    for (const Stream* stream : subscribed_[Index(type)]) CollectFrom(*stream, type, uses);
+// Notes which clusters are named by what the Envoy runs, or may run, under this name. `stream`:
+// nullptr for what streams that ended had been told.
+void Session::NoteUses(ResourceType type, const std::string& name, const Stream* stream) {
+  if (!IsUser(type)) return;
+  ReferenceCounts::References uses;
+  if (stream == nullptr) {
+    const auto [from, to] = ghosts_by_name_.equal_range({type, name});
+    for (auto at = from; at != to; ++at) CollectView(type, ghosts_.at(at->second).resource, uses);
+  } else {
+    CollectFrom(*stream, type, name, uses);
   }
-  for (const Ghost& ghost : ghosts_) CollectView(ghost.type, ghost.resource, uses);
-  return uses;
+  const ReferenceCounts::Ended ended =
+      cluster_uses_.Set({type, name, stream == nullptr ? 0 : stream->id_}, std::move(uses));
+  if (ended.unknown) RecheckBlocked(ResourceType::kCluster);
+  for (const std::string& cluster : ended.names) RecheckBlocked(ResourceType::kCluster, cluster);
+}
+
+// Does so for every stream that has something under this name.
+void Session::NoteUsesOf(ResourceType type, const std::string& name) {
+  std::set<std::uint64_t> streams;
+  ForEachSubscriber(type, name, [&](const Stream& stream) { streams.insert(stream.id_); });
+  for (const std::uint64_t id : cluster_uses_.StreamsOf(type, name)) streams.insert(id);
+  if (ghosts_by_name_.contains({type, name})) streams.insert(0);
+  for (const std::uint64_t id : streams)
+    NoteUses(type, name, id == 0 ? nullptr : streams_.at(id).get());
+}
+
+void Session::CollectFrom(const Stream& stream, ResourceType type, const std::string& name,
+                          ReferenceCounts::References& uses) const {
+  const Stream::State& s = stream.state(type);
+  const ResourcePtr told = s.told.Find(name);
+  CollectView(type, told, uses);
+  if (const auto at = s.irregular.find(name); at != s.irregular.end()) {
+    if (at->second.acknowledged != told) CollectView(type, at->second.acknowledged, uses);
+    for (const ResourcePtr& perhaps : at->second.perhaps) CollectView(type, perhaps, uses);
+    uses.unknown = uses.unknown || at->second.lost;
+  }
+  // A name that was unsubscribed meanwhile counts too: it may be again before this arrives.
+  for (const Stream::InFlight& response : s.in_flight) {
+    const auto change = std::lower_bound(
+        response.changes.begin(), response.changes.end(), name,
+        [](const Stream::Change& one, const std::string& wanted) { return one.name < wanted; });
+    if (change != response.changes.end() && change->name == name && change->told != told)
+      CollectView(type, change->told, uses);
+  }
 }
 
 // Only what isn't as in the snapshot can name clusters that the snapshot's users don't.
-void Session::CollectFrom(const Stream& stream, ResourceType type, ClusterUses& uses) const {
-  const Stream::State& s = stream.state(type);
-  std::set<std::string> names;
-  for (const auto& [name, value] : s.dirty) names.insert(name);
-  for (const auto& [name, value] : s.held) names.insert(name);
-  for (const auto& [name, value] : s.blocked) names.insert(name);
-  for (const auto& [name, value] : s.refused) names.insert(name);
-  s.search.ForEach([&](const CulpritSearch::Key& key, const Hash128&, const std::string&) {
-    names.insert(key.first);
-  });
-  for (const auto& [name, irregular] : s.irregular) {
-    names.insert(name);
-    CollectView(type, irregular.acknowledged, uses);
-    for (const ResourcePtr& perhaps : irregular.perhaps) CollectView(type, perhaps, uses);
-    uses.unknown = uses.unknown || irregular.lost;
-  }
-  // Also of names that were unsubscribed meanwhile: they may be again before this arrives.
-  for (const Stream::InFlight& response : s.in_flight) {
-    for (const Stream::Change& change : response.changes) CollectView(type, change.told, uses);
-  }
-  if (s.all) s.told.ForEach([&](const ResourcePtr& told) { names.insert(told->name); });
-  for (const std::string& name : names) CollectView(type, s.told.Find(name), uses);
-}
-
-void Session::CollectView(ResourceType type, const ResourcePtr& view, ClusterUses& uses) const {
+void Session::CollectView(ResourceType type, const ResourcePtr& view,
+                          ReferenceCounts::References& uses) const {
   if (view == nullptr) return;
+  ++examined_;
   if (!view->known) {
     uses.unknown = true;
     return;
   }
   const ResourcePtr target = snapshot_->Find(type, view->name);
   if (target != nullptr && target->version == view->version) return;
-  uses.clusters.insert(view->clusters.begin(), view->clusters.end());
+  uses.names.insert(uses.names.end(), view->clusters.begin(), view->clusters.end());
   Parts::Diff(view->parts, target == nullptr ? Parts() : target->parts,
               [&](const PartPtr& was, const PartPtr&) {
+                ++examined_;
                 if (was != nullptr)
-                  uses.clusters.insert(was->clusters.begin(), was->clusters.end());
+                  uses.names.insert(uses.names.end(), was->clusters.begin(), was->clusters.end());
               });
+}
+
+// The stream ends.
+void Session::ForgetUses(const Stream& stream) {
+  for (const ResourceType type : kUsers) {
+    const Stream::State& s = stream.state(type);
+    const auto forget = [&](const std::string& name) {
+      const ReferenceCounts::Ended ended = cluster_uses_.Set({type, name, stream.id_}, {});
+      if (ended.unknown) RecheckBlocked(ResourceType::kCluster);
+      for (const std::string& cluster : ended.names)
+        RecheckBlocked(ResourceType::kCluster, cluster);
+    };
+    s.told.ForEach([&](const ResourcePtr& told) { forget(told->name); });
+    for (const auto& [name, irregular] : s.irregular) forget(name);
+    for (const Stream::InFlight& response : s.in_flight) {
+      for (const Stream::Change& change : response.changes) forget(change.name);
+    }
+  }
+  stream.state(ResourceType::kCluster).told.ForEach([&](const ResourcePtr& told) {
+    SetRetained(told->name, stream, {});
+  });
+}
+
+void Session::AddGhost(Time expires, ResourceType type, const ResourcePtr& resource) {
+  const std::uint64_t number = ++ghost_numbers_;
+  ghosts_.emplace(number, Ghost{expires, type, resource});
+  ghosts_by_name_.emplace(GhostName(type, resource->name), number);
+  NoteUses(type, resource->name, nullptr);
+}
+
+void Session::RemoveGhost(std::map<std::uint64_t, Ghost>::iterator ghost) {
+  const GhostName name(ghost->second.type, ghost->second.resource->name);
+  const auto [from, to] = ghosts_by_name_.equal_range(name);
+  ghosts_by_name_.erase(
+      std::find_if(from, to, [&](const auto& entry) { return entry.second == ghost->first; }));
+  ghosts_.erase(ghost);
+  NoteUses(name.first, name.second, nullptr);
+}
+
+// Removes what the stream stands for, which says now what it has.
+void Session::RemoveGhosts(ResourceType type, const Stream& stream) {
+  const Stream::State& s = stream.state(type);
+  const auto remove = [&](const auto& from, const auto& to) {
+    std::vector<std::uint64_t> numbers;
+    for (auto at = from; at != to && at->first.first == type; ++at) numbers.push_back(at->second);
+    for (const std::uint64_t number : numbers) RemoveGhost(ghosts_.find(number));
+  };
+  if (s.wildcard) {
+    remove(ghosts_by_name_.lower_bound({type, ""}), ghosts_by_name_.end());
+    return;
+  }
+  for (const auto& [name, asked] : s.names) {
+    const auto [from, to] = ghosts_by_name_.equal_range({type, name});
+    remove(from, to);
+  }
+}
+
+// Notes whether the Envoy has the cluster although the snapshot lacks it.
+void Session::NoteRetained(const std::string& cluster, const Stream& stream) {
+  const ResourcePtr told = stream.state(ResourceType::kCluster).told.Find(cluster);
+  ReferenceCounts::References assignments;
+  ++examined_;
+  if (told != nullptr && snapshot_->Find(ResourceType::kCluster, cluster) == nullptr) {
+    assignments.unknown = !told->known;
+    if (!told->assignment.empty()) assignments.names.push_back(told->assignment);
+  }
+  SetRetained(cluster, stream, std::move(assignments));
+}
+
+void Session::SetRetained(const std::string& cluster, const Stream& stream,
+                          ReferenceCounts::References assignments) {
+  const ReferenceCounts::Ended ended =
+      retained_.Set({ResourceType::kCluster, cluster, stream.id_}, std::move(assignments));
+  if (ended.unknown) RecheckBlocked(ResourceType::kEndpoints);
+  for (const std::string& assignment : ended.names)
+    RecheckBlocked(ResourceType::kEndpoints, assignment);
 }
 
 // Whether a cluster that the snapshot lacks but an Envoy still has takes its endpoints from this
@@ -1930,42 +2203,38 @@ bool Session::RetainedClusterUses(std::string_view assignment) const {
   // One that it doesn't name yet, after a connection broke, may.
   if (resuming_until_.has_value() && subscribed_[Index(ResourceType::kCluster)].empty())
     return true;
-  for (const Stream* stream : subscribed_[Index(ResourceType::kCluster)]) {
-    const Stream::State& s = stream->state(ResourceType::kCluster);
-    const auto uses = [&](const std::string& name) {
-      const ResourcePtr cluster = s.told.Find(name);
-      return cluster != nullptr && (!cluster->known || cluster->assignment == assignment) &&
-             snapshot_->Find(ResourceType::kCluster, name) == nullptr;
-    };
-    if (std::any_of(s.blocked.begin(), s.blocked.end(),
-                    [&](const auto& entry) { return uses(entry.first); }) ||
-        std::any_of(s.dirty.begin(), s.dirty.end(),
-                    [&](const auto& entry) { return uses(entry.first); })) {
-      return true;
-    }
-  }
-  return false;
+  return retained_.Contains(assignment);
 }
 
 void Session::RecheckBlocked() {
+  for (const TypeInfo& info : kTypes) RecheckBlocked(info.type);
+}
+
+void Session::RecheckBlocked(ResourceType type) {
+  for (Stream* stream : watched_) {
+    for (const auto& [name, force] : stream->state(type).blocked) stream->Touch(type, name);
+  }
+}
+
+void Session::RecheckBlocked(ResourceType type, const std::string& name) {
+  ForEachSubscriber(type, name, [&](Stream& stream) {
+    ++examined_;
+    if (stream.state(type).blocked.contains(name)) stream.Touch(type, name);
+  });
+}
+
+void Session::RecheckHeld() {
   for (Stream* stream : watched_) {
     for (const TypeInfo& info : kTypes) {
-      for (const auto& [name, force] : stream->state(info.type).blocked)
-        stream->Touch(info.type, name);
+      for (const auto& [name, hold] : stream->state(info.type).held) stream->Touch(info.type, name);
     }
   }
 }
 
-// Of what waits for this cluster, or of everything.
-void Session::RecheckHeld(const std::string* cluster) {
-  for (Stream* stream : watched_) {
-    for (const TypeInfo& info : kTypes) {
-      for (const auto& [name, hold] : stream->state(info.type).held) {
-        if (cluster == nullptr || hold.waiting_for.contains(*cluster))
-          stream->Touch(info.type, name);
-      }
-    }
-  }
+void Session::RecheckHeld(const std::string& cluster) { Touch(holds_.WaitingFor(cluster)); }
+
+void Session::Touch(const std::vector<HoldIndex::Key>& keys) {
+  for (const HoldIndex::Key& key : keys) streams_.at(key.stream)->Touch(key.type, key.name);
 }
 
 // ---- Session: views ----

@@ -62,7 +62,7 @@
 // early. A client that has no cluster subscription is told everything at once.
 //
 // Space: per stream a shared map of what was told plus what deviates from it; one response under
-// way per type, of clusters up to kClusterResponses.
+// way per type, of clusters up to kClusterResponses. Work: follows what changes, see examined().
 //
 // Thread: one at a time per session.
 
@@ -73,6 +73,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -86,8 +87,10 @@
 #include "base/strings.h"
 #include "xds/asked_secrets.h"
 #include "xds/culprit_search.h"
+#include "xds/hold_index.h"
 #include "xds/ledger.h"
 #include "xds/quarantine.h"
+#include "xds/reference_counts.h"
 #include "xds/resource.h"
 #include "xds/snapshot.h"
 
@@ -136,18 +139,16 @@ struct Memory {
 
 class Session;
 
-// Clusters named by what an Envoy may run beyond what the snapshot names.
-struct ClusterUses {
-  StringSet clusters;
-  bool unknown = false;  // it may run something that we don't know
-};
-
 // One gRPC stream: its subscriptions and what it was told. Made and owned by a Session.
 class Stream {
  public:
   // Responses with clusters that may be unacknowledged at once; of other types it is one.
   static constexpr std::size_t kClusterResponses = 32;
   static constexpr std::size_t kUnknownTypes = 16;
+  // Names that one response is about, except one that must hold everything: of more the next ones
+  // are.
+  static constexpr std::size_t kNamesAtOnce = 1000;
+  static constexpr std::size_t kWithoutLimit = std::numeric_limits<std::size_t>::max();
 
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -157,8 +158,11 @@ class Stream {
   // and beyond kUnknownTypes.
   absl::Status OnRequest(const Request& request, Time now);
 
-  // What to write now; nullopt: nothing. Call it when the previous response is written.
-  std::optional<Response> Next(Time now);
+  // What to write now; nullopt: nothing. Call it when the previous response is written. It stops
+  // with nullopt after having looked at about `most` names; then unfinished() is true, and it must
+  // be called again before any other method of the session is, except Detach and the views.
+  std::optional<Response> Next(Time now, std::size_t most = kWithoutLimit);
+  bool unfinished() const { return unfinished_; }
 
  private:
   friend class Session;
@@ -191,11 +195,26 @@ class Stream {
     std::optional<Time> earliest;       // of those of `since` that a time-out releases
     StringSet waiting_for;              // clusters
     bool force = false;
-    bool woken = false;  // its time is over, its stream was told
   };
   struct Change {
     std::string name;
     ResourcePtr told;  // nullptr: withdrawn
+  };
+  // A name to be looked at; `force`: to be sent even if equal.
+  struct Dirty {
+    std::string name;
+    bool force = false;
+  };
+  // A response that is being made: its names are looked at one by one.
+  struct Making {
+    std::vector<Dirty> names;     // sorted
+    std::size_t next = 0;         // of these
+    std::vector<Change> changes;  // by name
+    std::size_t released = 0;
+    bool stalled = false;
+    std::uint64_t sequence = 0;  // of the response; 0: not all names have been looked at
+    EditToken token = kNoEdit;
+    std::size_t told = 0;  // of the changes
   };
   struct InFlight {
     std::string nonce;
@@ -215,11 +234,16 @@ class Stream {
     AskedSecrets secrets;   // of secrets, delta
     StringSet turned_away;  // of secrets: names that were not remembered and wait for an answer
     StringSet missed;       // state of the world: subscribed names that a stale request didn't name
-    std::map<std::string, bool> dirty;  // to be looked at; true: to be sent even if equal
-    bool all = false;                   // everything is to be looked at
-    bool answer = false;                // even with nothing to say
-    bool resend = false;                // the answer holds everything
-    bool unrecognised = false;          // state of the world from before, until it acks ours
+    StringMap<bool> dirty;  // to be looked at; true: to be sent even if equal
+    // Of very many that were dirty those whose turn comes with later responses, in the falling
+    // order of their hashes: then the changes of one response are neighbours in `told`.
+    std::vector<std::pair<std::uint64_t, Dirty>> later;
+    bool all = false;           // everything is to be looked at
+    bool answer = false;        // even with nothing to say
+    bool resend = false;        // the answer holds everything
+    bool stalled = false;       // what is dirty waits until something is touched
+    bool unrecognised = false;  // state of the world from before, until it acks ours
+    std::optional<Making> making;
     std::map<std::string, Hold> held;
     std::map<std::string, bool> blocked;  // withdrawals that wait
     std::deque<InFlight> in_flight;
@@ -294,19 +318,30 @@ class Stream {
 
   std::optional<Response> Make(ResourceType type, Time now);
   std::optional<Response> MakeOne(ResourceType type, Time now);
+  bool Spend();
+  bool BeginMaking(ResourceType type);
+  std::vector<Dirty> TakeDirty(ResourceType type);
+  bool LookAtNames(ResourceType type, Time now);
+  void Decide(ResourceType type, const std::string& name, bool& force, Making& making, Time now);
+  bool InOneResponse(ResourceType type) const;
+  Response Build(ResourceType type, Making making, Time now);
   ResourcePtr Wanted(ResourceType type, const std::string& name) const;
   Judgement Judge(ResourceType type, const std::string& name, const ResourcePtr& wanted, bool force,
                   Time now);
   void Tell(ResourceType type, const Change& change, std::uint64_t sequence, EditToken token);
   void Touch(ResourceType type, const std::string& name, bool force = false);
-  bool MayWithdraw(ResourceType type, const std::string& name, std::optional<ClusterUses>& uses,
-                   Time now) const;
+  bool MayWithdraw(ResourceType type, const std::string& name, Time now) const;
+  void PutHold(ResourceType type, const std::string& name, Hold hold);
+  void DropHold(ResourceType type, const std::string& name);
+  HoldIndex::Wait WaitOf(const Hold& hold) const;
   void UpdateWatch();
 
   Session& session_;
   const std::uint64_t id_;
   const Protocol protocol_;
   std::uint64_t nonces_ = 0;
+  std::size_t allowance_ = kWithoutLimit;  // names that this call of Next may still look at
+  bool unfinished_ = false;
   std::array<State, kResourceTypes> states_;
   std::set<std::string> unknown_types_;  // URLs that were asked for
   // URL and names that are to be answered.
@@ -331,6 +366,8 @@ class Session {
     // About quarantined contents; called within OnRequest, Next and TakeReady; may be empty.
     std::function<void(Culprit)> on_culprit;  // the Envoy took the rest without it
     std::function<void(const Item&, const Hash128&)> on_dispute;  // the Envoy runs it
+    // Shared by the sessions of one thread; nullptr: each finds the differences for itself.
+    std::shared_ptr<DifferenceCache> differences = nullptr;
     std::function<void()> on_distrust;  // it refuses what it accepted: its culprits are none
     // The first request for a type that isn't served, on an ADS stream; may be empty.
     std::function<void(const std::string& type_url)> on_unknown_type;
@@ -353,6 +390,10 @@ class Session {
   std::shared_ptr<const Memory> TakeMemory();
 
   void Offer(SnapshotPtr snapshot);  // not null; the newest wins
+  // Takes in what differs in the snapshot offered last, at most about `most` resources of it;
+  // false: there are more. What is left is taken in by the next call of TakeReady, OnRequest or
+  // Next.
+  bool RefreshSome(std::size_t most);
 
   // Streams for which Next() may have something, in the order in which they should be written. Each
   // is named once per event: one that can't write now must be asked again (Next) when it can.
@@ -369,6 +410,9 @@ class Session {
   // When the oldest response was made that the Envoy hasn't answered yet.
   std::optional<Time> OldestUnanswered() const;
   SessionView View(Time now) const;
+  // How many names, parts, clusters and other entries of tables were looked at since the start: a
+  // measure of the work, which must follow what changes.
+  std::uint64_t examined() const { return examined_; }
   Opinion OpinionOn(const Item& item, const Hash128& version) const;
 
  private:
@@ -396,8 +440,18 @@ class Session {
     ResourceType type;
     ResourcePtr resource;
   };
+  using GhostName = std::pair<ResourceType, std::string>;
+
+  // Records how far the session has come on the way from one snapshot to the next.
+  struct Refreshing {
+    std::shared_ptr<const SnapshotDifference> difference;
+    std::size_t type = 0;         // index of the next type
+    std::size_t next = 0;         // and of its next change
+    bool users_appeared = false;  // a type that names clusters had nothing, or has nothing now
+  };
 
   void Refresh();
+  void TakeInChange(const TypeInfo& info, const ResourcePtr& was, const ResourcePtr& is);
   void SecretChanged(const std::string& name, bool came, bool exists);
   ResourcePtr FindSecret(const std::string& name) const;
   void Tick(Time now);
@@ -422,6 +476,9 @@ class Session {
   void Unanswer(const std::string& assignment, const Stream& stream);
   void MakePhantom(const std::string& cluster, std::uint64_t sequence);
   void ForgetCold(const std::string& cluster);
+  void AddGhost(Time expires, ResourceType type, const ResourcePtr& resource);
+  void RemoveGhost(std::map<std::uint64_t, Ghost>::iterator ghost);
+  void RemoveGhosts(ResourceType type, const Stream& stream);
 
   void Remember(const Stream& stream, ResourceType type);
   ResourcePtr Recall(ResourceType type, const std::string& name, const Hash128& version) const;
@@ -432,13 +489,26 @@ class Session {
   bool AwaitsAssignment(ResourceType type, const std::string& name) const;
 
   bool ListenersInSync() const;
+  bool SeeListenersInSync();
+  void NoteListenersInSync();
   bool AwaitsUsers(Time now) const;
-  ClusterUses CollectUses() const;
-  void CollectFrom(const Stream& stream, ResourceType type, ClusterUses& uses) const;
-  void CollectView(ResourceType type, const ResourcePtr& view, ClusterUses& uses) const;
+  void NoteUses(ResourceType type, const std::string& name, const Stream* stream);
+  void NoteUsesOf(ResourceType type, const std::string& name);
+  void CollectFrom(const Stream& stream, ResourceType type, const std::string& name,
+                   ReferenceCounts::References& uses) const;
+  void ForgetUses(const Stream& stream);
+  void CollectView(ResourceType type, const ResourcePtr& view,
+                   ReferenceCounts::References& uses) const;
+  void NoteRetained(const std::string& cluster, const Stream& stream);
+  void SetRetained(const std::string& cluster, const Stream& stream,
+                   ReferenceCounts::References assignments);
   bool RetainedClusterUses(std::string_view assignment) const;
   void RecheckBlocked();
-  void RecheckHeld(const std::string* cluster);
+  void RecheckBlocked(ResourceType type);
+  void RecheckBlocked(ResourceType type, const std::string& name);
+  void RecheckHeld();
+  void RecheckHeld(const std::string& cluster);
+  void Touch(const std::vector<HoldIndex::Key>& keys);
 
   bool LacksCluster(const std::string& cluster) const;
   GoodContent GoodOf(const Resource& runs, const Item& item) const;
@@ -451,6 +521,7 @@ class Session {
   const Options options_;
   SnapshotPtr snapshot_;  // what the streams' `dirty` account for
   SnapshotPtr offered_;
+  std::optional<Refreshing> refreshing_;
   const std::shared_ptr<const Memory> memory_;  // may be null
   bool had_scopes_;                             // a snapshot of this session held scoped routes
   Memory leaving_;                              // of the streams that ended
@@ -461,7 +532,14 @@ class Session {
   std::array<std::set<Stream*>, kResourceTypes> wildcards_;           // not of aggregated sessions
   std::array<StringMap<std::set<Stream*>>, kResourceTypes> by_name_;  // not of aggregated sessions
   std::set<std::pair<std::size_t, std::uint64_t>> ready_;             // rank of its type, stream
-  std::set<Stream*> watched_;           // with something held or blocked
+  std::set<Stream*> watched_;  // with something held or blocked
+  HoldIndex holds_;
+  // Clusters named by what the Envoy runs, or may run, other than the snapshot has it.
+  ReferenceCounts cluster_uses_;
+  // Assignments of clusters that the Envoy has and the snapshot lacks.
+  ReferenceCounts retained_;
+  bool listeners_in_sync_ = false;  // when it was looked at last
+  mutable std::uint64_t examined_ = 0;
   std::optional<Time> resuming_until_;  // an Envoy that had a state before is still subscribing
   std::optional<Time> users_awaited_until_;
   bool begun_ = false;                       // something was requested
@@ -474,15 +552,18 @@ class Session {
   // Streams per type: assignments of cold clusters that were withdrawn or replaced by the response
   // of the sequence. Until that is acknowledged, their streams may come and be taken for another
   // cluster's.
-  std::multimap<std::string, std::uint64_t> phantoms_;
-  std::multimap<Time, std::string> warming_;  // by their own time-out
+  std::deque<std::pair<std::uint64_t, std::string>> phantoms_;  // by sequence
+  StringMap<std::size_t> phantoms_of_;                          // how many, by assignment
+  std::multimap<Time, std::string> warming_;                    // by their own time-out
+  std::map<std::uint64_t, Ghost> ghosts_;  // by a number, in the order in which they expire
+  std::uint64_t ghost_numbers_ = 0;
+  std::multimap<GhostName, std::uint64_t> ghosts_by_name_;
   struct Retry {
     std::uint64_t stream;
     ResourceType type;
     std::string name;
   };
   std::multimap<Time, Retry> retries_;  // of resources that a node couldn't take
-  std::vector<Ghost> ghosts_;
   bool distrusted_ = false;
   bool content_accepted_ = false;  // of any type
   Counters counters_;
