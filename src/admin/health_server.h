@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The HTTP port for the kubelet and for Prometheus: /healthz (alive), /readyz (synced and built),
-// /metrics.
+// /metrics. Probes are answered whatever scrapers and slow clients do (see http_server.h); what the
+// views for probes ask must not wait for what may be busy.
 
 #pragma once
 

@@ -6,12 +6,17 @@
 //   CONTOUR_ASSIGN_OR_RETURN(const std::uint16_t port, server.Start());
 //   server.Stop();
 //
-// Handlers run on the server's threads, up to `threads` at once; Stop waits for those that run.
-// Other paths answer 404. Of a request at most 8 KiB of headers and 64 KiB of body are read, within
-// 10 s; an answer may take five minutes to write.
+// Handlers run on the server's threads; Stop waits for those that run. Other paths answer 404.
+//
+// No client can keep others waiting (docs/decisions/0037): each connection has a thread of its own,
+// up to Options::connections; when there are more, the one that has waited longest for its client
+// is ended. A request must be complete within Options::request, however its bytes come, and its
+// answer be read within Options::answer. Of a request at most 16 KiB of headers and 64 KiB of body
+// are read.
 
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -27,6 +32,7 @@ struct HttpRequest {
   std::function<std::optional<std::string>(const std::string& name)> parameter;  // of the query
   std::string body;
   bool from_loopback = false;
+  std::function<bool()> client_left;  // True if the client has closed the connection.
 };
 
 struct HttpResponse {
@@ -43,11 +49,20 @@ class HttpServer {
   struct Options {
     std::string name;  // what in the configuration says where it listens; for errors
     std::string address;
-    std::uint16_t port = 0;  // 0: any free one
-    std::size_t threads = 4;
+    std::uint16_t port = 0;                     // 0: any free one
+    std::size_t connections = 64;               // at a time
+    std::chrono::milliseconds idle{5'000};      // until the first byte of a request
+    std::chrono::milliseconds request{10'000};  // from there until its last byte
+    std::chrono::milliseconds answer{30'000};   // until the client has read the answer
     // Answers only to requests for localhost or an IP address, whatever web page a browser on this
     // machine shows: a name that was bent to 127.0.0.1 gets 403.
     bool refuse_names = false;
+  };
+  // How many requests for a path are answered at a time; beyond it the answer is 503. A request
+  // counts until its answer is written; one whose client reads slowly makes room for the next.
+  struct Limit {
+    std::size_t at_most;
+    std::size_t per_address = 0;  // of one client's address; 0: as many
   };
 
   explicit HttpServer(Options options);
@@ -55,7 +70,9 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  void Handle(Method method, const std::string& path, Handler handler);  // before Start
+  // Before Start. What is handled without a limit must be quick.
+  void Handle(Method method, const std::string& path, Handler handler,
+              std::optional<Limit> limit = std::nullopt);
 
   // Binds and begins to answer; the port. The error names address and port.
   absl::StatusOr<std::uint16_t> Start();
