@@ -8,8 +8,10 @@
 //   ShutdownManager manager("0.0.0.0", 8090, "/admin/ok");
 //   CONTOUR_RETURN_IF_ERROR(manager.Start().status());
 //
-// Whoever reaches the port can wait, and do nothing else. When the manager is told to stop, those
-// who wait for a file that is there are answered first: in a pod both hooks end at the same time.
+// Whoever reaches the port can wait, 64 at a time and 8 of one address, and do nothing else; a
+// client that goes makes room (see admin/http_server.h for slow and idle ones). When the manager is
+// told to stop, those who wait for a file that is there are answered first: in a pod both hooks end
+// at the same time.
 
 #pragma once
 

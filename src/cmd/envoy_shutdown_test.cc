@@ -199,6 +199,25 @@ TEST_F(ShutdownManagerTest, EndsWithAnswers) {
   }
 }
 
+TEST_F(ShutdownManagerTest, WhoWaitsKeepsNobodyOut) {
+  ShutdownManager manager("127.0.0.1", 0, path_, milliseconds(5));
+  const absl::StatusOr<std::uint16_t> port = manager.Start();
+  ASSERT_TRUE(port.ok()) << port.status();
+  std::vector<std::future<int>> waiting;
+  for (int i = 0; i < 8; ++i) waiting.push_back(Shutdown(*port));
+  for (const std::future<int>& each : waiting)
+    EXPECT_EQ(each.wait_for(milliseconds(50)), std::future_status::timeout);
+  EXPECT_EQ(Shutdown(*port).get(), 503) << "a ninth of one address";
+  httplib::Client other("127.0.0.1", *port);
+  other.set_interface("127.0.0.2");  // another address of this machine
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(other.Get("/healthz")->status, 200);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(1));
+  WriteFile();
+  for (std::future<int>& each : waiting) EXPECT_EQ(each.get(), 200);
+  EXPECT_EQ(other.Get("/shutdown")->status, 200);
+}
+
 TEST_F(ShutdownManagerTest, SaysThatThePortIsTaken) {
   ShutdownManager first("127.0.0.1", 0, path_);
   const absl::StatusOr<std::uint16_t> port = first.Start();

@@ -12,11 +12,12 @@
 
 namespace contour::cmd {
 
-// SIGTERM and SIGINT end Run(); a second one ends the process at once.
+// SIGTERM, SIGINT and SIGQUIT end Run(); a second one ends the process at once. The other signals
+// whose default is to end a process are ignored, SIGHUP, SIGUSR1 and SIGUSR2 with a line in the log
+// (docs/reliability.md lists all). A fault of the process itself (SIGSEGV, SIGABRT, …) ends it.
 class Lifecycle {
  public:
-  // Blocks the two signals in this thread and in those it will start; so make it before any other
-  // thread.
+  // Blocks signals in this thread and in those it will start; so make it before any other thread.
   Lifecycle();
   ~Lifecycle();
   Lifecycle(const Lifecycle&) = delete;
