@@ -2,18 +2,27 @@
 
 #include "admin/ingress_route_counts.h"
 
+#include <vector>
+
 namespace contour::admin {
-namespace {
 
-void Step(std::size_t& number, bool in) { in ? ++number : --number; }
+struct IngressRouteCounts::Figures {
+  using Shown = std::vector<std::pair<std::string, std::size_t>>;
 
-void Step(std::map<std::string, std::size_t>& numbers, const std::string& key, bool in) {
-  const auto entry = numbers.try_emplace(key, 0).first;
+  std::string ns;
+  std::size_t all = 0;
+  std::size_t roots = 0;
+  std::size_t orphaned = 0;
+  Shown valid;  // by host, at most kOwnHosts and one for the others
+  Shown invalid;
+};
+
+void IngressRouteCounts::Step(ByHost& numbers, const std::string& host, bool in) {
+  Step(numbers.all, in);
+  const auto entry = numbers.hosts.try_emplace(host, 0).first;
   Step(entry->second, in);
-  if (entry->second == 0) numbers.erase(entry);
+  if (entry->second == 0) numbers.hosts.erase(entry);
 }
-
-}  // namespace
 
 void IngressRouteCounts::Count(const std::string& ns, const Object& object, bool in) {
   if (!object.state) return;
@@ -64,30 +73,38 @@ void IngressRouteCounts::SetRoot(const std::string& ns, const std::string& name,
   if (!object.state && !object.root) objects_.erase({ns, name});
 }
 
-void IngressRouteCounts::AddTo(MetricsText& text) const {
-  const MutexLock lock(mutex_);
-  const auto by_host = [&](const ByHost& numbers, auto set) {
-    std::size_t own = 0;
-    std::size_t others = 0;
-    for (const auto& [host, number] : numbers) {
-      if (++own <= kOwnHosts) {
-        set(host, number);
-      } else {
-        others += number;
-      }
+std::optional<IngressRouteCounts::Figures> IngressRouteCounts::After(const std::string& ns) const {
+  const auto shown = [](const ByHost& numbers) {
+    Figures::Shown list;
+    std::size_t others = numbers.all;
+    for (const auto& [host, number] : numbers.hosts) {
+      if (list.size() == kOwnHosts) break;
+      list.emplace_back(host, number);
+      others -= number;
     }
-    if (others > 0) set(std::string(kOthers), others);
+    if (others > 0) list.emplace_back(kOthers, others);
+    return list;
   };
-  for (const auto& [ns, counts] : namespaces_) {
-    text.Set("contour_ingressroute_total", counts.all, ns);
-    if (counts.roots > 0) text.Set("contour_ingressroute_root_total", counts.roots, ns);
-    if (counts.orphaned > 0) text.Set("contour_ingressroute_orphaned_total", counts.orphaned, ns);
-    by_host(counts.valid, [&, &name = ns](const std::string& host, std::size_t number) {
-      text.Set("contour_ingressroute_valid_total", number, name, host);
-    });
-    by_host(counts.invalid, [&, &name = ns](const std::string& host, std::size_t number) {
-      text.Set("contour_ingressroute_invalid_total", number, name, host);
-    });
+  const MutexLock lock(mutex_);
+  const auto found = namespaces_.upper_bound(ns);
+  if (found == namespaces_.end()) return std::nullopt;
+  const Namespace& counts = found->second;
+  return Figures{found->first,    counts.all,          counts.roots,
+                 counts.orphaned, shown(counts.valid), shown(counts.invalid)};
+}
+
+void IngressRouteCounts::AddTo(MetricsText& text) const {
+  std::string last;
+  while (const std::optional<Figures> figures = After(last)) {
+    last = figures->ns;
+    text.Set("contour_ingressroute_total", figures->all, last);
+    if (figures->roots > 0) text.Set("contour_ingressroute_root_total", figures->roots, last);
+    if (figures->orphaned > 0)
+      text.Set("contour_ingressroute_orphaned_total", figures->orphaned, last);
+    for (const auto& [host, number] : figures->valid)
+      text.Set("contour_ingressroute_valid_total", number, last, host);
+    for (const auto& [host, number] : figures->invalid)
+      text.Set("contour_ingressroute_invalid_total", number, last, host);
   }
 }
 

@@ -44,7 +44,10 @@ class IngressRouteCounts {
     std::optional<State> state;  // nullopt: it has no status
     std::string vhost;
   };
-  using ByHost = std::map<std::string, std::size_t>;
+  struct ByHost {
+    std::size_t all = 0;
+    std::map<std::string, std::size_t> hosts;
+  };
   struct Namespace {
     std::size_t all = 0;
     std::size_t roots = 0;
@@ -52,7 +55,16 @@ class IngressRouteCounts {
     ByHost valid;
     ByHost invalid;
   };
+  // What is shown of a namespace.
+  struct Figures;
   using Key = std::pair<std::string, std::string>;  // namespace, name
+
+  static void Step(std::size_t& number, bool in) { in ? ++number : --number; }
+  static void Step(ByHost& numbers, const std::string& host, bool in);
+
+  // The first namespace after `ns`; nullopt: there is none. The lock is held for its figures alone,
+  // since the core waits for it.
+  std::optional<Figures> After(const std::string& ns) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Takes what the object amounts to into the counts, or out of them.
   void Count(const std::string& ns, const Object& object, bool in)

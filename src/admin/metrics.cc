@@ -6,7 +6,7 @@
 #include <prometheus/summary.h>
 #include <prometheus/text_serializer.h>
 
-#include <cmath>
+#include <iterator>
 #include <limits>
 #include <sstream>
 #include <utility>
@@ -50,11 +50,28 @@ struct MetricsText::Series {
   std::unique_ptr<prometheus::ClientMetric> measured;  // of a histogram or a summary
 };
 
+struct MetricsText::AllSeries {
+  std::map<LabelValues, Series> shown;
+  std::size_t left_out = 0;
+};
+
 MetricsText::MetricsText() = default;
 MetricsText::~MetricsText() = default;
 
+MetricsText::Series* MetricsText::Find(const Family& family, LabelValues labels) {
+  auto& [shown, left_out] = families_[&family];
+  if (const auto found = shown.find(labels); found != shown.end()) return &found->second;
+  if (shown.size() >= family.limit) {
+    ++left_out;
+    const auto last = std::prev(shown.end());
+    if (last->first < labels) return nullptr;
+    shown.erase(last);
+  }
+  return &shown[std::move(labels)];
+}
+
 void MetricsText::SetNumber(const Family& family, LabelValues labels, double value) {
-  families_[&family][std::move(labels)].number = value;
+  if (Series* series = Find(family, std::move(labels)); series != nullptr) series->number = value;
 }
 
 void MetricsText::SetHistogram(const Family& family, LabelValues labels,
@@ -70,17 +87,17 @@ void MetricsText::SetHistogram(const Family& family, LabelValues labels,
     histogram.bucket.push_back({count, bound});
   }
   histogram.sample_count = count;
-  families_[&family][std::move(labels)].measured = std::move(metric);
+  if (Series* series = Find(family, std::move(labels)); series != nullptr)
+    series->measured = std::move(metric);
 }
 
 void MetricsText::Set(FamilyName<0> name, const LatencySummary& summary) {
-  families_[&name.family()][{}].measured =
+  Find(name.family(), {})->measured =
       std::make_unique<prometheus::ClientMetric>(summary.impl_->summary.Collect());
 }
 
 std::string MetricsText::String() const {
   std::ostringstream text;
-  std::map<std::string_view, std::size_t> left_out;
   // One family after the other: the library's form of a series takes half a kilobyte.
   const auto add = [&](const Family& family, const std::map<LabelValues, Series>& all) {
     prometheus::MetricFamily made;
@@ -88,10 +105,6 @@ std::string MetricsText::String() const {
     made.help = family.help;
     made.type = TypeOf(family.type);
     for (const auto& [values, series] : all) {
-      if (made.metric.size() == family.limit) {
-        left_out.emplace(family.name, all.size() - family.limit);
-        break;
-      }
       prometheus::ClientMetric& metric = made.metric.emplace_back();
       if (series.measured != nullptr) {
         metric = *series.measured;
@@ -105,13 +118,14 @@ std::string MetricsText::String() const {
     }
     prometheus::TextSerializer().Serialize(text, {made});
   };
-  for (const Family& family : kFamilies) {
-    if (const auto found = families_.find(&family); found != families_.end())
-      add(family, found->second);
-  }
   std::map<LabelValues, Series> counts;
-  for (const auto& [name, number] : left_out)
-    counts[{std::string(name)}].number = static_cast<double>(number);
+  for (const Family& family : kFamilies) {
+    const auto found = families_.find(&family);
+    if (found == families_.end()) continue;
+    add(family, found->second.shown);
+    if (found->second.left_out > 0)
+      counts[{std::string(family.name)}].number = static_cast<double>(found->second.left_out);
+  }
   if (!counts.empty()) add(FamilyName<1>("contour_metrics_left_out").family(), counts);
   return text.str();
 }

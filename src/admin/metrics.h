@@ -8,7 +8,8 @@
 //   return text.String();
 //
 // Names, types, labels and help texts are those of admin/families.h; anything else doesn't compile.
-// The order of the calls doesn't matter. One thread.
+// The order of the calls doesn't matter. Of a family no more series are kept than it shows
+// (Family::limit), the first ones by their labels; a series is to be set once. One thread.
 
 #pragma once
 
@@ -45,7 +46,7 @@ class MetricsText {
   MetricsText(const MetricsText&) = delete;
   MetricsText& operator=(const MetricsText&) = delete;
 
-  // Of a counter or gauge. A series that was set before gets the new value.
+  // Of a counter or gauge.
   template <typename Number, typename... Values>
     requires std::is_arithmetic_v<Number>
   void Set(std::type_identity_t<FamilyName<sizeof...(Values)>> name, Number value,
@@ -72,11 +73,15 @@ class MetricsText {
  private:
   using LabelValues = std::vector<std::string>;
   struct Series;
+  struct AllSeries;
 
   void SetNumber(const Family& family, LabelValues labels, double value);
   void SetHistogram(const Family& family, LabelValues labels, const LatencyValues& value);
 
-  std::map<const Family*, std::map<LabelValues, Series>> families_;
+  // nullptr: the family has enough others.
+  Series* Find(const Family& family, LabelValues labels);
+
+  std::map<const Family*, AllSeries> families_;
 };
 
 }  // namespace contour::admin

@@ -39,6 +39,10 @@ TEST(MetricsText, LeavesOutWhatIsBeyondTheLimitAndSaysSo) {
   EXPECT_THAT(shown, Not(HasSubstr("{namespace=\"namespace-11000\"}")));
   EXPECT_THAT(shown,
               HasSubstr("contour_metrics_left_out{family=\"contour_ingressroute_total\"} 3"));
+  MetricsText reversed;
+  for (int i = 1002; i >= 0; --i)
+    reversed.Set("contour_ingressroute_total", 1, "namespace-" + std::to_string(10'000 + i));
+  EXPECT_EQ(reversed.String(), shown) << "whatever comes first";
 }
 
 TEST(MetricsText, HistogramsCountUpwards) {

@@ -77,16 +77,19 @@ class Core {
   //   const auto view = core.Ask(
   //       [host](const Pipeline& pipeline) { return pipeline.DescribeHost(host); }, 2s);
   //
-  // Keep it short, nothing is derived meanwhile. It must own what it uses: it may run after the
-  // asker has given up.
+  // Keep it short, nothing is derived meanwhile. It must own what it uses: it may still run when
+  // the asker has given up. It doesn't begin then.
   template <typename Question>
   auto Ask(Question question, std::chrono::milliseconds patience)
       -> std::optional<std::invoke_result_t<Question, const Pipeline&>> {
     using Answer = std::invoke_result_t<Question, const Pipeline&>;
     auto promise = std::make_shared<std::promise<Answer>>();
     std::future<Answer> future = promise->get_future();
-    PostQuestion([question = std::move(question), promise = std::move(promise)](
-                     const Pipeline& pipeline) { promise->set_value(question(pipeline)); });
+    const auto asker = std::make_shared<const bool>(true);  // lives as long as somebody waits
+    PostQuestion([question = std::move(question), promise = std::move(promise),
+                  waits = std::weak_ptr(asker)](const Pipeline& pipeline) {
+      if (!waits.expired()) promise->set_value(question(pipeline));
+    });
     try {
       if (future.wait_for(patience) == std::future_status::ready) return future.get();
     } catch (const std::future_error&) {  // nobody will answer

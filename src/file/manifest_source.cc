@@ -613,6 +613,7 @@ class ManifestSource::Worker {
       never_read_ = NeverReadNow();
       stats_.files = files_.size();
       stats_.objects = set_.object_count();
+      stats_.problems = problems_.size();
     }
     if (changes.empty()) return;
     const auto removed =

@@ -59,9 +59,10 @@ struct ManifestProblem {
 };
 
 struct ManifestStats {
-  std::size_t files = 0;    // that are known
-  std::size_t objects = 0;  // in force
-  std::uint64_t reads = 0;  // of a file whose content is new, since the start
+  std::size_t files = 0;     // that are known
+  std::size_t objects = 0;   // in force
+  std::size_t problems = 0;  // of files, now
+  std::uint64_t reads = 0;   // of a file whose content is new, since the start
   std::uint64_t failed_reads = 0;
   std::uint64_t scans = 0;  // of the whole folder
 };

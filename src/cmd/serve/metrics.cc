@@ -36,7 +36,7 @@ void AddManifests(const file::ManifestSource& source, admin::MetricsText& text) 
   const file::ManifestStats stats = source.Stats();
   text.Set("contour_manifests_files", stats.files);
   text.Set("contour_manifests_objects", stats.objects);
-  text.Set("contour_manifests_problems", source.Problems().size());
+  text.Set("contour_manifests_problems", stats.problems);
   text.Set("contour_manifests_failed_reads_total", stats.failed_reads);
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <ctime>
 #include <utility>
+#include <vector>
 
 #include "api/ingress_route.h"
 #include "base/log.h"
@@ -96,8 +97,14 @@ void Certificates::Report(const core::Pipeline::Output& output) {
 }
 
 void Certificates::AddTo(admin::MetricsText& text) const {
-  const MutexLock lock(mutex_);
-  for (const auto& [name, secret] : in_use_) {
+  // The core waits for the lock: with it pointers are copied, nothing else.
+  std::vector<graph::ServingSecretPtr> secrets;
+  {
+    const MutexLock lock(mutex_);
+    secrets.reserve(in_use_.size());
+    for (const auto& [name, secret] : in_use_) secrets.push_back(secret);
+  }
+  for (const graph::ServingSecretPtr& secret : secrets) {
     text.Set("contour_serving_certificate_not_after_seconds", secret->not_after, secret->ns,
              secret->name);
   }
