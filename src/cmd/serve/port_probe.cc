@@ -6,15 +6,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <memory>
-#include <sstream>
+#include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include "base/status.h"
 
@@ -32,31 +34,44 @@ std::optional<std::uint32_t> Hex(std::string_view text) {
   return value;
 }
 
+// Of a line of proc(5)'s tables the field after `skipped` others; empty: there is none.
+//   sl  local_address rem_address   st tx_queue:rx_queue …     (of listeners rx_queue is the queue)
+std::string_view Field(std::string_view line, int skipped) {
+  for (;; --skipped) {
+    const std::size_t begin = line.find_first_not_of(' ');
+    if (begin == std::string_view::npos) return {};
+    line.remove_prefix(begin);
+    const std::size_t end = std::min(line.find(' '), line.size());
+    if (skipped == 0) return line.substr(0, end);
+    line.remove_prefix(end);
+  }
+}
+
 // How many connections wait on a listening port, by the tables of proc(5); nullopt: it isn't
 // listening, or the tables can't be read.
-//   sl  local_address rem_address   st tx_queue:rx_queue …     (of listeners rx_queue is the queue)
 std::optional<std::uint32_t> Waiting(int port) {
   std::optional<std::uint32_t> waiting;
   for (const char* table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
     std::ifstream file(table);
     std::string line;
     std::getline(file, line);  // the names of the columns
+    bool found = false;
     while (std::getline(file, line)) {
-      std::istringstream columns(line);
-      std::string number;
-      std::string local;
-      std::string remote;
-      std::string state;
-      std::string queues;
-      if (!(columns >> number >> local >> remote >> state >> queues) || state != kListening)
+      if (Field(line, 3) != kListening) {
+        // Linux has listening sockets first. The others may be very many, and the probe is in a
+        // hurry.
+        if (found) break;
         continue;
+      }
+      const std::string_view local = Field(line, 1);
+      const std::string_view queues = Field(line, 4);
       const auto colon = local.rfind(':');
       const auto between = queues.find(':');
-      if (colon == std::string::npos || between == std::string::npos) continue;
-      if (Hex(std::string_view(local).substr(colon + 1)) != static_cast<std::uint32_t>(port))
-        continue;
-      const auto queue = Hex(std::string_view(queues).substr(between + 1));
-      if (queue) waiting = waiting.value_or(0) + *queue;
+      if (colon == std::string_view::npos || between == std::string_view::npos) continue;
+      if (Hex(local.substr(colon + 1)) != static_cast<std::uint32_t>(port)) continue;
+      found = true;
+      if (const auto queue = Hex(queues.substr(between + 1)))
+        waiting = waiting.value_or(0) + *queue;
     }
   }
   return waiting;
@@ -104,32 +119,44 @@ absl::Status CheckCanListen(const std::string& address, std::uint16_t port) {
 
 void PortProbe::Opened(int port) {
   const MutexLock lock(mutex_);
+  Forget();
   port_ = port;
-  failing_since_.reset();
 }
 
 void PortProbe::Closed() {
   const MutexLock lock(mutex_);
+  Forget();
+}
+
+void PortProbe::Forget() {
   port_.reset();
   failing_since_.reset();
+  looked_.reset();
+  said_.clear();
 }
 
 std::string PortProbe::NotAlive() {
   std::optional<int> port;
   {
     const MutexLock lock(mutex_);
+    const auto now = std::chrono::steady_clock::now();
+    if (!port_ || looking_ || (looked_ && now - *looked_ < fresh_)) return said_;
+    looking_ = true;
     port = port_;
   }
-  if (!port) return "";
   std::string why = Look(*port);
   const auto now = std::chrono::steady_clock::now();
   const MutexLock lock(mutex_);
-  if (why.empty() || port_ != port) {
+  looking_ = false;
+  if (port_ != port) return said_;
+  looked_ = now;
+  if (why.empty()) {
     failing_since_.reset();
-    return "";
+  } else if (!failing_since_) {
+    failing_since_ = now;
   }
-  if (!failing_since_) failing_since_ = now;
-  return now - *failing_since_ < patience_ ? "" : why;
+  said_ = failing_since_ && now - *failing_since_ >= patience_ ? std::move(why) : "";
+  return said_;
 }
 
 }  // namespace contour::cmd

@@ -71,7 +71,7 @@ TEST(CheckCanListen, SaysWhyAServerCouldNotListen) {
 
 TEST(PortProbe, AliveAsLongAsConnectionsAreAccepted) {
   Listener listener;
-  PortProbe probe(0ms);
+  PortProbe probe(0ms, 0ms);
   probe.Opened(listener.port());
   EXPECT_EQ(probe.NotAlive(), "");
   listener.Knock();
@@ -85,7 +85,7 @@ TEST(PortProbe, AliveAsLongAsConnectionsAreAccepted) {
 TEST(PortProbe, WhatIsMeantToBeClosedIsNoFault) {
   Listener listener;
   listener.Knock();
-  PortProbe probe(0ms);
+  PortProbe probe(0ms, 0ms);
   EXPECT_EQ(probe.NotAlive(), "") << "not opened yet";
   probe.Opened(listener.port());
   probe.Closed();
@@ -95,10 +95,21 @@ TEST(PortProbe, WhatIsMeantToBeClosedIsNoFault) {
 TEST(PortProbe, AMomentIsNotEnough) {
   Listener listener;
   listener.Knock();
-  PortProbe probe(1h);
+  PortProbe probe(1h, 0ms);
   probe.Opened(listener.port());
   EXPECT_EQ(probe.NotAlive(), "");
   EXPECT_EQ(probe.NotAlive(), "");
+}
+
+TEST(PortProbe, ManyProbesCostOneLook) {
+  Listener listener;
+  PortProbe probe(0ms, 1h);
+  probe.Opened(listener.port());
+  EXPECT_EQ(probe.NotAlive(), "");
+  listener.Knock();
+  EXPECT_EQ(probe.NotAlive(), "") << "as it was a moment ago";
+  probe.Opened(listener.port());
+  EXPECT_THAT(probe.NotAlive(), HasSubstr("takes no connections, 1 wait"));
 }
 
 }  // namespace
