@@ -194,12 +194,15 @@ Json RoutesJson(const std::vector<graph::Route>& routes, const envoy::Names& nam
 
 }  // namespace
 
-std::string DagGraphviz(const std::vector<graph::VirtualHostPtr>& hosts,
-                        const envoy::Names& names) {
-  return Graphviz(names).Draw(hosts);
+std::string DagGraphviz(const std::vector<graph::VirtualHostPtr>& hosts, const envoy::Names& names,
+                        std::size_t further) {
+  std::string text = Graphviz(names).Draw(hosts);
+  if (further > 0) text += fmt::format("// {} further virtual hosts: ?limit=, ?host=\n", further);
+  return text;
 }
 
-std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts, const envoy::Names& names) {
+std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts, const envoy::Names& names,
+                    std::size_t further) {
   Json list = Json::array();
   for (const graph::VirtualHostPtr& host : hosts) {
     Json one = {{"host", host->host}};
@@ -220,9 +223,9 @@ std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts, const envoy
     list.push_back(std::move(one));
   }
   // Names may be any bytes: what isn't UTF-8 is replaced, not thrown about.
-  return Json({{"virtualHosts", std::move(list)}})
-             .dump(2, ' ', false, Json::error_handler_t::replace) +
-         "\n";
+  Json page = {{"virtualHosts", std::move(list)}};
+  if (further > 0) page["furtherVirtualHosts"] = further;
+  return page.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace contour::admin

@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -24,11 +25,13 @@ namespace contour::admin {
 // content, so that two graphs can be compared. Of ours: {exact|…} for paths of this type,
 // {redirect|https} and {response|503} for what Envoy answers itself. Clusters are called by
 // `names`.
+//
+// `further`: how many virtual hosts aren't among `hosts`; said in a comment.
 std::string DagGraphviz(const std::vector<graph::VirtualHostPtr>& hosts,
-                        const envoy::Names& names = {});
+                        const envoy::Names& names = {}, std::size_t further = 0);
 
 // The same for programs, with what the labels leave out.
-std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts,
-                    const envoy::Names& names = {});
+std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts, const envoy::Names& names = {},
+                    std::size_t further = 0);
 
 }  // namespace contour::admin

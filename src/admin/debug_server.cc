@@ -24,8 +24,11 @@ constexpr std::chrono::seconds kMostProfileTime{240};
 
 constexpr const char* kIndex =
     "/debug/dag           what is served, as Graphviz; ?format=json ?host=HOST ?object=OBJECT\n"
+    "                     ?limit=1000 virtual hosts\n"
     "/debug/explain       ?object=OBJECT or ?host=HOST: its way to the Envoys, and what is wrong\n"
     "/debug/xds           what each Envoy has; ?node=ID ?type=CDS ?resource=NAME ?all=1\n"
+    "                     ?envoys=100 ?limit=1000 resources, and of further ones\n"
+    "                     ?after=ENVOY ?after-resource=NAME\n"
     "/debug/log-level     GET, or PUT with debug, info, warning or error as body\n"
     "/debug/pprof/profile CPU profile; ?seconds=30\n"
     "/debug/pprof/heap    heap profile, with tcmalloc\n"
@@ -34,11 +37,37 @@ constexpr const char* kIndex =
     "\n"
     "OBJECT is Kind/namespace/name or namespace/name.\n";
 
+// Pages that take memory or ask other threads, at a time.
+constexpr HttpServer::Limit kPages{.at_most = 2};
+constexpr std::size_t kConnections = 16;
+constexpr std::chrono::minutes kAnswer{5};  // a large page through a slow port-forward
+constexpr std::size_t kMostHosts = 1000;    // that /debug/dag shows unless it is told otherwise
+
 HttpResponse Busy() { return {"the core is busy; try again\n", 503}; }
+
+HttpResponse BusyWorkers() { return {"the xDS workers are busy; try again\n", 503}; }
+
+// Every worker is.
+template <typename Answer>
+bool AreBusy(const Answer& answer) {
+  return answer.workers > 0 && answer.busy_workers == answer.workers;
+}
 
 HttpResponse Error(const absl::Status& status) {
   return {fmt::format("{}\n", Message(status)),
           status.code() == absl::StatusCode::kUnavailable ? 503 : 501};
+}
+
+// How many virtual hosts /debug/dag is to show.
+absl::StatusOr<std::size_t> LimitOf(const HttpRequest& request) {
+  const std::optional<std::string> text = request.parameter("limit");
+  if (!text) return kMostHosts;
+  std::size_t limit = 0;
+  const char* const end = text->data() + text->size();
+  const auto [rest, error] = std::from_chars(text->data(), end, limit);
+  if (error != std::errc() || rest != end || limit == 0)
+    return InvalidArgument("limit: expected a number above 0, got \"{}\"", *text);
+  return limit;
 }
 
 HttpResponse LogLevel(const HttpRequest& request) {
@@ -58,6 +87,8 @@ DebugServer::DebugServer(std::string address, std::uint16_t port, Views views)
       server_({.name = "--debug-http-address, --debug-http-port",
                .address = std::move(address),
                .port = port,
+               .connections = kConnections,
+               .answer = kAnswer,
                .refuse_names = true}) {
   using enum HttpServer::Method;
   const auto text = [this](const std::string& path, std::function<std::string()> make) {
@@ -70,10 +101,15 @@ DebugServer::DebugServer(std::string address, std::uint16_t port, Views views)
   text("/debug/pprof/threads", Threads);
   text("/debug/log-level", [] { return std::string(log::LevelName(log::GetLevel())) + "\n"; });
   server_.Handle(kPut, "/debug/log-level", LogLevel);
-  server_.Handle(kGet, "/debug/dag", [this](const HttpRequest& request) { return Dag(request); });
-  server_.Handle(kGet, "/debug/explain",
-                 [this](const HttpRequest& request) { return Explain(request); });
-  server_.Handle(kGet, "/debug/xds", [this](const HttpRequest& request) { return Xds(request); });
+  const auto page = [this](const std::string& path,
+                           HttpResponse (DebugServer::*make)(const HttpRequest&) const) {
+    server_.Handle(
+        kGet, path, [this, make](const HttpRequest& request) { return (this->*make)(request); },
+        kPages);
+  };
+  page("/debug/dag", &DebugServer::Dag);
+  page("/debug/explain", &DebugServer::Explain);
+  page("/debug/xds", &DebugServer::Xds);
   server_.Handle(kGet, "/debug/pprof/profile",
                  [this](const HttpRequest& request) { return CPUProfile(request); });
   server_.Handle(kGet, "/debug/pprof/heap", [this](const HttpRequest&) {
@@ -123,17 +159,23 @@ HttpResponse DebugServer::Dag(const HttpRequest& request) const {
     hosts = *std::move(all);
   }
   std::erase(hosts, nullptr);
+  const absl::StatusOr<std::size_t> limit = LimitOf(request);
+  if (!limit.ok()) return {fmt::format("{}\n", Message(limit.status())), 400};
+  const std::size_t further = hosts.size() - std::min(hosts.size(), *limit);
+  hosts.resize(hosts.size() - further);
   const std::optional<envoy::Names> names = views_.names();
   if (!names) return Busy();
-  if (format == "json") return {DagJson(hosts, *names), 200, kJson};
-  return {DagGraphviz(hosts, *names), 200, "text/vnd.graphviz; charset=utf-8"};
+  if (format == "json") return {DagJson(hosts, *names, further), 200, kJson};
+  return {DagGraphviz(hosts, *names, further), 200, "text/vnd.graphviz; charset=utf-8"};
 }
 
 HttpResponse DebugServer::Explain(const HttpRequest& request) const {
   if (const auto name = request.parameter("host")) {
     const std::optional<core::HostView> host = views_.host(*name);
     if (!host) return Busy();
-    return {ExplainHost(*host, views_.envoys()), 200, kJson};
+    const xds::FleetFates fates = views_.fates(ResourcesOf(*host));
+    if (AreBusy(fates)) return BusyWorkers();
+    return {ExplainHost(*host, fates), 200, kJson};
   }
   const auto object = request.parameter("object");
   if (!object || ParseObject(*object).empty())
@@ -147,15 +189,17 @@ HttpResponse DebugServer::Explain(const HttpRequest& request) const {
                         *object),
             404};
   }
-  return {ExplainObjects(*found, views_.envoys()), 200, kJson};
+  const xds::FleetFates fates = views_.fates(ResourcesOf(*found));
+  if (AreBusy(fates)) return BusyWorkers();
+  return {ExplainObjects(*found, fates), 200, kJson};
 }
 
 HttpResponse DebugServer::Xds(const HttpRequest& request) const {
-  const XdsFilter filter{.node = request.parameter("node"),
-                         .type = request.parameter("type"),
-                         .resource = request.parameter("resource"),
-                         .all = request.parameter("all").value_or("0") == "1"};
-  return {XdsJson(views_.envoys(), views_.quarantined(), filter), 200, kJson};
+  const absl::StatusOr<xds::ViewFilter> filter = ParseXdsFilter(request.parameter);
+  if (!filter.ok()) return {fmt::format("{}\n", Message(filter.status())), 400};
+  const xds::SessionViews views = views_.envoys(*filter);
+  if (AreBusy(views)) return BusyWorkers();
+  return {XdsJson(views, views_.quarantined(), *filter), 200, kJson};
 }
 
 HttpResponse DebugServer::CPUProfile(const HttpRequest& request) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The debug pages, on loopback unless told otherwise (docs/debugging.md says how to use them):
 //
-//   /debug/dag         what is served, as Graphviz or JSON; ?host= ?object= ?format=json
+//   /debug/dag         what is served, as Graphviz or JSON; ?host= ?object= ?format=json ?limit=
 //   /debug/explain     the way of one object or host; ?object=[Kind/]namespace/name or ?host=
-//   /debug/xds         what each Envoy has; ?node= ?type= ?resource= ?all=1
+//   /debug/xds         what each Envoy has; ?node= ?type= ?resource= ?all=1 and pages
 //   /debug/log-level   GET, and PUT with debug, info, warning or error as body
 //   /debug/pprof/…     profiles, see profiles.h
 //
@@ -38,7 +38,8 @@ class DebugServer {
     };
     std::function<std::optional<core::HostView>(const std::string& host)> host;
     std::function<std::optional<core::ObjectView>(const api::ObjectRef& ref)> object;
-    std::function<std::vector<xds::SessionView>()> envoys;
+    std::function<xds::SessionViews(const xds::ViewFilter& filter)> envoys;
+    std::function<xds::FleetFates(std::vector<xds::ResourceQuestion> resources)> fates;
     std::function<std::vector<xds::QuarantineView>()> quarantined;
   };
 

@@ -41,7 +41,17 @@ class DebugServerTest : public ::testing::Test {
                    }
                    return view;
                  },
-                 .envoys = [] { return std::vector<xds::SessionView>(); },
+                 .envoys =
+                     [this](const xds::ViewFilter&) {
+                       return xds::SessionViews{.busy_workers = busy_ ? 2U : 0U, .workers = 2};
+                     },
+                 .fates =
+                     [this](const std::vector<xds::ResourceQuestion>& resources) {
+                       return xds::FleetFates{
+                           .resources = std::vector<xds::ResourceFates>(resources.size()),
+                           .busy_workers = busy_ ? 2U : 0U,
+                           .workers = 2};
+                     },
                  .quarantined = [] { return std::vector<xds::QuarantineView>(); }}) {
     const absl::StatusOr<std::uint16_t> port = server_.Start();
     EXPECT_TRUE(port.ok()) << port.status();
@@ -85,6 +95,11 @@ TEST_F(DebugServerTest, Dag) {
   EXPECT_EQ(Get("/debug/dag?host=unknown").find("shape"), std::string::npos);
   EXPECT_THAT(Get("/debug/dag?format=json"), HasSubstr("200 application/json {"));
   EXPECT_THAT(Get("/debug/dag?format=svg"), HasSubstr("400 "));
+  EXPECT_THAT(Get("/debug/dag?limit=x"), HasSubstr("400 "));
+  const std::string limited = Get("/debug/dag?limit=1");
+  EXPECT_EQ(limited.find("b.example"), std::string::npos);
+  EXPECT_THAT(limited, HasSubstr("// 1 further virtual hosts"));
+  EXPECT_THAT(Get("/debug/dag?limit=1&format=json"), HasSubstr("\"furtherVirtualHosts\": 1"));
   busy_ = true;
   EXPECT_THAT(Get("/debug/dag"), HasSubstr("503 "));
 }
@@ -96,6 +111,15 @@ TEST_F(DebugServerTest, Explain) {
   EXPECT_THAT(Get("/debug/explain?object=default/b"), HasSubstr("404 "));
   EXPECT_THAT(Get("/debug/explain?object=b"), HasSubstr("400 "));
   EXPECT_THAT(Get("/debug/explain"), HasSubstr("400 "));
+}
+
+TEST_F(DebugServerTest, BusyWorkersAreSaid) {
+  EXPECT_THAT(Get("/debug/xds"), HasSubstr("200 application/json {"));
+  EXPECT_THAT(Get("/debug/xds?type=XDS"), HasSubstr("400 "));
+  busy_ = true;
+  EXPECT_THAT(Get("/debug/xds"), HasSubstr("503 "));
+  EXPECT_THAT(Get("/debug/explain?host=a.example"), HasSubstr("503 "));
+  EXPECT_THAT(Get("/debug/explain?object=default/a"), HasSubstr("503 "));
 }
 
 TEST_F(DebugServerTest, LogLevel) {

@@ -8,13 +8,12 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace contour::admin {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::size_t kMostEnvoys = 20;  // that are named one by one beside a resource
 
 std::optional<api::Kind> FindKind(std::string_view name) {
   for (int i = 0; i < api::kKindCount; ++i) {
@@ -39,60 +38,63 @@ Json StatusJson(const graph::Status& status) {
   return {{"currentStatus", status.current_status}, {"description", status.description}};
 }
 
-// What became of one resource on each Envoy: how many have it as it is, and who has not.
-class Fates {
- public:
-  explicit Fates(const std::vector<xds::SessionView>& envoys) : envoys_(envoys) {
-    for (const xds::SessionView& envoy : envoys) {
-      auto& entries = entries_.emplace_back();
-      for (const xds::LedgerEntry& entry : envoy.entries)
-        entries.emplace(std::pair(entry.type, std::string_view(entry.name)), &entry);
-    }
+std::string_view FateText(xds::Fate fate) {
+  switch (fate) {
+    case xds::Fate::kAcknowledged:
+      return "acknowledged";
+    case xds::Fate::kSent:
+      return "sent";
+    case xds::Fate::kHeld:
+      return "held until its clusters are warm";
+    case xds::Fate::kRejected:
+      return "rejected";
+    case xds::Fate::kWarming:
+      return "warming";
+    case xds::Fate::kNotSent:
+      return "not sent";
+    case xds::Fate::kNotSubscribed:
+      return "not subscribed";
   }
+  return "";
+}
 
-  Json Of(const core::ResourceView& resource) const {
-    std::map<std::string, std::size_t> counts;
-    Json others = Json::array();
-    for (std::size_t i = 0; i < envoys_.size(); ++i) {
-      const auto found =
-          entries_[i].find(std::pair(resource.type, std::string_view(resource.name)));
-      Json fate = {{"node", envoys_[i].node_id}, {"peer", envoys_[i].peer}};
-      const std::string word =
-          found == entries_[i].end() ? "not subscribed" : Judge(*found->second, resource, fate);
-      ++counts[word];
-      if (word == "acknowledged" || word == "not subscribed") continue;
-      fate["state"] = word;
-      if (others.size() < kMostEnvoys) others.push_back(std::move(fate));
-    }
-    Json made = Json::object();
-    for (const auto& [word, count] : counts) made[word] = count;
-    if (!others.empty()) made["those that have not acknowledged it"] = std::move(others);
-    return made;
+// What became of one resource: on how many Envoys what, and who hasn't acknowledged it.
+Json FatesJson(const xds::ResourceFates& fates) {
+  std::map<std::string_view, std::size_t> counts;
+  for (std::size_t fate = 0; fate < xds::kFates; ++fate) {
+    if (fates.counts[fate] > 0) counts[FateText(static_cast<xds::Fate>(fate))] = fates.counts[fate];
   }
+  Json made = Json::object();
+  for (const auto& [text, count] : counts) made[std::string(text)] = count;
+  Json others = Json::array();
+  for (const xds::ResourceFates::Other& other : fates.others) {
+    Json one = {{"node", other.node_id}, {"peer", other.peer}};
+    if (!other.words.empty()) one["words"] = other.words;
+    one["state"] = FateText(other.fate);
+    others.push_back(std::move(one));
+  }
+  if (!others.empty()) made["those that have not acknowledged it"] = std::move(others);
+  return made;
+}
+
+// The fates in the order of the questions.
+class NextFates {
+ public:
+  explicit NextFates(const xds::FleetFates& fates) : fates_(fates) {}
+  Json Take() { return FatesJson(fates_.resources.at(next_++)); }
 
  private:
-  static std::string Judge(const xds::LedgerEntry& entry, const core::ResourceView& resource,
-                           Json& fate) {
-    const auto& held = entry.held_parts;
-    if (std::find(held.begin(), held.end(), resource.part) != held.end() ||
-        std::find(held.begin(), held.end(), "") != held.end()) {
-      return "held until its clusters are warm";
-    }
-    if (entry.rejected && entry.rejected == entry.sent) {
-      fate["words"] = entry.words;
-      return "rejected";
-    }
-    if (entry.cold) return "warming";
-    if (!entry.sent) return "not sent";
-    return entry.acknowledged == entry.sent ? "acknowledged" : "sent";
-  }
-
-  const std::vector<xds::SessionView>& envoys_;
-  std::vector<std::map<std::pair<xds::ResourceType, std::string_view>, const xds::LedgerEntry*>>
-      entries_;
+  const xds::FleetFates& fates_;
+  std::size_t next_ = 0;
 };
 
-Json HostJson(const core::HostView& view, const Fates& fates) {
+Json Page(const xds::FleetFates& fates) {
+  Json page = {{"envoys", fates.envoys}};
+  if (fates.busy_workers > 0) page["busyWorkers"] = fates.busy_workers;
+  return page;
+}
+
+Json HostJson(const core::HostView& view, NextFates& fates) {
   const graph::HostView& host = view.graph;
   Json made = {{"host", host.host}};
   if (host.virtual_host == nullptr) {
@@ -129,7 +131,7 @@ Json HostJson(const core::HostView& view, const Fates& fates) {
     Json one = {{"type", xds::Info(resource.type).name}, {"name", resource.name}};
     if (!resource.part.empty()) one["part"] = resource.part;
     one["version"] = resource.version;
-    one["envoys"] = fates.Of(resource);
+    one["envoys"] = fates.Take();
     resources.push_back(std::move(one));
   }
   made["resources"] = std::move(resources);
@@ -168,9 +170,26 @@ std::vector<api::ObjectRef> ParseObject(std::string_view text) {
   return refs;
 }
 
+std::vector<xds::ResourceQuestion> ResourcesOf(const core::HostView& host) {
+  std::vector<xds::ResourceQuestion> resources;
+  for (const core::ResourceView& each : host.resources)
+    resources.push_back({each.type, each.name, each.part});
+  return resources;
+}
+
+std::vector<xds::ResourceQuestion> ResourcesOf(const std::vector<core::ObjectView>& objects) {
+  std::vector<xds::ResourceQuestion> resources;
+  for (const core::ObjectView& object : objects) {
+    for (const core::HostView& host : object.hosts) {
+      for (xds::ResourceQuestion& each : ResourcesOf(host)) resources.push_back(std::move(each));
+    }
+  }
+  return resources;
+}
+
 std::string ExplainObjects(const std::vector<core::ObjectView>& objects,
-                           const std::vector<xds::SessionView>& envoys) {
-  const Fates fates(envoys);
+                           const xds::FleetFates& fates) {
+  NextFates next(fates);
   Json list = Json::array();
   for (const core::ObjectView& view : objects) {
     const graph::ObjectView& object = view.object;
@@ -182,7 +201,7 @@ std::string ExplainObjects(const std::vector<core::ObjectView>& objects,
           "%Y-%m-%dT%H:%M:%SZ", absl::FromUnixSeconds(object.creation_time), absl::UTCTimeZone());
     if (object.status) made["status"] = StatusJson(*object.status);
     Json hosts = Json::array();
-    for (const core::HostView& host : view.hosts) hosts.push_back(HostJson(host, fates));
+    for (const core::HostView& host : view.hosts) hosts.push_back(HostJson(host, next));
     made["hosts"] = std::move(hosts);
     if (object.hosts.size() > view.hosts.size()) {
       Json more = Json::array();
@@ -192,11 +211,16 @@ std::string ExplainObjects(const std::vector<core::ObjectView>& objects,
     }
     list.push_back(std::move(made));
   }
-  return Text({{"envoys", envoys.size()}, {"objects", std::move(list)}});
+  Json page = Page(fates);
+  page["objects"] = std::move(list);
+  return Text(page);
 }
 
-std::string ExplainHost(const core::HostView& host, const std::vector<xds::SessionView>& envoys) {
-  return Text({{"envoys", envoys.size()}, {"host", HostJson(host, Fates(envoys))}});
+std::string ExplainHost(const core::HostView& host, const xds::FleetFates& fates) {
+  NextFates next(fates);
+  Json page = Page(fates);
+  page["host"] = HostJson(host, next);
+  return Text(page);
 }
 
 }  // namespace contour::admin

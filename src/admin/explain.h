@@ -20,8 +20,13 @@ namespace contour::admin {
 // Empty: it is none of these.
 std::vector<api::ObjectRef> ParseObject(std::string_view text);
 
+// The resources of the hosts, one after the other: what is to be asked of the Envoys.
+std::vector<xds::ResourceQuestion> ResourcesOf(const core::HostView& host);
+std::vector<xds::ResourceQuestion> ResourcesOf(const std::vector<core::ObjectView>& objects);
+
+// `fates`: the answer to just these.
 std::string ExplainObjects(const std::vector<core::ObjectView>& objects,
-                           const std::vector<xds::SessionView>& envoys);
-std::string ExplainHost(const core::HostView& host, const std::vector<xds::SessionView>& envoys);
+                           const xds::FleetFates& fates);
+std::string ExplainHost(const core::HostView& host, const xds::FleetFates& fates);
 
 }  // namespace contour::admin

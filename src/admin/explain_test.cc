@@ -5,7 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "admin/xds_page.h"
 
@@ -31,33 +34,23 @@ TEST(ParseObject, Table) {
   }
 }
 
-xds::LedgerEntry Entry(const std::string& sent, const std::string& acknowledged) {
-  xds::LedgerEntry entry{.type = ResourceType::kCluster, .name = "web"};
-  if (!sent.empty()) entry.sent = sent;
-  if (!acknowledged.empty()) entry.acknowledged = acknowledged;
-  return entry;
-}
-
 // One Envoy per fate of the cluster `web`.
-std::vector<xds::SessionView> Envoys() {
-  std::vector<xds::SessionView> envoys;
-  const auto add = [&](const char* node, std::vector<xds::LedgerEntry> entries) {
-    envoys.push_back({.node_id = node, .peer = "peer", .entries = std::move(entries)});
+xds::FleetFates Fates() {
+  using Fate = xds::Fate;
+  xds::FleetFates fates{.envoys = 6, .resources = {{}}, .workers = 1};
+  const auto add = [&](const char* node, Fate fate, const char* words = "") {
+    xds::ResourceFates& web = fates.resources[0];
+    ++web.counts[static_cast<std::size_t>(fate)];
+    if (fate != Fate::kAcknowledged && fate != Fate::kNotSubscribed)
+      web.others.push_back({node, "peer", fate, words});
   };
-  add("good", {Entry("2", "2")});
-  add("waiting", {Entry("2", "1")});
-  xds::LedgerEntry rejected = Entry("2", "1");
-  rejected.rejected = "2";
-  rejected.words = "no";
-  add("rejecting", {rejected});
-  xds::LedgerEntry held = Entry("1", "1");
-  held.held_parts = {""};
-  add("holding", {held});
-  xds::LedgerEntry cold = Entry("2", "2");
-  cold.cold = true;
-  add("warming", {cold});
-  add("without", {});
-  return envoys;
+  add("good", Fate::kAcknowledged);
+  add("waiting", Fate::kSent);
+  add("rejecting", Fate::kRejected, "no");
+  add("holding", Fate::kHeld);
+  add("warming", Fate::kWarming);
+  add("without", Fate::kNotSubscribed);
+  return fates;
 }
 
 core::HostView Host() {
@@ -71,7 +64,7 @@ core::HostView Host() {
 }
 
 TEST(Explain, SaysWhatEachEnvoyMadeOfAResource) {
-  const Json json = Json::parse(ExplainHost(Host(), Envoys()));
+  const Json json = Json::parse(ExplainHost(Host(), Fates()));
   const Json& fates = json.at("host").at("resources")[0].at("envoys");
   EXPECT_EQ(fates.at("acknowledged"), 1);
   EXPECT_EQ(fates.at("sent"), 1);
@@ -94,7 +87,7 @@ TEST(Explain, SaysWhyAnObjectIsNotServed) {
   object.object.status = graph::Status{"invalid", "why", "a.example", false};
   object.object.hosts = {"a.example", "b.example"};
   object.hosts = {Host()};
-  const Json json = Json::parse(ExplainObjects({object}, {})).at("objects")[0];
+  const Json json = Json::parse(ExplainObjects({object}, Fates())).at("objects")[0];
   EXPECT_EQ(json.at("object"), "Ingress/default/root");
   EXPECT_EQ(json.at("created"), "1970-01-01T00:00:01Z");
   EXPECT_EQ(json.at("status").at("description"), "why");
@@ -105,27 +98,73 @@ TEST(Explain, SaysWhyAnObjectIsNotServed) {
   EXPECT_EQ(host.at("problems")[0].at("problem"), "spec.rules: no");
 }
 
-TEST(XdsPage, ShowsWhatStandsOutOrWhatIsAskedFor) {
-  const auto page = [](const XdsFilter& filter) {
-    return Json::parse(XdsJson(Envoys(), {}, filter)).at("envoys");
+TEST(Explain, AsksForTheResourcesThatItShows) {
+  core::ObjectView object;
+  object.hosts = {Host(), Host()};
+  EXPECT_THAT(ResourcesOf(std::vector{object, object}), SizeIs(4));
+  EXPECT_EQ(ResourcesOf(Host())[0].name, "web");
+}
+
+TEST(XdsPage, ReadsItsParameters) {
+  const auto parse = [](std::map<std::string, std::string> given) {
+    return ParseXdsFilter([given](const std::string& name) -> std::optional<std::string> {
+      const auto at = given.find(name);
+      return at == given.end() ? std::nullopt : std::optional(at->second);
+    });
   };
-  const Json all = page({});
-  ASSERT_THAT(all, SizeIs(6));
-  EXPECT_THAT(all[0].at("resources"), IsEmpty());
-  EXPECT_EQ(all[0].at("types").at("CDS"),
-            (Json{{"resources", 1}, {"acknowledged", 1}, {"rejected", 0}, {"held", 0}}));
-  EXPECT_EQ(all[2].at("resources")[0].at("words"), "no");
-  EXPECT_THAT(page({.node = "good"}), SizeIs(1));
-  EXPECT_THAT(page({.node = "good", .all = true})[0].at("resources"), SizeIs(1));
-  EXPECT_THAT(page({.node = "good", .resource = "web"})[0].at("resources"), SizeIs(1));
-  EXPECT_THAT(page({.node = "waiting", .resource = "other"})[0].at("resources"), IsEmpty());
+  EXPECT_FALSE(parse({})->all);
+  EXPECT_EQ(parse({{"type", "SRDS"}})->type, ResourceType::kScopedRoutes);
+  EXPECT_EQ(parse({{"after", "a b ipv4:10.0.0.1:1"}})->after_envoy,
+            (std::pair<std::string, std::string>("a b", "ipv4:10.0.0.1:1")));
+  EXPECT_EQ(parse({{"limit", "5"}, {"envoys", "6"}})->most_entries, 5U);
+  for (const auto& [name, text] :
+       std::vector<std::pair<std::string, std::string>>{{"type", "XDS"},
+                                                        {"limit", "0"},
+                                                        {"limit", "1x"},
+                                                        {"limit", "1000000"},
+                                                        {"envoys", "-1"},
+                                                        {"envoys", "1001"}}) {
+    EXPECT_FALSE(parse({{name, text}}).ok()) << name << " " << text;
+  }
+}
+
+TEST(XdsPage, ShowsWhatItIsGivenAndHowToSeeMore) {
+  xds::LedgerEntry entry{.type = ResourceType::kCluster, .name = "web"};
+  entry.rejected = "2";
+  entry.words = "no";
+  xds::SessionViews views{.envoys = {{.node_id = "one", .peer = "peer", .entries = {entry}}},
+                          .more_envoys = true,
+                          .busy_workers = 1,
+                          .workers = 2};
+  for (const xds::TypeInfo& info : xds::kTypes)
+    views.envoys[0].types[xds::Index(info.type)].type = info.type;
+  views.envoys[0].more = true;
+  xds::TypeView& clusters = views.envoys[0].types[xds::Index(ResourceType::kCluster)];
+  clusters.sent = 3;
+  clusters.acknowledged = 2;
+  clusters.rejected_resources = 1;
+  const Json page = Json::parse(XdsJson(views, {}, {}));
+  EXPECT_EQ(page.at("moreEnvoys"), "?after=one peer");
+  EXPECT_EQ(page.at("busyWorkers"), 1);
+  const Json& one = page.at("envoys")[0];
+  EXPECT_EQ(one.at("more"), true);
+  EXPECT_EQ(one.at("types").at("CDS"),
+            (Json{{"resources", 3}, {"acknowledged", 2}, {"rejected", 1}, {"held", 0}}));
+  EXPECT_EQ(one.at("resources")[0].at("words"), "no");
+  const Json filtered = Json::parse(XdsJson(views, {}, {.type = ResourceType::kRoutes}));
+  EXPECT_THAT(filtered.at("envoys")[0].at("types"), SizeIs(1));
+}
+
+TEST(XdsPage, ShowsTheStateOfATypeAndWhatIsQuarantined) {
   std::vector<xds::SessionView> envoys = {{.node_id = "one"}};
   xds::TypeView& routes = envoys[0].types[xds::Index(ResourceType::kRoutes)];
+  routes.type = ResourceType::kRoutes;
   routes.unacknowledged = 1;
   routes.lag = std::chrono::milliseconds(1500);
   routes.refused.push_back({{ResourceType::kRoutes, "ingress_http", "a.example"}, "2", "no", true});
   routes.held.push_back({"ingress_http", "b.example", {"web"}, std::chrono::milliseconds(20)});
-  const Json state = Json::parse(XdsJson(envoys, {}, {})).at("envoys")[0].at("types").at("RDS");
+  const Json state =
+      Json::parse(XdsJson({.envoys = envoys}, {}, {})).at("envoys")[0].at("types").at("RDS");
   EXPECT_EQ(state.at("lagMs"), 1500);
   EXPECT_EQ(state.at("refused")[0], (Json{{"resource", "ingress_http"},
                                           {"part", "a.example"},
@@ -134,7 +173,6 @@ TEST(XdsPage, ShowsWhatStandsOutOrWhatIsAskedFor) {
                                           {"culprit", true}}));
   EXPECT_EQ(state.at("waiting")[0].at("waitingFor")[0], "web");
 
-  EXPECT_THAT(page({.node = "waiting", .type = "RDS"})[0].at("resources"), IsEmpty());
   const std::vector<xds::QuarantineView> quarantined = {
       {{ResourceType::kRoutes, "ingress_http", "a.example"},
        "2",
@@ -144,7 +182,7 @@ TEST(XdsPage, ShowsWhatStandsOutOrWhatIsAskedFor) {
        xds::Reach::kFleet,
        2,
        true}};
-  const auto kept = [&](const XdsFilter& filter) {
+  const auto kept = [&](const xds::ViewFilter& filter) {
     return Json::parse(XdsJson({}, quarantined, filter)).at("quarantined");
   };
   EXPECT_EQ(kept({})[0], (Json{{"type", "RDS"},
@@ -158,7 +196,7 @@ TEST(XdsPage, ShowsWhatStandsOutOrWhatIsAskedFor) {
                                {"keptFromAll", true},
                                {"replacedByLastGood", true},
                                {"sinceMs", 0}}));
-  EXPECT_THAT(kept({.type = "SDS"}), IsEmpty());
+  EXPECT_THAT(kept({.type = ResourceType::kSecret}), IsEmpty());
   EXPECT_THAT(kept({.resource = "other"}), IsEmpty());
 }
 

@@ -2,26 +2,22 @@
 
 #include "admin/xds_page.h"
 
+#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/status.h"
 
 namespace contour::admin {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Count {
-  std::size_t resources = 0;
-  std::size_t acknowledged = 0;
-  std::size_t rejected = 0;
-  std::size_t held = 0;
-};
-
-bool IsSettled(const xds::LedgerEntry& entry) {
-  return entry.sent && entry.acknowledged == entry.sent && !entry.rejected &&
-         entry.held_parts.empty() && !entry.retained && !entry.cold;
-}
+// No page has more, whatever is asked for.
+constexpr std::size_t kMostEnvoys = 1000;
+constexpr std::size_t kMostEntries = 10'000;
 
 Json EntryJson(const xds::LedgerEntry& entry) {
   Json made = {{"type", xds::Info(entry.type).name}, {"name", entry.name}};
@@ -62,51 +58,80 @@ void AddState(const xds::TypeView& view, Json& made) {
   }
 }
 
-Json EnvoyJson(const xds::SessionView& envoy, const XdsFilter& filter) {
+Json EnvoyJson(const xds::SessionView& envoy, const xds::ViewFilter& filter) {
   Json types = Json::object();
-  Json resources = Json::array();
-  for (const xds::TypeInfo& info : xds::kTypes) {
-    if (filter.type && *filter.type != info.name) continue;
-    Count count;
-    for (const xds::LedgerEntry& entry : envoy.entries) {
-      if (entry.type != info.type) continue;
-      ++count.resources;
-      if (entry.sent && entry.acknowledged == entry.sent) ++count.acknowledged;
-      if (entry.rejected) ++count.rejected;
-      if (!entry.held_parts.empty()) ++count.held;
-      const bool wanted =
-          filter.resource ? entry.name == *filter.resource : filter.all || !IsSettled(entry);
-      if (wanted) resources.push_back(EntryJson(entry));
-    }
-    Json& made = types[std::string(info.name)];
-    made = {{"resources", count.resources},
-            {"acknowledged", count.acknowledged},
-            {"rejected", count.rejected},
-            {"held", count.held}};
-    AddState(envoy.types[xds::Index(info.type)], made);
+  for (const xds::TypeView& type : envoy.types) {
+    if (filter.type && *filter.type != type.type) continue;
+    Json& made = types[std::string(xds::Info(type.type).name)];
+    made = {{"resources", type.sent},
+            {"acknowledged", type.acknowledged},
+            {"rejected", type.rejected_resources},
+            {"held", type.held_resources}};
+    AddState(type, made);
   }
-  return {{"node", envoy.node_id},
-          {"peer", envoy.peer},
-          {"aggregated", envoy.aggregated},
-          {"distrusted", envoy.distrusted},
-          {"streams", envoy.streams},
-          {"types", std::move(types)},
-          {"resources", std::move(resources)}};
+  Json resources = Json::array();
+  for (const xds::LedgerEntry& entry : envoy.entries) resources.push_back(EntryJson(entry));
+  Json made = {{"node", envoy.node_id},
+               {"peer", envoy.peer},
+               {"aggregated", envoy.aggregated},
+               {"distrusted", envoy.distrusted},
+               {"streams", envoy.streams},
+               {"types", std::move(types)},
+               {"resources", std::move(resources)}};
+  if (envoy.more) made["more"] = true;
+  return made;
+}
+
+// A number from 1 to `most`.
+absl::StatusOr<std::size_t> Number(const std::string& name, const std::string& text,
+                                   std::size_t most) {
+  std::size_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || rest != end || number < 1 || number > most)
+    return InvalidArgument("{}: expected a number from 1 to {}, got \"{}\"", name, most, text);
+  return number;
 }
 
 }  // namespace
 
-std::string XdsJson(const std::vector<xds::SessionView>& envoys,
-                    const std::vector<xds::QuarantineView>& quarantined, const XdsFilter& filter) {
-  Json list = Json::array();
-  for (const xds::SessionView& envoy : envoys) {
-    if (filter.node && *filter.node != envoy.node_id) continue;
-    list.push_back(EnvoyJson(envoy, filter));
+absl::StatusOr<xds::ViewFilter> ParseXdsFilter(
+    const std::function<std::optional<std::string>(const std::string& name)>& parameter) {
+  xds::ViewFilter filter{.node = parameter("node"),
+                         .resource = parameter("resource"),
+                         .all = parameter("all").value_or("0") == "1",
+                         .after_resource = parameter("after-resource").value_or("")};
+  if (const auto name = parameter("type")) {
+    for (const xds::TypeInfo& info : xds::kTypes) {
+      if (info.name == *name) filter.type = info.type;
+    }
+    if (!filter.type)
+      return InvalidArgument("type: expected CDS, EDS, LDS, RDS, SDS or SRDS, got \"{}\"", *name);
   }
+  // A node id may contain anything, an address no blank.
+  if (const auto after = parameter("after")) {
+    const std::size_t blank = after->rfind(' ');
+    filter.after_envoy = {after->substr(0, blank),
+                          blank == std::string::npos ? "" : after->substr(blank + 1)};
+  }
+  if (const auto text = parameter("envoys")) {
+    CONTOUR_ASSIGN_OR_RETURN(filter.most_envoys, Number("envoys", *text, kMostEnvoys));
+  }
+  if (const auto text = parameter("limit")) {
+    CONTOUR_ASSIGN_OR_RETURN(filter.most_entries, Number("limit", *text, kMostEntries));
+  }
+  return filter;
+}
+
+std::string XdsJson(const xds::SessionViews& views,
+                    const std::vector<xds::QuarantineView>& quarantined,
+                    const xds::ViewFilter& filter) {
+  Json list = Json::array();
+  for (const xds::SessionView& envoy : views.envoys) list.push_back(EnvoyJson(envoy, filter));
   Json kept = Json::array();
   for (const xds::QuarantineView& view : quarantined) {
     const xds::Item& item = view.item;
-    if (filter.type && *filter.type != xds::Info(item.type).name) continue;
+    if (filter.type && *filter.type != item.type) continue;
     if (filter.resource && *filter.resource != item.resource) continue;
     Json one = {{"type", xds::Info(item.type).name},
                 {"resource", item.resource},
@@ -121,9 +146,13 @@ std::string XdsJson(const std::vector<xds::SessionView>& envoys,
     if (item.part) one["part"] = *item.part;
     kept.push_back(std::move(one));
   }
-  return Json({{"envoys", std::move(list)}, {"quarantined", std::move(kept)}})
-             .dump(2, ' ', false, Json::error_handler_t::replace) +
-         "\n";
+  Json page = {{"envoys", std::move(list)}, {"quarantined", std::move(kept)}};
+  if (views.more_envoys && !views.envoys.empty()) {
+    const xds::SessionView& last = views.envoys.back();
+    page["moreEnvoys"] = "?after=" + last.node_id + " " + last.peer;
+  }
+  if (views.busy_workers > 0) page["busyWorkers"] = views.busy_workers;
+  return page.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace contour::admin

@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the Envoys have, as JSON: per Envoy and type how many resources were sent, acknowledged,
-// refused and held back, and those that are not simply acknowledged, one by one. Pure, any thread.
+// refused and held back, and those that the filter asks for, one by one. Pure, any thread.
 
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "xds/ledger.h"
 
 namespace contour::admin {
 
-struct XdsFilter {
-  std::optional<std::string> node;      // only Envoys of this node id
-  std::optional<std::string> type;      // only this type: CDS, EDS, LDS, RDS, SDS
-  std::optional<std::string> resource;  // only resources of this name, whatever their state
-  bool all = false;                     // every resource, not only those that stand out
-};
+// Reads the parameters of the page. kInvalidArgument: one of them can't be meant.
+absl::StatusOr<xds::ViewFilter> ParseXdsFilter(
+    const std::function<std::optional<std::string>(const std::string& name)>& parameter);
 
-// `quarantined`: what is kept from all of them, by type and resource of the filter.
-std::string XdsJson(const std::vector<xds::SessionView>& envoys,
-                    const std::vector<xds::QuarantineView>& quarantined, const XdsFilter& filter);
+// `views` was made with the filter. `quarantined`: what is kept from all Envoys, of which those of
+// the filter's type and resource are shown.
+std::string XdsJson(const xds::SessionViews& views,
+                    const std::vector<xds::QuarantineView>& quarantined,
+                    const xds::ViewFilter& filter);
 
 }  // namespace contour::admin

@@ -13,6 +13,7 @@ bool AskedSecrets::Add(const std::string& name, bool exists) {
     return false;
   }
   if (!exists) unknown_.insert(name);
+  share_.Change(unknown_.size());
   if (spelled) {
     spellings_[std::move(lower)].insert(name);
     ++spelled_;
@@ -22,6 +23,7 @@ bool AskedSecrets::Add(const std::string& name, bool exists) {
 
 void AskedSecrets::Remove(const std::string& name) {
   unknown_.erase(name);
+  share_.Change(unknown_.size());
   const auto at = spellings_.find(LowerCase(name));
   if (at == spellings_.end() || at->second.erase(name) == 0) return;
   --spelled_;
@@ -34,6 +36,7 @@ void AskedSecrets::SetExists(const std::string& name, bool exists) {
   } else {
     unknown_.insert(name);
   }
+  share_.Change(unknown_.size());
 }
 
 const StringSet& AskedSecrets::SpellingsOf(std::string_view name) const {

@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "base/strings.h"
+#include "xds/tally.h"
 
 namespace contour::xds {
 
@@ -36,10 +37,13 @@ class AskedSecrets {
   const StringSet& SpellingsOf(std::string_view name) const;
 
   std::size_t unknown() const { return unknown_.size(); }
+  // Adds unknown() to a sum, as long as this lives.
+  void CountUnknownIn(std::size_t& sum) { share_ = Share(sum, unknown_.size()); }
   bool forgot() const { return forgot_; }
 
  private:
   StringSet unknown_;
+  Share share_;
   StringMap<StringSet> spellings_;  // by the name in lower case
   std::size_t spelled_ = 0;
   bool forgot_ = false;

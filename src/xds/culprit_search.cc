@@ -204,13 +204,19 @@ void CulpritSearch::ForEachWithheld(
 
 void CulpritSearch::ForEach(
     const std::function<void(const Key&, const Hash128&, const std::string&)>& f) const {
-  const auto each = [&](const Group& group) {
+  ForEachGroup([&](const Group& group) {
     for (const auto& [key, version] : group.items) f(key, version, group.words);
-  };
-  each(unknown_);
-  each(test_);
-  each(complement_);
-  for (const Group& group : guilty_) each(group);
+  });
+}
+
+void CulpritSearch::ForEachOf(
+    const std::string& resource,
+    const std::function<void(const Key&, const Hash128&, const std::string&)>& f) const {
+  ForEachGroup([&](const Group& group) {
+    for (auto at = group.items.lower_bound({resource, std::nullopt});
+         at != group.items.end() && at->first.first == resource; ++at)
+      f(at->first, at->second, group.words);
+  });
 }
 
 }  // namespace contour::xds

@@ -98,6 +98,10 @@ class CulpritSearch {
   // Every item in question.
   void ForEach(
       const std::function<void(const Key&, const Hash128&, const std::string& words)>& f) const;
+  // Those of one resource.
+  void ForEachOf(
+      const std::string& resource,
+      const std::function<void(const Key&, const Hash128&, const std::string& words)>& f) const;
   const Items& test() const { return test_.items; }
 
  private:
@@ -108,6 +112,13 @@ class CulpritSearch {
     bool confirmed = false;  // guilty because the rest of what was refused was accepted
   };
 
+  template <typename Function>
+  void ForEachGroup(Function&& f) const {
+    f(unknown_);
+    f(test_);
+    f(complement_);
+    for (const Group& group : guilty_) f(group);
+  }
   static bool Contains(const Items& items, const Key& key, const Hash128& version);
   void MakeUnknown(const Group& group);
   void Found(const Group& group);

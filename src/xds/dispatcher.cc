@@ -11,7 +11,6 @@
 #include <map>
 #include <set>
 #include <thread>
-#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -19,6 +18,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "xds/worker_figures.h"
 
 namespace contour::xds {
 namespace {
@@ -196,30 +196,12 @@ class Dispatcher::Worker {
     while (!stopped_) changed_.Wait(queue_mutex_);
   }
 
-  void AddMetrics(Metrics& metrics) const ABSL_LOCKS_EXCLUDED(core_mutex_) {
-    const MutexLock lock(core_mutex_);
-    metrics.counters += counters_;
-    for (const auto& [session, slot] : sessions_) {
-      metrics.counters += session->counters();
-      metrics.held += session->Held();
-      metrics.unknown_secrets += session->UnknownSecrets();
-      metrics.node_faults += session->NodeFaults();
-      Lag& lag = metrics.lags.emplace_back(Lag{.node_id = session->identity().node_id});
-      if (const std::optional<Time> oldest = session->OldestUnanswered()) {
-        lag.time = std::chrono::duration_cast<std::chrono::milliseconds>(
-            std::chrono::steady_clock::now() - *oldest);
-      }
-    }
-    metrics.bytes += bytes_;
-    metrics.streams_opened += streams_opened_;
-    metrics.streams += connections_.size();
-    metrics.sessions += sessions_.size();
+  void AddMetrics(Metrics& metrics) const {
+    figures_.AddTo(metrics, std::chrono::steady_clock::now());
   }
 
-  void AddViews(std::vector<SessionView>& views) const ABSL_LOCKS_EXCLUDED(core_mutex_) {
-    const MutexLock lock(core_mutex_);
-    for (const auto& [session, slot] : sessions_)
-      views.push_back(session->View(std::chrono::steady_clock::now()));
+  void Ask(std::unique_ptr<InquiryTask> task) {
+    Post({Event::Kind::kQuestion, nullptr, {}, std::nullopt, std::nullopt, std::move(task)}, false);
   }
 
  private:
@@ -229,12 +211,13 @@ class Dispatcher::Worker {
     Hash128 version;
   };
   struct Event {
-    enum class Kind { kOpen, kRequest, kWritten, kClosed, kInquiry };
+    enum class Kind { kOpen, kRequest, kWritten, kClosed, kInquiry, kQuestion };
     Kind kind;
-    ConnectionPtr connection;  // null only of an inquiry
+    ConnectionPtr connection;  // null only of an inquiry and a question
     std::string bytes;
     std::optional<Inquiry> inquiry = std::nullopt;
     std::optional<ParsedRequest> parsed = std::nullopt;  // of the first request of a stream
+    std::unique_ptr<InquiryTask> question = nullptr;
   };
   struct Slot {
     std::unique_ptr<Session> session;
@@ -319,13 +302,18 @@ class Dispatcher::Worker {
       Answer(*event.inquiry);
       return;
     }
+    if (event.question != nullptr) {
+      Continue(std::move(event.question));
+      return;
+    }
     Connection& connection = *event.connection;
     switch (event.kind) {
       case Event::Kind::kInquiry:
+      case Event::Kind::kQuestion:
         return;
       case Event::Kind::kOpen:
         connections_.insert(event.connection);
-        ++streams_opened_;
+        figures_.StreamOpened();
         connection.WithSink([](Sink& sink) { sink.Read(); });
         return;
       case Event::Kind::kRequest:
@@ -343,7 +331,7 @@ class Dispatcher::Worker {
         Post(connection.session, std::move(event));
         return;
       case Event::Kind::kClosed:
-        connections_.erase(event.connection);
+        if (connections_.erase(event.connection) > 0) figures_.StreamClosed();
         if (connection.early.has_value()) early_.erase(*connection.early);
         if (connection.stream != nullptr) Leave(connection);
         return;
@@ -388,9 +376,11 @@ class Dispatcher::Worker {
     const Time end = now_ + options_.slice;
     while (Step(*session, slot)) {
       if (std::chrono::steady_clock::now() < end) continue;
+      NoteFigures(*session);
       Queue(session, slot);
       return;
     }
+    NoteFigures(*session);
     const std::optional<Time> deadline = session->NextDeadline();
     if (deadline == slot.deadline) return;
     if (slot.deadline.has_value()) deadlines_.erase({*slot.deadline, session});
@@ -511,6 +501,7 @@ class Dispatcher::Worker {
     connection->session = session;
     connection->stream = &session->Attach(ProtocolOf(connection->mode));
     sessions_.at(session).connections.emplace(connection->stream, connection);
+    NoteFigures(*session);
   }
 
   void Leave(Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
@@ -522,13 +513,37 @@ class Dispatcher::Worker {
     session->Detach(*stream, now_);
     Queue(session, slot);
     if (!session->empty()) return;
-    counters_ += session->counters();
+    NoteFigures(*session);
+    figures_.End(session);
     const std::string& node_id = session->identity().node_id;
     memories_.Put(node_id, session->TakeMemory(), now_);
     runnable_.erase(*slot.queued);
     if (slot.deadline.has_value()) deadlines_.erase({*slot.deadline, session});
     if (slot.key.has_value()) shared_.erase(*slot.key);
     sessions_.erase(session);
+  }
+
+  void NoteFigures(const Session& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    figures_.Set(&session, {.node_id = session.identity().node_id,
+                            .counters = session.counters(),
+                            .held = session.Held(),
+                            .unknown_secrets = session.UnknownSecrets(),
+                            .node_faults = session.NodeFaults(),
+                            .unanswered_since = session.OldestUnanswered()});
+  }
+
+  // Answers a question for a few milliseconds. What is left of it comes after the other events.
+  void Continue(std::unique_ptr<InquiryTask> task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    if (!task->begun()) {
+      std::vector<const Session*> sessions;
+      sessions.reserve(sessions_.size());
+      for (const auto& [session, slot] : sessions_) sessions.push_back(session);
+      task->Begin(std::move(sessions));
+    }
+    const auto exists = [this](const Session* session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+      return sessions_.contains(const_cast<Session*>(session));
+    };
+    if (!task->Continue(exists, now_)) Ask(std::move(task));
   }
 
   // Writes what the stream is to be sent next, or works on it for a while.
@@ -541,7 +556,9 @@ class Dispatcher::Worker {
     slot.unfinished = connection.stream->unfinished() ? connection.stream : nullptr;
     if (!response.has_value()) return;
     Payload payload = encoder_.Encode(*response, connection.mode);
-    bytes_ += payload.size;
+    // Before the Envoy has it: who has seen the response finds it counted.
+    figures_.Sent(payload.size);
+    NoteFigures(*connection.session);
     connection.writing = true;
     connection.WithSink([&](Sink& sink) { sink.Write(std::move(payload)); });
   }
@@ -593,9 +610,7 @@ class Dispatcher::Worker {
       std::make_shared<DifferenceCache>();
   std::set<std::pair<Time, Session*>> deadlines_ ABSL_GUARDED_BY(core_mutex_);
   std::list<Session*> runnable_ ABSL_GUARDED_BY(core_mutex_);  // with something to do
-  Counters counters_ ABSL_GUARDED_BY(core_mutex_);             // of sessions that ended
-  std::uint64_t bytes_ ABSL_GUARDED_BY(core_mutex_) = 0;
-  std::uint64_t streams_opened_ ABSL_GUARDED_BY(core_mutex_) = 0;
+  WorkerFigures figures_;
 
   std::thread thread_;  // last: it uses the others
 };
@@ -671,13 +686,11 @@ Metrics Dispatcher::GetMetrics() const {
   return metrics;
 }
 
-std::vector<SessionView> Dispatcher::Sessions() const {
-  std::vector<SessionView> views;
-  for (const auto& worker : workers_) worker->AddViews(views);
-  std::sort(views.begin(), views.end(), [](const SessionView& a, const SessionView& b) {
-    return std::tie(a.node_id, a.peer) < std::tie(b.node_id, b.peer);
-  });
-  return views;
+std::shared_ptr<SessionInquiry> Dispatcher::Ask(
+    const std::function<std::unique_ptr<SessionQuestion>()>& make) const {
+  auto inquiry = std::make_shared<SessionInquiry>(workers_.size());
+  for (const auto& worker : workers_) worker->Ask(std::make_unique<InquiryTask>(inquiry, make()));
+  return inquiry;
 }
 
 }  // namespace contour::xds

@@ -39,6 +39,7 @@
 #include "xds/encoder.h"
 #include "xds/ledger.h"
 #include "xds/quarantine.h"
+#include "xds/session_inquiry.h"
 #include "xds/subscription.h"
 
 namespace contour::xds {
@@ -85,8 +86,13 @@ class Dispatcher {
   // the next server at once, and refuses new ones. Returns when the sinks have been told.
   void Stop(std::chrono::milliseconds spread = std::chrono::milliseconds(0));
 
+  // Waits for no worker.
   Metrics GetMetrics() const;
-  std::vector<SessionView> Sessions() const;  // by node id and peer
+  // Asks the sessions; `make` makes the question for one worker. Waiting is up to the caller, who
+  // may outlive the dispatcher.
+  std::shared_ptr<SessionInquiry> Ask(
+      const std::function<std::unique_ptr<SessionQuestion>()>& make) const;
+  std::size_t workers() const { return workers_.size(); }
   std::vector<QuarantineView> Quarantined() const { return quarantine_.View(); }
 
  private:

@@ -11,12 +11,14 @@
 #include <chrono>
 #include <deque>
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/mutex.h"
 #include "base/status.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
@@ -207,6 +209,21 @@ class Client : public Sink {
   std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
 };
 
+SessionViews Sessions(const Dispatcher& dispatcher,
+                      const ViewFilter& filter = ViewFilter::Everything(),
+                      std::chrono::milliseconds patience = kPatience) {
+  const auto inquiry = dispatcher.Ask([&] { return std::make_unique<ViewQuestion>(filter); });
+  return ViewQuestion::Merge(inquiry->Await(std::chrono::steady_clock::now() + patience), filter,
+                             dispatcher.workers());
+}
+
+FleetFates Fates(const Dispatcher& dispatcher, std::vector<ResourceQuestion> resources) {
+  const auto asked = std::make_shared<const std::vector<ResourceQuestion>>(std::move(resources));
+  const auto inquiry = dispatcher.Ask([&] { return std::make_unique<FateQuestion>(asked); });
+  return FateQuestion::Merge(inquiry->Await(std::chrono::steady_clock::now() + kPatience),
+                             asked->size(), dispatcher.workers());
+}
+
 TEST(Dispatcher, AnswersAfterTheFirstSnapshotOnly) {
   Dispatcher dispatcher({});
   Client client(dispatcher, true);
@@ -234,7 +251,7 @@ TEST(Dispatcher, CountsAndShowsItsEnvoys) {
     EXPECT_EQ(metrics.sessions, 2U);
     EXPECT_EQ(metrics.counters.responses[Index(kCDS)], 2U);
     EXPECT_GT(metrics.bytes, 0U);
-    const std::vector<SessionView> sessions = dispatcher.Sessions();
+    const std::vector<SessionView> sessions = Sessions(dispatcher).envoys;
     ASSERT_EQ(sessions.size(), 2U);
     EXPECT_EQ(sessions[0].node_id, "node-1");
     EXPECT_EQ(sessions[1].peer, "b");
@@ -464,6 +481,223 @@ TEST(Dispatcher, StopWithoutASnapshot) {
   EXPECT_EQ(client.WaitForStatus().code(), absl::StatusCode::kUnavailable);
 }
 
+// ---- Looking ----
+
+// Two workers, of which one is busy until the end of the test; an Envoy on each.
+class BusyWorker : public ::testing::Test {
+ protected:
+  BusyWorker()
+      : dispatcher_({.workers = 2, .on_rejection = [this](const Rejection&) {
+                       blocked_ = true;
+                       release_.Wait();
+                     }}) {
+    dispatcher_.Publish(Clusters(3));
+    // Peers go to workers by their hash.
+    const auto worker = [](const std::string& peer) { return HashBytes(peer).low % 2; };
+    std::string other = "b";
+    while (worker(other) == worker("a")) other += 'b';
+    busy_ = std::make_unique<Client>(dispatcher_, false, "a");
+    idle_ = std::make_unique<Client>(dispatcher_, true, other);
+    busy_->Subscribe(kCDS, "busy");
+    idle_->Subscribe(kCDS, "idle");
+    EXPECT_EQ(busy_->WaitForResponses(1), 1U);
+    EXPECT_EQ(idle_->WaitForResponses(1), 1U);
+    DeltaDiscoveryRequest rejection;
+    rejection.set_type_url(std::string(Info(kCDS).url));
+    rejection.set_response_nonce(busy_->last().nonce());
+    rejection.mutable_error_detail()->set_message("no");
+    busy_->Send(rejection);
+    while (!blocked_) std::this_thread::sleep_for(1ms);
+  }
+  ~BusyWorker() override {
+    release_.Notify();
+    busy_.reset();
+    idle_.reset();
+    dispatcher_.Stop();
+  }
+
+  std::atomic<bool> blocked_ = false;
+  Notification release_;
+  Dispatcher dispatcher_;
+  std::unique_ptr<Client> busy_;
+  std::unique_ptr<Client> idle_;
+};
+
+template <typename Function>
+std::chrono::milliseconds Took(Function&& f) {
+  const auto began = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                               began);
+}
+
+TEST_F(BusyWorker, DelaysNeitherAScrapeNorThePublishingToOthers) {
+  std::atomic<bool> done = false;
+  std::thread scraper([&] {
+    while (!done) {
+      EXPECT_LT(Took([&] { EXPECT_EQ(dispatcher_.GetMetrics().sessions, 2U); }), 500ms);
+      std::this_thread::sleep_for(1ms);
+    }
+  });
+  std::thread viewer([&] { Sessions(dispatcher_, {}, 2s); });
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_LT(Took([&] {
+                dispatcher_.Publish(Clusters(3, 10'000 + i));
+                EXPECT_TRUE(idle_->WaitForContent("@" + std::to_string(10'000 + i)));
+              }),
+              500ms);
+  }
+  done = true;
+  scraper.join();
+  viewer.join();
+}
+
+TEST_F(BusyWorker, IsSaidByAPageThatShowsTheOthers) {
+  SessionViews views;
+  EXPECT_LT(Took([&] { views = Sessions(dispatcher_, {}, 100ms); }), 1s);
+  EXPECT_EQ(views.workers, 2U);
+  EXPECT_EQ(views.busy_workers, 1U);
+  ASSERT_EQ(views.envoys.size(), 1U);
+  EXPECT_EQ(views.envoys[0].node_id, "idle");
+}
+
+TEST(Looking, APageShowsEnvoysInTheirOrderAndSaysThatThereAreMore) {
+  Dispatcher dispatcher({.workers = 3});
+  dispatcher.Publish(Clusters(5));
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 10; ++i) {
+    clients.push_back(std::make_unique<Client>(dispatcher, true, "peer-" + std::to_string(i)));
+    clients.back()->Subscribe(kCDS, "node-" + std::to_string(i));
+    ASSERT_EQ(clients.back()->WaitForResponses(1), 1U);
+  }
+  const SessionViews first = Sessions(dispatcher, {.all = true, .most_envoys = 4});
+  ASSERT_EQ(first.envoys.size(), 4U);
+  EXPECT_EQ(first.envoys[3].node_id, "node-3");
+  EXPECT_TRUE(first.more_envoys);
+  const SessionViews last =
+      Sessions(dispatcher, {.all = true, .after_envoy = {"node-7", "peer-7"}, .most_entries = 7});
+  ASSERT_EQ(last.envoys.size(), 2U);
+  EXPECT_FALSE(last.more_envoys);
+  EXPECT_EQ(last.envoys[0].entries.size(), 5U);
+  EXPECT_FALSE(last.envoys[0].more);
+  EXPECT_EQ(last.envoys[1].entries.size(), 2U) << "seven in all";
+  EXPECT_TRUE(last.envoys[1].more);
+  EXPECT_EQ(last.envoys[1].types[Index(kCDS)].sent, 5U) << "counted all the same";
+
+  const SessionViews one = Sessions(dispatcher, {.node = "node-5", .resource = "c3"});
+  ASSERT_EQ(one.envoys.size(), 1U);
+  ASSERT_EQ(one.envoys[0].entries.size(), 1U);
+  EXPECT_EQ(one.envoys[0].entries[0].name, "c3");
+  dispatcher.Stop();
+}
+
+TEST(Looking, ResourcesOfAnEnvoyArePaged) {
+  Dispatcher dispatcher({});
+  dispatcher.Publish(Clusters(25));
+  Client client(dispatcher, true);
+  client.Subscribe(kCDS);
+  ASSERT_EQ(client.WaitForResponses(1), 1U);
+  std::vector<std::string> seen;
+  ViewFilter filter{.all = true, .most_entries = 10};
+  for (int page = 0; page < 3; ++page) {
+    const SessionViews views = Sessions(dispatcher, filter);
+    ASSERT_EQ(views.envoys.size(), 1U);
+    for (const LedgerEntry& entry : views.envoys[0].entries) seen.push_back(entry.name);
+    EXPECT_EQ(views.envoys[0].more, page < 2);
+    filter.after_resource = seen.back();
+  }
+  EXPECT_EQ(seen.size(), 25U);
+  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+  dispatcher.Stop();
+}
+
+// The memory of a page follows from what it shows, not from what there is.
+TEST(Looking, MemoryIsBoundedByWhatIsShown) {
+  constexpr int kResources = 3000;
+  Dispatcher dispatcher({.workers = 2});
+  dispatcher.Publish(Clusters(kResources));
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(std::make_unique<Client>(dispatcher, true, std::to_string(i)));
+    clients.back()->Subscribe(kCDS, "node-" + std::to_string(i));
+    ASSERT_EQ(clients.back()->WaitForResponses(1), 1U);
+  }
+  const auto lines = [](const SessionViews& views) {
+    std::size_t count = 0;
+    for (const SessionView& view : views.envoys) count += view.entries.size();
+    return count;
+  };
+  EXPECT_EQ(lines(Sessions(dispatcher)), 20U * kResources);
+  EXPECT_EQ(lines(Sessions(dispatcher, {.all = true, .most_entries = 100})), 100U);
+  // Each worker makes no more than that either.
+  const auto question = [] {
+    return std::make_unique<ViewQuestion>(ViewFilter{.all = true, .most_entries = 100});
+  };
+  const auto answers =
+      dispatcher.Ask(question)->Await(std::chrono::steady_clock::now() + kPatience);
+  EXPECT_EQ(answers.size(), 2U);
+  std::vector<ResourceQuestion> resources;
+  for (int i = 0; i < kResources; ++i) resources.push_back({kCDS, "c" + std::to_string(i), ""});
+  resources.push_back({kCDS, "none", ""});
+  const FleetFates fates = Fates(dispatcher, std::move(resources));
+  EXPECT_EQ(fates.envoys, 20U);
+  EXPECT_EQ(fates.resources.back().counts[static_cast<std::size_t>(Fate::kNotSubscribed)], 20U);
+  dispatcher.Stop();
+}
+
+TEST(Looking, FatesCountEnvoysAndNameTheFirstOnes) {
+  Dispatcher dispatcher({.workers = 2});
+  dispatcher.Publish(Clusters(2));
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 30; ++i) {
+    // Those that aren't automatic acknowledge nothing.
+    clients.push_back(std::make_unique<Client>(dispatcher, i < 5, std::to_string(100 + i)));
+    clients.back()->Subscribe(kCDS, "node-" + std::to_string(100 + i));
+    ASSERT_EQ(clients.back()->WaitForResponses(1), 1U);
+  }
+  const auto count = [](const FleetFates& fates, Fate fate) {
+    return fates.resources[0].counts[static_cast<std::size_t>(fate)];
+  };
+  FleetFates fates;
+  for (int i = 0; i < 1000; ++i) {
+    fates = Fates(dispatcher, {{kCDS, "c1", ""}});
+    if (count(fates, Fate::kAcknowledged) == 5) break;
+    std::this_thread::sleep_for(5ms);
+  }
+  EXPECT_EQ(count(fates, Fate::kAcknowledged), 5U);
+  EXPECT_EQ(count(fates, Fate::kWarming) + count(fates, Fate::kSent), 25U);
+  ASSERT_EQ(fates.resources[0].others.size(), ResourceFates::kMostOthers);
+  EXPECT_EQ(fates.resources[0].others[0].node_id, "node-105");
+  dispatcher.Stop();
+}
+
+TEST(Looking, WhoAsksADispatcherThatEndsIsAnsweredAtOnce) {
+  std::shared_ptr<SessionInquiry> inquiry;
+  Notification release;
+  {
+    std::atomic<bool> blocked = false;
+    Dispatcher dispatcher({.on_rejection = [&](const Rejection&) {
+      blocked = true;
+      release.Wait();
+    }});
+    dispatcher.Publish(Clusters(1));
+    {
+      Client client(dispatcher, false);
+      client.Subscribe(kCDS);
+      ASSERT_EQ(client.WaitForResponses(1), 1U);
+      DeltaDiscoveryRequest rejection;
+      rejection.set_type_url(std::string(Info(kCDS).url));
+      rejection.set_response_nonce(client.last().nonce());
+      rejection.mutable_error_detail()->set_message("no");
+      client.Send(rejection);
+      while (!blocked) std::this_thread::sleep_for(1ms);
+    }
+    inquiry = dispatcher.Ask([] { return std::make_unique<ViewQuestion>(ViewFilter()); });
+    release.Notify();
+  }
+  EXPECT_LT(Took([&] { inquiry->Await(std::chrono::steady_clock::now() + kPatience); }), 5s);
+}
+
 // Everybody does everything at once.
 TEST(Dispatcher, Storm) {
   std::atomic<int> rejections = 0;
@@ -479,7 +713,7 @@ TEST(Dispatcher, Storm) {
   std::thread viewer([&] {
     while (!done) {
       dispatcher.GetMetrics();
-      dispatcher.Sessions();
+      Sessions(dispatcher);
       std::this_thread::sleep_for(1ms);
     }
   });

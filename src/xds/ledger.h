@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/latency.h"
@@ -49,8 +50,10 @@ struct Item {
   auto operator<=>(const Item&) const = default;
 };
 
-// What waits for clusters on one Envoy.
+// What waits for clusters on one Envoy; of the clusters the first kMostClusters.
 struct HeldView {
+  static constexpr std::size_t kMostClusters = 10;
+
   std::string resource;
   std::string part;                      // "": the resource as a whole
   std::vector<std::string> waiting_for;  // of the resource's clusters those that aren't warm
@@ -84,6 +87,8 @@ struct TypeView {
   std::size_t streams = 0;                       // that subscribe to it
   std::size_t sent = 0;                          // resources
   std::size_t acknowledged = 0;                  // of these, as sent last
+  std::size_t rejected_resources = 0;            // with a content that the Envoy refused
+  std::size_t held_resources = 0;                // of which something waits for clusters
   std::string sent_version;                      // of the last response
   std::string acknowledged_version;              // of the last acknowledged response
   std::size_t unacknowledged = 0;                // responses under way
@@ -91,8 +96,8 @@ struct TypeView {
   bool searching = false;                        // for what is at fault in a refused response
   std::string words;                             // of the last refusal; empty: there was none
   std::optional<std::chrono::milliseconds> refused_ago;
-  std::vector<RefusedView> refused;  // now
-  std::vector<HeldView> held;
+  std::vector<RefusedView> refused;  // now, the first ones
+  std::vector<HeldView> held;        // the first ones
 };
 
 // One Envoy: an ADS stream, or the streams per type of one connection.
@@ -105,7 +110,73 @@ struct SessionView {
   bool distrusted = false;
   std::size_t streams = 0;
   std::array<TypeView, kResourceTypes> types;  // by ResourceType
-  std::vector<LedgerEntry> entries;            // by type, then name
+  std::vector<LedgerEntry> entries;            // by type, then name; the first ones
+  bool more = false;                           // there are further ones, refused or held ones
+};
+
+// Which Envoys are shown, and which of their resources.
+struct ViewFilter {
+  static constexpr std::size_t kEverything = static_cast<std::size_t>(-1);
+
+  std::optional<std::string> node;      // only Envoys of this node id
+  std::optional<ResourceType> type;     // only resources of this type
+  std::optional<std::string> resource;  // only resources of this name, whatever their state
+  // Every resource; else those that aren't settled: refused, held, warming, not acknowledged, or
+  // kept although they have left the snapshot.
+  bool all = false;
+  // The page after another one: only Envoys after this one, by node id and address, and of the
+  // Envoys' resources only those after this name.
+  std::pair<std::string, std::string> after_envoy;
+  std::string after_resource;
+  std::size_t most_envoys = 100;
+  std::size_t most_entries = 1000;  // of all Envoys together; refused and held ones count as well
+
+  static const ViewFilter& Everything();
+};
+
+struct SessionViews {
+  std::vector<SessionView> envoys;  // by node id and peer, the first ones
+  bool more_envoys = false;
+  std::size_t busy_workers = 0;  // of these no Envoy is shown: they didn't answer in time
+  std::size_t workers = 0;
+};
+
+// What became of one resource on one Envoy.
+enum class Fate : std::uint8_t {
+  kAcknowledged,
+  kSent,
+  kHeld,      // until its clusters are warm
+  kRejected,  // by the Envoy
+  kWarming,
+  kNotSent,
+  kNotSubscribed
+};
+inline constexpr std::size_t kFates = 7;
+
+struct ResourceQuestion {
+  ResourceType type = ResourceType::kCluster;
+  std::string name;
+  std::string part;  // a virtual host or a filter chain; empty: the whole
+};
+
+// What became of one resource on all Envoys.
+struct ResourceFates {
+  static constexpr std::size_t kMostOthers = 20;
+  struct Other {
+    std::string node_id;
+    std::string peer;
+    Fate fate = Fate::kSent;
+    std::string words;  // Envoy's, of one that it refused
+  };
+  std::array<std::size_t, kFates> counts = {};  // by Fate, of Envoys
+  std::vector<Other> others;  // the first ones that subscribe to it and haven't acknowledged it
+};
+
+struct FleetFates {
+  std::size_t envoys = 0;
+  std::vector<ResourceFates> resources;  // in the order of the questions
+  std::size_t busy_workers = 0;          // their Envoys aren't counted
+  std::size_t workers = 0;
 };
 
 // From which Envoys a refused content is kept.

@@ -13,6 +13,11 @@ const TypeInfo* FindType(std::string_view url) {
   return nullptr;
 }
 
+bool SameVersion(const ResourcePtr& a, const ResourcePtr& b) {
+  if (a == nullptr || b == nullptr) return a == b;
+  return a->known == b->known && a->version == b->version;
+}
+
 std::optional<Hash128> ContentVersion(const Resource& resource,
                                       const std::optional<std::string>& part) {
   if (!part.has_value()) return HashPair(resource.name, resource.bytes);

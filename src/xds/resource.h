@@ -133,6 +133,9 @@ struct Resource {
 };
 using ResourcePtr = std::shared_ptr<const Resource>;
 
+// True if both are nullptr or have the same content.
+bool SameVersion(const ResourcePtr& a, const ResourcePtr& b);
+
 // The content of a part; nullopt: of the resource, of a composite one its head. nullopt: there is
 // none.
 std::optional<Hash128> ContentVersion(const Resource& resource,

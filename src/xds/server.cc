@@ -390,6 +390,10 @@ class Server::Implementation {
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                                kShortestPingInterval);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                               static_cast<int>(options_.handshake_timeout.count()));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+                               static_cast<int>(options_.idle_timeout.count()));
     std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
     if (server == nullptr || port == 0) {
       return Unavailable("listen {}: the address can't be bound (is the port taken?)", listen);
@@ -424,12 +428,19 @@ class Server::Implementation {
     server->Shutdown(std::chrono::system_clock::now() + spread + deadline);
     ender.join();
     server.reset();
-    const MutexLock lock(mutex_);
-    retired_ += dispatcher_->GetMetrics();
-    retired_.quarantined = retired_.quarantined_fleet = 0;  // ended with it
-    credentials_.reset();
-    service_.reset();
-    dispatcher_.reset();
+    std::unique_ptr<Service> service;
+    std::unique_ptr<Dispatcher> ended;
+    {
+      const MutexLock lock(mutex_);
+      retired_ += dispatcher_->GetMetrics();
+      retired_.quarantined = retired_.quarantined_fleet = 0;  // ended with it
+      credentials_.reset();
+      service = std::move(service_);
+      ended = std::move(dispatcher_);
+    }
+    // Its workers may be busy still. Nobody is to wait for them with the lock.
+    service.reset();
+    ended.reset();
   }
 
   Metrics GetMetrics() const {
@@ -439,9 +450,32 @@ class Server::Implementation {
     return metrics;
   }
 
-  std::vector<SessionView> Sessions() const {
+  // nullptr: the server isn't started.
+  std::shared_ptr<SessionInquiry> Ask(const std::function<std::unique_ptr<SessionQuestion>()>& make,
+                                      std::size_t& workers) const {
     const MutexLock lock(mutex_);
-    return dispatcher_ != nullptr ? dispatcher_->Sessions() : std::vector<SessionView>();
+    if (dispatcher_ == nullptr) return nullptr;
+    workers = dispatcher_->workers();
+    return dispatcher_->Ask(make);
+  }
+
+  SessionViews Sessions(const ViewFilter& filter, std::chrono::milliseconds patience) const {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    std::size_t workers = 0;
+    const auto inquiry = Ask([&] { return std::make_unique<ViewQuestion>(filter); }, workers);
+    if (inquiry == nullptr) return {};
+    return ViewQuestion::Merge(inquiry->Await(deadline), filter, workers);
+  }
+
+  FleetFates Fates(std::vector<ResourceQuestion> resources,
+                   std::chrono::milliseconds patience) const {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto asked = std::make_shared<const std::vector<ResourceQuestion>>(std::move(resources));
+    std::size_t workers = 0;
+    const auto inquiry = Ask([&] { return std::make_unique<FateQuestion>(asked); }, workers);
+    return FateQuestion::Merge(
+        inquiry == nullptr ? SessionInquiry::Answers() : inquiry->Await(deadline), asked->size(),
+        workers);
   }
 
   std::vector<QuarantineView> Quarantined() const {
@@ -479,7 +513,14 @@ void Server::Stop(std::chrono::milliseconds deadline, std::chrono::milliseconds 
 
 Metrics Server::GetMetrics() const { return implementation_->GetMetrics(); }
 
-std::vector<SessionView> Server::Sessions() const { return implementation_->Sessions(); }
+SessionViews Server::Sessions(const ViewFilter& filter, std::chrono::milliseconds patience) const {
+  return implementation_->Sessions(filter, patience);
+}
+
+FleetFates Server::Fates(std::vector<ResourceQuestion> resources,
+                         std::chrono::milliseconds patience) const {
+  return implementation_->Fates(std::move(resources), patience);
+}
 
 std::vector<QuarantineView> Server::Quarantined() const { return implementation_->Quarantined(); }
 

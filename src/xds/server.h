@@ -60,6 +60,12 @@ class Server {
     std::chrono::milliseconds keepalive_time{60'000};
     std::chrono::milliseconds keepalive_timeout{300'000};
 
+    // A connection that hasn't shaken hands (TCP, TLS, HTTP/2 settings) by then is closed. The
+    // library's own limit is two minutes.
+    std::chrono::milliseconds handshake_timeout{10'000};
+    // A connection without a stream is closed after this time. Envoys keep their streams.
+    std::chrono::milliseconds idle_timeout{300'000};
+
     std::chrono::milliseconds warm_timeout{5000};  // see Session::Options
     std::size_t workers = 0;                       // 0: by the number of processors
     Encoder::Adapt adapt;  // see Encoder; empty: messages are sent as they are
@@ -90,8 +96,13 @@ class Server {
   void Stop(std::chrono::milliseconds deadline,
             std::chrono::milliseconds spread = std::chrono::milliseconds(0));
 
-  Metrics GetMetrics() const;
-  std::vector<SessionView> Sessions() const;        // every Envoy's ledger, for a debug page
+  // For metrics and debug pages. None holds up Publish or a worker's other sessions.
+  Metrics GetMetrics() const;  // waits for nobody
+  // What the Envoys have. Waits at most `patience` for busy workers, whose Envoys aren't shown.
+  SessionViews Sessions(const ViewFilter& filter, std::chrono::milliseconds patience) const;
+  // What became of these resources on the Envoys. Waits likewise.
+  FleetFates Fates(std::vector<ResourceQuestion> resources,
+                   std::chrono::milliseconds patience) const;
   std::vector<QuarantineView> Quarantined() const;  // what is kept from all Envoys now
 
  private:

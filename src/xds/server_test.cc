@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -134,7 +136,7 @@ TEST(Server, DeltaAds) {
   ASSERT_EQ(response.resources_size(), 1);
   EXPECT_EQ(response.resources(0).name(), "c2");
 
-  const std::vector<SessionView> sessions = server.Sessions();
+  const std::vector<SessionView> sessions = server.Sessions(ViewFilter::Everything(), 5s).envoys;
   ASSERT_EQ(sessions.size(), 1U);
   EXPECT_EQ(sessions[0].node_id, "envoy-1");
   EXPECT_EQ(sessions[0].entries.size(), 3U);
@@ -690,6 +692,78 @@ TEST_F(ServerTLS, HandshakesUseTheKeysThatWereSetLastAndStreamsGoOn) {
   server.Stop(5s);
   EXPECT_EQ(Connect(MustStart(server), new_ca, &new_envoy), grpc::StatusCode::OK)
       << "the keys stay for the next start";
+  server.Stop(5s);
+}
+
+// A client that connects, says `sent` and then nothing. True if the server ended the connection
+// within `patience`.
+bool IsEnded(int port, const std::string& sent, std::chrono::milliseconds patience) {
+  const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(client, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  EXPECT_EQ(send(client, sent.data(), sent.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(sent.size()));
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  bool ended = false;
+  while (!ended && std::chrono::steady_clock::now() < deadline) {
+    pollfd one{.fd = client, .events = POLLIN, .revents = 0};
+    if (poll(&one, 1, 10) <= 0) continue;
+    char buffer[4096];
+    ended = recv(client, buffer, sizeof(buffer), 0) <= 0;
+  }
+  close(client);
+  return ended;
+}
+
+// The first bytes of a TLS record that never comes whole, and of HTTP/2 without the settings.
+constexpr std::string_view kHalfAHello("\x16\x03\x01\x02\x00\x01", 6);
+constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+TEST_F(ServerTLS, AHandshakeThatDoesNotEndIsEnded) {
+  options_.handshake_timeout = 500ms;
+  Server server(options_);
+  server.SetTLS(Keys(Identity("contour", &ca_), ca_));
+  server.Publish(Clusters(1));
+  const int port = MustStart(server);
+  EXPECT_TRUE(IsEnded(port, "", 5s));
+  EXPECT_TRUE(IsEnded(port, std::string(kHalfAHello), 5s));
+  const Identity envoy("envoy", &ca_);
+  EXPECT_EQ(Connect(port, ca_, &envoy), grpc::StatusCode::OK);
+  server.Stop(5s);
+}
+
+TEST(Server, AConnectionWithoutSettingsIsEnded) {
+  Server::Options options = Plain();
+  options.handshake_timeout = 500ms;
+  Server server(options);
+  server.Publish(Clusters(1));
+  const int port = MustStart(server);
+  EXPECT_TRUE(IsEnded(port, "", 5s));
+  EXPECT_TRUE(IsEnded(port, std::string(kPreface.substr(0, 10)), 5s));
+  EXPECT_TRUE(IsEnded(port, std::string(kPreface), 5s));
+  server.Stop(5s);
+}
+
+TEST(Server, AConnectionWithoutStreamsIsEnded) {
+  Server::Options options = Plain();
+  options.idle_timeout = 500ms;
+  Server server(options);
+  server.Publish(Clusters(1));
+  const int port = MustStart(server);
+  const std::string settings("\0\0\0\4\0\0\0\0\0", 9);  // an empty SETTINGS frame
+  EXPECT_TRUE(IsEnded(port, std::string(kPreface) + settings, 10s));
+  // One with a stream stays.
+  Client client(port);
+  auto stream = OpenDelta(client);
+  DeltaDiscoveryResponse response;
+  ASSERT_TRUE(stream->Write(Subscription(ResourceType::kCluster)));
+  ASSERT_TRUE(stream->Read(&response));
+  std::this_thread::sleep_for(1500ms);
+  server.Publish(Clusters(2));
+  EXPECT_TRUE(stream->Read(&response));
   server.Stop(5s);
 }
 

@@ -74,21 +74,14 @@ Hash128 ParseVersion(std::string_view text) {
   return HashPair("foreign", text);
 }
 
-bool SameVersion(const ResourcePtr& a, const ResourcePtr& b) {
-  if (a == nullptr || b == nullptr) return a == b;
-  return a->known == b->known && a->version == b->version;
-}
-
-std::string VersionOf(const ResourcePtr& resource) {
-  return resource->known ? resource->version.Hex() : "unknown";
-}
-
 }  // namespace
 
 // ---- Stream: requests ----
 
 Stream::Stream(Session& session, std::uint64_t id, Protocol protocol)
-    : session_(session), id_(id), protocol_(protocol) {}
+    : session_(session), id_(id), protocol_(protocol) {
+  state(ResourceType::kSecret).secrets.CountUnknownIn(session.unknown_secrets_);
+}
 
 void Stream::Touch(ResourceType type, const std::string& name, bool force) {
   State& s = state(type);
@@ -640,7 +633,8 @@ CulpritSearch::Items Stream::SetAsideNodeFaults(ResourceType type, const InFligh
     Touch(type, name);
   }
   for (const std::string& name : concerned) {
-    unsigned& times = s.node_faults[name];
+    auto& [times, share] = s.node_faults[name];
+    share = Share(session_.node_faults_, 1);
     const auto wait = kNodeFaultWait * (1U << std::min(times, kNodeFaultDoublings));
     session_.retries_.emplace(now + wait, Session::Retry{id_, type, name});
     if (times++ == 0) session_.ReportNodeFault({type, name, std::nullopt}, words, false);
@@ -1127,6 +1121,7 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
   if (hold.since.empty()) {
     DropHold(type, name);
   } else {
+    hold.share = Share(session_.held_parts_, hold.since.size());
     PutHold(type, name, std::move(hold));
   }
   if (all) return {};
@@ -1427,8 +1422,8 @@ Response Stream::Build(ResourceType type, Making making, Time now) {
   s.answer = s.resend = false;
   s.last_nonce = response.nonce;
   s.version_sent = response.version;
-  s.in_flight.push_back(
-      {response.nonce, response.version, making.sequence, std::move(changes), s.told, now});
+  s.in_flight.push_back({response.nonce, response.version, making.sequence, std::move(changes),
+                         s.told, now, TimeMark(session_.unanswered_, now)});
   for (const Change& change : s.in_flight.back().changes)
     session_.NoteUses(type, change.name, this);
   session_.counters_.released += making.released;
@@ -1527,7 +1522,7 @@ void Session::Offer(SnapshotPtr snapshot) {
 }
 
 template <typename Function>
-void Session::ForEachSubscriber(ResourceType type, std::string_view name, Function&& f) {
+void Session::ForEachSubscriber(ResourceType type, std::string_view name, Function&& f) const {
   if (identity_.aggregated) {
     for (Stream* stream : subscribed_[Index(type)]) {
       const Stream::State& s = stream->state(type);
@@ -1540,6 +1535,12 @@ void Session::ForEachSubscriber(ResourceType type, std::string_view name, Functi
   if (const auto at = by_name.find(name); at != by_name.end()) {
     for (Stream* stream : at->second) f(*stream);
   }
+}
+
+std::vector<const Stream*> Session::SubscribersOf(ResourceType type, std::string_view name) const {
+  std::vector<const Stream*> streams;
+  ForEachSubscriber(type, name, [&](const Stream& stream) { streams.push_back(&stream); });
+  return streams;
 }
 
 void Session::AddSubscriber(ResourceType type, const std::string& name, Stream& stream) {
@@ -2235,127 +2236,6 @@ void Session::RecheckHeld(const std::string& cluster) { Touch(holds_.WaitingFor(
 
 void Session::Touch(const std::vector<HoldIndex::Key>& keys) {
   for (const HoldIndex::Key& key : keys) streams_.at(key.stream)->Touch(key.type, key.name);
-}
-
-// ---- Session: views ----
-
-std::size_t Session::Held() const {
-  std::size_t held = 0;
-  for (const Stream* stream : watched_) {
-    for (const Stream::State& s : stream->states_) {
-      for (const auto& [name, hold] : s.held) held += hold.since.size();
-    }
-  }
-  return held;
-}
-
-std::size_t Session::UnknownSecrets() const {
-  std::size_t unknown = 0;
-  for (const auto& [id, stream] : streams_)
-    unknown += stream->state(ResourceType::kSecret).secrets.unknown();
-  return unknown;
-}
-
-std::size_t Session::NodeFaults() const {
-  std::size_t faults = 0;
-  for (const auto& [id, stream] : streams_) {
-    for (const Stream::State& s : stream->states_) faults += s.node_faults.size();
-  }
-  return faults;
-}
-
-std::optional<Time> Session::OldestUnanswered() const {
-  std::optional<Time> oldest;
-  for (const auto& [id, stream] : streams_) {
-    for (const Stream::State& s : stream->states_) {
-      if (s.in_flight.empty()) continue;
-      const Time sent = s.in_flight.front().sent;
-      if (!oldest || sent < *oldest) oldest = sent;
-    }
-  }
-  return oldest;
-}
-
-SessionView Session::View(Time now) const {
-  const auto age = [now](Time then) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(now - then);
-  };
-  SessionView view;
-  view.node_id = identity_.node_id;
-  view.peer = identity_.peer;
-  view.aggregated = identity_.aggregated;
-  view.delta = !streams_.empty() && streams_.begin()->second->delta();
-  view.distrusted = distrusted_;
-  view.streams = streams_.size();
-  for (const TypeInfo& info : kTypes) {
-    TypeView& type = view.types[Index(info.type)];
-    type.type = info.type;
-    std::map<std::string, LedgerEntry> entries;
-    for (const Stream* stream : subscribed_[Index(info.type)]) {
-      const Stream::State& s = stream->state(info.type);
-      ++type.streams;
-      type.sent += s.told.size();
-      type.acknowledged += s.told.size();
-      type.sent_version = s.version_sent;
-      type.acknowledged_version = s.version_acknowledged;
-      type.unacknowledged += s.in_flight.size();
-      if (!s.in_flight.empty())
-        type.lag = std::max(type.lag.value_or(std::chrono::milliseconds(0)),
-                            age(s.in_flight.front().sent));
-      type.searching = type.searching || s.search.active();
-      if (!s.words.empty() &&
-          (!type.refused_ago.has_value() || age(s.rejected_at) < *type.refused_ago)) {
-        type.words = s.words;
-        type.refused_ago = age(s.rejected_at);
-      }
-      const auto entry = [&](const std::string& name) -> LedgerEntry& {
-        LedgerEntry& made = entries[name];
-        made.type = info.type;
-        made.name = name;
-        return made;
-      };
-      s.told.ForEach([&](const ResourcePtr& told) {
-        LedgerEntry& e = entry(told->name);
-        if (told->known) e.sent = VersionOf(told);
-        e.acknowledged = VersionOf(told);
-        e.cold = info.type == ResourceType::kCluster && cold_.contains(told->name);
-      });
-      for (const auto& [name, irregular] : s.irregular) {
-        LedgerEntry& e = entry(name);
-        const ResourcePtr told = s.told.Find(name);
-        if (told != nullptr && !SameVersion(told, irregular.acknowledged)) --type.acknowledged;
-        e.acknowledged = std::nullopt;
-        if (irregular.acknowledged != nullptr) e.acknowledged = VersionOf(irregular.acknowledged);
-      }
-      const auto refused = [&](const CulpritSearch::Key& key, const Hash128& version,
-                               const std::string& words, bool culprit, bool node_fault) {
-        type.refused.push_back(
-            {{info.type, key.first, key.second}, version.Hex(), words, culprit, node_fault});
-        LedgerEntry& e = entry(key.first);
-        e.rejected = version.Hex();
-        e.words = words;
-      };
-      for (const auto& [name, refusals] : s.refused) {
-        for (const auto& [part, refusal] : refusals)
-          refused({name, part}, refusal.version, refusal.words, refusal.culprit,
-                  refusal.node_fault);
-      }
-      s.search.ForEach(
-          [&](const CulpritSearch::Key& key, const Hash128& version, const std::string& words) {
-            refused(key, version, words, false, false);
-          });
-      for (const auto& [name, hold] : s.held) {
-        for (const auto& [part, since] : hold.since) {
-          entry(name).held_parts.push_back(part);
-          type.held.push_back(
-              {name, part, {hold.waiting_for.begin(), hold.waiting_for.end()}, age(since)});
-        }
-      }
-      for (const auto& [name, force] : s.blocked) entry(name).retained = true;
-    }
-    for (auto& [name, e] : entries) view.entries.push_back(std::move(e));
-  }
-  return view;
 }
 
 // ---- Session: refused contents ----

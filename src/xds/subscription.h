@@ -93,6 +93,7 @@
 #include "xds/reference_counts.h"
 #include "xds/resource.h"
 #include "xds/snapshot.h"
+#include "xds/tally.h"
 
 namespace contour::xds {
 
@@ -166,6 +167,7 @@ class Stream {
 
  private:
   friend class Session;
+  friend class SessionViewer;
 
   // What the Envoy makes of a name while that isn't simply what it was told.
   struct Irregular {
@@ -195,6 +197,11 @@ class Stream {
     std::optional<Time> earliest;       // of those of `since` that a time-out releases
     StringSet waiting_for;              // clusters
     bool force = false;
+    Share share;  // of Session::held_parts_
+  };
+  struct RefusedByNode {
+    unsigned times = 0;  // in a row
+    Share share;         // of Session::node_faults_
   };
   struct Change {
     std::string name;
@@ -223,6 +230,7 @@ class Stream {
     std::vector<Change> changes;
     Table told;  // with the changes
     Time sent;
+    TimeMark unanswered;  // in Session::unanswered_
   };
   struct State {
     bool subscribed = false;
@@ -253,7 +261,7 @@ class Stream {
     std::size_t rejections_in_row = 0;        // without an acceptance between them
     bool control = false;                     // what was accepted is being sent again (see Control)
     std::map<std::string, Refusals> refused;  // by resource
-    std::map<std::string, unsigned> node_faults;  // how often in a row, by resource
+    std::map<std::string, RefusedByNode> node_faults;  // by resource
     std::string version_sent;
     std::string version_acknowledged;
     std::string words;  // of the last rejection
@@ -404,19 +412,29 @@ class Session {
 
   const Identity& identity() const { return identity_; }
   const Counters& counters() const { return counters_; }
-  std::size_t Held() const;
-  std::size_t UnknownSecrets() const;  // names that are subscribed and nobody serves
-  std::size_t NodeFaults() const;      // resources that it can't take because of its node
+  // These cost nothing: they are kept up as the session goes on.
+  std::size_t Held() const { return held_parts_; }
+  // Secrets that are subscribed and that nobody serves.
+  std::size_t UnknownSecrets() const { return unknown_secrets_; }
+  // Resources that it can't take because of its node.
+  std::size_t NodeFaults() const { return node_faults_; }
   // When the oldest response was made that the Envoy hasn't answered yet.
-  std::optional<Time> OldestUnanswered() const;
-  SessionView View(Time now) const;
+  std::optional<Time> OldestUnanswered() const { return unanswered_.Earliest(); }
   // How many names, parts, clusters and other entries of tables were looked at since the start: a
   // measure of the work, which must follow what changes.
   std::uint64_t examined() const { return examined_; }
+
+  // The views are in session_view.cc. Memory: what is shown, at most `most` entries, held and
+  // refused ones. Time: with `all` what the Envoy has, else what deviates.
+  SessionView View(Time now, const ViewFilter& filter = ViewFilter::Everything(),
+                   std::size_t most = ViewFilter::kEverything) const;
+  // nullopt: the Envoy neither has nor awaits it.
+  std::optional<LedgerEntry> Entry(ResourceType type, const std::string& name) const;
   Opinion OpinionOn(const Item& item, const Hash128& version) const;
 
  private:
   friend class Stream;
+  friend class SessionViewer;
 
   // A cluster that was sent and isn't known to be warm.
   struct Cold {
@@ -457,7 +475,8 @@ class Session {
   void Tick(Time now);
 
   template <typename Function>
-  void ForEachSubscriber(ResourceType type, std::string_view name, Function&& f);
+  void ForEachSubscriber(ResourceType type, std::string_view name, Function&& f) const;
+  std::vector<const Stream*> SubscribersOf(ResourceType type, std::string_view name) const;
   void AddSubscriber(ResourceType type, const std::string& name, Stream& stream);
   void RemoveSubscriber(ResourceType type, const std::string& name, Stream& stream);
   void SetWildcard(ResourceType type, Stream& stream, bool wildcard);
@@ -526,6 +545,10 @@ class Session {
   bool had_scopes_;                             // a snapshot of this session held scoped routes
   Memory leaving_;                              // of the streams that ended
   std::uint64_t sequence_ = 0;                  // of responses of all streams
+  std::size_t held_parts_ = 0;                  // sums over the streams, which change them
+  std::size_t unknown_secrets_ = 0;
+  std::size_t node_faults_ = 0;
+  Times unanswered_;
   std::uint64_t stream_ids_ = 0;
   std::map<std::uint64_t, std::unique_ptr<Stream>> streams_;
   std::array<std::set<Stream*>, kResourceTypes> subscribed_;

@@ -898,6 +898,7 @@ class Simulation {
   void Flush() {
     for (;;) {
       const std::vector<Stream*> ready = session_->TakeReady(now_);
+      if (++looks_ % 8 == 0) CheckFigures();
       if (ready.empty()) return;
       for (Stream* stream : ready) {
         for (auto& [id, link] : links_) {
@@ -1083,6 +1084,42 @@ class Simulation {
     }
   }
 
+  // The figures that are kept up are those that counting gives, and a page of what stands out shows
+  // just what the whole page shows of it.
+  void CheckFigures() {
+    const SessionView all = session_->View(now_);
+    std::size_t held = 0;
+    std::optional<std::chrono::milliseconds> lag;
+    for (const TypeView& type : all.types) {
+      held += type.held.size();
+      if (type.lag) lag = std::max(lag.value_or(0ms), *type.lag);
+    }
+    EXPECT_EQ(session_->Held(), held);
+    EXPECT_EQ(session_->OldestUnanswered().has_value(), lag.has_value());
+    if (lag) {
+      EXPECT_EQ(std::chrono::duration_cast<std::chrono::milliseconds>(
+                    now_ - *session_->OldestUnanswered()),
+                *lag);
+    }
+    // Of a content that we don't know the page shows only what is being replaced or withdrawn.
+    std::set<std::string> unsettled;
+    std::set<std::string> unknown;
+    for (const LedgerEntry& entry : all.entries) {
+      const std::string name = fmt::format("{}/{}", Info(entry.type).name, entry.name);
+      if (entry.acknowledged == "unknown") unknown.insert(name);
+      if (entry.acknowledged != entry.sent || entry.rejected || !entry.held_parts.empty() ||
+          entry.retained || entry.cold)
+        unsettled.insert(name);
+    }
+    std::set<std::string> shown;
+    for (const LedgerEntry& entry :
+         session_->View(now_, ViewFilter(), ViewFilter::kEverything).entries)
+      shown.insert(fmt::format("{}/{}", Info(entry.type).name, entry.name));
+    for (const std::string& name : shown) EXPECT_TRUE(unsettled.contains(name)) << name;
+    for (const std::string& name : unsettled)
+      EXPECT_TRUE(shown.contains(name) || unknown.contains(name)) << name;
+  }
+
   template <typename Held>
   void Same(ResourceType type, const std::map<std::string, Held>& held,
             const std::set<std::string>& names) {
@@ -1141,6 +1178,7 @@ class Simulation {
   std::unique_ptr<Session> session_;
   std::shared_ptr<const Memory> memory_;
   std::uint64_t released_ = 0;
+  std::uint64_t looks_ = 0;
   Time now_{};
   std::map<std::string, std::unique_ptr<Link>> links_;
   std::set<std::string> forgiven_;

@@ -2,12 +2,15 @@
 #include "cmd/serve/debug.h"
 
 #include <chrono>
+#include <utility>
+#include <vector>
 
 namespace contour::cmd {
 namespace {
 
 // A first build of 10,000 hosts takes about as long; nothing else does.
 constexpr std::chrono::seconds kPatience{3};
+constexpr std::chrono::seconds kWorkerPatience{3};  // likewise, with many Envoys that come at once
 // Of an object with more, such as a Service or Secret that everybody uses, the first are described.
 constexpr std::size_t kMostHosts = 50;
 
@@ -39,7 +42,14 @@ admin::DebugServer::Views DebugViews(core::Core& core, const xds::Server& server
                     },
                     kPatience);
               },
-          .envoys = [&server] { return server.Sessions(); },
+          .envoys =
+              [&server](const xds::ViewFilter& filter) {
+                return server.Sessions(filter, kWorkerPatience);
+              },
+          .fates =
+              [&server](std::vector<xds::ResourceQuestion> resources) {
+                return server.Fates(std::move(resources), kWorkerPatience);
+              },
           .quarantined = [&server] { return server.Quarantined(); }};
 }
 
