@@ -40,8 +40,8 @@ struct World {
   bool ApiServerIsAway() const;
   // Returns what else keeps the objects from being known for the first time; empty: nothing does.
   std::string NeverKnown() const;
-  // Returns which kinds were known and aren't for certain now, whose objects stay as they were known;
-  // empty: there are none.
+  // Returns which kinds were known and aren't for certain now, whose objects stay as they were
+  // known; empty: there are none.
   std::string Remark() const;
   // True if there is something of the kind. What is missing then may only be unknown.
   bool IsUnsure() const;
