@@ -92,8 +92,8 @@ TEST(PipelineProperty, SnapshotIsThatOfAFreshProcessAndClosed) {
   }
   // Names do meet in these histories.
   if (seeds >= 20) {
-    EXPECT_GT(contested, steps);
-    EXPECT_GT(closed, steps / 10);
+    EXPECT_GT(contested, 5 * seeds);
+    EXPECT_GT(closed, seeds / 5);
   }
 }
 
