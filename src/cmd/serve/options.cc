@@ -195,7 +195,7 @@ absl::Status CheckFolders(const config::Serve& config) {
 }
 
 absl::Status CheckXdsAddress(const config::Serve& config) {
-  const absl::Status status = CheckCanListen(config.xds_address, config.xds_port);
+  absl::Status status = CheckCanListen(config.xds_address, config.xds_port);
   if (status.ok()) return status;
   return Unavailable("--xds-address, --xds-port: {}", Message(status));
 }
