@@ -93,6 +93,7 @@ bool Fleet::MayWrite() const { return election_ == nullptr || election_->MayWrit
 std::string Fleet::NotReady() const {
   if (!built_ && !(remembered_ && ShouldServe())) return "objects are not synced yet";
   if (left_) return "stopping";
+  if (!keys_are_good_) return "the keys of the xDS port are not in use yet";
   if (election_ != nullptr) {
     if (std::string reason = election_->NotReady(); !reason.empty()) return reason;
   }
