@@ -176,7 +176,7 @@ class ClientStream final : public httplib::Stream {
   std::size_t end_ = 0;
 };
 
-// What this thread serves.
+// Names what a thread serves.
 struct Serving {
   HttpConnections::Connection& connection;
   ClientStream& stream;

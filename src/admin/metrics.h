@@ -46,7 +46,7 @@ class MetricsText {
   MetricsText(const MetricsText&) = delete;
   MetricsText& operator=(const MetricsText&) = delete;
 
-  // Of a counter or gauge.
+  // Sets a counter or gauge.
   template <typename Number, typename... Values>
     requires std::is_arithmetic_v<Number>
   void Set(std::type_identity_t<FamilyName<sizeof...(Values)>> name, Number value,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which contents are in use under which names. Several contents may have one plain name; it is used
 // only while it is one content's, else it is contested and each of its contents has its full name.
-// So names depend on what is in use and not on the order in which it came.
+// Names depend on what is in use and not on the order in which it came.
 //
 //   NameIndex<graph::ClusterPtr, graph::ByContent> clusters(plain, full);
 //   clusters.Add(cluster);      // once for each user
@@ -51,7 +51,7 @@ class NameIndex {
     users_.erase(user);
   }
 
-  // What a name stood for, and stands for.
+  // Says what a name stood for, and stands for.
   struct Change {
     std::optional<Content> before;  // nullopt: nothing, or it was closed
     std::optional<Content> now;     // nullopt: nothing, or it is closed

@@ -515,7 +515,7 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
   std::set<std::string> dirty;
   for (const auto& [name, change] : changes.names) dirty.insert(name);
   for (const graph::ServiceKey& service : touched) {
-    // That of the port without name, and the others.
+    // The name of the port without name, and those of the others.
     const std::string name = envoy::ServiceNamePrefix(service.ns, service.name);
     if (assignments_.ContentOf(name)) dirty.insert(name);
     assignments_.InsertNames(name + "/", dirty);

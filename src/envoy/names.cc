@@ -125,7 +125,7 @@ std::string DigestOf(const graph::Cluster& cluster, std::size_t digits) {
   return fields.Digest(digits);
 }
 
-// Whether a name that joins parts by one of `separators` shows where this part ends: it is not
+// True if a name that joins parts by one of `separators` shows where this part ends: it is not
 // empty, and all of it is printable ASCII other than these and the backslash, with which Text()
 // begins an escape.
 bool IsCleanPart(std::string_view part, std::string_view separators) {

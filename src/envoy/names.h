@@ -95,7 +95,7 @@ std::string ExternalServiceName(const graph::Cluster& cluster);
 
 // HashName(60, host): a host of 60 characters or more becomes 60 hexadecimal digits.
 std::string VirtualHostName(std::string_view host, std::size_t digits = kHashDigits);
-// Whether that is a hash of the host, and not the host itself.
+// True if the name of the virtual host is a hash of the host, and not the host itself.
 bool HashesHost(std::string_view host);
 
 }  // namespace contour::envoy

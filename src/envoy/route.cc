@@ -27,7 +27,7 @@ bool IsSegmentPrefix(std::string_view path) {
          path.find_first_of("?#") == std::string_view::npos;
 }
 
-// What the routes of a host have in common.
+// Holds what the routes of a host have in common.
 struct Common {
   std::string tls_host;  // value of kTLSHostKey that they ask for; empty: any connection
 

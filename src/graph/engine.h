@@ -81,7 +81,7 @@ class Engine {
     bool operator()(const StatusContribution* a, const StatusContribution* b) const;
   };
   struct ObjectStatus {
-    // What the results of hosts say of the object, the one that counts first. Every host may
+    // Holds what the results of hosts say of the object, the one that counts first. Every host may
     // delegate to one object, so one of them comes and goes without a look at the others.
     std::set<const StatusContribution*, ContributionOrder> contributions;
     StatusPtr told;  // the last one that an update told of; nullptr: none

@@ -50,7 +50,7 @@ struct Item {
   auto operator<=>(const Item&) const = default;
 };
 
-// What waits for clusters on one Envoy; of the clusters the first kMostClusters.
+// Names what waits for clusters on one Envoy, and of the clusters the first kMostClusters.
 struct HeldView {
   static constexpr std::size_t kMostClusters = 10;
 
@@ -141,7 +141,7 @@ struct SessionViews {
   std::size_t workers = 0;
 };
 
-// What became of one resource on one Envoy.
+// Says what became of one resource on one Envoy.
 enum class Fate : std::uint8_t {
   kAcknowledged,
   kSent,
@@ -159,7 +159,7 @@ struct ResourceQuestion {
   std::string part;  // a virtual host or a filter chain; empty: the whole
 };
 
-// What became of one resource on all Envoys.
+// Says what became of one resource on all Envoys.
 struct ResourceFates {
   static constexpr std::size_t kMostOthers = 20;
   struct Other {

@@ -73,7 +73,7 @@ struct Opinion {
   GoodContent good;   // what one of them runs instead
 };
 
-// What the sessions are to be offered.
+// Holds what the sessions are to be offered.
 struct Delivery {
   SnapshotPtr fleet;
   std::map<std::string, SnapshotPtr> nodes;  // by node id, of nodes that refused something
@@ -138,7 +138,7 @@ class Quarantine {
     Clock::time_point since;
   };
   using Cases = std::map<Item, Case>;
-  // What Options are told when the lock is free.
+  // Collects what the functions of Options are given when the lock is free.
   struct News {
     std::vector<QuarantineView> quarantined;
     std::vector<QuarantineView> released;

@@ -98,9 +98,10 @@ class Server {
 
   // For metrics and debug pages. None holds up Publish or a worker's other sessions.
   Metrics GetMetrics() const;  // waits for nobody
-  // What the Envoys have. Waits at most `patience` for busy workers, whose Envoys aren't shown.
+  // Returns what the Envoys have. Waits at most `patience` for busy workers, whose Envoys aren't
+  // shown.
   SessionViews Sessions(const ViewFilter& filter, std::chrono::milliseconds patience) const;
-  // What became of these resources on the Envoys. Waits likewise.
+  // Returns what became of these resources on the Envoys. Waits likewise.
   FleetFates Fates(std::vector<ResourceQuestion> resources,
                    std::chrono::milliseconds patience) const;
   std::vector<QuarantineView> Quarantined() const;  // what is kept from all Envoys now

@@ -80,7 +80,7 @@ class InquiryTask {
   std::vector<const Session*> left_;  // the last one is next
 };
 
-// What a worker's sessions show, by a filter.
+// Collects what a worker's sessions show, by a filter.
 class ViewQuestion final : public SessionQuestion {
  public:
   explicit ViewQuestion(ViewFilter filter)
@@ -99,7 +99,7 @@ class ViewQuestion final : public SessionQuestion {
   bool more_ = false;
 };
 
-// What became of some resources on a worker's sessions.
+// Collects what became of some resources on a worker's sessions.
 class FateQuestion final : public SessionQuestion {
  public:
   using Resources = std::shared_ptr<const std::vector<ResourceQuestion>>;

@@ -205,7 +205,7 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
     if (ResourcePtr wanted = Wanted(type, name); wanted != nullptr) subset.Set(std::move(wanted));
   }
   const bool resuming = !request.version.empty();
-  // What the subset was before contents were excluded from it.
+  // The subset as it was before contents were excluded from it.
   Table published = subset;
   for (const auto& [key, exclusions] : session_.snapshot_->exclusions()) {
     if (key.first == type && (s.wildcard || s.names.contains(key.second)))
@@ -943,7 +943,7 @@ void Stream::TellOn(ResourceType type, Trust trust) {
 
 std::optional<Response> Stream::Next(Time now, std::size_t most) {
   allowance_ = most;
-  // What is being made goes by one snapshot.
+  // A response that is being made goes by one snapshot.
   if (!std::exchange(unfinished_, false)) session_.Refresh();
   std::optional<Response> response;
   for (const ResourceType type : kOrder) {
@@ -1237,11 +1237,7 @@ bool Stream::BeginMaking(ResourceType type) {
                   ++session_.examined_;
                   s.dirty.try_emplace(is != nullptr ? is->name : was->name, false);
                 });
-    // What the fleet's snapshot leaves out, this Envoy may keep.
-    for (const auto& [key, exclusions] : session_.snapshot_->exclusions()) {
-      if (key.first == type) s.dirty.try_emplace(key.second, false);
-    }
-    // What the fleet's snapshot leaves out, this Envoy may keep.
+    // This Envoy may keep what the fleet's snapshot leaves out.
     for (const auto& [key, exclusions] : session_.snapshot_->exclusions()) {
       if (key.first == type) s.dirty.try_emplace(key.second, false);
     }
@@ -1638,7 +1634,7 @@ void Session::TakeInChange(const TypeInfo& info, const ResourcePtr& was, const R
   if (was == nullptr || is == nullptr) {
     for (const Stream* stream : subscribed_[Index(info.type)]) NoteRetained(name, *stream);
   }
-  // Whether an assignment that isn't in the snapshot is empty, kept or gone hangs on its clusters.
+  // The clusters decide if an assignment that isn't in the snapshot is empty, kept or gone.
   for (const ResourcePtr& cluster : {was, is}) {
     if (cluster == nullptr || cluster->assignment.empty()) continue;
     if (snapshot_->table(ResourceType::kEndpoints).Contains(cluster->assignment)) continue;
@@ -2014,7 +2010,7 @@ bool Session::ListenersInSync() const {
   if (streams.empty() && resuming_until_.has_value()) return false;  // it has yet to name them
   return std::all_of(streams.begin(), streams.end(), [](const Stream* stream) {
     const Stream::State& s = stream->state(ResourceType::kListener);
-    // Of a refused listener the Envoy may run an older content.
+    // The Envoy may run an older content of a refused listener.
     const bool older = std::any_of(s.refused.begin(), s.refused.end(), [&](const auto& refused) {
       return stream->Runs(ResourceType::kListener, refused.first) != nullptr;
     });
@@ -2198,7 +2194,7 @@ void Session::SetRetained(const std::string& cluster, const Stream& stream,
     RecheckBlocked(ResourceType::kEndpoints, assignment);
 }
 
-// Whether a cluster that the snapshot lacks but an Envoy still has takes its endpoints from this
+// True if a cluster that the snapshot lacks and this Envoy still has takes its endpoints from the
 // assignment.
 bool Session::RetainedClusterUses(std::string_view assignment) const {
   // One that it doesn't name yet, after a connection broke, may.

@@ -159,9 +159,9 @@ class Stream {
   // and beyond kUnknownTypes.
   absl::Status OnRequest(const Request& request, Time now);
 
-  // What to write now; nullopt: nothing. Call it when the previous response is written. It stops
-  // with nullopt after having looked at about `most` names; then unfinished() is true, and it must
-  // be called again before any other method of the session is, except Detach and the views.
+  // Returns what to write now; nullopt: nothing. Call it when the previous response is written. It
+  // stops with nullopt after having looked at about `most` names; then unfinished() is true, and it
+  // must be called again before any other method of the session is, except Detach and the views.
   std::optional<Response> Next(Time now, std::size_t most = kWithoutLimit);
   bool unfinished() const { return unfinished_; }
 
@@ -243,8 +243,8 @@ class Stream {
     StringSet turned_away;  // of secrets: names that were not remembered and wait for an answer
     StringSet missed;       // state of the world: subscribed names that a stale request didn't name
     StringMap<bool> dirty;  // to be looked at; true: to be sent even if equal
-    // Of very many that were dirty those whose turn comes with later responses, in the falling
-    // order of their hashes: then the changes of one response are neighbours in `told`.
+    // Holds the names whose turn comes with later responses, where very many were dirty, in the
+    // falling order of their hashes: then the changes of one response are neighbours in `told`.
     std::vector<std::pair<std::uint64_t, Dirty>> later;
     bool all = false;           // everything is to be looked at
     bool answer = false;        // even with nothing to say

@@ -23,7 +23,7 @@
 
 namespace contour::xds {
 
-// What one value adds to a sum.
+// Holds what one value adds to a sum.
 class Share {
  public:
   Share() = default;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one worker counts, for readers that never wait for its work: the lock is held for copying
-// numbers only.
+// Holds what one worker counts, for readers that never wait for its work: the lock is held for
+// copying numbers only.
 //
 //   figures.Set(session, {…});        // by the worker, whenever the session did something
 //   figures.End(session);             // what it counted stays

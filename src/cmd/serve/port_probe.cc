@@ -34,7 +34,7 @@ std::optional<std::uint32_t> Hex(std::string_view text) {
   return value;
 }
 
-// Of a line of proc(5)'s tables the field after `skipped` others; empty: there is none.
+// Returns the field of a line of proc(5)'s tables after `skipped` others; empty: there is none.
 //   sl  local_address rem_address   st tx_queue:rx_queue …     (of listeners rx_queue is the queue)
 std::string_view Field(std::string_view line, int skipped) {
   for (;; --skipped) {
