@@ -118,7 +118,7 @@ MODES["sharded-https"] = "delta-ads", "--delivery", "sharded-https"
 SAMPLE = 8  # one fixture in so many is in the short run, and
 SHORT = {"ingress/force-ssl-redirect"}  # for its redirects
 # The backend speaks no TLS, so that each request is answered after two seconds, when the connection is given up.
-SLOW = {"service/upstream-protocols", "ingressroute/upstream-validation-added"}
+SLOW = {"service/upstream-protocols", "ingressroute/upstream-validation", "ingressroute/upstream-validation-added"}
 PORT = 8088
 
 
