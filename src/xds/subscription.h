@@ -148,7 +148,7 @@ class Stream {
   static constexpr std::size_t kUnknownTypes = 16;
   // Names that one response is about, except one that must hold everything: of more the next ones
   // are.
-  static constexpr std::size_t kNamesAtOnce = 1000;
+  static constexpr std::size_t kNamesAtOnce = 2000;
   static constexpr std::size_t kWithoutLimit = std::numeric_limits<std::size_t>::max();
 
   Stream(const Stream&) = delete;

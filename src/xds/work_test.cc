@@ -304,7 +304,7 @@ void ExpectLinear(const Steps& few, const Steps& many) {
 TEST_P(WorkTest, FollowsTheHostsThatChangeAtOnce) {
   const auto& [aggregated, protocol, shape] = GetParam();
   const Mode mode{aggregated, protocol};
-  ExpectLinear(Measure(mode, shape, 150, 150), Measure(mode, shape, 1200, 1200));
+  ExpectLinear(Measure(mode, shape, 280, 280), Measure(mode, shape, 2240, 2240));
 }
 
 // One after the other, the Envoy keeps pace.
