@@ -361,7 +361,7 @@ class HttpServer::Impl {
                                                              httplib::Response& response) {
       HttpResponse made = Answer(handler, gate, request);
       response.status = made.status;
-      response.set_content(std::move(made.body), made.type.c_str());
+      response.set_content(made.body, made.type.c_str());
     };
     switch (method) {
       case Method::kGet:

@@ -123,7 +123,7 @@ bool ViewQuestion::Look(const Session& session, Time now) {
   return true;
 }
 
-SessionViews ViewQuestion::Merge(SessionInquiry::Answers answers, const ViewFilter& filter,
+SessionViews ViewQuestion::Merge(const SessionInquiry::Answers& answers, const ViewFilter& filter,
                                  std::size_t workers) {
   SessionViews merged{.busy_workers = workers - answers.size(), .workers = workers};
   for (const auto& answer : answers) {
@@ -163,7 +163,7 @@ bool FateQuestion::Look(const Session& session, Time) {
   return true;
 }
 
-FleetFates FateQuestion::Merge(SessionInquiry::Answers answers, std::size_t resources,
+FleetFates FateQuestion::Merge(const SessionInquiry::Answers& answers, std::size_t resources,
                                std::size_t workers) {
   FleetFates merged{.busy_workers = workers - answers.size(), .workers = workers};
   merged.resources.resize(resources);

@@ -89,7 +89,7 @@ class ViewQuestion final : public SessionQuestion {
   bool Look(const Session& session, Time now) override;
 
   // The pages of all workers as one.
-  static SessionViews Merge(SessionInquiry::Answers answers, const ViewFilter& filter,
+  static SessionViews Merge(const SessionInquiry::Answers& answers, const ViewFilter& filter,
                             std::size_t workers);
 
  private:
@@ -108,7 +108,7 @@ class FateQuestion final : public SessionQuestion {
   bool Concerns(const Session::Identity&) const override { return true; }
   bool Look(const Session& session, Time now) override;
 
-  static FleetFates Merge(SessionInquiry::Answers answers, std::size_t resources,
+  static FleetFates Merge(const SessionInquiry::Answers& answers, std::size_t resources,
                           std::size_t workers);
 
  private:

@@ -1243,7 +1243,7 @@ bool Stream::BeginMaking(ResourceType type) {
     }
   }
   if (s.stalled || (s.dirty.empty() && s.later.empty() && !s.answer)) return false;
-  s.making.emplace();
+  s.making = Making{};
   s.making->names = TakeDirty(type);
   return true;
 }
@@ -1593,7 +1593,7 @@ bool Session::RefreshSome(std::size_t most) {
     if (offered_ == snapshot_) return true;
     const SnapshotPtr before = std::exchange(snapshot_, offered_);
     had_scopes_ = had_scopes_ || !snapshot_->table(ResourceType::kScopedRoutes).empty();
-    refreshing_.emplace();
+    refreshing_ = Refreshing{};
     refreshing_->difference = options_.differences != nullptr
                                   ? options_.differences->Get(before, snapshot_)
                                   : std::make_shared<SnapshotDifference>(*before, *snapshot_);
