@@ -1274,13 +1274,19 @@ std::vector<Stream::Dirty> Stream::TakeDirty(ResourceType type) {
   }
   const auto falls = [](const auto& a, const auto& b) { return a.first > b.first; };
   if (names.size() > most) {
-    const auto before = static_cast<std::ptrdiff_t>(s.later.size());
+    decltype(s.later) added;
+    added.reserve(names.size());
     for (Dirty& dirty : std::exchange(names, {})) {
       const std::uint64_t hash = HashBytes(dirty.name).low;
-      s.later.emplace_back(hash, std::move(dirty));
+      added.emplace_back(hash, std::move(dirty));
     }
-    std::sort(s.later.begin() + before, s.later.end(), falls);
-    std::inplace_merge(s.later.begin(), s.later.begin() + before, s.later.end(), falls);
+    std::sort(added.begin(), added.end(), falls);
+    decltype(s.later) merged;
+    merged.reserve(s.later.size() + added.size());
+    std::merge(std::make_move_iterator(s.later.begin()), std::make_move_iterator(s.later.end()),
+               std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()),
+               std::back_inserter(merged), falls);
+    s.later = std::move(merged);
   }
   while (!s.later.empty() && names.size() < most) {
     names.push_back(std::move(s.later.back().second));
