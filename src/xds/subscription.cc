@@ -179,6 +179,7 @@ std::optional<Response> Stream::AnswerUnknownType() {
   unknown_asked_.pop_front();
   std::erase(names, kWildcard);
   std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   Response response;
   response.protocol = protocol_;
   response.unknown_type_url = std::move(url);

@@ -339,7 +339,7 @@ TEST(Delta, AnUnknownTypeIsAnsweredEmptyAndTheOthersGoOn) {
       (protocol == Protocol::kDelta ? request.subscribe : request.names) = std::move(names);
       return stream.OnRequest(request, node.now);
     };
-    ASSERT_TRUE(ask("type.googleapis.com/x", {"two", "one"}, "").ok());
+    ASSERT_TRUE(ask("type.googleapis.com/x", {"two", "one", "two"}, "").ok());
     const std::optional<Response> response = stream.Next(node.now);
     ASSERT_TRUE(response.has_value());
     EXPECT_EQ(response->unknown_type_url, "type.googleapis.com/x");
