@@ -121,7 +121,9 @@ ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource con
   if (!result.assignment) result.warm_time = kDNSTime;
   if (cluster.health_check) {
     SetHealthCheck(*cluster.health_check, &message);
-    result.warm_time += std::max(cluster.health_check->timeout, std::chrono::seconds(1));
+    // Any number of seconds can be written, and nobody waits for an hour.
+    result.warm_time += std::clamp<std::chrono::seconds>(
+        cluster.health_check->timeout, std::chrono::seconds(1), std::chrono::hours(1));
   }
   SetCircuitBreakers(cluster.circuit_breakers, &message);
   switch (cluster.protocol) {

@@ -160,7 +160,8 @@ absl::Status Stream::OnRequest(const Request& request, Time now) {
 absl::Status Stream::OnUnknownType(const Request& request) {
   const std::string& url = request.type_url;
   const bool known = unknown_types_.contains(url);
-  if (!session_.identity().aggregated || (!known && unknown_types_.size() >= kUnknownTypes))
+  if (url.empty() || !session_.identity().aggregated ||
+      (!known && unknown_types_.size() >= kUnknownTypes))
     return InvalidArgument("no resource registered for typeURL {}", Quote(url));
   if (!known) {
     unknown_types_.insert(url);

@@ -155,7 +155,7 @@ class Run {
     }
     const bool ok = stream->OnRequest(request, now_).ok();
     const bool served = FindType(request.type_url) != nullptr;
-    Require(served ? ok : !ok || aggregated_);
+    Require(served ? ok : !ok || (aggregated_ && !request.type_url.empty()));
     if (ok && served) client.asked.insert(kTypes[number].type);
   }
 
