@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 
@@ -61,9 +62,11 @@ TEST_P(TranslateClusterTest, Table) {
                                                                      c.hash, c.differs)),
             "");
   EXPECT_EQ(got.warm_by, cluster.health_check ? WarmBy::kAck : WarmBy::kAssignment);
-  EXPECT_EQ(got.warm_time, cluster.health_check
-                               ? std::max(cluster.health_check->timeout, std::chrono::seconds(1))
-                               : std::chrono::seconds(0));
+  EXPECT_EQ(got.warm_time,
+            cluster.health_check
+                ? std::clamp<std::chrono::seconds>(cluster.health_check->timeout,
+                                                   std::chrono::seconds(1), std::chrono::hours(1))
+                : std::chrono::seconds(0));
   EXPECT_EQ(got.assignment, "default/kuard");
 }
 
