@@ -12,10 +12,10 @@ node.address                               # where its Envoy listens, from outsi
 import itertools
 import os
 import pathlib
-import subprocess
 import sys
 
 from . import netns
+from .bridge import Bridge
 from .contour import run
 from .envoy import binary
 from .process import Process, free_port, port_is_open, wait_until
@@ -24,23 +24,16 @@ GATEWAY = "10.246.0.1"
 _HERE = pathlib.Path(__file__).parent
 
 
-def _ip(*arguments, pid=None):
-    enter = ["nsenter", f"--net=/proc/{pid}/ns/net"] if pid else []
-    subprocess.run([*enter, "ip", *map(str, arguments)], check=True, capture_output=True)
-
-
 class NodeNetwork:
     """A bridge between the nodes and this process."""
 
     def __init__(self):
         self.nodes = []
         self._numbers = itertools.count(2)
-        _ip("link", "add", "nodes", "type", "bridge")
-        _ip("address", "add", f"{GATEWAY}/16", "dev", "nodes")
-        _ip("link", "set", "nodes", "up")
+        self._bridge = Bridge("nodes", GATEWAY)
 
     def node(self, name, work_dir):
-        self.nodes.append(Node(name, work_dir, next(self._numbers)))
+        self.nodes.append(Node(name, work_dir, next(self._numbers), self._bridge))
         return self.nodes[-1]
 
     def __enter__(self):
@@ -49,11 +42,11 @@ class NodeNetwork:
     def __exit__(self, *_):
         for node in self.nodes:
             node.close()
-        _ip("link", "delete", "nodes")
+        self._bridge.close()
 
 
 class Node:
-    def __init__(self, name, work_dir, number):
+    def __init__(self, name, work_dir, number, bridge):
         self.name, self.work_dir = name, pathlib.Path(work_dir)
         self.address = f"10.246.0.{number}"
         self.contour_address = f"10.246.1.{number}"  # of contour, for this node alone
@@ -64,13 +57,7 @@ class Node:
         self._namespace = self._others_start("netns", ["unshare", "--net", "sleep", "infinity"])
         wait_until(lambda: os.readlink(f"/proc/{self._namespace.pid}/ns/net") != os.readlink("/proc/self/ns/net"),
                    "network namespace", 5)
-        pid, link = self._namespace.pid, f"node{number}"
-        _ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pid)
-        _ip("link", "set", link, "master", "nodes", "up")
-        _ip("link", "set", "lo", "up", pid=pid)
-        _ip("address", "add", f"{self.address}/16", "dev", "eth0", pid=pid)
-        _ip("link", "set", "eth0", "up", pid=pid)
-        _ip("route", "add", "default", "via", GATEWAY, pid=pid)
+        bridge.join(self._namespace.pid, f"node{number}", self.address)
         self.join()
 
     def _others_start(self, what, arguments):

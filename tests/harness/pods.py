@@ -23,6 +23,7 @@ import subprocess
 import threading
 
 from . import contour, envoy, render
+from .bridge import Bridge, ip
 from .cluster import ApiError
 from .manifests import ConfigMapVolume
 from .process import Process, port_is_open, wait_until
@@ -30,11 +31,6 @@ from .process import Process, port_is_open, wait_until
 GATEWAY = "10.245.0.1"
 API_NAME = "kubernetes.default.svc"  # one of the names in the API server's certificate
 _numbers = itertools.count(2)
-
-
-def _ip(*arguments, pid=None):
-    enter = ["nsenter", f"--net=/proc/{pid}/ns/net"] if pid else []
-    subprocess.run([*enter, "ip", *map(str, arguments)], check=True, capture_output=True)
 
 
 def next_address():
@@ -100,16 +96,14 @@ class PodNetwork:
         self.cluster = cluster
         self.api = cluster.api()
         self.hosts = {API_NAME: GATEWAY}
-        _ip("link", "add", "pods", "type", "bridge")
-        _ip("address", "add", f"{GATEWAY}/16", "dev", "pods")
-        _ip("link", "set", "pods", "up")
+        self._bridge = Bridge("pods", GATEWAY)
         self._forwarders = [Forwarder(GATEWAY, 0, lambda: (cluster.address, cluster.port))]
         self.api_port = self._forwarders[0].port
 
     def service(self, namespace, name, port):
         """Makes the Service reachable by its name, as kube-proxy does: by the EndpointSlices that carry its name."""
         address = next_address()
-        _ip("address", "add", f"{address}/32", "dev", "pods")
+        ip("address", "add", f"{address}/32", "dev", "pods")
 
         def endpoint():
             path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector=kubernetes.io/service-name={name}"
@@ -124,18 +118,12 @@ class PodNetwork:
 
     def join(self, pid, address):
         """Gives the network namespace of process `pid` this address."""
-        name = "v" + address.replace("10.245.", "").replace(".", "x")
-        _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", pid)
-        _ip("link", "set", name, "master", "pods", "up")
-        _ip("link", "set", "lo", "up", pid=pid)
-        _ip("address", "add", f"{address}/16", "dev", "eth0", pid=pid)
-        _ip("link", "set", "eth0", "up", pid=pid)
-        _ip("route", "add", "default", "via", GATEWAY, pid=pid)
+        self._bridge.join(pid, "v" + address.replace("10.245.", "").replace(".", "x"), address)
 
     def close(self):
         for forwarder in self._forwarders:
             forwarder.close()
-        _ip("link", "delete", "pods")
+        self._bridge.close()
 
 
 def images(image):
