@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What it costs when very many hosts come, change and go at once, by their number: objects →
-// pipeline → xDS server with four workers → simulated Envoys over gRPC on the loopback interface.
+// Measures what it costs when very many hosts come, change and go at once, by their number: objects
+// → pipeline → xDS server with four workers → simulated Envoys over gRPC on the loopback interface.
 // The server, the Envoys and the bystanders are processes of their own, so that none waits for
 // threads of another.
 //
@@ -129,7 +129,7 @@ api::ObjectPtr TlsSecret() {
 // ---- What the processes share ----
 
 struct Shared {
-  // What every Envoy is to have.
+  // Holds what every Envoy is to have.
   struct Target {
     std::array<std::size_t, contour::xds::kResourceTypes> sizes{};
     std::array<Hash128, contour::xds::kResourceTypes> versions{};
@@ -449,7 +449,7 @@ class Bystander final : public AdsStream {
     for (const auto& resource : response.resources()) Note(resource.resource().value());
     Acknowledge(response);
   }
-  // Of the change that it waited for longest. Those between two that it gets are skipped.
+  // The time of the change that it waited for longest. Those between two that it gets are skipped.
   void Note(std::string_view bytes) {
     const std::size_t at = bytes.find("10.9.");
     if (at == std::string_view::npos) return;
@@ -567,7 +567,7 @@ class Storm {
     }
     shared_.port = *port;
     Wait(kPhaseLimit);
-    // So long the server expects an Envoy that has just connected to subscribe to more.
+    // The server expects for so long that an Envoy that has just connected subscribes to more.
     std::this_thread::sleep_for(std::chrono::seconds(6));
   }
 

@@ -58,7 +58,7 @@ std::string_view FateText(xds::Fate fate) {
   return "";
 }
 
-// What became of one resource: on how many Envoys what, and who hasn't acknowledged it.
+// Says what became of one resource: on how many Envoys what, and who hasn't acknowledged it.
 Json FatesJson(const xds::ResourceFates& fates) {
   std::map<std::string_view, std::size_t> counts;
   for (std::size_t fate = 0; fate < xds::kFates; ++fate) {

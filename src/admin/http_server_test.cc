@@ -52,7 +52,7 @@ class Client {
     return bytes.empty() || send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
                                 static_cast<ssize_t>(bytes.size());
   }
-  // What comes until the end of the connection or the deadline.
+  // Returns what comes until the end of the connection or the deadline.
   std::string Receive(std::chrono::milliseconds patience = 5s) {
     const Clock::time_point deadline = Clock::now() + patience;
     std::string text;

@@ -55,7 +55,7 @@ class IngressRouteCounts {
     ByHost valid;
     ByHost invalid;
   };
-  // What is shown of a namespace.
+  // Holds what is shown of a namespace.
   struct Figures;
   using Key = std::pair<std::string, std::string>;  // namespace, name
 

@@ -52,7 +52,8 @@ bool IsIn(const std::vector<int>& signals, int signal) {
   return std::find(signals.begin(), signals.end(), signal) != signals.end();
 }
 
-// Those that a process can be sent, but for SIGKILL and the two that the C library keeps.
+// Lists the signals that a process can be sent, but for SIGKILL and the two that the C library
+// keeps.
 std::vector<int> Signals() {
   std::vector<int> signals;
   for (int signal = 1; signal <= SIGRTMAX; ++signal) {
