@@ -65,20 +65,29 @@ std::optional<std::string> ReadLink(const std::string& path) {
   return target;
 }
 
-// The names in a folder with their types (DT_UNKNOWN: the file system doesn't say), in byte order.
-std::optional<std::vector<std::pair<std::string, unsigned char>>> List(const std::string& folder) {
+// What one folder held.
+struct Listing {
+  FolderWatch::Identity identity;
+  // With their types (DT_UNKNOWN: the file system doesn't say), in byte order.
+  std::vector<std::pair<std::string, unsigned char>> names;
+};
+
+std::optional<Listing> List(const std::string& folder) {
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(opendir(folder.c_str()), closedir);
   if (stream == nullptr) return std::nullopt;
-  std::vector<std::pair<std::string, unsigned char>> names;
+  // The path may lead to another folder by now, so the open one is asked.
+  struct stat status = {};
+  if (fstat(dirfd(stream.get()), &status) != 0) return std::nullopt;
+  Listing listing{{status.st_dev, status.st_ino}, {}};
   while (true) {
     errno = 0;
     const dirent* entry = readdir(stream.get());
     if (entry == nullptr) break;
-    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name, entry->d_type);
+    if (entry->d_name[0] != '.') listing.names.emplace_back(entry->d_name, entry->d_type);
   }
   if (errno != 0) return std::nullopt;
-  std::sort(names.begin(), names.end());
-  return names;
+  std::sort(listing.names.begin(), listing.names.end());
+  return listing;
 }
 
 }  // namespace
@@ -139,7 +148,7 @@ void FolderWatch::Walk(const std::string& folder, Progress& progress) {
   };
   const auto beyond = [&](const char* why) { progress.files.beyond_limits.emplace(folder, why); };
   if (progress.way.size() >= kMaxDepth) return beyond("too many folders within each other");
-  if (progress.folders.size() >= kMaxFolders) return beyond("too many folders");
+  if (progress.files.folders.size() >= kMaxFolders) return beyond("too many folders");
   struct stat status = {};
   if (stat(folder.c_str(), &status) != 0) {
     // One that was just listed and is gone again is no problem; of the root it is.
@@ -156,15 +165,15 @@ void FolderWatch::Walk(const std::string& folder, Progress& progress) {
   // First the watch, then the list.
   Place* place = Watch(folder, kNames | kContent | IN_MODIFY, progress);
   if (place != nullptr) place->folders.push_back(folder);
-  const auto names = List(folder);
-  if (!names) {
+  const auto listing = List(folder);
+  if (!listing) {
     if (IsAbsence(errno) && !progress.way.empty()) return;
     return unread(ErrorText(errno));
   }
-  progress.folders.insert(folder);
+  progress.files.folders.insert_or_assign(folder, listing->identity);
   progress.way.push_back(identity);
   std::string real_folder;  // only links need it
-  for (const auto& [name, listed_type] : *names) {
+  for (const auto& [name, listed_type] : listing->names) {
     const std::string path = Join(folder, name);
     unsigned char type = listed_type;
     struct stat entry = {};
@@ -203,7 +212,8 @@ FolderWatch::Files FolderWatch::Scan() {
     if (!progress.places.contains(descriptor)) inotify_rm_watch(fd_, descriptor);
   }
   places_ = std::move(progress.places);
-  folders_ = std::move(progress.folders);
+  folders_.clear();
+  for (const auto& [folder, identity] : progress.files.folders) folders_.insert(folder);
   return std::move(progress.files);
 }
 

@@ -32,8 +32,12 @@ namespace contour::file {
 
 class FolderWatch {
  public:
+  using Identity = std::pair<std::uint64_t, std::uint64_t>;  // device and inode
+
   struct Files {
     std::set<std::string> paths;  // `root`/…, in byte order
+    // The folders that were listed, and which ones they were at that moment.
+    StringMap<Identity> folders;
     // Folders that could not be listed, and why. What is below them is unknown, not gone.
     std::map<std::string, std::string> unread;
     // Folders that were not listed because of the limits below. They are unknown, too.
@@ -70,8 +74,6 @@ class FolderWatch {
   static constexpr std::size_t kMaxFolders = 10'000;
 
  private:
-  using Identity = std::pair<std::uint64_t, std::uint64_t>;  // device and inode
-
   // One watched inode.
   struct Place {
     std::vector<std::string>
@@ -85,8 +87,7 @@ class FolderWatch {
     Files files;
     Places places;
     StringMap<int> descriptors;  // by mask and path; -1: can't be watched
-    StringSet folders;
-    std::vector<Identity> way;  // the folders that we are in
+    std::vector<Identity> way;   // the folders that we are in
   };
 
   void Walk(const std::string& folder, Progress& progress);

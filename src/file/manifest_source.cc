@@ -123,16 +123,6 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, std::size_t max_by
   }
 }
 
-// Device and inode.
-using Identity = std::pair<std::uint64_t, std::uint64_t>;
-
-// nullopt: there is no such folder, or it can't be looked at.
-std::optional<Identity> FolderIdentity(const std::string& path) {
-  struct stat status = {};
-  if (stat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) return std::nullopt;
-  return Identity{status.st_dev, status.st_ino};
-}
-
 // Returns why it can't be told whether `path` below `root` is there; nullopt: it can.
 std::optional<std::string> WhyUnknown(const std::string& root, const std::string& path) {
   for (std::size_t end = path.find('/', root.size() + 1);; end = path.find('/', end + 1)) {
@@ -326,7 +316,7 @@ class ManifestSource::Worker {
   // At once, or else file by file while news go first: of thousands some may have to be read.
   void Scan(Reason reason, bool at_once) {
     FolderWatch::Files found = watch_.Scan();
-    FindReplacedFolders(found.paths);
+    FindReplacedFolders(found);
     std::map<std::string, std::string> unread = found.unread;
     unread.insert(found.beyond_limits.begin(), found.beyond_limits.end());
     for (const std::string& folder : replaced_) unread.emplace(folder, kReplacedByEmpty);
@@ -373,14 +363,15 @@ class ManifestSource::Worker {
 
   // Finds folders of known files that are others now, without any file, and notes those that have
   // some.
-  void FindReplacedFolders(const std::set<std::string>& paths) {
+  void FindReplacedFolders(const FolderWatch::Files& found) {
+    const std::set<std::string>& paths = found.paths;
     replaced_.clear();
     std::erase_if(folders_, [&](const auto& known) { return !HasFilesBelow(known.first); });
     for (const auto& [folder, identity] : folders_) {
       const auto below = paths.lower_bound(folder + "/");
       const bool empty = below == paths.end() || !below->starts_with(folder + "/");
-      const std::optional<Identity> now = FolderIdentity(folder);
-      if (empty && now && *now != identity) replaced_.insert(folder);
+      const auto now = found.folders.find(folder);
+      if (empty && now != found.folders.end() && now->second != identity) replaced_.insert(folder);
     }
     std::set<std::string> seen;
     for (const std::string& path : paths) {
@@ -389,8 +380,8 @@ class ManifestSource::Worker {
            end = path.rfind('/', end - 1)) {
         const std::string folder = path.substr(0, end);
         if (!seen.insert(folder).second) break;  // and so are those that it lies in
-        if (const auto identity = FolderIdentity(folder))
-          folders_.insert_or_assign(folder, *identity);
+        if (const auto listed = found.folders.find(folder); listed != found.folders.end())
+          folders_.insert_or_assign(folder, listed->second);
       }
     }
   }
@@ -646,9 +637,9 @@ class ManifestSource::Worker {
   std::set<std::string> unread_folders_;
   std::map<std::string, std::string> unlisted_;    // of these, those that can't be read, and why
   std::map<std::string, std::string> unreadable_;  // files that can't be read, and why
-  std::map<std::string, Identity> folders_;        // that had files
-  std::set<std::string> replaced_;                 // of these, that are others now, and empty
-  std::map<std::string, std::string> failures_;    // by path of a file or folder
+  std::map<std::string, FolderWatch::Identity> folders_;  // that had files
+  std::set<std::string> replaced_;               // of these, that are others now, and empty
+  std::map<std::string, std::string> failures_;  // by path of a file or folder
   std::string unwatched_;
   std::vector<ProblemChange> problem_changes_;  // since the last Publish, in order
 
