@@ -125,8 +125,7 @@ void Stream::Forget(ResourceType type, const std::string& name) {
   s.blocked.erase(name);
   s.refused.erase(name);
   s.node_faults.erase(name);
-  session_.NoteUses(type, name, this);
-  if (type == ResourceType::kCluster) session_.NoteRetained(name, *this);
+  session_.NoteHeld(type, name, *this);
 }
 
 void Stream::KeepOnlyNames(ResourceType type) {
@@ -228,6 +227,7 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
     });
   } else if (resuming) {
     s.unrecognised = true;
+    if (type == ResourceType::kCluster) session_.clusters_unrecognised_ = true;
     if (IsUser(type) || type == ResourceType::kEndpoints) {
       // It has something under these names, which may be in use.
       const EditToken token = NewEditToken();
@@ -387,6 +387,13 @@ void Stream::OnDelta(ResourceType type, const Request& request, Time now) {
 
 // ---- Stream: acknowledgements ----
 
+ResourcePtr Stream::InFlight::Find(const std::string& name) const {
+  const auto change = std::lower_bound(
+      changes.begin(), changes.end(), name,
+      [](const Change& one, const std::string& wanted) { return one.name < wanted; });
+  return change != changes.end() && change->name == name ? change->told : nullptr;
+}
+
 bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
   State& s = state(type);
   const auto named =
@@ -422,7 +429,7 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
         --at->second.in_flight;
       }
     }
-    for (const Change& change : response.changes) session_.NoteUses(type, change.name, this);
+    for (const Change& change : response.changes) session_.NoteHeld(type, change.name, *this);
   }
   // The whole state was accepted: also what came in responses that were rejected before.
   if (!request.error.has_value() && !delta() && Info(type).whole && last) {
@@ -433,7 +440,7 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
     }
     for (const std::string& name : names) {
       s.irregular.erase(name);
-      session_.NoteUses(type, name, this);
+      session_.NoteHeld(type, name, *this);
       if (type == ResourceType::kCluster) session_.ClusterAcknowledged(name, sequence, now);
     }
   }
@@ -557,6 +564,7 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
         continue;
       irregular.acknowledged = told;
       irregular.rejected = nullptr;
+      session_.NoteRetained(name, *this);
     }
   }
   bool explained = false;
@@ -1171,12 +1179,12 @@ void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequenc
   if (type == ResourceType::kListener && !SameVersion(was, change.told))
     session_.listeners_changed_ = true;
   if (type != ResourceType::kCluster) return;
-  session_.NoteRetained(change.name, *this);
   if (change.told == nullptr) {
     session_.ClusterWithdrawn(change.name, was);
   } else if (!SameVersion(was, change.told)) {
-    session_.ClusterSent(*change.told, sequence);
+    session_.ClusterSent(*change.told, was, sequence);
   }
+  session_.NoteRetained(change.name, *this);
 }
 
 std::optional<Response> Stream::Make(ResourceType type, Time now) {
@@ -1576,10 +1584,7 @@ void Session::Subscribed(ResourceType type, Stream& stream, bool resuming, Time 
                      subscribed_[Index(ResourceType::kCluster)].empty();
   if (resuming || early) resuming_until_ = now + options_.warm_timeout;
   const Stream::State& s = stream.state(type);
-  s.told.ForEach([&](const ResourcePtr& told) {
-    NoteUses(type, told->name, &stream);
-    if (type == ResourceType::kCluster) NoteRetained(told->name, stream);
-  });
+  s.told.ForEach([&](const ResourcePtr& told) { NoteHeld(type, told->name, stream); });
   if (type == ResourceType::kCluster) {
     users_awaited_until_ = now + options_.warm_timeout;
     RecheckHeld();
@@ -1639,7 +1644,7 @@ void Session::TakeInChange(const TypeInfo& info, const ResourcePtr& was, const R
   if (info.type == ResourceType::kSecret) SecretChanged(name, was == nullptr, is != nullptr);
   if (IsUser(info.type)) NoteUsesOf(info.type, name);
   if (info.type != ResourceType::kCluster) return;
-  if (was == nullptr || is == nullptr) {
+  if (was == nullptr || is == nullptr || was->assignment != is->assignment) {
     for (const Stream* stream : subscribed_[Index(info.type)]) NoteRetained(name, *stream);
   }
   // The clusters decide if an assignment that isn't in the snapshot is empty, kept or gone.
@@ -1754,8 +1759,17 @@ bool Session::IsWarm(const std::string& cluster) const {
   });
 }
 
-void Session::ClusterSent(const Resource& cluster, std::uint64_t sequence) {
+void Session::ClusterSent(const Resource& cluster, const ResourcePtr& was, std::uint64_t sequence) {
   Cold cold;
+  if (const auto at = cold_.find(cluster.name); at != cold_.end())
+    cold.replaced = at->second.replaced;
+  if (was != nullptr) {
+    cold.replaced.unknown = cold.replaced.unknown || !was->known;
+    std::vector<std::string>& names = cold.replaced.names;
+    if (!was->assignment.empty() &&
+        std::find(names.begin(), names.end(), was->assignment) == names.end())
+      names.push_back(was->assignment);
+  }
   cold.pushed = sequence;
   cold.version = cluster.version;
   cold.warm_by = cluster.warm_by;
@@ -1811,6 +1825,7 @@ void Session::ClustersAcknowledged(std::uint64_t sequence, Time now) {
     assignments.insert(std::move(phantoms_.front().second));
   }
   for (const std::string& assignment : assignments) SettleSharers(assignment, now);
+  NoteClustersKnown();
 }
 
 // `sequence`: of the response that was acknowledged.
@@ -1910,6 +1925,16 @@ void Session::Settle(const std::string& cluster, Time now) {
   if (!warm) return;
   ForgetCold(cluster);
   RecheckHeld(cluster);
+  for (const Stream* stream : subscribed_[Index(ResourceType::kCluster)])
+    NoteRetained(cluster, *stream);
+  NoteClustersKnown();
+}
+
+// Looks again at the assignments of clusters from before our start once the Envoy has ours instead.
+void Session::NoteClustersKnown() {
+  if (!clusters_unrecognised_ || !clusters_acknowledged_ || !cold_.empty()) return;
+  clusters_unrecognised_ = false;
+  RecheckBlocked(ResourceType::kEndpoints);
 }
 
 // ---- Session: across connections ----
@@ -2098,11 +2123,7 @@ void Session::CollectFrom(const Stream& stream, ResourceType type, const std::st
   }
   // A name that was unsubscribed meanwhile counts too: it may be again before this arrives.
   for (const Stream::InFlight& response : s.in_flight) {
-    const auto change = std::lower_bound(
-        response.changes.begin(), response.changes.end(), name,
-        [](const Stream::Change& one, const std::string& wanted) { return one.name < wanted; });
-    if (change != response.changes.end() && change->name == name && change->told != told)
-      CollectView(type, change->told, uses);
+    if (ResourcePtr sent = response.Find(name); sent != told) CollectView(type, sent, uses);
   }
 }
 
@@ -2181,14 +2202,38 @@ void Session::RemoveGhosts(ResourceType type, const Stream& stream) {
   }
 }
 
-// Notes whether the Envoy has the cluster although the snapshot lacks it.
+// Notes what the Envoy's content of this name refers to, beyond what the snapshot's does.
+void Session::NoteHeld(ResourceType type, const std::string& name, const Stream& stream) {
+  NoteUses(type, name, &stream);
+  if (type == ResourceType::kCluster) NoteRetained(name, stream);
+}
+
+// Notes from which assignments the Envoy's cluster takes its endpoints, or may take them, other
+// than the snapshot's cluster of this name: the older content serves until another one is acked and
+// warm.
 void Session::NoteRetained(const std::string& cluster, const Stream& stream) {
-  const ResourcePtr told = stream.state(ResourceType::kCluster).told.Find(cluster);
-  ReferenceCounts::References assignments;
   ++examined_;
-  if (told != nullptr && snapshot_->Find(ResourceType::kCluster, cluster) == nullptr) {
-    assignments.unknown = !told->known;
-    if (!told->assignment.empty()) assignments.names.push_back(told->assignment);
+  const Stream::State& s = stream.state(ResourceType::kCluster);
+  const ResourcePtr told = s.told.Find(cluster);
+  const ResourcePtr target = snapshot_->Find(ResourceType::kCluster, cluster);
+  ReferenceCounts::References assignments;
+  const auto collect = [&](const ResourcePtr& has) {
+    if (has == nullptr || has == target) return;
+    assignments.unknown = assignments.unknown || !has->known;
+    if (!has->assignment.empty() && (target == nullptr || has->assignment != target->assignment))
+      assignments.names.push_back(has->assignment);
+  };
+  collect(told);
+  if (told != nullptr && s.irregular.contains(cluster)) {
+    collect(stream.Runs(ResourceType::kCluster, cluster));
+    for (const Stream::InFlight& response : s.in_flight) collect(response.Find(cluster));
+  }
+  if (const auto cold = cold_.find(cluster); told != nullptr && cold != cold_.end()) {
+    const ReferenceCounts::References& replaced = cold->second.replaced;
+    assignments.unknown = assignments.unknown || replaced.unknown;
+    for (const std::string& name : replaced.names) {
+      if (target == nullptr || name != target->assignment) assignments.names.push_back(name);
+    }
   }
   SetRetained(cluster, stream, std::move(assignments));
 }
@@ -2202,9 +2247,10 @@ void Session::SetRetained(const std::string& cluster, const Stream& stream,
     RecheckBlocked(ResourceType::kEndpoints, assignment);
 }
 
-// True if a cluster that the snapshot lacks and this Envoy still has takes its endpoints from the
-// assignment.
+// True if a cluster that this Envoy still has, other than in the snapshot, takes its endpoints from
+// the assignment.
 bool Session::RetainedClusterUses(std::string_view assignment) const {
+  if (clusters_unrecognised_) return true;
   // One that it doesn't name yet, after a connection broke, may.
   if (resuming_until_.has_value() && subscribed_[Index(ResourceType::kCluster)].empty())
     return true;
@@ -2244,13 +2290,17 @@ void Session::Touch(const std::vector<HoldIndex::Key>& keys) {
 
 // ---- Session: refused contents ----
 
-// A cluster that this Envoy is not going to have, since it, or another, refused it.
+// True if this Envoy is not going to have the cluster, since it, or another, NACKed its content.
 bool Session::LacksCluster(const std::string& cluster) const {
   if (snapshot_->Lacks(ResourceType::kCluster, cluster)) return true;
+  const ResourcePtr wanted = snapshot_->Find(ResourceType::kCluster, cluster);
   const auto& streams = subscribed_[Index(ResourceType::kCluster)];
   return std::any_of(streams.begin(), streams.end(), [&](const Stream* stream) {
     const Stream::State& s = stream->state(ResourceType::kCluster);
-    return s.refused.contains(cluster) && !s.told.Contains(cluster);
+    if (!s.refused.contains(cluster) || s.told.Contains(cluster)) return false;
+    return wanted == nullptr ||  // another content is yet to be sent
+           stream->IsRefused(ResourceType::kCluster, {cluster, std::nullopt},
+                             *ContentVersion(*wanted, std::nullopt));
   });
 }
 

@@ -33,8 +33,9 @@
 //   "*" is such a name, too: there is no wildcard of secrets but an empty list.
 // - A cluster is withdrawn when nothing that this Envoy acknowledged, was sent or may have applied
 // names it. Its
-//   assignment stays as it was so long; one whose cluster is in the snapshot becomes empty instead
-//   of being removed.
+//   assignment stays as it was so long, and until a content of the cluster that takes its endpoints
+//   from another one is acked; one that a cluster of the snapshot names becomes empty instead of
+//   being removed.
 // - Route configurations and secrets are withdrawn after the listeners that may use them.
 // - A rejected content isn't sent again until it changes; everything else of the response is, and
 // what was at fault is found by the way (see culprit_search.h). Until then, and after it, the
@@ -59,7 +60,8 @@
 // Known limits. A state of the world from before our start can't be kept, only recognised: clusters
 // that it has and the snapshot lacks go at once. Streams per type that break between a new cluster
 // and its assignment: the cluster, or one that shares the assignment, may be taken for warm too
-// early. A client that has no cluster subscription is told everything at once.
+// early; so may, on streams per type, a cluster that shares the assignment that another one leaves.
+// A client that has no cluster subscription is told everything at once.
 //
 // Space: per stream a shared map of what was told plus what deviates from it; one response under
 // way per type, of clusters up to kClusterResponses. Work: follows what changes, see examined().
@@ -231,6 +233,9 @@ class Stream {
     Table told;  // with the changes
     Time sent;
     TimeMark unanswered;  // in Session::unanswered_
+
+    // Returns what the response brings under this name; nullptr: nothing.
+    ResourcePtr Find(const std::string& name) const;
   };
   struct State {
     bool subscribed = false;
@@ -450,6 +455,8 @@ class Session {
     std::set<std::uint64_t>
         answered;  // streams per type that asked for its assignment and acknowledged it
     std::optional<Time> warm_at;  // by its own time-out
+    // Assignments of the contents in whose place it was sent, which serve until it is warm.
+    ReferenceCounts::References replaced;
   };
   // What a stream per type that ended had been told: the Envoy goes on running it until it asks
   // again.
@@ -484,7 +491,7 @@ class Session {
 
   bool JudgesWarmth(Time now) const;
   bool IsWarm(const std::string& cluster) const;
-  void ClusterSent(const Resource& cluster, std::uint64_t sequence);
+  void ClusterSent(const Resource& cluster, const ResourcePtr& was, std::uint64_t sequence);
   void ClusterWithdrawn(const std::string& name, const ResourcePtr& was);
   void ClusterAcknowledged(const std::string& name, std::uint64_t sequence, Time now);
   void AssignmentAcknowledged(const Resource& assignment, const Stream& stream,
@@ -492,6 +499,7 @@ class Session {
   void ClustersAcknowledged(std::uint64_t sequence, Time now);
   void SettleSharers(const std::string& assignment, Time now);
   void Settle(const std::string& cluster, Time now);
+  void NoteClustersKnown();
   void Unanswer(const std::string& assignment, const Stream& stream);
   void MakePhantom(const std::string& cluster, std::uint64_t sequence);
   void ForgetCold(const std::string& cluster);
@@ -518,6 +526,7 @@ class Session {
   void ForgetUses(const Stream& stream);
   void CollectView(ResourceType type, const ResourcePtr& view,
                    ReferenceCounts::References& uses) const;
+  void NoteHeld(ResourceType type, const std::string& name, const Stream& stream);
   void NoteRetained(const std::string& cluster, const Stream& stream);
   void SetRetained(const std::string& cluster, const Stream& stream,
                    ReferenceCounts::References assignments);
@@ -559,15 +568,17 @@ class Session {
   HoldIndex holds_;
   // Clusters named by what the Envoy runs, or may run, other than the snapshot has it.
   ReferenceCounts cluster_uses_;
-  // Assignments of clusters that the Envoy has and the snapshot lacks.
+  // Assignments of clusters that the Envoy has, or may have, other than the snapshot has them.
   ReferenceCounts retained_;
   bool listeners_in_sync_ = false;  // when it was looked at last
   mutable std::uint64_t examined_ = 0;
   std::optional<Time> resuming_until_;  // an Envoy that had a state before is still subscribing
   std::optional<Time> users_awaited_until_;
-  bool begun_ = false;                       // something was requested
-  bool listeners_changed_ = false;           // by a response of this session
-  bool clusters_acknowledged_ = false;       // any response with clusters
+  bool begun_ = false;                  // something was requested
+  bool listeners_changed_ = false;      // by a response of this session
+  bool clusters_acknowledged_ = false;  // any response with clusters
+  // The Envoy named a state of clusters that we don't know, and may still run some of it.
+  bool clusters_unrecognised_ = false;
   std::optional<Time> resend_endpoints_at_;  // unless that happens before
   StringMap<Cold> cold_;
   // for them

@@ -61,8 +61,9 @@ class Random {
 // Content "!" is rejected by the Envoy.
 class World {
  public:
-  // One scope is always there: what becomes of the last is another matter (a change of shape).
-  explicit World(Random& random, bool bad) : random_(random), bad_(bad) {
+  // One scope is always there: what becomes of the last is another matter (a change of shape). With
+  // `renames` clusters change their assignment, as those of a Service whose port gets another name.
+  World(Random& random, bool bad, bool renames) : random_(random), bad_(bad), renames_(renames) {
     scopes_.try_emplace("g0", Users{"first", {}});
   }
 
@@ -156,7 +157,8 @@ class World {
     // The kind follows from the name, as in real life.
     const unsigned number = static_cast<unsigned>(name.back() - '0');
     if (number < 6) {
-      cluster.assignment = "e" + std::to_string(number % 4);
+      cluster.assignment =
+          "e" + std::to_string((number + (renames_ && random_.OneIn(4) ? 1 : 0)) % 4);
       cluster.warm_by = number == 5 ? WarmBy::kAcknowledgement : WarmBy::kAssignment;
     }
   }
@@ -211,6 +213,7 @@ class World {
       case 0:
       case 1:
         SetCluster(Name("c", 8));
+        if (renames_ && random_.OneIn(2)) Collect();
         break;
       case 2: {
         const std::string cluster = Name("c", 8);
@@ -284,6 +287,7 @@ class World {
 
   Random& random_;
   bool bad_;
+  const bool renames_;
   bool fresh_ = false;
   int contents_ = 0;
   std::map<std::string, Cluster> clusters_;
@@ -335,7 +339,7 @@ std::string Describe(const Response& response) {
 class Simulation {
  public:
   Simulation(unsigned seed, const Setting& setting)
-      : setting_(setting), random_(seed), world_(random_, setting.rejects) {
+      : setting_(setting), random_(seed), world_(random_, setting.rejects, setting.aggregated) {
     snapshot_ = world_.Commit();
     Connect();
   }
@@ -838,7 +842,8 @@ class Simulation {
         for (auto* instances : {&active_, &warming_}) {
           for (auto& [cluster, instance] : *instances) {
             if (!Concerns(link, instance, name)) continue;
-            if (setting_.aggregated && instance.endpoints != nullptr) {
+            // Before it has started it serves nothing.
+            if (setting_.aggregated && initialized_ && instance.endpoints != nullptr) {
               ADD_FAILURE() << "assignment " << name << " was withdrawn, but " << cluster
                             << " uses it";
             }

@@ -778,6 +778,45 @@ TEST(Withdrawal, ARetainedClusterKeepsItsEndpoints) {
   }
 }
 
+TEST(Withdrawal, AnAssignmentStaysUntilItsClusterIsWarmWithAnother) {
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    const bool delta = protocol == Protocol::kDelta;
+    Running x(protocol);
+    x.world.AssignedCluster("a", "b", "2").Remove(kEDS, "a").Set(kEDS, "b");
+    EXPECT_THAT(x.node.Publish(), ElementsAre("CDS a@2")) << "the old content serves by a";
+    x.node.names[kEDS] = {"a", "b"};
+    EXPECT_THAT(x.node.Request(x.stream, kEDS,
+                               {.nonce = delta ? "" : x.node.last.at({&x.stream, kEDS}).nonce,
+                                .names = {"a", "b"},
+                                .subscribe = {"b"}}),
+                ElementsAre("EDS b@1"));
+    EXPECT_THAT(x.node.Ack(x.stream, kEDS), IsEmpty());
+    EXPECT_THAT(x.node.Ack(x.stream, kCDS), ElementsAre(delta ? "EDS -a" : "EDS a@blank"));
+  }
+}
+
+TEST(Withdrawal, AnAssignmentStaysWhileTheClustersNextContentIsRefused) {
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    const bool delta = protocol == Protocol::kDelta;
+    Running x(protocol);
+    x.world.AssignedCluster("a", "b", "2").Remove(kEDS, "a").Set(kEDS, "b");
+    x.node.Publish();
+    EXPECT_THAT(x.node.Nack(x.stream, kCDS, "no"), ElementsAre("CDS a@1", "EDS a@1"))
+        << "what it runs";
+    EXPECT_THAT(x.node.Ack(x.stream, kEDS), IsEmpty());
+    EXPECT_THAT(x.node.Ack(x.stream, kCDS), IsEmpty());
+    x.world.AssignedCluster("a", "b", "3");
+    EXPECT_THAT(x.node.Publish(), ElementsAre("CDS a@3"));
+    x.node.names[kEDS] = {"a", "b"};
+    x.node.Request(x.stream, kEDS,
+                   {.nonce = delta ? "" : x.node.last.at({&x.stream, kEDS}).nonce,
+                    .names = {"a", "b"},
+                    .subscribe = {"b"}});
+    EXPECT_THAT(x.node.Ack(x.stream, kEDS), IsEmpty());
+    EXPECT_THAT(x.node.Ack(x.stream, kCDS), ElementsAre(delta ? "EDS -a" : "EDS a@blank"));
+  }
+}
+
 TEST(Withdrawal, AnAssignmentLivesAsLongAsItsCluster) {
   Running x;
   x.world.Remove(kEDS, "a");
@@ -1119,6 +1158,28 @@ TEST(Reconnect, StateOfTheWorldIsRecognisedByItsVersion) {
               ElementsAre("RDS r@1[h@1]"));
 }
 
+TEST(Reconnect, EndpointsOfUnknownClustersStayUntilOursAreWarm) {
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    const bool delta = protocol == Protocol::kDelta;
+    World world;
+    world.Cluster("a").Set(kEDS, "a");
+    Node node(world);
+    Stream& stream = node.Open(protocol);
+    EXPECT_THAT(node.Request(stream, kCDS, {.version = "old", .initial_versions = {{"a", "old"}}}),
+                ElementsAre("CDS a@1"));
+    node.names[kEDS] = {"a", "old"};
+    EXPECT_THAT(node.Request(stream, kEDS,
+                             {.version = "old",
+                              .names = {"a", "old"},
+                              .subscribe = {"a", "old"},
+                              .initial_versions = {{"old", "old"}}}),
+                ElementsAre("EDS a@1"))
+        << "its cluster may take endpoints from the other";
+    EXPECT_THAT(node.Ack(stream, kEDS), IsEmpty());
+    EXPECT_THAT(node.Ack(stream, kCDS), ElementsAre(delta ? "EDS -old" : "EDS old@blank"));
+  }
+}
+
 TEST(Reconnect, AnUnknownStateOfTheWorldIsNotReplacedByHalfOfIt) {
   World world;
   world.NamedCluster("a").Host("chain", {"a"}, "1", kLDS, "tcp").Host("h", {"a"});
@@ -1422,6 +1483,41 @@ TEST(PerType, RoutesWaitForClustersOfAnotherStream) {
     EXPECT_THAT(x.Ack(clusters, kCDS, {}), IsEmpty());
     Stream& other = x.Open(kEDS, {"b"});
     EXPECT_THAT(x.Ack(other, kEDS, {"b"}), ElementsAre("RDS r@1[h@1 i@1]"));
+  }
+}
+
+TEST(PerType, AnAssignmentStaysUntilItsClusterIsWarmWithAnother) {
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    PerType x(protocol);
+    x.node.session().Offer(
+        x.world.Cluster("a").Set(kEDS, "a").Set(kLDS, "l").Host("h", {"a"}).Commit());
+    Stream& clusters = x.Open(kCDS, {});
+    x.Ack(clusters, kCDS, {});
+    Stream& endpoints = x.Open(kEDS, {"a"});
+    x.Ack(endpoints, kEDS, {"a"});
+    x.world.AssignedCluster("a", "b", "2").Remove(kEDS, "a").Set(kEDS, "b");
+    EXPECT_THAT(x.node.Publish(), ElementsAre("CDS a@2"));
+    EXPECT_THAT(x.Ack(clusters, kCDS, {}), IsEmpty()) << "acked, and not yet warm";
+    Stream& next = x.Open(kEDS, {"b"});
+    EXPECT_THAT(x.Ack(next, kEDS, {"b"}),
+                ElementsAre(protocol == Protocol::kDelta ? "EDS -a" : "EDS a@blank"));
+  }
+}
+
+TEST(PerType, AHostAwaitsTheNextContentOfAClusterThatWasRefused) {
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    PerType x(protocol);
+    x.node.session().Offer(x.world.NamedCluster("a").Host("h", {"a"}).Commit());
+    Stream& clusters = x.Open(kCDS, {});
+    x.Ack(clusters, kCDS, {});
+    x.node.Wait(2s);
+    Stream& routes = x.Open(kRDS, {"r"});
+    x.Ack(routes, kRDS, {"r"});
+    x.world.NamedCluster("b", "bad");
+    x.node.Publish();
+    x.node.Nack(clusters, kCDS, "b: no");
+    x.node.session().Offer(x.world.NamedCluster("b", "2").Host("i", {"b"}).Commit());
+    EXPECT_FALSE(routes.Next(x.node.now).has_value()) << "its turn may come before the clusters'";
   }
 }
 
