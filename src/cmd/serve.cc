@@ -105,13 +105,18 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   xds::LogThroughOurs();
 
   RefusalReport refusals(world.client.get());
+  std::atomic<core::Core*> follower = nullptr;  // the core, while there is one
   xds::Server server(
       {.address = config.xds_address,
        .port = config.xds_port,
        .tls = tls.has_value(),
        .adapt = AdaptToStream,
        .on_quarantine = [&](const xds::QuarantineView& view) { refusals.Add(view, true); },
-       .on_release = [&](const xds::QuarantineView& view) { refusals.Add(view, false); }});
+       .on_release = [&](const xds::QuarantineView& view) { refusals.Add(view, false); },
+       .follow =
+           [&](const xds::StandInNeeds& needs) {
+             if (core::Core* const built_by = follower) built_by->Follow(needs);
+           }});
   StatusReport report(config.status_dir, world.writer.get(), world.ingress_addresses.get(),
                       [&world] { return world.IsUnsure(); });
   core::Core::Options options = CoreOptions(config);
@@ -167,6 +172,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
     certificates.Report(output);
     if (first) fleet.Built();
   });
+  follower = &core;
 
   admin::HealthServer health(config.http_address, config.http_port,
                              {.not_alive =

@@ -69,6 +69,14 @@ void Core::Enqueue(std::vector<api::Change> changes) {
   wake_.NotifyAll();
 }
 
+void Core::Follow(xds::StandInNeeds needs) {
+  {
+    const MutexLock lock(mutex_);
+    follow_ = std::move(needs);
+  }
+  wake_.NotifyAll();
+}
+
 void Core::PostQuestion(std::function<void(const Pipeline&)> question) {
   {
     const MutexLock lock(mutex_);
@@ -100,7 +108,8 @@ std::optional<std::vector<api::Change>> Core::TakeBatch(Clock::time_point last) 
   AnswerQuestions();
   // Before there is a source nothing is known, which isn't the same as knowing that there is
   // nothing.
-  while (!stopping_ && (doors_.empty() || unsynced_ > 0 || (queue_.empty() && built_))) {
+  while (!stopping_ &&
+         (doors_.empty() || unsynced_ > 0 || (queue_.empty() && !follow_ && built_))) {
     wake_.Wait(mutex_);
     AnswerQuestions();
   }
@@ -109,6 +118,7 @@ std::optional<std::vector<api::Change>> Core::TakeBatch(Clock::time_point last) 
   }
   if (stopping_) return std::nullopt;
   if (!queue_.empty()) wait_.Observe(Clock::now() - queued_since_);
+  if (follow_) pipeline_.Follow(*std::exchange(follow_, std::nullopt));
   return std::exchange(queue_, {});
 }
 

@@ -70,6 +70,9 @@ class Core {
 
   bool built() const { return built_; }  // the first build is done
 
+  // See Pipeline::Follow. Any thread, returns at once.
+  void Follow(xds::StandInNeeds needs);
+
   // Puts a question to the pipeline between two batches: runs `question` on the core thread and
   // gives its answer; nullopt if that takes longer than `patience`, or the core isn't running. Any
   // thread but the core's.
@@ -111,7 +114,7 @@ class Core {
   class Door;
 
   void Run();
-  // The next batch; nullopt: stop.
+  // Returns the next batch, which is empty if only what is followed has changed; nullopt: stop.
   std::optional<std::vector<api::Change>> TakeBatch(std::chrono::steady_clock::time_point last);
   void Enqueue(std::vector<api::Change> changes);
   void PostQuestion(std::function<void(const Pipeline&)> question);
@@ -130,6 +133,7 @@ class Core {
   std::vector<api::Change> queue_ ABSL_GUARDED_BY(mutex_);
   std::chrono::steady_clock::time_point queued_since_ ABSL_GUARDED_BY(mutex_);  // the oldest
   std::vector<std::function<void(const Pipeline&)>> questions_ ABSL_GUARDED_BY(mutex_);
+  std::optional<xds::StandInNeeds> follow_ ABSL_GUARDED_BY(mutex_);  // from the next batch on
   std::size_t unsynced_ ABSL_GUARDED_BY(mutex_) = 0;
   bool running_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -83,6 +83,17 @@ std::optional<graph::AssignmentKey> AssignmentKeyOf(
   return graph::AssignmentKey{(*cluster)->ns, (*cluster)->service, (*cluster)->port_name};
 }
 
+// Notes the names that only one of the two maps has.
+template <typename Map>
+void NoteDifference(const Map& before, const Map& now, std::set<std::string>& names) {
+  for (const auto& [name, object] : before) {
+    if (!now.contains(name)) names.insert(name);
+  }
+  for (const auto& [name, object] : now) {
+    if (!before.contains(name)) names.insert(name);
+  }
+}
+
 template <typename Changes>
 void UpdateContested(const Changes& changes, std::set<std::string, std::less<>>& contested) {
   contested.insert(changes.contested.begin(), changes.contested.end());
@@ -159,7 +170,7 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
   for (const std::string& host : hosts) UpdateRoutes(host, editor);
   UpdateTLS(hosts, editor);
   UpdateClusters(std::move(clusters), editor);
-  UpdateSecrets(secrets, editor, output);
+  UpdateSecrets(secrets, changes, editor, output);
   UpdateAssignments(touched, editor, output);
   UpdateListeners(editor);
   snapshot_ = editor.Commit();
@@ -169,6 +180,19 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
   output.ingresses = ingresses_.Apply(changes, engine_, options_.graph);
   output.names = CountNames();
   return output;
+}
+
+void Pipeline::Follow(const xds::StandInNeeds& needs) {
+  const auto assignments = std::exchange(followed_assignments_, {});
+  for (const std::string& name : needs.assignments) {
+    if (const auto key = envoy::ParseServiceName(name)) followed_assignments_.emplace(name, *key);
+  }
+  NoteDifference(assignments, followed_assignments_, refollowed_.assignments);
+  const auto secrets = std::exchange(followed_secrets_, {});
+  for (const std::string& name : needs.secrets) {
+    if (const auto secret = envoy::ParseSecretName(name)) followed_secrets_.emplace(name, *secret);
+  }
+  NoteDifference(secrets, followed_secrets_, refollowed_.secrets);
 }
 
 void Pipeline::UpdateHost(const std::string& host) {
@@ -483,7 +507,8 @@ void Pipeline::UpdateClusters(ClusterIndex::Changes changes, xds::SnapshotEditor
   }
 }
 
-void Pipeline::UpdateSecrets(const SecretIndex::Changes& changes, xds::SnapshotEditor& editor,
+void Pipeline::UpdateSecrets(const SecretIndex::Changes& changes,
+                             const std::vector<api::Change>& objects, xds::SnapshotEditor& editor,
                              Output& output) {
   for (const auto& [name, change] : changes.names) {
     output.secrets.emplace_back(name, change.now.value_or(nullptr));
@@ -493,6 +518,22 @@ void Pipeline::UpdateSecrets(const SecretIndex::Changes& changes, xds::SnapshotE
     const std::string name = names_.Secret(*secret);
     UpdateSecret(name, secrets_.ContentOf(name), editor);
   }
+  std::set<std::string> followed = std::exchange(refollowed_.secrets, {});
+  for (const auto& [name, object] : followed_secrets_) {
+    const api::ObjectRef ref{api::Kind::kSecret, object.first, object.second};
+    if (std::any_of(objects.begin(), objects.end(),
+                    [&](const api::Change& change) { return change.ref == ref; }))
+      followed.insert(name);
+  }
+  for (const std::string& name : followed) UpdateSecret(name, secrets_.ContentOf(name), editor);
+}
+
+graph::ServingSecretPtr Pipeline::FindFollowed(const std::string& secret) {
+  const auto object = followed_secrets_.find(secret);
+  if (object == followed_secrets_.end() || secrets_.closed().contains(secret) ||
+      names_.contested_secrets.contains(secret))
+    return nullptr;
+  return engine_.FindServingSecret(object->second.first, object->second.second);
 }
 
 // Where HTTPS is sharded and a host has a secret of its own name, only filter chains ask for
@@ -503,7 +544,9 @@ void Pipeline::UpdateSecret(const std::string& name,
   const bool sharded = envoy::ShardsHTTPS(options_.listeners.delivery);
   if (secret && (!sharded || chain_secrets_.contains(*secret))) {
     editor.Set(ResourceType::kSecret, ToResource(envoy::TranslateSecret(**secret, name)));
-  } else {
+  } else if (const graph::ServingSecretPtr found = FindFollowed(name); found != nullptr) {
+    editor.Set(ResourceType::kSecret, ToResource(envoy::TranslateSecret(*found, name)));
+  } else if (!followed_secrets_.contains(name)) {
     editor.Remove(ResourceType::kSecret, name);
   }
 }
@@ -512,8 +555,11 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
                                  xds::SnapshotEditor& editor, Output& output) {
   const AssignmentIndex::Changes changes = assignments_.TakeChanges();
   NoteClosed(ResourceType::kEndpoints, changes, output);
-  std::set<std::string> dirty;
+  std::set<std::string> dirty = std::exchange(refollowed_.assignments, {});
   for (const auto& [name, change] : changes.names) dirty.insert(name);
+  for (const auto& [name, key] : followed_assignments_) {
+    if (touched.contains({key.ns, key.service})) dirty.insert(name);
+  }
   for (const graph::ServiceKey& service : touched) {
     // The name of the port without name, and those of the others.
     const std::string name = envoy::ServiceNamePrefix(service.ns, service.name);
@@ -521,7 +567,10 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
     assignments_.InsertNames(name + "/", dirty);
   }
   for (const std::string& name : dirty) {
-    const std::optional<graph::AssignmentKey> key = assignments_.ContentOf(name);
+    std::optional<graph::AssignmentKey> key = assignments_.ContentOf(name);
+    if (const auto followed = followed_assignments_.find(name);
+        !key && followed != followed_assignments_.end() && !assignments_.closed().contains(name))
+      key = followed->second;
     if (!key && !assignments_.closed().contains(name)) {
       editor.Remove(ResourceType::kEndpoints, name);
       continue;

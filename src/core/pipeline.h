@@ -76,6 +76,12 @@ class Pipeline {
   };
   Output Apply(const std::vector<api::Change>& changes);
 
+  // Sets which assignments and secrets the snapshot holds, from the next Apply on, also when
+  // nothing uses them: Envoys still run what does. One that is used isn't touched; a secret that is
+  // gone, or has become unusable, stays as it was. Names that don't tell which object they stand
+  // for, as they were shortened or carry a hash, are passed over.
+  void Follow(const xds::StandInNeeds& needs);
+
   const graph::Engine& engine() const { return engine_; }
   const envoy::Names& names() const { return names_; }
   NameCounts CountNames() const;
@@ -130,13 +136,15 @@ class Pipeline {
   void UpdateChainSecret(HostState& host, graph::ServingSecretPtr secret);
   bool IsBelowWildcard(const std::string& host) const;
   void UpdateClusters(ClusterIndex::Changes changes, xds::SnapshotEditor& editor);
-  void UpdateSecrets(const SecretIndex::Changes& changes, xds::SnapshotEditor& editor,
-                     Output& output);
+  void UpdateSecrets(const SecretIndex::Changes& changes, const std::vector<api::Change>& objects,
+                     xds::SnapshotEditor& editor, Output& output);
   void UpdateSecret(const std::string& name, const std::optional<graph::ServingSecretPtr>& secret,
                     xds::SnapshotEditor& editor);
   void UpdateAssignments(const std::set<graph::ServiceKey>& touched, xds::SnapshotEditor& editor,
                          Output& output);
   void UpdateListeners(xds::SnapshotEditor& editor);
+  // Returns the content of a secret that is followed; nullptr: there is none that can be served.
+  graph::ServingSecretPtr FindFollowed(const std::string& secret);
 
   Options options_;
   graph::Engine engine_;
@@ -161,6 +169,10 @@ class Pipeline {
   SecretIndex secrets_;          // used by hosts
   AssignmentIndex assignments_;  // used by clusters
   HostIndex hashed_hosts_;       // whose virtual hosts are named by a hash
+  // What is followed, whether it is used or not, by its resource's name.
+  std::map<std::string, graph::AssignmentKey> followed_assignments_;
+  std::map<std::string, std::pair<std::string, std::string>> followed_secrets_;  // namespace, name
+  xds::StandInNeeds refollowed_;  // names that came or went since the last Apply
   envoy::Names names_;
 
   // Translated once: they cost more than all else of a change.

@@ -204,6 +204,16 @@ std::string FullSecretName(const graph::ServingSecret& secret, std::size_t digit
   return Text(fmt::format("{}/{}", secret.ns, secret.name)) + "/" + fields.Digest(digits);
 }
 
+std::optional<std::pair<std::string, std::string>> ParseSecretName(std::string_view name) {
+  const std::size_t slash = name.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  graph::ServingSecret secret;
+  secret.ns = name.substr(0, slash);
+  secret.name = name.substr(slash + 1);
+  if (SecretName(secret) != name) return std::nullopt;
+  return std::pair(secret.ns, secret.name);
+}
+
 std::string Names::Cluster(const graph::Cluster& cluster) const {
   std::string name = ClusterName(cluster);
   return contested_clusters.contains(name) ? FullClusterName(cluster, hash_digits) : name;
@@ -235,6 +245,17 @@ std::string ServiceName(const graph::AssignmentKey& key, std::size_t digits) {
   Fields fields("assignment");
   for (const std::string& text : {key.ns, key.service, key.port_name}) fields.Add(text);
   return name + "/" + fields.Digest(digits);
+}
+
+std::optional<graph::AssignmentKey> ParseServiceName(std::string_view name) {
+  const std::size_t service = name.find('/');
+  if (service == std::string_view::npos) return std::nullopt;
+  const std::size_t port = name.find('/', service + 1);
+  graph::AssignmentKey key;
+  key.ns = name.substr(0, service);
+  key.service = name.substr(service + 1, port - service - 1);
+  if (port != std::string_view::npos) key.port_name = name.substr(port + 1);
+  return ServiceName(key) == name ? std::optional(key) : std::nullopt;
 }
 
 std::string ServiceNamePrefix(std::string_view ns, std::string_view service) {

@@ -24,9 +24,11 @@
 
 #include <cstddef>
 #include <initializer_list>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "graph/model.h"
 
@@ -65,6 +67,10 @@ std::string SecretName(const graph::ServingSecret& secret, std::size_t digits = 
 // The full name: "<namespace>/<name>/sha256-" and a hash of both.
 std::string FullSecretName(const graph::ServingSecret& secret, std::size_t digits = kHashDigits);
 
+// Returns namespace and name of the Secret whose SecretName this is; nullopt if it was shortened or
+// carries a hash.
+std::optional<std::pair<std::string, std::string>> ParseSecretName(std::string_view name);
+
 // The names of clusters and secrets among all that are served at one time.
 struct Names {
   // Plain names that two or more contents have.
@@ -85,6 +91,8 @@ std::string AltStatName(const graph::Cluster& cluster, std::size_t digits = kHas
 // "<namespace>/<service>" for a port without name; never shortened. Where a part is empty or has a
 // character that no Kubernetes name has, "/sha256-" and a hash follow.
 std::string ServiceName(const graph::AssignmentKey& key, std::size_t digits = kHashDigits);
+// Returns the key whose ServiceName this is; nullopt if the name doesn't tell, or there is none.
+std::optional<graph::AssignmentKey> ParseServiceName(std::string_view name);
 // The beginning of ServiceName for all ports of the Service: the name is equal to it, or goes on
 // with "/".
 std::string ServiceNamePrefix(std::string_view ns, std::string_view service);

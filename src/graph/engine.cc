@@ -177,6 +177,11 @@ const VirtualHostPtr& Engine::FindVirtualHost(std::string_view host) const {
   return found == hosts_.end() ? kNone : found->second.result.virtual_host;
 }
 
+ServingSecretPtr Engine::FindServingSecret(const std::string& ns, const std::string& name) {
+  const CheckedSecret* secret = store_.Checked(ns, name);
+  return secret != nullptr && secret->serving.ok() ? *secret->serving : nullptr;
+}
+
 std::vector<VirtualHostPtr> Engine::VirtualHosts() const {
   std::vector<VirtualHostPtr> hosts;
   for (const auto& [name, host] : hosts_) {

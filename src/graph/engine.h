@@ -49,6 +49,9 @@ class Engine {
   // nullptr: nothing is served under the host.
   const VirtualHostPtr& FindVirtualHost(std::string_view host) const;
 
+  // Returns the Secret as a serving certificate; nullptr: it is absent, or can't be one.
+  ServingSecretPtr FindServingSecret(const std::string& ns, const std::string& name);
+
   // All of them, by host.
   std::vector<VirtualHostPtr> VirtualHosts() const;
 

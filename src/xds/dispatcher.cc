@@ -627,7 +627,8 @@ Dispatcher::Dispatcher(Options options)
           },
           [this](const DeliveryPtr& delivery) {
             for (const auto& worker : workers_) worker->Publish(delivery);
-          }) {
+          },
+          options_.follow) {
   for (std::size_t i = 0; i < options_.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(options_, encoder_, *memories_, quarantine_));
   }

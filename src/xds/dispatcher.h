@@ -64,6 +64,8 @@ class Dispatcher {
     std::function<void(const Rejection&)> on_rejection;   // on a worker; empty: nobody is told
     Quarantine::Options quarantine;                       // called on a worker or within Publish
     std::function<void(const NodeFault&)> on_node_fault;  // on a worker; empty: nobody is told
+    // Called with a lock held, on a worker or within Publish; may be empty (see quarantine.h).
+    Quarantine::Follow follow;
   };
   class Connection;  // one stream, opaque
   using ConnectionPtr = std::shared_ptr<Connection>;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -196,6 +197,15 @@ struct QuarantineView {
   std::size_t nodes = 1;             // that refused it
   bool replaced = false;             // by the last good content; else it is left out
   std::chrono::milliseconds ago{0};  // how long
+};
+
+// Names what stand-ins need: the last good contents in the places of quarantined ones. The objects
+// may no longer use it, so whoever builds the snapshots is to follow it nevertheless.
+struct StandInNeeds {
+  std::set<std::string> assignments;
+  std::set<std::string> secrets;
+
+  bool operator==(const StandInNeeds&) const = default;
 };
 
 // Counted since the start, unless it says otherwise.

@@ -37,6 +37,18 @@ bool ReplaceResource(const Item& item, const GoodContent& good, SnapshotEditor& 
   return true;
 }
 
+// Gives a cluster that stands in the endpoints of the refused content's assignment under the name
+// of its own, should there be none of this name. While that assignment is empty the last known
+// endpoints are better: a Service and its EndpointSlices get the new name of a port one after the
+// other.
+void KeepEndpoints(const std::string& assignment, const std::string& refused,
+                   SnapshotEditor& editor) {
+  if (assignment.empty() || editor.Find(ResourceType::kEndpoints, assignment) != nullptr) return;
+  const ResourcePtr followed = editor.Find(ResourceType::kEndpoints, refused);
+  if (followed != nullptr && !followed->without_endpoints)
+    editor.Set(ResourceType::kEndpoints, *Renamed(*followed, assignment));
+}
+
 bool Replace(const Item& item, const GoodContent& good, SnapshotEditor& editor) {
   if (!(item.part.has_value() ? ReplacePart(item, good, editor)
                               : ReplaceResource(item, good, editor))) {
@@ -53,8 +65,11 @@ std::string HostOf(const std::string& peer) { return peer.substr(0, peer.rfind('
 
 }  // namespace
 
-Quarantine::Quarantine(Options options, Inquire inquire, Deliver deliver)
-    : options_(std::move(options)), inquire_(std::move(inquire)), deliver_(std::move(deliver)) {}
+Quarantine::Quarantine(Options options, Inquire inquire, Deliver deliver, Follow follow)
+    : options_(std::move(options)),
+      inquire_(std::move(inquire)),
+      deliver_(std::move(deliver)),
+      follow_(std::move(follow)) {}
 
 // Returns the reach that the reports justify.
 Reach Quarantine::ReachOf(const Case& found) {
@@ -103,6 +118,8 @@ SnapshotPtr Quarantine::Without(const std::vector<const Case*>& cases) const {
   for (const Case* found : cases) {
     const Culprit& culprit = found->culprit;
     const Item& item = culprit.item;
+    if (item.type == ResourceType::kCluster && culprit.good.resource != nullptr)
+      KeepEndpoints(culprit.good.resource->assignment, RefusedAssignment(culprit), editor);
     if (!Replace(item, culprit.good, editor)) continue;
     exclusions[{item.type, item.resource}].push_back({item, culprit.version,
                                                       static_cast<bool>(culprit.good),
@@ -136,6 +153,41 @@ DeliveryPtr Quarantine::Filtered() const {
   return delivery;
 }
 
+// Returns the assignment of a refused cluster; empty: it has none, or is no cluster.
+std::string Quarantine::RefusedAssignment(const Culprit& culprit) const {
+  if (culprit.item.type != ResourceType::kCluster) return {};
+  const ResourcePtr refused = published_->Find(ResourceType::kCluster, culprit.item.resource);
+  return refused == nullptr ? std::string() : refused->assignment;
+}
+
+// Returns what is needed by the good contents of the cases that are in force.
+StandInNeeds Quarantine::Needs() const {
+  StandInNeeds needs;
+  const auto add = [&](const ResourcePtr& cluster) {
+    if (!cluster->assignment.empty()) needs.assignments.insert(cluster->assignment);
+  };
+  for (const auto& [item, found] : cases_) {
+    if (!found.reach.has_value()) continue;
+    const GoodContent& good = found.culprit.good;
+    if (item.type == ResourceType::kCluster && good.resource != nullptr &&
+        RefusedAssignment(found.culprit).empty())
+      add(good.resource);
+    for (const auto& [type, needed] : good.needs) {
+      if (type == ResourceType::kCluster) add(needed);
+      if (type == ResourceType::kSecret) needs.secrets.insert(needed->name);
+    }
+  }
+  return needs;
+}
+
+void Quarantine::DeliverFiltered() {
+  if (StandInNeeds needs = Needs(); follow_ && needs != needs_) {
+    needs_ = std::move(needs);
+    follow_(needs_);
+  }
+  deliver_(Filtered());
+}
+
 void Quarantine::Tell(const News& news) const {
   for (const QuarantineView& view : news.quarantined) {
     if (options_.on_quarantine) options_.on_quarantine(view);
@@ -160,7 +212,7 @@ void Quarantine::Publish(SnapshotPtr snapshot) {
     std::erase_if(running_, [&](const Content& content) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return !IsPublished(content.first, content.second);
     });
-    deliver_(Filtered());
+    DeliverFiltered();
   }
   Tell(news);
 }
@@ -192,7 +244,7 @@ void Quarantine::Report(std::uint64_t session, Culprit culprit) {
   const bool asked = found->outstanding > 0;
   if (asked) return;
   if (!grows) {  // one more node goes without it
-    deliver_(Filtered());
+    DeliverFiltered();
     return;
   }
   const std::uint64_t ticket = ++tickets_;
@@ -230,7 +282,7 @@ void Quarantine::Settle(Cases::iterator at, News& news) {
     found.reach = ReachOf(found);
     news.quarantined.push_back(ViewOf(found));
   }
-  deliver_(Filtered());
+  DeliverFiltered();
 }
 
 void Quarantine::MarkRunning(const Item& item, const Hash128& version) {
@@ -242,7 +294,7 @@ void Quarantine::MarkRunning(const Item& item, const Hash128& version) {
     const auto at = cases_.find(item);
     if (at == cases_.end() || at->second.culprit.version != version) return;
     End(at, news);
-    deliver_(Filtered());
+    DeliverFiltered();
   }
   Tell(news);
 }
@@ -266,7 +318,7 @@ void Quarantine::IgnoreReports(std::uint64_t session) {
       at = next;
     }
     if (!changed) return;
-    deliver_(Filtered());
+    DeliverFiltered();
   }
   Tell(news);
 }

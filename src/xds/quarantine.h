@@ -17,6 +17,10 @@
 // - In the place of a quarantined content stands the last good one: the one which the Envoy that
 //   refused it, or another, runs, with the clusters, assignments and secrets that it needs, should
 //   they be gone. If no Envoy runs one, the content is left out. A whole listener is never left out.
+// - What a stand-in needs doesn't go stale: its assignments and secrets are named to whoever builds
+//   the snapshots (Follow). A cluster that stands in for a content with another assignment has the
+//   endpoints of that one, since a cluster's name stands for one port of a Service. The clusters
+//   that a stand-in needs stay as they were.
 // - It stays quarantined as long as it is what is published. Another content of the item is tried
 //   again; so is this one, should it come back later.
 // - The reports of a session don't count any more once it refused what it acked before.
@@ -99,8 +103,10 @@ class Quarantine {
   using Inquire =
       std::function<std::size_t(std::uint64_t ticket, const Item& item, const Hash128& version)>;
   using Deliver = std::function<void(const DeliveryPtr&)>;
+  // Called when the stand-ins need something else than before.
+  using Follow = std::function<void(const StandInNeeds&)>;
 
-  Quarantine(Options options, Inquire inquire, Deliver deliver);
+  Quarantine(Options options, Inquire inquire, Deliver deliver, Follow follow = {});
 
   void Publish(SnapshotPtr snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -155,17 +161,22 @@ class Quarantine {
   SnapshotPtr Without(const std::vector<const Case*>& cases) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   DeliveryPtr Filtered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string RefusedAssignment(const Culprit& culprit) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  StandInNeeds Needs() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DeliverFiltered() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Tell(const News& news) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Options options_;
   const Inquire inquire_;
   const Deliver deliver_;
+  const Follow follow_;  // may be empty
   mutable Mutex mutex_;
   SnapshotPtr published_ ABSL_GUARDED_BY(mutex_);  // null before the first
   Cases cases_ ABSL_GUARDED_BY(mutex_);
   std::map<std::uint64_t, Item> inquiries_ ABSL_GUARDED_BY(mutex_);  // by ticket
   std::set<Content> running_ ABSL_GUARDED_BY(mutex_);                // as far as published
   std::uint64_t tickets_ ABSL_GUARDED_BY(mutex_) = 0;
+  StandInNeeds needs_ ABSL_GUARDED_BY(mutex_);  // as they were told last
   Totals totals_ ABSL_GUARDED_BY(mutex_);
 };
 

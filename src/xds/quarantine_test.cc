@@ -29,7 +29,8 @@ class QuarantineTest : public testing::Test {
               tickets_.push_back(ticket);
               return std::size_t{2};
             },
-            [this](const DeliveryPtr& delivery) { delivered_ = delivery; }) {}
+            [this](const DeliveryPtr& delivery) { delivered_ = delivery; },
+            [this](const StandInNeeds& needs) { needs_.push_back(needs); }) {}
 
   void Note(const std::string& sign, const QuarantineView& view) {
     told_.push_back(sign + view.item.resource + "/" + view.item.part.value_or("") +
@@ -81,6 +82,7 @@ class QuarantineTest : public testing::Test {
   DeliveryPtr delivered_;
   std::vector<std::uint64_t> tickets_;
   std::vector<std::string> told_;
+  std::vector<StandInNeeds> needs_;  // as they were named
   Quarantine quarantine_;
 };
 
@@ -274,6 +276,23 @@ TEST_F(QuarantineTest, BringsBackWhatTheGoodContentNeeds) {
   EXPECT_EQ(own->Find(kCDS, "new")->bytes, "new") << "what there is stays";
   EXPECT_EQ(own->UsersOfCluster("old"), 1U);
   EXPECT_EQ(own->UsersOfCluster("new"), 0U);
+}
+
+TEST_F(QuarantineTest, NamesWhatStandInsNeedWhenThatChanges) {
+  Host("a", "bad").Publish();
+  Culprit culprit = Make("a", PartOf("a", "good", {"old"}));
+  Resource cluster{.name = "old", .bytes = "old"};
+  cluster.assignment = "endpoints";
+  culprit.good.needs = {{kCDS, std::make_shared<const Resource>(cluster)},
+                        {ResourceType::kSecret, MakeBlank("secret")}};
+  quarantine_.Report(1, std::move(culprit));
+  EXPECT_THAT(needs_, IsEmpty()) << "not before it is in force";
+  Answer();
+  Host("b", "1").Publish();
+  const StandInNeeds needs{.assignments = {"endpoints"}, .secrets = {"secret"}};
+  EXPECT_THAT(needs_, ElementsAre(needs));
+  Host("a", "mended").Publish();
+  EXPECT_THAT(needs_, ElementsAre(needs, StandInNeeds()));
 }
 
 TEST_F(QuarantineTest, AWholeListenerIsNeverLeftOut) {

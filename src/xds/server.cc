@@ -369,6 +369,7 @@ class Server::Implementation {
       if (told) told(view);
     };
     options.on_node_fault = LogNodeFault;
+    options.follow = options_.follow;
     auto dispatcher = std::make_unique<Dispatcher>(std::move(options));
     if (snapshot_ != nullptr) dispatcher->Publish(snapshot_);
     auto service = std::make_unique<Service>(*dispatcher);
@@ -441,6 +442,7 @@ class Server::Implementation {
     // Its workers may be busy still. Nobody is to wait for them with the lock.
     service.reset();
     ended.reset();
+    if (options_.follow) options_.follow({});  // the quarantine has ended with it
   }
 
   Metrics GetMetrics() const {

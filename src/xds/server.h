@@ -76,6 +76,10 @@ class Server {
     // server.
     std::function<void(const QuarantineView&)> on_quarantine;  // may be empty
     std::function<void(const QuarantineView&)> on_release;     // may be empty
+    // Called, on any thread, when the contents that stand in for quarantined ones need something
+    // else than before: what is published from then on is to hold it, whether the objects use it or
+    // not. Must not call the server.
+    std::function<void(const StandInNeeds&)> follow;  // may be empty
   };
 
   explicit Server(Options options);
