@@ -29,6 +29,8 @@ namespace {
 using namespace std::chrono_literals;
 using ::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 using ::envoy::service::discovery::v3::DeltaDiscoveryResponse;
+using ::envoy::service::discovery::v3::DiscoveryRequest;
+using ::envoy::service::discovery::v3::DiscoveryResponse;
 
 constexpr auto kCDS = ResourceType::kCluster;
 constexpr auto kEDS = ResourceType::kEndpoints;
@@ -456,6 +458,209 @@ TEST(Dispatcher, AChangeReachesAnotherEnvoyWithinABoundWhileOneDigestsTenThousan
   EXPECT_LT(longest, all / 5);
   dispatcher.Stop();
 }
+
+// ---- A stream that doesn't read, in each mode ----
+
+// A stream of any mode that reads when the test says so, and acks what it read.
+class SlowStream : public Sink {
+ public:
+  SlowStream(Dispatcher& dispatcher, StreamMode mode)
+      : dispatcher_(dispatcher),
+        delta_(ProtocolOf(mode) == Protocol::kDelta),
+        connection_(dispatcher.Open(this, mode, std::nullopt, "slow")) {
+    EXPECT_TRUE(dispatcher_.Start(connection_));
+  }
+  ~SlowStream() override { dispatcher_.Close(connection_); }
+
+  void Subscribe(ResourceType type, std::vector<std::string> names) {
+    const MutexLock lock(mutex_);
+    Request(std::string(Info(type).url), "", "", names);
+    names_[std::string(Info(type).url)] = std::move(names);
+  }
+  bool WaitForWritten(std::size_t count) {
+    const MutexLock lock(mutex_);
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (written_ < count && changed_.WaitUntil(mutex_, deadline)) {
+    }
+    return written_ >= count;
+  }
+  // Reads what was written last, and acks it.
+  void Take() {
+    const MutexLock lock(mutex_);
+    dispatcher_.OnWritten(connection_);
+    if (delta_) {
+      DeltaDiscoveryResponse response;
+      ASSERT_TRUE(response.ParseFromString(last_));
+      Request(response.type_url(), response.nonce(), "", {});
+    } else {
+      DiscoveryResponse response;
+      ASSERT_TRUE(response.ParseFromString(last_));
+      Request(response.type_url(), response.nonce(), response.version_info(),
+              names_[response.type_url()]);
+    }
+  }
+  bool LastHas(const std::string& content) {
+    const MutexLock lock(mutex_);
+    return last_.find(content) != std::string::npos;
+  }
+
+  // Sink.
+  void Read() override {
+    const MutexLock lock(mutex_);
+    reading_ = true;
+    Deliver();
+  }
+  void Write(Payload payload) override {
+    const MutexLock lock(mutex_);
+    last_ = payload.Text();
+    ++written_;
+    changed_.NotifyAll();
+  }
+  void Finish(absl::Status) override {}
+
+ private:
+  void Request(const std::string& url, const std::string& nonce, const std::string& version,
+               const std::vector<std::string>& names) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const auto fill = [&](auto request) {
+      request.mutable_node()->set_id("slow");
+      request.set_type_url(url);
+      request.set_response_nonce(nonce);
+      return request;
+    };
+    if (delta_) {
+      auto request = fill(DeltaDiscoveryRequest());
+      for (const std::string& name : names) request.add_resource_names_subscribe(name);
+      requests_.push_back(request.SerializeAsString());
+    } else {
+      auto request = fill(DiscoveryRequest());
+      request.set_version_info(version);
+      for (const std::string& name : names) request.add_resource_names(name);
+      requests_.push_back(request.SerializeAsString());
+    }
+    Deliver();
+  }
+  void Deliver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (!reading_ || requests_.empty()) return;
+    reading_ = false;
+    dispatcher_.OnRequest(connection_, std::move(requests_.front()));
+    requests_.pop_front();
+  }
+
+  Dispatcher& dispatcher_;
+  const bool delta_;
+  const Dispatcher::ConnectionPtr connection_;
+  Mutex mutex_;
+  Condition changed_;
+  bool reading_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<std::string> requests_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::vector<std::string>> names_ ABSL_GUARDED_BY(mutex_);  // by type URL
+  std::size_t written_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::string last_ ABSL_GUARDED_BY(mutex_);
+};
+
+class StalledStream : public testing::TestWithParam<StreamMode> {
+ public:
+  StalledStream() : dispatcher_({.warm_timeout = 20ms}) {
+    editor_.Set(kCDS, {.name = "a", .bytes = "a"});
+    editor_.SetHead(kRDS, "r", "head");
+    dispatcher_.Publish(editor_.Commit());
+    const auto open = [this] { return std::make_unique<SlowStream>(dispatcher_, GetParam()); };
+    clusters_ = open();
+    if (!IsAggregated(GetParam())) routes_ = open();
+  }
+  ~StalledStream() override {
+    clusters_.reset();
+    routes_.reset();
+    dispatcher_.Stop();
+  }
+  SlowStream& clusters() { return *clusters_; }
+  SlowStream& routes() { return routes_ == nullptr ? *clusters_ : *routes_; }
+  // Returns how many responses the stream of the routes has been sent with the `number`th about
+  // routes, where one about clusters comes before each of them.
+  std::size_t RoutesWritten(std::size_t number) const {
+    return routes_ == nullptr ? 2 * number : number;
+  }
+
+  void Begin() {
+    clusters().Subscribe(kCDS, {});
+    ASSERT_TRUE(clusters().WaitForWritten(1));
+    clusters().Take();
+    routes().Subscribe(kRDS, {"r"});
+    ASSERT_TRUE(routes().WaitForWritten(RoutesWritten(1)));
+    routes().Take();
+  }
+  // The host i needs a cluster that never warms, as nobody asks for its endpoints.
+  void AddHeldHost() {
+    Resource slow{.name = "b", .bytes = "b"};
+    slow.warm_by = WarmBy::kAssignment;
+    slow.assignment = "b";
+    editor_.Set(kCDS, slow);
+    editor_.SetPart(kRDS, "r", {.name = "i", .bytes = "held-host", .clusters = {"b"}});
+  }
+  std::size_t held() const { return dispatcher_.GetMetrics().held; }
+  std::uint64_t released() const { return dispatcher_.GetMetrics().counters.released; }
+
+  SnapshotEditor editor_{nullptr};
+  Dispatcher dispatcher_;
+  std::unique_ptr<SlowStream> clusters_;
+  std::unique_ptr<SlowStream> routes_;  // nullptr: on the same stream
+};
+
+TEST_P(StalledStream, WhatItHoldsStaysHeldBeyondTheTimeOutUntilItReads) {
+  Begin();
+  AddHeldHost();
+  editor_.SetPart(kRDS, "r", {.name = "j", .bytes = "other-host"});
+  dispatcher_.Publish(editor_.Commit());
+  ASSERT_TRUE(clusters().WaitForWritten(IsAggregated(GetParam()) ? 3 : 2));
+  clusters().Take();
+  ASSERT_TRUE(routes().WaitForWritten(RoutesWritten(2)));  // which it doesn't read
+  EXPECT_TRUE(routes().LastHas("other-host"));
+  EXPECT_FALSE(routes().LastHas("held-host"));
+  EXPECT_EQ(held(), 1U) << "noted before the response was written";
+  std::this_thread::sleep_for(60ms);
+  EXPECT_EQ(held(), 1U) << "its time is over, but nothing can be written";
+  EXPECT_EQ(released(), 0U);
+  routes().Take();
+  ASSERT_TRUE(routes().WaitForWritten(RoutesWritten(2) + 1));
+  EXPECT_TRUE(routes().LastHas("held-host"));
+  EXPECT_EQ(held(), 0U);
+  EXPECT_EQ(released(), 1U);
+}
+
+// A host counts as held from the moment in which the stream comes to it.
+TEST_P(StalledStream, WhatItHasNotComeToIsNotHeldYet) {
+  Begin();
+  editor_.SetPart(kRDS, "r", {.name = "j", .bytes = "other-host"});
+  dispatcher_.Publish(editor_.Commit());
+  ASSERT_TRUE(routes().WaitForWritten(RoutesWritten(1) + 1));  // which it doesn't read
+  AddHeldHost();
+  dispatcher_.Publish(editor_.Commit());
+  if (!IsAggregated(GetParam())) {
+    ASSERT_TRUE(clusters().WaitForWritten(2));
+  }
+  std::this_thread::sleep_for(60ms);
+  EXPECT_EQ(held(), 0U);
+  routes().Take();
+  if (IsAggregated(GetParam())) {
+    ASSERT_TRUE(clusters().WaitForWritten(4));  // the cluster, which it doesn't read either
+    std::this_thread::sleep_for(60ms);
+    EXPECT_EQ(held(), 0U);
+    clusters().Take();
+  }
+  ASSERT_TRUE(routes().WaitForWritten(IsAggregated(GetParam()) ? 5 : 3));
+  EXPECT_TRUE(routes().LastHas("held-host")) << "the time-out begins when it is looked at";
+  EXPECT_EQ(released(), 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, StalledStream,
+                         testing::Values(StreamMode::kAggregatedDelta,
+                                         StreamMode::kAggregatedStateOfTheWorld, StreamMode::kDelta,
+                                         StreamMode::kStateOfTheWorld),
+                         [](const auto& mode) {
+                           const bool delta = ProtocolOf(mode.param) == Protocol::kDelta;
+                           return std::string(delta ? "Delta" : "World") +
+                                  (IsAggregated(mode.param) ? "Ads" : "PerType");
+                         });
 
 TEST(Dispatcher, StopEndsEveryStreamAndRefusesNewOnes) {
   Dispatcher dispatcher({.workers = 3});

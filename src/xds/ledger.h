@@ -239,9 +239,11 @@ struct Metrics {
   Counters counters;
   std::uint64_t bytes = 0;  // of responses, before compression and TLS
   std::uint64_t streams_opened = 0;
-  std::size_t streams = 0;            // open now
-  std::size_t sessions = 0;           // Envoys now
-  std::size_t held = 0;               // parts and resources that wait for clusters now
+  std::size_t streams = 0;   // open now
+  std::size_t sessions = 0;  // Envoys now
+  // Parts and resources that wait for clusters now. What a stream hasn't come to yet, since its
+  // Envoy doesn't read, isn't among them.
+  std::size_t held = 0;
   std::size_t unknown_secrets = 0;    // subscribed names of secrets that nobody serves
   std::size_t quarantined = 0;        // refused contents that are quarantined now
   std::size_t quarantined_fleet = 0;  // of these, those that are kept from all Envoys
