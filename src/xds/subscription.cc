@@ -1779,8 +1779,9 @@ void Session::ClusterSent(const Resource& cluster, const ResourcePtr& was, std::
   ForgetCold(cluster.name);
   if (!cluster.assignment.empty()) cold_by_assignment_[cluster.assignment].insert(cluster.name);
   cold_.emplace(cluster.name, std::move(cold));
-  // In streams per type each cluster asks for its assignment itself, on a stream of its own.
-  if (!identity_.aggregated || cluster.assignment.empty()) return;
+  // In streams per type each cluster asks for its assignment itself, on a stream of its own: unless
+  // it is one that the Envoy had before, as it may in a state that we don't know.
+  if (cluster.assignment.empty() || (!identity_.aggregated && !clusters_unrecognised_)) return;
   ForEachSubscriber(ResourceType::kEndpoints, cluster.assignment, [&](Stream& stream) {
     stream.Touch(ResourceType::kEndpoints, cluster.assignment, true);
   });
@@ -1862,7 +1863,10 @@ void Session::AssignmentAcknowledged(const Resource& assignment, const Stream& s
   const auto asked = names.find(name);
   for (const std::string& cluster : waiting) {
     Cold& cold = cold_.at(cluster);
-    if (asked == names.end() || asked->second >= cold.pushed) cold.answered.insert(stream.id_);
+    if (asked == names.end() || asked->second >= cold.pushed ||
+        (clusters_unrecognised_ && asked->second == 0)) {
+      cold.answered.insert(stream.id_);
+    }
   }
   for (const std::string& cluster : waiting) Settle(cluster, now);
   SettleSharers(name, now);

@@ -1539,6 +1539,28 @@ TEST(PerType, AnotherClustersStreamSaysNothingAboutANewOne) {
   EXPECT_THAT(x.Ack(own, kEDS, {"a"}), ElementsAre("RDS r@1[h@1 i@1]"));
 }
 
+// Envoy opens no further stream for a cluster that is as it was.
+TEST(PerType, AClusterThatAnUnknownPastHadIsWarmByItsOldStream) {
+  for (const bool clusters_first : {true, false}) {
+    SCOPED_TRACE(clusters_first);
+    PerType x;
+    x.node.session().Offer(
+        x.world.Cluster("a").Set(kEDS, "a").Set(kLDS, "l").Host("h", {"a"}).Commit());
+    Stream* clusters = clusters_first ? &x.Open(kCDS, {}, "old") : nullptr;
+    Stream& endpoints = x.Open(kEDS, {"a"}, "old");
+    EXPECT_THAT(x.sent, ElementsAre("EDS a@1"));
+    Stream& routes = x.Open(kRDS, {"r"}, "old");
+    x.Ack(routes, kRDS, {"r"});
+    if (!clusters_first) {
+      x.Ack(endpoints, kEDS, {"a"});
+      clusters = &x.Open(kCDS, {}, "old");
+      EXPECT_THAT(x.sent, ElementsAre("CDS a@1", "EDS a@1")) << "to be acked after the cluster";
+    }
+    x.Ack(*clusters, kCDS, {});
+    EXPECT_THAT(x.Ack(endpoints, kEDS, {"a"}), ElementsAre("RDS r@1[h@1]"));
+  }
+}
+
 TEST(PerType, DnsAndHealthChecksHaveTheirOwnTime) {
   PerType x;
   x.node.session().Offer(x.world.NamedCluster("a").Set(kLDS, "l").Host("h", {"a"}).Commit());
