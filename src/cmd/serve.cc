@@ -162,6 +162,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
                     {.away = [&] { return world.ApiServerIsAway(); },
                      .unknown = [&] { return world.NeverKnown(); },
                      .publish = [&](const xds::SnapshotPtr& snapshot) { server.Publish(snapshot); },
+                     .remember = [&](const xds::SnapshotPtr& past) { server.Remember(past); },
                      .served = [&] { fleet.Remembered(); }});
   xds::SnapshotPtr published;
   core::Core core(options, [&](const core::Pipeline::Output& output) {

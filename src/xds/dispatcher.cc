@@ -64,6 +64,11 @@ class Dispatcher::Connection {
 // remembered longer, the last kTables different states of each type.
 class Dispatcher::Memories {
  public:
+  explicit Memories(const SnapshotPtr& past) {
+    if (past == nullptr) return;
+    past_ = MemoryOf(*past);
+    past_until_ = std::chrono::steady_clock::now() + kTime;
+  }
   void Put(const std::string& node_id, std::shared_ptr<const Memory> memory, Time now)
       ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
@@ -86,8 +91,9 @@ class Dispatcher::Memories {
   std::shared_ptr<const Memory> Get(const std::string& node_id, Time now)
       ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
+    if (past_ != nullptr && past_until_ <= now) past_.reset();
     const auto at = entries_.find(node_id);
-    return at == entries_.end() || at->second.until <= now ? nullptr : at->second.memory;
+    return at == entries_.end() || at->second.until <= now ? past_ : at->second.memory;
   }
   // True if an Envoy that left is known to have acked the content.
   bool WasAcked(const Item& item, const Hash128& version) const ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -119,6 +125,9 @@ class Dispatcher::Memories {
   }
 
   mutable Mutex mutex_;
+  // Of Envoys that are not remembered by themselves; nullptr: there is nothing.
+  std::shared_ptr<const Memory> past_ ABSL_GUARDED_BY(mutex_);
+  Time past_until_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::array<std::deque<Table>, kResourceTypes> acked_ ABSL_GUARDED_BY(mutex_);
   std::set<std::pair<Time, std::string>> by_time_ ABSL_GUARDED_BY(mutex_);  // when they end
@@ -615,10 +624,10 @@ class Dispatcher::Worker {
   std::thread thread_;  // last: it uses the others
 };
 
-Dispatcher::Dispatcher(Options options)
+Dispatcher::Dispatcher(Options options, const SnapshotPtr& past)
     : options_(std::move(options)),
       encoder_(options_.adapt),
-      memories_(std::make_unique<Memories>()),
+      memories_(std::make_unique<Memories>(past)),
       quarantine_(
           options_.quarantine,
           [this](std::uint64_t ticket, const Item& item, const Hash128& version) {

@@ -70,7 +70,9 @@ class Dispatcher {
   class Connection;  // one stream, opaque
   using ConnectionPtr = std::shared_ptr<Connection>;
 
-  explicit Dispatcher(Options options);
+  // `past`: what a process before this one served last. For some minutes an Envoy that names its
+  // versions is known to have its content. nullptr: that isn't known.
+  explicit Dispatcher(Options options, const SnapshotPtr& past = nullptr);
   ~Dispatcher();  // REQUIRES: every stream is closed
 
   // `type`: what a request without a type URL means (streams per type).

@@ -293,6 +293,9 @@ std::size_t Workers(std::size_t wanted) {
 // Of the names in a response that was rejected.
 constexpr std::size_t kLoggedNames = 10;
 
+// How long what a process before this one served last is kept for the port to open.
+constexpr std::chrono::minutes kPastTime{10};
+
 void LogRejection(const Rejection& rejection) {
   std::string names;
   for (std::size_t i = 0; i < std::min(rejection.names.size(), kLoggedNames); ++i)
@@ -370,7 +373,8 @@ class Server::Implementation {
     };
     options.on_node_fault = LogNodeFault;
     options.follow = options_.follow;
-    auto dispatcher = std::make_unique<Dispatcher>(std::move(options));
+    if (std::chrono::steady_clock::now() >= past_until_) past_.reset();
+    auto dispatcher = std::make_unique<Dispatcher>(std::move(options), past_);
     if (snapshot_ != nullptr) dispatcher->Publish(snapshot_);
     auto service = std::make_unique<Service>(*dispatcher);
 
@@ -403,13 +407,23 @@ class Server::Implementation {
     service_ = std::move(service);
     credentials_ = std::move(credentials);
     server_ = std::move(server);
+    past_.reset();
     return port;
   }
 
   void SetTLS(TLSKeysPtr keys) { keys_.Set(std::move(keys)); }
 
+  void Remember(SnapshotPtr past) {
+    const MutexLock lock(mutex_);
+    past_ = std::move(past);
+  }
+
   void Publish(SnapshotPtr snapshot) {
     const MutexLock lock(mutex_);
+    if (past_ != nullptr && snapshot_ == nullptr) {
+      past_ = ShareContent(*past_, snapshot);
+      past_until_ = std::chrono::steady_clock::now() + kPastTime;
+    }
     snapshot_ = std::move(snapshot);
     if (dispatcher_ != nullptr) dispatcher_->Publish(snapshot_);
   }
@@ -490,6 +504,8 @@ class Server::Implementation {
   KeyHolder keys_;
   mutable Mutex mutex_;
   SnapshotPtr snapshot_ ABSL_GUARDED_BY(mutex_);
+  SnapshotPtr past_ ABSL_GUARDED_BY(mutex_);  // for the first dispatcher; may be nullptr
+  std::chrono::steady_clock::time_point past_until_ ABSL_GUARDED_BY(mutex_);
   Metrics retired_ ABSL_GUARDED_BY(mutex_);  // of servers before this one
   // From here on in the order of construction.
   std::unique_ptr<Dispatcher> dispatcher_ ABSL_GUARDED_BY(mutex_);
@@ -506,6 +522,8 @@ Server::~Server() { Stop(std::chrono::milliseconds(0)); }
 absl::StatusOr<int> Server::Start() { return implementation_->Start(); }
 
 void Server::SetTLS(TLSKeysPtr keys) { implementation_->SetTLS(std::move(keys)); }
+
+void Server::Remember(SnapshotPtr past) { implementation_->Remember(std::move(past)); }
 
 void Server::Publish(SnapshotPtr snapshot) { implementation_->Publish(std::move(snapshot)); }
 

@@ -93,6 +93,11 @@ class Server {
 
   void SetTLS(TLSKeysPtr keys);  // not null; for handshakes that begin from now on
 
+  // Says what a process before this one served last (not null), so that Envoys which come back to
+  // this one keep of it what they still use. Counts for some minutes from the next Publish on.
+  // REQUIRES: nothing was published.
+  void Remember(SnapshotPtr past);
+
   void Publish(SnapshotPtr snapshot);  // not null
 
   // Closes the port and ends every stream with UNAVAILABLE, spread over `spread`; streams that

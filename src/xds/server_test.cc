@@ -170,6 +170,25 @@ TEST(Server, StateOfTheWorldAds) {
   server.Stop(5s);
 }
 
+TEST(Server, AnEnvoyOfAProcessBeforeKeepsTheClustersThatItMayStillUse) {
+  const SnapshotPtr past = Clusters(3);
+  Server server(Plain());
+  server.Remember(past);
+  server.Publish(Clusters(2));
+  Client client(MustStart(server));
+  auto stream = AggregatedDiscoveryService::NewStub(client.channel)
+                    ->StreamAggregatedResources(&client.context);
+  DiscoveryRequest request;
+  request.mutable_node()->set_id("envoy-1");
+  request.set_type_url(Url(ResourceType::kCluster));
+  request.set_version_info(past->table(ResourceType::kCluster).version().Hex());
+  ASSERT_TRUE(stream->Write(request));
+  DiscoveryResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.resources_size(), 3) << "its routes are yet to be named";
+  server.Stop(5s);
+}
+
 // Only clusters and listeners say where others come from.
 std::string Adapted(const TypeInfo& info, const std::string& mark) {
   return info.type == ResourceType::kCluster || info.type == ResourceType::kListener ? mark : "";

@@ -206,4 +206,29 @@ SnapshotPtr SnapshotEditor::Commit() {
   return base_;
 }
 
+SnapshotPtr ShareContent(const Snapshot& past, const SnapshotPtr& live) {
+  SnapshotEditor editor(live);
+  for (const TypeInfo& info : kTypes) {
+    const ResourceType type = info.type;
+    Table::Diff(live->table(type), past.table(type),
+                [&](const ResourcePtr& has, const ResourcePtr& had) {
+                  if (had == nullptr) {
+                    editor.Remove(type, has->name);
+                  } else if (has == nullptr || has->parts.empty() || had->parts.empty()) {
+                    editor.Set(type, *had);
+                  } else {
+                    editor.SetHead(type, had->name, had->bytes, had->clusters);
+                    Parts::Diff(has->parts, had->parts, [&](const PartPtr& is, const PartPtr& was) {
+                      if (was == nullptr) {
+                        editor.RemovePart(type, had->name, is->name);
+                      } else {
+                        editor.SetPart(type, had->name, *was);
+                      }
+                    });
+                  }
+                });
+  }
+  return editor.Commit();
+}
+
 }  // namespace contour::xds

@@ -96,6 +96,10 @@ struct SnapshotDifference {
   std::vector<std::string> unused_clusters;
 };
 
+// Returns a snapshot equal to `past` that shares with `live` what they have in common. Costs what
+// differs.
+SnapshotPtr ShareContent(const Snapshot& past, const SnapshotPtr& live);
+
 // Gives many Envoys that go from one snapshot to the same next one the same difference. It is kept
 // as long as one of them needs it. Thread: as a value.
 class DifferenceCache {

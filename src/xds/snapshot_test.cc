@@ -249,5 +249,41 @@ TEST_P(SnapshotRandom, VersionsFollowFromContent) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, SnapshotRandom, testing::Range(0U, 50U));
 
+TEST(Snapshot, APastSharesWithTheLiveOneWhatTheyHaveInCommon) {
+  // Content "" is none.
+  const auto make = [](const std::string& changed, const std::string& past_only,
+                       const std::string& live_only) {
+    SnapshotEditor editor(nullptr);
+    const auto set = [&](const std::string& name, const std::string& content) {
+      if (content.empty()) return;
+      editor.Set(ResourceType::kCluster, {.name = name, .bytes = content});
+      editor.SetPart(ResourceType::kRoutes, "r",
+                     {.name = name, .bytes = content, .clusters = {name}});
+    };
+    editor.SetHead(ResourceType::kRoutes, "r", "head" + changed);
+    set("same", "1");
+    set("changed", changed);
+    set("past", past_only);
+    set("live", live_only);
+    if (!past_only.empty()) editor.Set(ResourceType::kListener, {.name = "l", .bytes = "1"});
+    return editor.Commit();
+  };
+  const SnapshotPtr past = make("1", "1", "");
+  const SnapshotPtr live = make("2", "", "1");
+  const SnapshotPtr shared = ShareContent(*past, live);
+  EXPECT_EQ(shared->Version(), past->Version());
+  const auto find = [](const SnapshotPtr& snapshot, const std::string& name) {
+    return snapshot->Find(ResourceType::kCluster, name);
+  };
+  EXPECT_EQ(find(shared, "same"), find(live, "same"));
+  const auto part = [](const SnapshotPtr& snapshot, const std::string& name) {
+    return snapshot->Find(ResourceType::kRoutes, "r")->parts.Find(name);
+  };
+  EXPECT_EQ(part(shared, "same"), part(live, "same"));
+  EXPECT_EQ(part(shared, "live"), nullptr);
+  EXPECT_EQ(shared->UsersOfCluster("past"), 1U);
+  EXPECT_EQ(ShareContent(*live, live), live);
+}
+
 }  // namespace
 }  // namespace contour::xds

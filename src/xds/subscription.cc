@@ -1979,6 +1979,25 @@ void Session::Remember(const Stream& stream, ResourceType type) {
   add(acknowledged, true);
 }
 
+std::shared_ptr<const Memory> MemoryOf(const Snapshot& past) {
+  auto memory = std::make_shared<Memory>();
+  memory->own = false;
+  for (const TypeInfo& info : kTypes) {
+    const Table& table = past.table(info.type);
+    std::vector<Memory::State>& states = memory->states[Index(info.type)];
+    if (table.empty()) continue;
+    states.push_back({table.version(), table});
+    // Envoy asks for the route configurations of its listeners only, or for each on its own stream.
+    if (info.type != ResourceType::kRoutes || table.size() == 1) continue;
+    table.ForEach([&](const ResourcePtr& routes) {
+      Table alone;
+      alone.Set(routes);
+      states.push_back({alone.version(), alone});
+    });
+  }
+  return memory;
+}
+
 std::shared_ptr<const Memory> Session::TakeMemory() {
   // What this session didn't come to ask is as it was: clusters, if it lasted no longer than they
   // warmed.
@@ -2023,7 +2042,8 @@ ResourcePtr Session::Named(ResourceType type, const std::string& name,
 // An Envoy that had clusters before is going to subscribe to them again, if later than to the rest.
 void Session::Begin(Time now) {
   if (std::exchange(begun_, true)) return;
-  if (memory_ == nullptr || memory_->states[Index(ResourceType::kCluster)].empty()) return;
+  if (memory_ == nullptr || !memory_->own) return;
+  if (memory_->states[Index(ResourceType::kCluster)].empty()) return;
   resuming_until_ = now + options_.warm_timeout;
 }
 

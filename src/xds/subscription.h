@@ -57,11 +57,13 @@
 // the Envoy names it (delta: initial_resource_versions; state of the world: the version) and its
 // content is in the snapshot or remembered from the session before (Memory).
 //
-// Known limits. A state of the world from before our start can't be kept, only recognised: clusters
-// that it has and the snapshot lacks go at once. Streams per type that break between a new cluster
-// and its assignment: the cluster, or one that shares the assignment, may be taken for warm too
-// early; so may, on streams per type, a cluster that shares the assignment that another one leaves.
-// A client that has no cluster subscription is told everything at once.
+// Known limits. A state of the world from before our start that isn't that of the snapshot, nor of
+// the one that the process before us served (Memory), can't be kept: clusters that it has and the
+// snapshot lacks go at once, and their routes answer 503 until ours are sent. Streams per type that
+// break between a new cluster and its assignment: the cluster, or one that shares the assignment,
+// may be taken for warm too early; so may, on streams per type, a cluster that shares the
+// assignment that another one leaves. A client that has no cluster subscription is told everything
+// at once.
 //
 // Space: per stream a shared map of what was told plus what deviates from it; one response under
 // way per type, of clusters up to kClusterResponses. Work: follows what changes, see examined().
@@ -138,7 +140,11 @@ struct Memory {
     bool acked = false;  // the Envoy acked all of it, as far as we know it
   };
   std::array<std::vector<State>, kResourceTypes> states;
+  bool own = true;  // of this Envoy; else of any that may have been there
 };
+
+// Returns what an Envoy has that acked all of the snapshot, which a process before this one served.
+std::shared_ptr<const Memory> MemoryOf(const Snapshot& past);
 
 class Session;
 

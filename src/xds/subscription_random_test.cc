@@ -44,6 +44,7 @@ struct Setting {
   bool rejects = false;
   bool reconnects = false;  // to a server that remembers
   bool restarts = false;    // to a server that doesn't
+  bool file = false;        // but has read what was served last
 };
 
 class Random {
@@ -943,12 +944,16 @@ class Simulation {
           Connect();
         } else if (setting_.restarts && random_.OneIn(40)) {
           Disconnect(false);
+          const SnapshotPtr past = snapshot_;
           if (random_.OneIn(2)) world_.Edit();
           snapshot_ = world_.Commit();
+          if (setting_.file) memory_ = MemoryOf(*past);
+          const bool known =
+              setting_.file && versions_["ads/CDS"] == past->table(kCDS).version().Hex();
           Connect();
           // A server that starts without knowing what this Envoy has in state of the world can't
           // keep it.
-          if (!delta()) {
+          if (!delta() && !known) {
             for (const auto& [name, instance] : active_) forgiven_.insert(name);
           }
         }
@@ -1239,6 +1244,16 @@ INSTANTIATE_TEST_SUITE_P(
             .name = "DeltaAdsRestarts", .aggregated = true, .protocol = kDelta, .restarts = true},
         Setting{
             .name = "WorldAdsRestarts", .aggregated = true, .protocol = kWorld, .restarts = true},
+        Setting{.name = "DeltaAdsRestartsWithAFile",
+                .aggregated = true,
+                .protocol = kDelta,
+                .restarts = true,
+                .file = true},
+        Setting{.name = "WorldAdsRestartsWithAFile",
+                .aggregated = true,
+                .protocol = kWorld,
+                .restarts = true,
+                .file = true},
         Setting{"DeltaPerType", false, kDelta}, Setting{"WorldPerType", false, kWorld},
         Setting{.name = "DeltaPerTypeRejects",
                 .aggregated = false,

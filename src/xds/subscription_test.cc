@@ -17,6 +17,7 @@ namespace contour::xds {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -111,11 +112,12 @@ class World {
 
 class Node {
  public:
-  explicit Node(World& world, bool aggregated = true)
+  explicit Node(World& world, bool aggregated = true,
+                std::shared_ptr<const Memory> memory = nullptr)
       : world_(world),
         session_({"node", "peer", aggregated},
                  {5s, [this](const Rejection& rejection) { rejections.push_back(rejection); }},
-                 world.Commit()) {}
+                 world.Commit(), std::move(memory)) {}
 
   Stream& Open(Protocol protocol) { return session_.Attach(protocol); }
   void Close(Stream& stream) { session_.Detach(stream, now); }
@@ -1156,6 +1158,89 @@ TEST(Reconnect, StateOfTheWorldIsRecognisedByItsVersion) {
   EXPECT_FALSE(node.session().View(node.now).entries[0].cold);
   EXPECT_THAT(node.Request(stream, kRDS, {.version = versions[kRDS], .names = {"r"}}),
               ElementsAre("RDS r@1[h@1]"));
+}
+
+// The Envoy has a state of the world from before our start, and meanwhile its host was switched
+// from the cluster a to b.
+class Restarted {
+ public:
+  explicit Restarted(bool aggregated) {
+    World world;
+    past_ = world.Cluster("a").Set(kEDS, "a").Set(kLDS, "l").Host("h", {"a"}).Commit();
+    world_.Cluster("b").Set(kEDS, "b").Set(kLDS, "l").Host("h", {"b"}, "2");
+    aggregated_ = aggregated;
+  }
+  // The Envoy subscribes again; returns what it is sent about clusters first.
+  std::vector<std::string> Resume(std::shared_ptr<const Memory> memory) {
+    node_ = std::make_unique<Node>(world_, aggregated_, std::move(memory));
+    const auto open = [&](Stream* ads) {
+      return ads != nullptr && aggregated_ ? ads : &node_->Open(Protocol::kStateOfTheWorld);
+    };
+    const auto version = [&](ResourceType type) { return past_->table(type).version().Hex(); };
+    clusters_ = open(nullptr);
+    std::vector<std::string> sent = node_->Request(*clusters_, kCDS, {.version = version(kCDS)});
+    endpoints_ = open(clusters_);
+    node_->names[kEDS] = {"a"};
+    node_->Request(*endpoints_, kEDS, {.version = version(kEDS), .names = {"a"}});
+    listeners_ = open(clusters_);
+    node_->Request(*listeners_, kLDS, {.version = version(kLDS)});
+    routes_ = open(clusters_);
+    node_->names[kRDS] = {"r"};
+    node_->Request(*routes_, kRDS, {.version = version(kRDS), .names = {"r"}});
+    return sent;
+  }
+  Node& node() { return *node_; }
+  Stream& clusters() { return *clusters_; }
+  Stream& routes() { return *routes_; }
+  // It asks for the endpoints of b as well.
+  void FollowB() {
+    node_->names[kEDS] = {"a", "b"};
+    if (aggregated_) {
+      node_->Ack(*endpoints_, kEDS);
+    } else {
+      endpoints_ = &node_->Open(Protocol::kStateOfTheWorld);
+      node_->names[kEDS] = {"b"};
+      node_->Request(*endpoints_, kEDS, {.names = {"b"}});
+    }
+  }
+  Stream& endpoints() { return *endpoints_; }
+  SnapshotPtr past_;
+
+ private:
+  World world_;
+  bool aggregated_ = true;
+  std::unique_ptr<Node> node_;
+  Stream* clusters_ = nullptr;
+  Stream* endpoints_ = nullptr;
+  Stream* listeners_ = nullptr;
+  Stream* routes_ = nullptr;
+};
+
+TEST(Reconnect, ClustersOfAPastThatIsRememberedStayUntilTheirRoutesAreReplaced) {
+  for (const bool aggregated : {true, false}) {
+    SCOPED_TRACE(aggregated);
+    Restarted x(aggregated);
+    EXPECT_THAT(x.Resume(MemoryOf(*x.past_)), ElementsAre("CDS a@1 b@1"));
+    x.node().Ack(x.routes(), kRDS);  // which were sent as it has them
+    x.FollowB();
+    x.node().Ack(x.clusters(), kCDS);
+    EXPECT_THAT(x.node().Ack(x.endpoints(), kEDS), ElementsAre("RDS r@1[h@2]"));
+    EXPECT_THAT(x.node().Wait(10s), IsEmpty()) << "its route isn't acked yet";
+    EXPECT_THAT(x.node().Ack(x.routes(), kRDS), Contains("CDS b@1"));
+  }
+}
+
+// What can't be kept. See "Known limits".
+TEST(Reconnect, ClustersOfAnUnknownPastGoAtOnceAndTheirRoutesWaitForOurs) {
+  for (const bool aggregated : {true, false}) {
+    SCOPED_TRACE(aggregated);
+    Restarted x(aggregated);
+    EXPECT_THAT(x.Resume(nullptr), ElementsAre("CDS b@1"));
+    x.node().Ack(x.routes(), kRDS);  // which said nothing about r
+    x.FollowB();
+    x.node().Ack(x.clusters(), kCDS);
+    EXPECT_THAT(x.node().Ack(x.endpoints(), kEDS), Contains("RDS r@1[h@2]"));
+  }
 }
 
 TEST(Reconnect, EndpointsOfUnknownClustersStayUntilOursAreWarm) {

@@ -65,6 +65,7 @@ void Fallback::Start() {
   keeper_ = std::make_unique<xds::SnapshotKeeper>(std::move(keeper));
   keeper_->Start();
   if (!saved.ok()) return;
+  if (hooks_.remember) hooks_.remember(saved->snapshot);
   {
     const MutexLock lock(mutex_);
     saved_ = *std::move(saved);

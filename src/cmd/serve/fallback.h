@@ -2,7 +2,7 @@
 // --snapshot-file: what was served last, kept on disk, is served by a process that starts while the
 // API server is away. It counts as the first build; when there is a live one, that takes its place.
 //
-//   Fallback fallback(options, {.away = …, .unknown = …, .publish = …, .served = …});
+//   Fallback fallback(options, {.away = …, .unknown = …, .publish = …, .remember = …, .served = …});
 //   fallback.Start();                  // reads the file; before the core can call Publish
 //   fallback.Publish(snapshot);        // each build, on the core thread: to the streams and to the file
 //   fallback.Stop();                   // writes what is not on disk yet
@@ -14,6 +14,8 @@
 //
 // A file that can't be used, or isn't there, is replaced by the one before it
 // (xds::PreviousSnapshotFile).
+//
+// Whether it is served or not, Envoys that come back are known to have what the file has.
 //
 // Without a path: Publish passes on, nothing else happens.
 
@@ -46,6 +48,8 @@ class Fallback {
     // Returns what else keeps the objects from being known; empty: nothing does.
     std::function<std::string()> unknown;
     std::function<void(xds::SnapshotPtr)> publish;  // to the streams
+    // What was served last, as soon as it is read and before anything is published; may be empty.
+    std::function<void(xds::SnapshotPtr)> remember = {};
     std::function<void()> served;  // what was published is that of the file; on a thread of ours
   };
 

@@ -41,18 +41,20 @@ class FallbackTest : public testing::Test {
                  .patience_while_away = 20ms, .patience_while_unknown = 20ms, .patience = 10s}) {
     options.path = path_;
     fallback_ = std::make_unique<Fallback>(
-        options, Fallback::Hooks{.away = [this] { return away_.load(); },
-                                 .unknown =
-                                     [this] {
-                                       const MutexLock lock(mutex_);
-                                       return unknown_;
-                                     },
-                                 .publish =
-                                     [this](const xds::SnapshotPtr& snapshot) {
-                                       const MutexLock lock(mutex_);
-                                       published_ = snapshot;
-                                     },
-                                 .served = [this] { served_ = true; }});
+        options,
+        Fallback::Hooks{.away = [this] { return away_.load(); },
+                        .unknown =
+                            [this] {
+                              const MutexLock lock(mutex_);
+                              return unknown_;
+                            },
+                        .publish =
+                            [this](const xds::SnapshotPtr& snapshot) {
+                              const MutexLock lock(mutex_);
+                              published_ = snapshot;
+                            },
+                        .remember = [this](const xds::SnapshotPtr& past) { remembered_ = past; },
+                        .served = [this] { served_ = true; }});
     fallback_->Start();
   }
   void SetUnknown(const std::string& unknown) {
@@ -77,8 +79,21 @@ class FallbackTest : public testing::Test {
   Mutex mutex_;
   std::string unknown_ ABSL_GUARDED_BY(mutex_);
   xds::SnapshotPtr published_ ABSL_GUARDED_BY(mutex_);
+  xds::SnapshotPtr remembered_;  // by Start
   std::unique_ptr<Fallback> fallback_;
 };
+
+TEST_F(FallbackTest, WhatTheFileHasIsRememberedWhetherItIsServedOrNot) {
+  Start();
+  EXPECT_EQ(remembered_, nullptr) << "there is no file yet";
+  fallback_.reset();
+  Write(3);
+  Start();
+  ASSERT_NE(remembered_, nullptr);
+  EXPECT_EQ(remembered_->Version(), Hosts(3)->Version());
+  fallback_->Publish(Hosts(4));
+  EXPECT_EQ(Published(), 4U);
+}
 
 TEST_F(FallbackTest, ServesTheFileWhileTheServerIsAway) {
   Write(3);

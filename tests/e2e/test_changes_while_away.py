@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What changes while contour is away: its Envoys resume with clusters that the new snapshot lacks and their routes name."""
+import threading
+import time
+
+import pytest
+from conftest import CONTOUR_USER
+from harness import manifests
+from harness.client import Client
+from test_kubernetes import apply, installed, namespace  # noqa: F401  (fixtures)
+
+MODES = ["delta-ads", "sotw-ads", "delta", "sotw"]
+OTHERS = 200  # hosts beside the one that is looked at, each with a cluster of its own
+
+
+class Watch:
+    """Requests without a pause, with the times of those that weren't answered by 200."""
+
+    def __init__(self, port, host):
+        self._port, self._host = port, host
+        self.total, self.failed = 0, []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(4)]
+
+    def _run(self):
+        client = Client("127.0.0.1", self._port)
+        while not self._stop.wait(0.001):
+            begin = time.monotonic()
+            status = client.get(self._host).status
+            self.total += 1
+            if status != 200:
+                self.failed.append((begin, time.monotonic(), status))
+        client.close()
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def milliseconds(self):
+        """From the first failed request to the last."""
+        if not self.failed:
+            return 0.0
+        return 1000 * (max(end for _, end, _ in self.failed) - min(begin for begin, _, _ in self.failed))
+
+    def assert_none_failed(self):
+        assert not self.failed, f"{len(self.failed)} of {self.total} in {self.milliseconds:.0f} ms, first: {self.failed[0]}"
+
+
+def restart(server, envoy, mode, switch):
+    """The host `moved` goes from Service blue to green while contour is stopped. Returns the requests to it."""
+    process = envoy(server, mode)
+    client = Client("127.0.0.1", server.ingress_http_port)
+    client.poll("moved.example.com", "/", lambda answer: answer.backend == "blue")
+    client.poll(f"other-{OTHERS - 1}.example.com", "/", lambda answer: answer.status == 200)
+    time.sleep(0.5)
+    with Watch(server.ingress_http_port, "moved.example.com") as watch:
+        assert server.stop() == 0
+        switch()
+        server.start()
+        client.poll("moved.example.com", "/", lambda answer: answer.backend == "green", timeout=60)
+        time.sleep(1)
+    process.assert_nothing_rejected()
+    assert watch.total > 100
+    return watch
+
+
+def services(blue, green, ns="default"):
+    return (manifests.service("blue", blue.address, 8080, namespace=ns) +
+            manifests.service("green", green.address, 8080, namespace=ns))
+
+
+def others(blue, ns="default"):
+    return "".join(manifests.service(f"other-{number}", blue.address, 8080, namespace=ns) +
+                   manifests.ingress(f"other-{number}", f"other-{number}.example.com", f"other-{number}", namespace=ns)
+                   for number in range(OTHERS))
+
+
+def moved(service, ns="default"):
+    return manifests.ingress("moved", "moved.example.com", service, namespace=ns)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_switched_route(mode, work_dir, contour, envoy, backends, figure):
+    """Delta names what it has, so that it stays. State of the world names a version that nobody knows any more."""
+    folder = work_dir / "manifests"
+    folder.mkdir()
+    blue, green = backends("blue", "green")
+    manifests.replace(folder / "all.yaml", services(blue, green) + others(blue))
+    manifests.replace(folder / "moved.yaml", moved("blue"))
+    watch = restart(contour("--manifests", folder), envoy, mode,
+                    lambda: manifests.replace(folder / "moved.yaml", moved("green")))
+    if mode.startswith("delta"):
+        watch.assert_none_failed()
+        return
+    figure(f"switched while away, {mode}: requests that failed", len(watch.failed), f"of {watch.total}")
+    figure(f"switched while away, {mode}: from the first to the last", watch.milliseconds, "ms")
+    assert {status for _, _, status in watch.failed} <= {503}
+    assert watch.milliseconds < 10_000, "longer than streams take to come back and a host waits for its clusters"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_switched_route_with_a_snapshot_file(mode, installed, namespace, work_dir,  # noqa: F811
+                                               contour, envoy, backends):
+    """The file says what the version means, so that the clusters stay until the routes that name them are replaced."""
+    blue, green = backends("blue", "green")
+    api = installed.api()
+    apply(api, services(blue, green, namespace) + others(blue, namespace) + moved("blue", namespace))
+    server = contour("--kubeconfig", installed.kubeconfig(CONTOUR_USER), "--snapshot-file", work_dir / "snapshot")
+    restart(server, envoy, mode, lambda: apply(api, moved("green", namespace))).assert_none_failed()
