@@ -155,6 +155,21 @@ def test_endpoints_follow(site, mode):
     load.assert_clean()
 
 
+@pytest.mark.parametrize("mode", [*MODES, "delta", "sotw"])
+def test_a_port_gets_another_name(site, mode):
+    """The cluster keeps its name and takes its endpoints from another assignment: at no moment it is without."""
+    s = site({"www.yaml": www("blue")}, mode=mode)
+    s.wait_for("www.example.com", "blue")
+    services = s.files["services.yaml"]
+    with s.load("www.example.com", per_second=2000) as load:
+        for number in range(10):
+            s.put("services.yaml", re.sub(r"( *)- port:", rf"\1- name: http-{number}\n\1  port:", services))
+            time.sleep(0.1)
+        load.until(500)
+    load.assert_clean()
+    s.envoy.assert_nothing_rejected()
+
+
 @in_both_modes
 def test_new_hosts_come_without_errors(site, mode, figure):
     """A new host with a new cluster answers 404, then 200, and nothing between."""

@@ -216,6 +216,28 @@ def added_meanwhile(site, done, limit=30):
     return took
 
 
+@pytest.mark.parametrize("mode", ["delta-ads", "sotw-ads", "delta", "sotw"])
+def test_the_pods_of_what_stands_in_move_on(mode):
+    """A host goes from blue to green by a content that Envoy refuses. Nothing but its last good content uses blue then."""
+    with LargeSite(f"rejections_moving_{mode}", mode, limited=True) as site:
+        first, second = site.backend("first"), site.backend("second")
+        site.put("blue.yaml", service("blue", first))
+        site.put("green.yaml", service("green", site.backend("green")))
+        site.put("host.yaml", ingress("a", "a.example", [("/", "Prefix", "blue")]))
+        site.wait_for("a.example", "/", "first")
+        site.put("host.yaml", ingress("a", "a.example", [
+            ("/", "Prefix", "green"), ("/v" + "[abc]" * 120 + ".*", "ImplementationSpecific", "green")]))
+        wait_until(lambda: site.contour.metric("contour_xds_quarantined") == 1, "the culprit found", 20)
+        with SteadyLoad(site.address, site.http_port, "a.example") as load:
+            site.put("blue.yaml", service("blue", second))
+            site.wait_for("a.example", "/", "second")
+            site.put("host.yaml", ingress("a", "a.example", [("/", "Prefix", "green")]))
+            site.wait_for("a.example", "/", "green")
+            wait_until(lambda: site.contour.metric("contour_xds_quarantined") == 0, "nothing quarantined", 20)
+            load.until(100)
+        load.assert_clean()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["delta-ads", "sotw-ads"])
 def test_one_virtual_host_of_five_thousand(mode, figure):
