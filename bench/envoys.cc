@@ -2,14 +2,20 @@
 // Many simulated Envoys on one control plane, and what they see of changes: each opens a connection
 // and a delta ADS stream of its own, subscribes as an Envoy does and acknowledges everything.
 //
-//   envoys PORT STREAMS HOSTS [FOLDER KIND PER_SECOND SECONDS]
+//   envoys PORT STREAMS HOSTS [restart | FOLDER KIND PER_SECOND SECONDS]
 //
-// Waits until every stream has HOSTS hosts and assignments. With a FOLDER of manifests (see
-// fleet.py) it then changes one file after the other and takes the time until all streams have the
-// change. KIND: `endpoints` writes FOLDER/endpoints-<i>.yaml, `routes` FOLDER/root-<i>.yaml. Prints
-// a line of JSON.
+// Waits until one Envoy has HOSTS hosts and assignments, then until all have them. Where the
+// program then waits for a line on its standard input, it says so on its standard error:
+// - «restart»: the control plane is to be started again meanwhile. The Envoys connect again with
+//   the versions that they have. Prints when all had their first answers.
+// - A FOLDER of manifests (see fleet.py): changes one file after the other and takes the time until
+//   all streams have the change. KIND: `endpoints` writes FOLDER/endpoints-<i>.yaml, `routes`
+//   FOLDER/root-<i>.yaml.
+// Prints a line of JSON for each of these.
 
 #include <fmt/core.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
@@ -25,6 +31,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -112,23 +119,114 @@ class Changes {
   std::vector<double> all_;
 };
 
+// The fields of a DeltaDiscoveryResponse that every Envoy looks at, without a copy of the
+// resources.
+struct Envelope {
+  std::string type;
+  std::string nonce;
+  std::size_t resources = 0;
+};
+
+Envelope ReadEnvelope(const grpc::Slice& slice) {
+  using google::protobuf::internal::WireFormatLite;
+  Envelope envelope;
+  google::protobuf::io::CodedInputStream in(slice.begin(), static_cast<int>(slice.size()));
+  while (const std::uint32_t tag = in.ReadTag()) {
+    const int field = WireFormatLite::GetTagFieldNumber(tag);
+    std::string* const text = field == DeltaDiscoveryResponse::kTypeUrlFieldNumber ? &envelope.type
+                              : field == DeltaDiscoveryResponse::kNonceFieldNumber ? &envelope.nonce
+                                                                                   : nullptr;
+    if (field == DeltaDiscoveryResponse::kResourcesFieldNumber) ++envelope.resources;
+    if (text != nullptr ? !WireFormatLite::ReadString(&in, text)
+                        : !WireFormatLite::SkipField(&in, tag))
+      break;
+  }
+  return envelope;
+}
+
+// What the first Envoy was sent. The others are sent the same, so they needn't keep it themselves.
+class Content {
+ public:
+  void Add(const DeltaDiscoveryResponse& response) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& resource : response.resources()) {
+      versions_[response.type_url()].insert_or_assign(resource.name(), resource.version());
+      if (response.type_url() == kCDS) {
+        envoy::config::cluster::v3::Cluster cluster;
+        if (cluster.ParseFromString(resource.resource().value()) &&
+            cluster.has_eds_cluster_config())
+          assignments_.insert(cluster.eds_cluster_config().service_name());
+      }
+      // The listener of plain HTTP says where its routes come from.
+      if (response.type_url() == kLDS &&
+          resource.resource().value().find("contour.host") != std::string::npos)
+        scoped_ = true;
+    }
+  }
+
+  // The first request of a type. `again`: of an Envoy that has everything.
+  std::string Request(const std::string& type, bool again) {
+    const std::lock_guard lock(mutex_);
+    DeltaDiscoveryRequest request;
+    request.set_type_url(type);
+    if (type == kEDS) {
+      for (const std::string& name : assignments_) request.add_resource_names_subscribe(name);
+    }
+    if (type == kRDS) request.add_resource_names_subscribe("ingress_http");
+    if (again)
+      request.mutable_initial_resource_versions()->insert(versions_[type].begin(),
+                                                          versions_[type].end());
+    return request.SerializeAsString();
+  }
+
+  const char* RoutesType() {
+    const std::lock_guard lock(mutex_);
+    return scoped_ ? kSRDS : kRDS;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::map<std::string, std::string>> versions_;  // by type and name
+  std::set<std::string> assignments_;
+  bool scoped_ = false;
+};
+
+// The first requests of a type, one copy for all Envoys.
+class FirstRequests {
+ public:
+  FirstRequests(Content& content, bool again) {
+    for (const char* type : {kCDS, kEDS, kLDS, kRDS, kSRDS})
+      requests_.emplace(type, grpc::Slice(content.Request(type, again)));
+  }
+  const grpc::Slice& Of(const std::string& type) const { return requests_.at(type); }
+
+ private:
+  std::map<std::string, grpc::Slice> requests_;
+};
+
 class Stream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  Stream(int port, std::size_t number, std::size_t hosts, Changes& changes)
-      : number_(number), hosts_(hosts), changes_(changes) {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own
-    arguments.SetMaxReceiveMessageSize(-1);
-    stub_ = std::make_unique<grpc::GenericStub>(grpc::CreateCustomChannel(
-        fmt::format("127.0.0.1:{}", port), grpc::InsecureChannelCredentials(), arguments));
-    stub_->PrepareBidiStreamingCall(
+  // `first`: nullptr for the Envoy that finds out what there is. `again`: it has everything.
+  Stream(grpc::GenericStub& stub, std::size_t number, std::size_t hosts, Changes& changes,
+         Content& content, const FirstRequests* first, bool again)
+      : number_(number),
+        hosts_(hosts),
+        changes_(changes),
+        content_(content),
+        first_(first),
+        again_(again) {
+    context_.set_wait_for_ready(true);  // a thousand connections in one process take their time
+    stub.PrepareBidiStreamingCall(
         &context_,
         "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources", {},
         this);
-    DeltaDiscoveryRequest request;
-    request.mutable_node()->set_id(fmt::format("simulated-{}", number));
-    request.set_type_url(kCDS);
-    Send(request);
+    DeltaDiscoveryRequest node;
+    node.mutable_node()->set_id(fmt::format("simulated-{}", number));
+    Ask(kCDS, node.SerializeAsString());
+    if (again) {
+      for (const char* type : {kEDS, kLDS}) Ask(type);
+      Ask(content_.RoutesType());
+    }
     StartRead(&incoming_);
     StartCall();
   }
@@ -137,10 +235,7 @@ class Stream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
     if (!ok) return;
     bytes_ += incoming_.Length();
     grpc::Slice slice;
-    DeltaDiscoveryResponse response;
-    if (incoming_.DumpToSingleSlice(&slice).ok())
-      response.ParseFromArray(slice.begin(), static_cast<int>(slice.size()));
-    Handle(response);
+    if (incoming_.DumpToSingleSlice(&slice).ok()) Handle(slice);
     incoming_.Clear();
     StartRead(&incoming_);
   }
@@ -153,7 +248,7 @@ class Stream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
   }
 
   void OnDone(const grpc::Status& status) override {
-    if (!stopping_) fmt::print(stderr, "stream {} ended: {}\n", number_, status.error_message());
+    if (!stopping_) error_ = status.error_message();
     done_ = true;
   }
 
@@ -162,83 +257,106 @@ class Stream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
     context_.TryCancel();
   }
   bool complete() const { return assignments_ >= hosts_ && (scopes_ >= hosts_ || routes_); }
+  // True if what it asked for by a wildcard was answered: of the rest nothing is sent if it is
+  // equal.
+  bool answered() const { return clusters_answered_ && listeners_answered_; }
   bool done() const { return done_; }
   std::uint64_t bytes() const { return bytes_; }
+  std::string Error() const { return fmt::format("stream {} ended: {}", number_, error_); }
 
  private:
-  void Send(const DeltaDiscoveryRequest& request) {
-    grpc::Slice slice(request.SerializeAsString());
+  // Asks for a type for the first time. A message may be sent in pieces: `before` is a part of it.
+  void Ask(const std::string& type, const std::string& before = {}) {
+    const grpc::Slice rest =
+        first_ != nullptr ? first_->Of(type) : grpc::Slice(content_.Request(type, false));
+    const grpc::Slice slices[] = {grpc::Slice(before), rest};
+    Send(grpc::ByteBuffer(slices, 2));
+  }
+  void Send(grpc::ByteBuffer message) {
     const std::lock_guard lock(mutex_);
-    queue_.emplace_back(&slice, 1);
+    queue_.push_back(std::move(message));
     if (queue_.size() == 1) StartWrite(&queue_.front());
   }
 
-  void Handle(const DeltaDiscoveryResponse& response) {
-    const std::string& type = response.type_url();
+  void Handle(const grpc::Slice& slice) {
+    // Big ones are read by the first Envoy only.
+    constexpr std::size_t kBig = 64 << 10;
+    const Envelope envelope = ReadEnvelope(slice);
+    const std::string& type = envelope.type;
+    if (first_ == nullptr || slice.size() < kBig) {
+      DeltaDiscoveryResponse response;
+      response.ParseFromArray(slice.begin(), static_cast<int>(slice.size()));
+      if (first_ == nullptr) content_.Add(response);
+      for (const auto& resource : response.resources()) {
+        const std::string& bytes = resource.resource().value();
+        if (type == kEDS) changes_.Seen(bytes, "10.1");
+        if (type == kSRDS || type == kRDS) changes_.Seen(bytes, "/change-");
+      }
+    }
+    if (type == kEDS) assignments_ += envelope.resources;
+    if (type == kSRDS) scopes_ += envelope.resources;
+    if (type == kRDS) routes_ = true;
+    if (type == kCDS && !clusters_answered_.exchange(true) && !again_) Ask(kEDS);
+    // An Envoy asks for listeners once its clusters are warm.
+    if (type == kEDS && assignments_ >= hosts_ && !again_ && !listeners_asked_.exchange(true))
+      Ask(kLDS);
+    if (type == kLDS && !listeners_answered_.exchange(true) && !again_) Ask(content_.RoutesType());
     DeltaDiscoveryRequest acknowledgement;
     acknowledgement.set_type_url(type);
-    acknowledgement.set_response_nonce(response.nonce());
-    DeltaDiscoveryRequest endpoints;
-    for (const auto& resource : response.resources()) {
-      const std::string& bytes = resource.resource().value();
-      if (type == kCDS) {
-        envoy::config::cluster::v3::Cluster cluster;
-        if (cluster.ParseFromString(bytes) && cluster.has_eds_cluster_config()) {
-          endpoints.add_resource_names_subscribe(cluster.eds_cluster_config().service_name());
-        }
-      } else if (type == kEDS) {
-        ++assignments_;
-        changes_.Seen(bytes, "10.1");
-      } else if (type == kSRDS) {
-        ++scopes_;
-        changes_.Seen(bytes, "/change-");
-      } else if (type == kRDS && resource.name() == "ingress_http") {
-        routes_ = true;
-        changes_.Seen(bytes, "/change-");
-      }
-    }
-    if (type == kCDS) {
-      endpoints.set_type_url(kEDS);
-      if (endpoints.resource_names_subscribe_size() > 0) Send(endpoints);
-      if (!std::exchange(listeners_asked_, true)) {
-        DeltaDiscoveryRequest listeners;
-        listeners.set_type_url(kLDS);
-        Send(listeners);
-      }
-    }
-    if (type == kLDS && !std::exchange(routes_asked_, true)) AskForRoutes(response);
-    Send(acknowledgement);
-  }
-
-  // By what the listener of plain HTTP says of its routes.
-  void AskForRoutes(const DeltaDiscoveryResponse& listeners) {
-    DeltaDiscoveryRequest routes;
-    routes.set_type_url(kRDS);
-    routes.add_resource_names_subscribe("ingress_http");
-    for (const auto& listener : listeners.resources()) {
-      if (listener.resource().value().find("contour.host") == std::string::npos) continue;
-      routes.clear_resource_names_subscribe();
-      routes.set_type_url(kSRDS);
-    }
-    Send(routes);
+    acknowledgement.set_response_nonce(envelope.nonce);
+    const grpc::Slice bytes(acknowledgement.SerializeAsString());
+    Send(grpc::ByteBuffer(&bytes, 1));
   }
 
   const std::size_t number_;
   const std::size_t hosts_;
   Changes& changes_;
-  std::unique_ptr<grpc::GenericStub> stub_;
+  Content& content_;
+  const FirstRequests* const first_;
+  const bool again_;
   grpc::ClientContext context_;
   grpc::ByteBuffer incoming_;
   std::mutex mutex_;
   std::deque<grpc::ByteBuffer> queue_;  // the first is under way
-  bool listeners_asked_ = false;
-  bool routes_asked_ = false;
+  std::atomic<bool> clusters_answered_ = false;
+  std::atomic<bool> listeners_asked_ = false;
+  std::atomic<bool> listeners_answered_ = false;
   std::atomic<std::size_t> assignments_ = 0;
   std::atomic<std::size_t> scopes_ = 0;
   std::atomic<bool> routes_ = false;
   std::atomic<std::uint64_t> bytes_ = 0;
   std::atomic<bool> stopping_ = false;
+  std::string error_;  // written before `done_`
   std::atomic<bool> done_ = false;
+};
+
+// One Envoy: a connection, and a stream that is opened again when it ends.
+class SimulatedEnvoy {
+ public:
+  SimulatedEnvoy(int port, std::size_t number, std::size_t hosts, Changes& changes,
+                 Content& content)
+      : number_(number), hosts_(hosts), changes_(changes), content_(content) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 500);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+    arguments.SetMaxReceiveMessageSize(-1);
+    stub_ = std::make_unique<grpc::GenericStub>(grpc::CreateCustomChannel(
+        fmt::format("127.0.0.1:{}", port), grpc::InsecureChannelCredentials(), arguments));
+  }
+
+  void Connect(const FirstRequests* first, bool again) {
+    stream_ = std::make_unique<Stream>(*stub_, number_, hosts_, changes_, content_, first, again);
+  }
+  Stream& stream() const { return *stream_; }
+
+ private:
+  const std::size_t number_;
+  const std::size_t hosts_;
+  Changes& changes_;
+  Content& content_;
+  std::unique_ptr<grpc::GenericStub> stub_;
+  std::unique_ptr<Stream> stream_;
 };
 
 template <typename Condition>
@@ -293,50 +411,102 @@ void Churn(const std::filesystem::path& folder, const std::string& kind, std::si
   }
 }
 
+using Envoys = std::vector<std::unique_ptr<SimulatedEnvoy>>;
+
+template <typename Is>
+bool All(const Envoys& envoys, Is&& is) {
+  return std::all_of(envoys.begin(), envoys.end(), [&](const auto& e) { return is(e->stream()); });
+}
+
+double SecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+std::uint64_t BytesOf(const Envoys& envoys) {
+  std::uint64_t bytes = 0;
+  for (const auto& envoy : envoys) bytes += envoy->stream().bytes();
+  return bytes;
+}
+
+// Tells what has been reached, and waits until whoever started the program has looked.
+void Pause(const char* reached) {
+  fmt::print(stderr, "{}\n", reached);
+  std::string line;
+  std::getline(std::cin, line);
+}
+
+// The control plane has ended or is about to: opens every stream again until all are answered.
+void Reconnect(Envoys& envoys, Content& content) {
+  const FirstRequests again(content, true);
+  Pause("ready to reconnect");
+  const auto begin = Clock::now();
+  const auto is_done = [](const Stream& stream) { return stream.done(); };
+  WaitFor(std::chrono::seconds(60), [&] { return All(envoys, is_done); });
+  const double ended = SecondsSince(begin);
+  for (const auto& envoy : envoys) envoy->Connect(&again, true);
+  std::uint64_t bytes = 0;  // of streams that ended again, since the server wasn't there yet
+  const bool answered = WaitFor(std::chrono::seconds(200), [&] {
+    for (const auto& envoy : envoys) {
+      if (!envoy->stream().done()) continue;
+      bytes += envoy->stream().bytes();
+      envoy->Connect(&again, true);
+    }
+    return All(envoys, [](const Stream& stream) { return stream.answered(); });
+  });
+  fmt::print(R"({{"reconnected":{},"ended_s":{:.2f},"answered_s":{:.2f},"bytes":{}}})"
+             "\n",
+             answered, ended, SecondsSince(begin), bytes + BytesOf(envoys));
+  std::fflush(stdout);
+  Pause("reconnected");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4 && argc != 8) {
-    fmt::print(stderr, "usage: envoys PORT STREAMS HOSTS [FOLDER KIND PER_SECOND SECONDS]\n");
+  const bool restart = argc == 5 && std::string_view(argv[4]) == "restart";
+  if (argc != 4 && argc != 8 && !restart) {
+    fmt::print(stderr,
+               "usage: envoys PORT STREAMS HOSTS [restart | FOLDER KIND PER_SECOND SECONDS]\n");
     return 2;
   }
   const int port = std::atoi(argv[1]);
   const auto count = static_cast<std::size_t>(std::atol(argv[2]));
   const auto hosts = static_cast<std::size_t>(std::atol(argv[3]));
   Changes changes(count);
-  const auto begin = Clock::now();
-  std::vector<std::unique_ptr<Stream>> streams;
-  streams.reserve(count);
+  Content content;
+  Envoys envoys;
   for (std::size_t i = 0; i < count; ++i)
-    streams.push_back(std::make_unique<Stream>(port, i, hosts, changes));
-  const auto all = [&](auto&& is) {
-    return [&streams, is] {
-      return std::all_of(streams.begin(), streams.end(), [&](const auto& s) { return is(*s); });
-    };
-  };
+    envoys.push_back(std::make_unique<SimulatedEnvoy>(port, i, hosts, changes, content));
+  envoys.front()->Connect(nullptr, false);
+  const auto is_complete = [](const Stream& stream) { return stream.complete(); };
+  WaitFor(std::chrono::seconds(100), [&] { return is_complete(envoys.front()->stream()); });
+  const FirstRequests first(content, false);
+  Pause("one is complete");
+  const auto begin = Clock::now();
+  for (std::size_t i = 1; i < count; ++i) envoys[i]->Connect(&first, false);
   const bool complete =
-      WaitFor(std::chrono::seconds(400), all([](const Stream& s) { return s.complete(); }));
-  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  std::uint64_t first_bytes = 0;
-  for (const auto& stream : streams) first_bytes += stream->bytes();
-  fmt::print(stderr, "ready\n");
+      WaitFor(std::chrono::seconds(400), [&] { return All(envoys, is_complete); });
+  const double seconds = SecondsSince(begin);
+  for (const auto& envoy : envoys) {
+    if (envoy->stream().done()) fmt::print(stderr, "{}\n", envoy->stream().Error());
+  }
+  const std::uint64_t first_bytes = BytesOf(envoys);
+  Pause("all are complete");
   if (argc == 8) {
-    std::string line;
-    std::getline(std::cin, line);  // the one that started us has read its clocks
     Churn(argv[4], argv[5], hosts, std::atof(argv[6]), std::atof(argv[7]), changes);
     WaitFor(std::chrono::seconds(20), [&] { return changes.pending() == 0; });
   }
-  std::uint64_t bytes = 0;
-  for (const auto& stream : streams) bytes += stream->bytes();
   fmt::print(R"({{"complete":{},"connected_s":{:.2f},"first_bytes":{},"bytes":{},{}}})"
              "\n",
-             complete, seconds, first_bytes, bytes - first_bytes, changes.Report());
+             complete, seconds, first_bytes, BytesOf(envoys) - first_bytes, changes.Report());
   std::fflush(stdout);
-  if (argc == 8) {
-    std::string line;
-    std::getline(std::cin, line);  // and its last look at the connected streams
+  if (restart) {
+    Reconnect(envoys, content);
+  } else {
+    Pause("over");
   }
-  for (const auto& stream : streams) stream->Stop();
-  WaitFor(std::chrono::seconds(10), all([](const Stream& s) { return s.done(); }));
+  for (const auto& envoy : envoys) envoy->stream().Stop();
+  WaitFor(std::chrono::seconds(10),
+          [&] { return All(envoys, [](const Stream& stream) { return stream.done(); }); });
   return complete ? 0 : 1;
 }

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a fleet costs the control plane: many simulated Envoys (bench/envoys.cc) on one contour that reads manifests.
 
-For each shape of delivery:
-  N hosts, each with a Service, its endpoints and an Ingress; contour starts; the Envoys connect;
-  then files change at an even pace, and each change is timed from the rename of its file until the first and until the last
-  Envoy has it; meanwhile CPU and memory of contour are read.
+For each delivery mode:
+  N hosts, each with a Service, its endpoints and an Ingress; contour starts; one Envoy connects, then all at once; then contour
+  is started again and all come back at once; then files change at an even pace, and each change is timed from the rename of its
+  file until the first and until the last Envoy has it. Meanwhile CPU and memory of contour are read.
 
-Prints one JSON line a run. Every loop is bounded and ends by itself.
+Prints one JSON line for what the connections cost, and one for each kind of change. Every loop is bounded and ends by itself.
 
 usage: fleet.py [--n 10000] [--envoys 200] [--delivery classic,sharded] [--change endpoints:20:10,routes:2:10]
-  --change KIND:PER_SECOND:SECONDS, several separated by commas; KIND endpoints or routes
+  --change KIND:PER_SECOND:SECONDS, several separated by commas; KIND endpoints or routes; empty: none
 """
 import argparse
 import json
@@ -66,51 +66,120 @@ def write_manifests(folder, n):
             (patterns / f"{stem}-{i}").write_text(text.format(i=i, marker="{marker}"), encoding="ascii")
 
 
+class Simulated:
+    """The simulated Envoys."""
+
+    def __init__(self, program, contour, envoys, n, *arguments):
+        self._process = subprocess.Popen(
+            [program, str(contour.xds_port), str(envoys), str(n), *map(str, arguments)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        try:
+            self._process.communicate("\n\n\n", timeout=30)
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            self._process.kill()
+            self._process.wait()
+
+    def wait_for(self, reached):
+        for line in self._process.stderr:
+            if line.rstrip() == reached:
+                return
+            say(line.rstrip())
+        raise RuntimeError(f"the simulated Envoys ended before they said: {reached}")
+
+    def go_on(self):
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def result(self):
+        return json.loads(self._process.stdout.readline())
+
+
+def forget_peak(contour):
+    """From here on VmHWM is the peak since now."""
+    pathlib.Path(f"/proc/{contour.pid}/clear_refs").write_text("5", encoding="ascii")
+
+
+def settled_mib(contour):
+    time.sleep(20)  # what was freed is given back by then
+    return memory_mib(contour, "VmRSS")
+
+
+def start(work_dir, delivery, nice, xds_port=None):
+    flags = ["--manifests", work_dir / "manifests", "--delivery", delivery]
+    started = time.monotonic()
+    contour = Contour(work_dir, *flags, xds_port=xds_port).start()
+    prefer(nice, contour.pid)
+    contour.wait_ready(timeout=300)
+    return contour, time.monotonic() - started
+
+
+def connections(contour, delivery, n, envoys, program, work_dir, nice):
+    """All connect, and connect again to another contour, which is returned with the figures."""
+    alone = settled_mib(contour)
+    with Simulated(program, contour, envoys, n, "restart") as simulated:
+        simulated.wait_for("one is complete")
+        with_one = settled_mib(contour)
+        forget_peak(contour)
+        cpu = cpu_seconds(contour)
+        simulated.go_on()
+        simulated.wait_for("all are complete")
+        cpu, peak = cpu_seconds(contour) - cpu, memory_mib(contour, "VmHWM")
+        rest = settled_mib(contour)
+        simulated.go_on()
+        figures = {
+            "memory_alone_mib": alone, "memory_with_one_mib": with_one,
+            "connect": {**simulated.result(), "cpu_ms_per_envoy": cpu * 1000 / (envoys - 1), "memory_peak_mib": peak,
+                        "memory_rest_mib": rest, "kib_per_envoy": (rest - alone) * 1024 / envoys, "peak_to_rest": peak / rest}}
+        simulated.wait_for("ready to reconnect")
+        contour.stop()
+        contour, _ = start(work_dir, delivery, nice, contour.xds_port)
+        figures["memory_after_restart_mib"] = settled_mib(contour)
+        forget_peak(contour)
+        cpu = cpu_seconds(contour)
+        simulated.go_on()
+        simulated.wait_for("reconnected")
+        cpu, peak = cpu_seconds(contour) - cpu, memory_mib(contour, "VmHWM")
+        rest = settled_mib(contour)
+        figures["reconnect"] = {**simulated.result(), "cpu_ms_per_envoy": cpu * 1000 / envoys, "memory_peak_mib": peak,
+                                "memory_rest_mib": rest, "peak_to_rest": peak / rest}
+    return contour, figures
+
+
+def changes_of(contour, change, n, envoys, program, work_dir):
+    kind, per_second, seconds = change
+    with Simulated(program, contour, envoys, n, work_dir / "manifests", kind, per_second, seconds) as simulated:
+        simulated.wait_for("one is complete")
+        simulated.go_on()
+        simulated.wait_for("all are complete")
+        memory, quiet = settled_mib(contour), cpu_seconds(contour)
+        simulated.go_on()
+        seen = simulated.result()
+        count = per_second * seconds
+        return {
+            "change": kind, "per_second": per_second, "seconds": seconds, **seen,
+            "memory_connected_mib": memory, "memory_after_mib": memory_mib(contour, "VmRSS"),
+            "cpu_ms_per_change": (cpu_seconds(contour) - quiet) * 1000 / count,
+            "cpu_us_per_change_and_envoy": (cpu_seconds(contour) - quiet) * 1e6 / count / envoys,
+            "bytes_per_change_and_envoy": seen["bytes"] / count / envoys,
+        }
+
+
 def run(delivery, n, envoys, changes, program, work_dir, nice):
     prefer(nice, os.getpid())
     shutil.rmtree(work_dir, ignore_errors=True)
-    folder = work_dir / "manifests"
-    write_manifests(folder, n)
-    started = time.monotonic()
-    contour = Contour(work_dir, "--manifests", folder, "--delivery", delivery).start()
-    prefer(nice, contour.pid)
+    write_manifests(work_dir / "manifests", n)
+    contour, ready = start(work_dir, delivery, nice)
+    base = {"delivery": delivery, "n": n, "envoys": envoys}
     try:
-        contour.wait_ready(timeout=300)
-        base = {"delivery": delivery, "n": n, "envoys": envoys, "ready_s": time.monotonic() - started,
-                "memory_alone_mib": memory_mib(contour, "VmRSS")}
-        for kind, per_second, seconds in changes:
-            cpu = cpu_seconds(contour)
-            simulated = subprocess.Popen(
-                [program, str(contour.xds_port), str(envoys), str(n), folder, kind, str(per_second), str(seconds)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            try:
-                for line in simulated.stderr:
-                    if line == "ready\n":
-                        break
-                    say(line.rstrip())
-                connected = cpu_seconds(contour)
-                time.sleep(20)  # what was freed is given back by then
-                memory, quiet = memory_mib(contour, "VmRSS"), cpu_seconds(contour)
-                simulated.stdin.write("\n")
-                simulated.stdin.flush()
-                seen = json.loads(simulated.stdout.readline())
-                count = per_second * seconds
-                result = {
-                    **base, "change": kind, "per_second": per_second, "seconds": seconds, **seen,
-                    "connect_cpu_s_per_envoy": (connected - cpu) / envoys,
-                    "memory_connected_mib": memory, "memory_after_mib": memory_mib(contour, "VmRSS"),
-                    "memory_peak_mib": memory_mib(contour, "VmHWM"), "memory_kib_per_envoy": (memory - base["memory_alone_mib"]) * 1024 / envoys,
-                    "cpu_ms_per_change": (cpu_seconds(contour) - quiet) * 1000 / count,
-                    "cpu_us_per_change_and_envoy": (cpu_seconds(contour) - quiet) * 1e6 / count / envoys,
-                    "bytes_per_change_and_envoy": seen["bytes"] / count / envoys,
-                }
-                print(json.dumps(result), flush=True)
-            finally:
-                try:
-                    simulated.communicate("\n", timeout=20)
-                except (subprocess.TimeoutExpired, BrokenPipeError):
-                    simulated.kill()
-                    simulated.wait()
+        contour, figures = connections(contour, delivery, n, envoys, program, work_dir, nice)
+        print(json.dumps({**base, "ready_s": ready, **figures}), flush=True)
+        for change in changes:
+            print(json.dumps({**base, **changes_of(contour, change, n, envoys, program, work_dir)}), flush=True)
     finally:
         contour.kill()
 
@@ -130,7 +199,7 @@ def main():
     parser.add_argument("--change", default="endpoints:20:10,routes:2:10")
     parser.add_argument("--nice", type=int, default=0, help="for all that takes part, below 0 as root, on a busy machine")
     options = parser.parse_args()
-    changes = [change(text) for text in options.change.split(",")]
+    changes = [change(text) for text in options.change.split(",") if text]
     program = pathlib.Path(os.environ["CONTOUR_BINARY"]).parent.parent / "bench/envoys"
     netns.enter()
     for delivery in options.delivery.split(","):
