@@ -110,6 +110,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
       {.address = config.xds_address,
        .port = config.xds_port,
        .tls = tls.has_value(),
+       .connection_age = config.xds_connection_age,
        .adapt = AdaptToStream,
        .on_quarantine = [&](const xds::QuarantineView& view) { refusals.Add(view, true); },
        .on_release = [&](const xds::QuarantineView& view) { refusals.Add(view, false); },

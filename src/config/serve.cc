@@ -85,6 +85,12 @@ void LoadedServe::Declare() {
   s.Add(v.xds_address,
         {.flag = "xds-address", .value = "ADDRESS", .text = "address of the xDS server"});
   s.Add(v.xds_port, {.flag = "xds-port", .value = "PORT", .text = "port of the xDS server"});
+  s.Add(v.xds_connection_age,
+        {.flag = "xds-connection-age",
+         .keys = {"xds-connection-age"},
+         .value = "DURATION",
+         .text = "age at which a connection of an Envoy ends, give or take a tenth, so that Envoys "
+                 "spread over all replicas again; 0: never"});
   s.Add(v.insecure, {.flag = "insecure", .text = "serve xDS without TLS"});
   s.Add(v.ca_file, {.flag = "contour-cafile",
                     .environment = "CONTOUR_CAFILE",

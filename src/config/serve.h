@@ -92,6 +92,7 @@ struct Serve {
   // The xDS server.
   std::string xds_address = "127.0.0.1";
   std::uint16_t xds_port = 8001;
+  std::chrono::milliseconds xds_connection_age{0};  // 0: without limit
   bool insecure = false;
   std::string ca_file;
   std::string cert_file;

@@ -65,6 +65,9 @@ class Server {
     std::chrono::milliseconds handshake_timeout{10'000};
     // A connection without a stream is closed after this time. Envoys keep their streams.
     std::chrono::milliseconds idle_timeout{300'000};
+    // A connection that is older ends, give or take a tenth, and Envoy opens another: so that the
+    // Envoys spread over replicas that came later. 0: never.
+    std::chrono::milliseconds connection_age{0};
 
     std::chrono::milliseconds warm_timeout{5000};  // see Session::Options
     std::size_t workers = 0;                       // 0: by the number of processors

@@ -195,6 +195,12 @@ absl::Status CheckFolders(const config::Serve& config) {
 }
 
 absl::Status CheckXdsAddress(const config::Serve& config) {
+  const std::chrono::milliseconds age = config.xds_connection_age;
+  if (age.count() > 0 && age < std::chrono::seconds(1)) {
+    return InvalidArgument(
+        "--xds-connection-age: {}ms is too short; give at least 1s, or 0 for no limit",
+        age.count());
+  }
   absl::Status status = CheckCanListen(config.xds_address, config.xds_port);
   if (status.ok()) return status;
   return Unavailable("--xds-address, --xds-port: {}", Message(status));
