@@ -25,6 +25,12 @@ namespace {
 
 constexpr std::chrono::milliseconds kEndInterval{50};  // of streams that end one after the other
 
+// So many requests of a stream are opening ones (see Options::opening_reads).
+constexpr std::size_t kOpeningRequests = 4;
+
+// How long what was made for one Envoy is kept for the next one.
+constexpr std::chrono::seconds kRecent{5};
+
 // Number of names that are looked at between two looks at the clock.
 constexpr std::size_t kNamesAtOnce = 200;
 
@@ -57,6 +63,7 @@ class Dispatcher::Connection {
   std::optional<std::uint64_t> early;  // its request before the first snapshot
   bool writing = false;
   bool finished = false;
+  std::size_t requests = 0;  // that were handled
 };
 
 // What is remembered of Envoys that are away, by node id: they come back on another connection, so
@@ -136,8 +143,13 @@ class Dispatcher::Memories {
 // One thread and the sessions that are its own.
 class Dispatcher::Worker {
  public:
-  Worker(const Options& options, Encoder& encoder, Memories& memories, Quarantine& quarantine)
-      : options_(options), encoder_(encoder), memories_(memories), quarantine_(quarantine) {
+  Worker(const Options& options, std::shared_ptr<SharedTables> shared, Encoder& encoder,
+         Memories& memories, Quarantine& quarantine)
+      : options_(options),
+        shared_tables_(std::move(shared)),
+        encoder_(encoder),
+        memories_(memories),
+        quarantine_(quarantine) {
     thread_ = std::thread([this] {
       pthread_setname_np(pthread_self(), "xds-worker");
       Run();
@@ -210,7 +222,7 @@ class Dispatcher::Worker {
   }
 
   void Ask(std::unique_ptr<InquiryTask> task) {
-    Post({Event::Kind::kQuestion, nullptr, {}, std::nullopt, std::nullopt, std::move(task)}, false);
+    Post({Event::Kind::kQuestion, nullptr, {}, std::nullopt, std::move(task)}, false);
   }
 
  private:
@@ -225,7 +237,6 @@ class Dispatcher::Worker {
     ConnectionPtr connection;  // null only of an inquiry and a question
     std::string bytes;
     std::optional<Inquiry> inquiry = std::nullopt;
-    std::optional<ParsedRequest> parsed = std::nullopt;  // of the first request of a stream
     std::unique_ptr<InquiryTask> question = nullptr;
   };
   struct Slot {
@@ -274,7 +285,9 @@ class Dispatcher::Worker {
         const MutexLock lock(core_mutex_);
         now_ = std::chrono::steady_clock::now();
         TakeIn(std::move(events), published);
+        StartOpeningReads();
         RunOneSession();
+        AgeRecent();
         if (stop && !ended) EndAll();
         deadline = NextDeadline();
       }
@@ -323,11 +336,12 @@ class Dispatcher::Worker {
       case Event::Kind::kOpen:
         connections_.insert(event.connection);
         figures_.StreamOpened();
-        connection.WithSink([](Sink& sink) { sink.Read(); });
+        Read(event.connection);
         return;
       case Event::Kind::kRequest:
         if (connection.finished || !connections_.contains(event.connection)) return;
         if (delivery_ == nullptr) {
+          EndOpeningRead(connection);
           connection.early = ++early_numbers_;
           early_.emplace(*connection.early, std::move(event));
           return;
@@ -341,6 +355,7 @@ class Dispatcher::Worker {
         return;
       case Event::Kind::kClosed:
         if (connections_.erase(event.connection) > 0) figures_.StreamClosed();
+        EndOpeningRead(connection);
         if (connection.early.has_value()) early_.erase(*connection.early);
         if (connection.stream != nullptr) Leave(connection);
         return;
@@ -351,14 +366,13 @@ class Dispatcher::Worker {
   void TakeInRequest(Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
     const ConnectionPtr& connection = event.connection;
     if (connection->stream == nullptr) {
-      absl::StatusOr<ParsedRequest> parsed =
-          ParseRequest(event.bytes, ProtocolOf(connection->mode));
-      if (!parsed.ok()) {
-        Refuse(*connection, parsed.status());
+      const absl::StatusOr<std::string> node_id =
+          ReadNodeId(event.bytes, ProtocolOf(connection->mode));
+      if (!node_id.ok()) {
+        Refuse(*connection, node_id.status());
         return;
       }
-      Join(connection, parsed->node_id);
-      event.parsed = *std::move(parsed);
+      Join(connection, *node_id);
     }
     Session* session = connection->session;
     Post(session, std::move(event));
@@ -427,29 +441,77 @@ class Dispatcher::Worker {
       return;
     }
     if (connection.finished) return;
-    if (!event.parsed.has_value()) {
-      absl::StatusOr<ParsedRequest> parsed = ParseRequest(event.bytes, ProtocolOf(connection.mode));
-      if (!parsed.ok()) {
-        Refuse(connection, parsed.status());
-        return;
-      }
-      event.parsed = *std::move(parsed);
-    }
-    Request request = std::move(event.parsed->request);
-    if (request.type_url.empty() && connection.type.has_value())
-      request.type_url = Info(*connection.type).url;
-    if (const absl::Status status = connection.stream->OnRequest(request, now_); !status.ok()) {
-      Refuse(connection, status);
+    absl::StatusOr<Request> parsed = ParseRequest(event.bytes, ProtocolOf(connection.mode));
+    if (!parsed.ok()) {
+      Refuse(connection, parsed.status());
       return;
     }
-    connection.WithSink([](Sink& sink) { sink.Read(); });
+    event.bytes = {};
+    Request request = *std::move(parsed);
+    if (request.type_url.empty() && connection.type.has_value())
+      request.type_url = Info(*connection.type).url;
+    ++connection.requests;
+    const absl::Status status = connection.stream->OnRequest(request, now_);
+    if (status.ok()) {
+      Read(event.connection);
+    } else {
+      Refuse(connection, status);
+    }
+    EndOpeningRead(connection);
+  }
+
+  // Reads the next request of the stream, now or when its turn comes.
+  void Read(const ConnectionPtr& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    if (!IsAggregated(connection->mode) || connection->requests >= kOpeningRequests) {
+      connection->WithSink([](Sink& sink) { sink.Read(); });
+    } else {
+      // Who has begun goes first: an Envoy whose clusters aren't acked for long is taken for
+      // warming.
+      if (connection->requests > 0) {
+        waiting_reads_.push_front(connection);
+      } else {
+        waiting_reads_.push_back(connection);
+      }
+      StartOpeningReads();
+    }
+  }
+
+  void StartOpeningReads() ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    while (!opening_reads_.empty() && opening_reads_.front().second <= now_)
+      opening_reads_.pop_front();
+    while (!waiting_reads_.empty() && opening_reads_.size() < options_.opening_reads) {
+      const ConnectionPtr connection = std::move(waiting_reads_.front());
+      waiting_reads_.pop_front();
+      if (connection->finished || !connections_.contains(connection)) continue;
+      opening_reads_.emplace_back(connection.get(), now_ + options_.opening_time);
+      connection->WithSink([](Sink& sink) { sink.Read(); });
+    }
+  }
+
+  void EndOpeningRead(const Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    const auto at = std::find_if(opening_reads_.begin(), opening_reads_.end(),
+                                 [&](const auto& read) { return read.first == &connection; });
+    if (at != opening_reads_.end()) opening_reads_.erase(at);
+    StartOpeningReads();
   }
 
   // Returns the time at which to go on at the latest.
   std::optional<Time> NextDeadline() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
     if (!runnable_.empty()) return Time::min();
-    if (deadlines_.empty()) return std::nullopt;
-    return deadlines_.begin()->first;
+    std::optional<Time> next = age_at_;
+    const auto consider = [&](Time time) { next = std::min(next.value_or(time), time); };
+    if (!deadlines_.empty()) consider(deadlines_.begin()->first);
+    if (!waiting_reads_.empty()) consider(opening_reads_.front().second);
+    return next;
+  }
+
+  // Lets go of what no Envoy was sent for a while.
+  void AgeRecent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
+    if (age_at_.has_value() && *age_at_ <= now_) {
+      recent_->Age();
+      age_at_.reset();
+    }
+    if (!age_at_.has_value() && !recent_->empty()) age_at_ = now_ + kRecent;
   }
 
   void Answer(const Inquiry& inquiry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
@@ -470,6 +532,8 @@ class Dispatcher::Worker {
     Session::Options options;
     options.warm_timeout = options_.warm_timeout;
     options.differences = differences_;
+    options.shared = shared_tables_;
+    options.recent = recent_;
     options.on_rejection = options_.on_rejection;
     options.on_culprit = [this, id](Culprit culprit) {
       quarantine_.Report(id, std::move(culprit));
@@ -565,6 +629,9 @@ class Dispatcher::Worker {
     slot.unfinished = connection.stream->unfinished() ? connection.stream : nullptr;
     if (!response.has_value()) return;
     Payload payload = encoder_.Encode(*response, connection.mode);
+    for (const Slice& slice : payload.slices) {
+      if (slice.bytes.size() >= Encoder::kSharedResponse) recent_->Use(slice.owner);
+    }
     // Before the Envoy has it: who has seen the response finds it counted.
     figures_.Sent(payload.size);
     NoteFigures(*connection.session);
@@ -590,6 +657,7 @@ class Dispatcher::Worker {
   }
 
   const Options& options_;
+  const std::shared_ptr<SharedTables> shared_tables_;
   Encoder& encoder_;
   Memories& memories_;
   Quarantine& quarantine_;
@@ -617,6 +685,11 @@ class Dispatcher::Worker {
       ABSL_GUARDED_BY(core_mutex_);  // node id, peer
   const std::shared_ptr<DifferenceCache> differences_ ABSL_GUARDED_BY(core_mutex_) =
       std::make_shared<DifferenceCache>();
+  const std::shared_ptr<Recent> recent_ ABSL_GUARDED_BY(core_mutex_) = std::make_shared<Recent>();
+  std::optional<Time> age_at_ ABSL_GUARDED_BY(core_mutex_);  // of `recent_`
+  // Opening requests that are being read, and until when they count; those that aren't read yet.
+  std::deque<std::pair<const Connection*, Time>> opening_reads_ ABSL_GUARDED_BY(core_mutex_);
+  std::deque<ConnectionPtr> waiting_reads_ ABSL_GUARDED_BY(core_mutex_);
   std::set<std::pair<Time, Session*>> deadlines_ ABSL_GUARDED_BY(core_mutex_);
   std::list<Session*> runnable_ ABSL_GUARDED_BY(core_mutex_);  // with something to do
   WorkerFigures figures_;
@@ -638,8 +711,10 @@ Dispatcher::Dispatcher(Options options, const SnapshotPtr& past)
             for (const auto& worker : workers_) worker->Publish(delivery);
           },
           options_.follow) {
+  const auto shared = std::make_shared<SharedTables>();
   for (std::size_t i = 0; i < options_.workers; ++i) {
-    workers_.push_back(std::make_unique<Worker>(options_, encoder_, *memories_, quarantine_));
+    workers_.push_back(
+        std::make_unique<Worker>(options_, shared, encoder_, *memories_, quarantine_));
   }
 }
 

@@ -60,6 +60,12 @@ class Dispatcher {
     std::size_t workers = 1;  // > 0
     // A session that has more to do than this lets the others of its worker go on first.
     std::chrono::milliseconds slice{2};
+    // An Envoy that comes says in its first requests on an ADS stream what it has, which may be
+    // much. Of so many streams of a worker at a time one of these is read, and each counts for so
+    // long at most: others wait, so that what a thousand Envoys say at once isn't in memory at
+    // once.
+    std::size_t opening_reads = 16;
+    std::chrono::milliseconds opening_time{50};
     Encoder::Adapt adapt;                                 // empty: messages are sent as they are
     std::function<void(const Rejection&)> on_rejection;   // on a worker; empty: nobody is told
     Quarantine::Options quarantine;                       // called on a worker or within Publish

@@ -150,6 +150,11 @@ class Client : public Sink {
     return status_.value_or(absl::OkStatus());
   }
   bool started() const { return started_; }
+  // True if the dispatcher waits for a request.
+  bool reading() {
+    const MutexLock lock(mutex_);
+    return reading_;
+  }
 
  private:
   void Deliver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -306,6 +311,60 @@ TEST(Dispatcher, AnUnknownTypeEndsAStreamPerType) {
   EXPECT_EQ(Message(unknown.WaitForStatus()),
             "no resource registered for typeURL \"type.googleapis.com/x\"");
   dispatcher.Stop();
+}
+
+// Many streams that have said nothing yet.
+class OpeningReads : public testing::Test {
+ protected:
+  void Open(std::chrono::milliseconds opening_time) {
+    Dispatcher::Options options;
+    options.opening_reads = 3;
+    options.opening_time = opening_time;
+    dispatcher_ = std::make_unique<Dispatcher>(std::move(options));
+    dispatcher_->Publish(Clusters(3));
+    for (int i = 0; i < 10; ++i)
+      clients_.push_back(std::make_unique<Client>(*dispatcher_, true, "peer" + std::to_string(i)));
+  }
+  std::size_t Reading() {
+    return static_cast<std::size_t>(
+        std::count_if(clients_.begin(), clients_.end(), [](auto& c) { return c->reading(); }));
+  }
+  // Waits until so many streams are read, and a little longer.
+  std::size_t WaitForReading(std::size_t count) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (Reading() < count && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::sleep_for(1ms);
+    std::this_thread::sleep_for(20ms);
+    return Reading();
+  }
+
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::vector<std::unique_ptr<Client>> clients_;  // they end first
+};
+
+TEST_F(OpeningReads, AFewStreamsAtATimeAreRead) {
+  Open(1h);
+  EXPECT_EQ(WaitForReading(3), 3U);
+  clients_[0]->Subscribe(kCDS);
+  EXPECT_EQ(clients_[0]->WaitForResponses(1), 1U);
+  EXPECT_EQ(WaitForReading(3), 3U);
+  EXPECT_TRUE(clients_[0]->reading()) << "who has begun goes on first";
+  clients_[1]->Close();
+  clients_[2]->Close();
+  EXPECT_EQ(WaitForReading(5), 5U) << "a closed one counts as reading here";
+  EXPECT_TRUE(clients_[3]->reading());
+  EXPECT_TRUE(clients_[4]->reading());
+}
+
+TEST_F(OpeningReads, AStreamThatSaysNothingKeepsTheOthersForAMomentOnly) {
+  Open(1ms);
+  EXPECT_EQ(WaitForReading(10), 10U);
+}
+
+TEST_F(OpeningReads, AllAreAnsweredInTheEnd) {
+  Open(5ms);
+  for (const auto& client : clients_) client->Subscribe(kCDS);
+  for (const auto& client : clients_) EXPECT_EQ(client->WaitForResponses(1), 1U);
 }
 
 TEST(Dispatcher, TimeOutsComeByThemselves) {

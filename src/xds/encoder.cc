@@ -2,6 +2,9 @@
 
 #include "xds/encoder.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
+
 #include <iterator>
 #include <optional>
 #include <utility>
@@ -9,10 +12,14 @@
 #include "base/mutex.h"
 #include "base/status.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
+#include "google/rpc/status.pb.h"
 #include "xds/protobuf_wire.h"
 
 namespace contour::xds {
 namespace {
+
+using ::envoy::service::discovery::v3::DeltaDiscoveryRequest;
+using ::envoy::service::discovery::v3::DiscoveryRequest;
 
 // From this size on a resource is referred to instead of copied: below it the copy is cheaper than
 // the bookkeeping.
@@ -30,17 +37,78 @@ constexpr std::uint32_t kResourceVersion = 1;  // of Resource
 constexpr std::uint32_t kResourceAny = 2;
 constexpr std::uint32_t kResourceName = 3;
 
-template <typename Repeated>
-std::vector<std::string> Strings(const Repeated& repeated) {
-  return {repeated.begin(), repeated.end()};
+using google::protobuf::internal::WireFormatLite;
+using google::protobuf::io::CodedInputStream;
+
+// Reads a field of a proto3 message that is a string.
+bool ReadText(CodedInputStream& in, std::string& text) {
+  return WireFormatLite::ReadString(&in, &text) &&
+         WireFormatLite::VerifyUtf8String(text.data(), static_cast<int>(text.size()),
+                                          WireFormatLite::PARSE, "request");
 }
 
-template <typename Message>
-void ParseCommon(const Message& message, ParsedRequest& parsed) {
-  parsed.node_id = message.node().id();
-  parsed.request.type_url = message.type_url();
-  parsed.request.nonce = message.response_nonce();
-  if (message.has_error_detail()) parsed.request.error = message.error_detail().message();
+// Reads fields until the end: f(tag) returns false if the field is wrong; nullopt: it isn't known.
+template <typename Function>
+bool ReadFields(CodedInputStream& in, Function&& f) {
+  while (const std::uint32_t tag = in.ReadTag()) {
+    const std::optional<bool> read = f(tag);
+    if (read.has_value() ? !*read : !WireFormatLite::SkipField(&in, tag)) return false;
+  }
+  return in.ConsumedEntireMessage();
+}
+
+constexpr std::uint32_t TextTag(int field) {
+  return WireFormatLite::MakeTag(field, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+}
+
+// Reads an entry of a map from names to versions.
+bool ReadVersion(CodedInputStream& in, std::pair<std::string, std::string>& entry) {
+  std::uint32_t length = 0;
+  if (!in.ReadVarint32(&length)) return false;
+  const CodedInputStream::Limit limit = in.PushLimit(static_cast<int>(length));
+  const bool read = ReadFields(in, [&](std::uint32_t tag) -> std::optional<bool> {
+    if (tag == TextTag(1)) return ReadText(in, entry.first);
+    if (tag == TextTag(2)) return ReadText(in, entry.second);
+    return std::nullopt;
+  });
+  const bool whole = in.BytesUntilLimit() == 0;
+  in.PopLimit(limit);
+  return read && whole;
+}
+
+// Reads a request without making the message first: one of an Envoy that comes back names tens of
+// thousands of resources.
+bool ReadDelta(std::string_view bytes, Request& request) {
+  CodedInputStream in(reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                      static_cast<int>(bytes.size()));
+  return ReadFields(in, [&](std::uint32_t tag) -> std::optional<bool> {
+    switch (tag) {
+      case TextTag(DeltaDiscoveryRequest::kTypeUrlFieldNumber):
+        return ReadText(in, request.type_url);
+      case TextTag(DeltaDiscoveryRequest::kResponseNonceFieldNumber):
+        return ReadText(in, request.nonce);
+      case TextTag(DeltaDiscoveryRequest::kResourceNamesSubscribeFieldNumber):
+        return ReadText(in, request.subscribe.emplace_back());
+      case TextTag(DeltaDiscoveryRequest::kResourceNamesUnsubscribeFieldNumber):
+        return ReadText(in, request.unsubscribe.emplace_back());
+      case TextTag(DeltaDiscoveryRequest::kInitialResourceVersionsFieldNumber):
+        return ReadVersion(in, request.initial_versions.emplace_back());
+      case TextTag(DeltaDiscoveryRequest::kErrorDetailFieldNumber): {
+        std::string text;
+        ::google::rpc::Status status;
+        if (!WireFormatLite::ReadBytes(&in, &text) || !status.ParseFromString(text)) return false;
+        request.error = status.message();
+        return true;
+      }
+      default:
+        return std::nullopt;
+    }
+  });
+}
+
+absl::Status NoRequest(Protocol protocol) {
+  return InvalidArgument("request: no {}", protocol == Protocol::kDelta ? "DeltaDiscoveryRequest"
+                                                                        : "DiscoveryRequest");
 }
 
 // Collects small pieces in one text and lets big ones stand.
@@ -102,30 +170,39 @@ std::optional<Hash128> KeyOf(const Response& response, StreamMode mode) {
 
 }  // namespace
 
-absl::StatusOr<ParsedRequest> ParseRequest(std::string_view bytes, Protocol protocol) {
-  ParsedRequest parsed;
-  Request& request = parsed.request;
+absl::StatusOr<Request> ParseRequest(std::string_view bytes, Protocol protocol) {
+  Request request;
   if (protocol == Protocol::kDelta) {
-    ::envoy::service::discovery::v3::DeltaDiscoveryRequest message;
-    if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-      return InvalidArgument("request: no DeltaDiscoveryRequest");
-    }
-    ParseCommon(message, parsed);
-    request.subscribe = Strings(message.resource_names_subscribe());
-    request.unsubscribe = Strings(message.resource_names_unsubscribe());
-    for (const auto& [name, version] : message.initial_resource_versions()) {
-      request.initial_versions.emplace_back(name, version);
-    }
-    return parsed;
+    if (!ReadDelta(bytes, request)) return NoRequest(protocol);
+    return request;
   }
-  ::envoy::service::discovery::v3::DiscoveryRequest message;
-  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return InvalidArgument("request: no DiscoveryRequest");
-  }
-  ParseCommon(message, parsed);
-  request.version = message.version_info();
-  request.names = Strings(message.resource_names());
-  return parsed;
+  DiscoveryRequest message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+    return NoRequest(protocol);
+  request.type_url = std::move(*message.mutable_type_url());
+  request.nonce = std::move(*message.mutable_response_nonce());
+  if (message.has_error_detail()) request.error = message.error_detail().message();
+  request.version = std::move(*message.mutable_version_info());
+  request.names.reserve(static_cast<std::size_t>(message.resource_names_size()));
+  for (std::string& name : *message.mutable_resource_names())
+    request.names.push_back(std::move(name));
+  return request;
+}
+
+absl::StatusOr<std::string> ReadNodeId(std::string_view bytes, Protocol protocol) {
+  const std::uint32_t node_tag = protocol == Protocol::kDelta
+                                     ? TextTag(DeltaDiscoveryRequest::kNodeFieldNumber)
+                                     : TextTag(DiscoveryRequest::kNodeFieldNumber);
+  ::envoy::config::core::v3::Node node;
+  CodedInputStream in(reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                      static_cast<int>(bytes.size()));
+  const bool read = ReadFields(in, [&](std::uint32_t tag) -> std::optional<bool> {
+    if (tag != node_tag) return std::nullopt;
+    std::string text;
+    return WireFormatLite::ReadBytes(&in, &text) && node.MergeFromString(text);
+  });
+  if (!read) return NoRequest(protocol);
+  return node.id();
 }
 
 std::string Payload::Text() const {

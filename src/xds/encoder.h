@@ -48,14 +48,12 @@ constexpr Protocol ProtocolOf(StreamMode mode) {
              : Protocol::kStateOfTheWorld;
 }
 
-// A request and who sends it. Envoy names itself in the first request of a stream only.
-struct ParsedRequest {
-  Request request;
-  std::string node_id;
-};
-
 // Reads a DiscoveryRequest or DeltaDiscoveryRequest. kInvalidArgument if `bytes` is none.
-absl::StatusOr<ParsedRequest> ParseRequest(std::string_view bytes, Protocol protocol);
+absl::StatusOr<Request> ParseRequest(std::string_view bytes, Protocol protocol);
+
+// Reads only who sends the request, without a copy of the rest: an Envoy names itself in the first
+// request of a stream, which may be big. kInvalidArgument if `bytes` is no request.
+absl::StatusOr<std::string> ReadNodeId(std::string_view bytes, Protocol protocol);
 
 // One serialised message, in order. `owner` keeps `bytes` alive.
 struct Slice {

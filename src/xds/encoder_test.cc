@@ -39,13 +39,13 @@ TEST(ParseRequest, Delta) {
   message.mutable_error_detail()->set_message("bad");
   const auto parsed = ParseRequest(message.SerializeAsString(), Protocol::kDelta);
   ASSERT_TRUE(parsed.ok()) << parsed.status();
-  EXPECT_EQ(parsed->node_id, "envoy-1");
-  EXPECT_EQ(parsed->request.type_url, "url");
-  EXPECT_THAT(parsed->request.subscribe, ElementsAre("a"));
-  EXPECT_THAT(parsed->request.unsubscribe, ElementsAre("b"));
-  EXPECT_THAT(parsed->request.initial_versions, ElementsAre(testing::Pair("c", "1")));
-  EXPECT_EQ(parsed->request.nonce, "7");
-  EXPECT_EQ(parsed->request.error, "bad");
+  EXPECT_EQ(ReadNodeId(message.SerializeAsString(), Protocol::kDelta).value(), "envoy-1");
+  EXPECT_EQ(parsed->type_url, "url");
+  EXPECT_THAT(parsed->subscribe, ElementsAre("a"));
+  EXPECT_THAT(parsed->unsubscribe, ElementsAre("b"));
+  EXPECT_THAT(parsed->initial_versions, ElementsAre(testing::Pair("c", "1")));
+  EXPECT_EQ(parsed->nonce, "7");
+  EXPECT_EQ(parsed->error, "bad");
 }
 
 TEST(ParseRequest, StateOfTheWorld) {
@@ -56,9 +56,9 @@ TEST(ParseRequest, StateOfTheWorld) {
   message.set_response_nonce("7");
   const auto parsed = ParseRequest(message.SerializeAsString(), Protocol::kStateOfTheWorld);
   ASSERT_TRUE(parsed.ok()) << parsed.status();
-  EXPECT_EQ(parsed->request.version, "1");
-  EXPECT_THAT(parsed->request.names, ElementsAre("a"));
-  EXPECT_FALSE(parsed->request.error.has_value());
+  EXPECT_EQ(parsed->version, "1");
+  EXPECT_THAT(parsed->names, ElementsAre("a"));
+  EXPECT_FALSE(parsed->error.has_value());
 }
 
 TEST(ParseRequest, GarbageIsAnError) {

@@ -49,6 +49,15 @@ template <typename Value>
 class PersistentMap {
  public:
   using Pointer = std::shared_ptr<const Value>;
+  struct Node;
+
+  PersistentMap() = default;
+  // The map of these nodes (see root()), whose versions have this sum.
+  PersistentMap(std::shared_ptr<const Node> root, const Hash128& version)
+      : root_(std::const_pointer_cast<Node>(std::move(root))), version_(version) {}
+
+  // Returns all that the map holds; nullptr: nothing.
+  std::shared_ptr<const Node> root() const { return root_; }
 
   std::size_t size() const { return root_ == nullptr ? 0 : root_->count; }
   bool empty() const { return root_ == nullptr; }
@@ -119,17 +128,9 @@ class PersistentMap {
       return hash == other_hash && value->name == other_name;
     }
   };
-  struct Node;
   using NodePointer =
       std::shared_ptr<Node>;  // changed only while its token is that of the running edit
   using Children = std::array<NodePointer, kChildren>;
-  struct Node {
-    EditToken token = kNoEdit;
-    std::size_t count = 0;
-    std::vector<Slot> slots;             // of a leaf
-    std::unique_ptr<Children> children;  // of a branch
-  };
-
   static std::uint64_t Hash(std::string_view name) { return HashBytes(name).low; }
   static std::size_t ChildOf(std::uint64_t hash, int depth) {
     return (hash >> (64 - kBits * (depth + 1))) & (kChildren - 1);
@@ -296,6 +297,14 @@ class PersistentMap {
 
   NodePointer root_;  // never an empty node
   Hash128 version_;
+};
+
+template <typename Value>
+struct PersistentMap<Value>::Node {
+  EditToken token = kNoEdit;
+  std::size_t count = 0;
+  std::vector<Slot> slots;             // of a leaf
+  std::unique_ptr<Children> children;  // of a branch
 };
 
 }  // namespace contour::xds

@@ -31,6 +31,9 @@ namespace {
 
 constexpr int kReceiveBytes = 64 << 20;  // a reconnecting Envoy names every resource that it has
 constexpr int kStreams = 1 << 20;
+// ms between the notice that a connection ends and its end. Envoy's streams have no end of their
+// own.
+constexpr int kAgeGrace = 100;
 constexpr int kShortestPingInterval =
     1000;  // ms; Envoys ping every 30 s or so, some of them much faster
 
@@ -386,6 +389,9 @@ class Server::Implementation {
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT,
                                0);  // a second process must not share the port
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreams);
+    // What isn't read yet stays with the Envoy: gRPC would otherwise widen the window of each
+    // connection to megabytes.
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
                                static_cast<int>(options_.keepalive_time.count()));
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
@@ -399,6 +405,12 @@ class Server::Implementation {
                                static_cast<int>(options_.handshake_timeout.count()));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
                                static_cast<int>(options_.idle_timeout.count()));
+    if (options_.connection_age.count() > 0) {
+      // gRPC adds the jitter, and ends the streams of the connection after the grace.
+      builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                                 static_cast<int>(options_.connection_age.count()));
+      builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kAgeGrace);
+    }
     std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
     if (server == nullptr || port == 0) {
       return Unavailable("listen {}: the address can't be bound (is the port taken?)", listen);

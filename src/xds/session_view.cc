@@ -120,8 +120,9 @@ class SessionViewer {
       found = true;
       if (told->known) entry.sent = VersionOf(told);
       entry.acknowledged = VersionOf(told);
-      entry.cold = entry.type == ResourceType::kCluster && session.cold_.contains(entry.name);
+      entry.cold = entry.type == ResourceType::kCluster && session.IsCold(entry.name);
     }
+    if (s.first.has_value()) entry.acknowledged = std::nullopt;
     if (const auto at = s.irregular.find(entry.name); at != s.irregular.end()) {
       found = true;
       entry.acknowledged = std::nullopt;
@@ -152,9 +153,9 @@ class SessionViewer {
   void AddStream(const State& s, TypeView& type) {
     ++type.streams;
     type.sent += s.told.size();
-    type.acknowledged += s.told.size();
+    type.acknowledged += s.first.has_value() ? 0 : s.told.size();
     for (const auto& [name, irregular] : s.irregular) {
-      const ResourcePtr told = s.told.Find(name);
+      const ResourcePtr told = s.told.Find(*name);
       if (told != nullptr && !SameVersion(told, irregular.acknowledged)) --type.acknowledged;
     }
     type.sent_version = s.version_sent;
@@ -228,7 +229,10 @@ class SessionViewer {
   // The names of resources that aren't settled.
   void AddUnsettled(ResourceType type, const State& s, FirstNames& names) const {
     for (const auto& [name, irregular] : s.irregular) {
-      if (!SameVersion(s.told.Find(name), irregular.acknowledged)) names.Add(name);
+      if (!SameVersion(s.told.Find(*name), irregular.acknowledged)) names.Add(*name);
+    }
+    if (s.first.has_value()) {
+      for (const ResourcePtr& resource : *s.first->list) names.Add(resource->name);
     }
     for (const auto& [name, refusals] : s.refused) names.Add(name);
     s.search.ForEach([&](const CulpritSearch::Key& key, const Hash128&, const std::string&) {
@@ -238,8 +242,13 @@ class SessionViewer {
     for (const auto& [name, force] : s.blocked) names.Add(name);
     if (type != ResourceType::kCluster) return;
     for (const auto& [name, cold] : session_.cold_) {
-      if (s.told.Contains(name)) names.Add(name);
+      if (s.told.Contains(*name)) names.Add(*name);
     }
+    if (!session_.first_clusters_.has_value()) return;
+    session_.first_clusters_->table.ForEach([&](const ResourcePtr& cluster) {
+      if (WarmsByAssignmentAlone(*cluster) && s.told.Contains(cluster->name))
+        names.Add(cluster->name);
+    });
   }
 
   void AddEntry(ResourceType type, const std::string& name) {

@@ -84,6 +84,11 @@ Stream::Stream(Session& session, std::uint64_t id, Protocol protocol)
 }
 
 void Stream::Touch(ResourceType type, const std::string& name, bool force) {
+  const auto known = state(type).dirty.find(name);
+  Touch(type, known == state(type).dirty.end() ? MakeName(name) : known->first, force);
+}
+
+void Stream::Touch(ResourceType type, const NamePtr& name, bool force) {
   State& s = state(type);
   ++session_.examined_;
   bool& forced = s.dirty.try_emplace(name, false).first->second;
@@ -92,22 +97,40 @@ void Stream::Touch(ResourceType type, const std::string& name, bool force) {
   session_.ready_.emplace(Rank(type), id_);
 }
 
-void Stream::AddName(ResourceType type, const std::string& name) {
+void Stream::AddName(ResourceType type, const std::string& name, EditToken token) {
   State& s = state(type);
-  if (type == ResourceType::kSecret && delta() && !s.names.contains(name) &&
+  if (type == ResourceType::kSecret && delta() && !s.names.Contains(name) &&
       !s.secrets.Add(name, session_.FindSecret(name) != nullptr)) {
     s.turned_away.insert(name);
     ++session_.counters_.turned_away;
     return;
   }
-  s.names.insert_or_assign(name, session_.sequence_);
+  s.names.Insert(name, token);
+  if (NotesWhenAsked(type)) s.asked.insert_or_assign(name, session_.sequence_);
   session_.AddSubscriber(type, name, *this);
+}
+
+// Subscribes to all of `names`. REQUIRES: the stream subscribes to none of the type yet.
+void Stream::AddNames(ResourceType type, const std::vector<std::string>& names) {
+  if (type == ResourceType::kSecret || !session_.identity_.aggregated) {
+    const EditToken token = NewEditToken();
+    for (const std::string& name : names) AddName(type, name, token);
+  } else {
+    state(type).names = session_.options_.shared->MakeNames(names);
+  }
+}
+
+// True if it matters when a name was subscribed: there each cluster asks for its assignment on a
+// stream of its own (see SettleSharers).
+bool Stream::NotesWhenAsked(ResourceType type) const {
+  return type == ResourceType::kEndpoints && !session_.identity_.aggregated;
 }
 
 bool Stream::RemoveName(ResourceType type, const std::string& name) {
   State& s = state(type);
   s.turned_away.erase(name);
-  if (s.names.erase(name) == 0) return false;
+  if (!s.names.Erase(name)) return false;
+  s.asked.erase(name);
   s.secrets.Remove(name);
   session_.RemoveSubscriber(type, name, *this);
   return true;
@@ -116,11 +139,12 @@ bool Stream::RemoveName(ResourceType type, const std::string& name) {
 // No longer subscribed: the Envoy drops it by itself.
 void Stream::Forget(ResourceType type, const std::string& name) {
   State& s = state(type);
+  SpellOut(type);
   if (type == ResourceType::kCluster && s.told.Contains(name))
     session_.ClusterWithdrawn(name, s.told.Find(name));
   s.told.Remove(name);
-  s.irregular.erase(name);
-  s.dirty.erase(name);
+  EraseName(s.irregular, name);
+  EraseName(s.dirty, name);
   DropHold(type, name);
   s.blocked.erase(name);
   s.refused.erase(name);
@@ -135,7 +159,7 @@ void Stream::KeepOnlyNames(ResourceType type) {
   session_.SetWildcard(type, *this, false);
   std::vector<std::string> gone;
   s.told.ForEach([&](const ResourcePtr& told) {
-    if (!s.names.contains(told->name)) gone.push_back(told->name);
+    if (!s.names.Contains(told->name)) gone.push_back(told->name);
   });
   for (const std::string& name : gone) Forget(type, name);
 }
@@ -145,12 +169,15 @@ absl::Status Stream::OnRequest(const Request& request, Time now) {
   if (info == nullptr) return OnUnknownType(request);
   session_.Begin(now);
   session_.Refresh();
+  State& s = state(info->type);
+  const Hash128 names = s.names.version();
   if (delta()) {
     OnDelta(info->type, request, now);
   } else {
     OnStateOfTheWorld(info->type, request, now);
   }
-  state(info->type).stalled = false;
+  if (s.names.version() != names) session_.options_.shared->Share(s.names);
+  s.stalled = false;
   session_.NoteListenersInSync();
   session_.ready_.emplace(Rank(info->type), id_);
   return absl::OkStatus();
@@ -191,25 +218,25 @@ std::optional<Response> Stream::AnswerUnknownType() {
 void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Time now) {
   State& s = state(type);
   s.subscribed = s.answer = s.resend = true;
-  for (const std::string& name : request.names) {
-    if (IsWildcard(type, name)) {
-      s.wildcard = true;
-    } else {
-      AddName(type, name);
-    }
-  }
+  std::vector<std::string> asked = request.names;
+  s.wildcard = IsWildcard(type, kWildcard) && std::erase(asked, kWildcard) > 0;
+  AddNames(type, asked);
   s.wildcard = s.all = s.wildcard || s.names.empty();
   if (s.wildcard) session_.SetWildcard(type, *this, true);
-  Table subset = s.wildcard ? session_.snapshot_->table(type) : Table();
-  for (const auto& [name, asked] : s.names) {
-    s.dirty.emplace(name, true);
-    if (ResourcePtr wanted = Wanted(type, name); wanted != nullptr) subset.Set(std::move(wanted));
-  }
+  s.all_names = true;
   const bool resuming = !request.version.empty();
+  Table subset = s.wildcard && resuming ? session_.snapshot_->table(type) : Table();
+  if (resuming) {
+    const EditToken token = NewEditToken();
+    s.names.ForEach([&](const NamePtr& name) {
+      if (ResourcePtr wanted = Wanted(type, *name); wanted != nullptr)
+        subset.Set(std::move(wanted), token);
+    });
+  }
   // The subset as it was before contents were excluded from it.
   Table published = subset;
   for (const auto& [key, exclusions] : session_.snapshot_->exclusions()) {
-    if (key.first == type && (s.wildcard || s.names.contains(key.second)))
+    if (key.first == type && (s.wildcard || s.names.Contains(key.second)))
       published.Set(exclusions.front().published);
   }
   // The version doesn't say which routes it has since when: those of a listener that we sent just
@@ -223,7 +250,9 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
              resuming && telling && had != nullptr) {
     const EditToken token = NewEditToken();
     had->ForEach([&](const ResourcePtr& resource) {
-      if (s.wildcard || s.names.contains(resource->name)) s.told.Set(resource, token);
+      if (!s.wildcard && !s.names.Contains(resource->name)) return;
+      s.told.Set(resource, token);
+      s.unknown_told = s.unknown_told || !resource->known;
     });
   } else if (resuming) {
     s.unrecognised = true;
@@ -233,11 +262,12 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
       const EditToken token = NewEditToken();
       subset.ForEach(
           [&](const ResourcePtr& resource) { s.told.Set(MakeUnknown(resource->name, {}), token); });
+      s.unknown_told = true;
     }
   }
   // A stream from before isn't that of a cluster sent since (see SettleSharers).
   if (resuming) {
-    for (auto& [name, asked] : s.names) asked = 0;
+    for (auto& [name, sequence] : s.asked) sequence = 0;
   }
   session_.Subscribed(type, *this, resuming, now);
   if (resuming) session_.DisputeExclusions(type);
@@ -248,9 +278,9 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
 void Stream::NoteMissed(ResourceType type, const Request& request) {
   State& s = state(type);
   const StringSet names(request.names.begin(), request.names.end());
-  for (const auto& [name, asked] : s.names) {
-    if (!names.contains(name)) s.missed.insert(name);
-  }
+  s.names.ForEach([&](const NamePtr& name) {
+    if (!names.contains(*name)) s.missed.insert(*name);
+  });
 }
 
 void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time now) {
@@ -275,7 +305,7 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
     }
     const StringSet asked(request.names.begin(), request.names.end());
     const bool same = std::all_of(asked.begin(), asked.end(), [&](const std::string& name) {
-      return IsWildcard(type, name) ? s.wildcard : s.names.contains(name);
+      return IsWildcard(type, name) ? s.wildcard : s.names.Contains(name);
     });
     if (same && asked.size() >= s.names.size()) {
       Request meant = request;
@@ -290,18 +320,19 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
   // An empty list stays the wildcard that it was from the start; after names it means none.
   const bool wildcard = explicit_wildcard || (names.empty() && s.wildcard);
   std::vector<std::string> dropped;
-  for (const auto& [name, asked] : s.names) {
-    if (!names.contains(name)) dropped.push_back(name);
-  }
+  s.names.ForEach([&](const NamePtr& name) {
+    if (!names.contains(*name)) dropped.push_back(*name);
+  });
   for (const std::string& name : dropped) {
     RemoveName(type, name);
     if (!wildcard) Forget(type, name);
   }
+  const EditToken token = NewEditToken();
   if (wildcard && !s.wildcard) {
     s.wildcard = s.all = s.answer = true;
     session_.SetWildcard(type, *this, true);
   } else if (!wildcard && s.wildcard) {
-    for (const std::string& name : names) AddName(type, name);
+    for (const std::string& name : names) AddName(type, name, token);
     KeepOnlyNames(type);
     // Asked for by name: sent again. What came by the wildcard an Envoy without such a name
     // ignored.
@@ -310,44 +341,71 @@ void Stream::OnStateOfTheWorld(ResourceType type, const Request& request, Time n
   }
   const StringSet missed = std::exchange(s.missed, {});
   for (const std::string& name : names) {
-    if (s.names.contains(name) && !missed.contains(name)) continue;
-    AddName(type, name);
+    if (s.names.Contains(name) && !missed.contains(name)) continue;
+    AddName(type, name, token);
     s.answer = true;  // asked for: answered, whether it exists or not
     Touch(type, name, true);
+  }
+}
+
+// True if the Envoy has just what the snapshot has of the type, and asks for no more.
+bool Stream::ResumesWithAll(ResourceType type, const Request& request) const {
+  const State& s = state(type);
+  const Table& table = session_.snapshot_->table(type);
+  if (type == ResourceType::kSecret || request.initial_versions.size() != table.size() ||
+      table.empty() || !session_.snapshot_->exclusions().empty())
+    return false;
+  // The assignments of cold clusters are sent again.
+  if (type == ResourceType::kEndpoints &&
+      (!session_.cold_by_assignment_.empty() || session_.first_clusters_.has_value()))
+    return false;
+  Hash128 version;
+  for (const auto& [name, text] : request.initial_versions) version += ParseVersion(text);
+  if (version != table.version()) return false;
+  if (s.wildcard) return s.names.empty();
+  if (s.names.size() != table.size() || NotesWhenAsked(type)) return false;
+  const auto subset = session_.options_.shared->Subset(table, s.names);
+  if (subset != nullptr) session_.options_.recent->Use(subset);
+  return subset != nullptr;
+}
+
+// Notes what the Envoy has of each resource. Only the difference will be sent, except of a cluster
+// that waits for its assignment.
+void Stream::ResumeEach(ResourceType type, const Request& request) {
+  State& s = state(type);
+  s.names.ForEach([&](const NamePtr& name) { s.dirty.insert_or_assign(name, true); });
+  const EditToken token = NewEditToken();
+  for (const auto& [name, text] : request.initial_versions) {
+    const bool named = s.names.Contains(name);
+    if (!s.wildcard && !named) continue;
+    ResourcePtr has = session_.Named(type, name, ParseVersion(text));
+    s.unknown_told = s.unknown_told || !has->known;
+    s.told.Set(std::move(has), token);
+    if (!named) continue;
+    s.dirty.find(name)->second = session_.AwaitsAssignment(type, name);
+    if (NotesWhenAsked(type)) s.asked[name] = 0;  // nor is it that of a cluster sent since
   }
 }
 
 void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
   State& s = state(type);
   s.subscribed = true;
-  const auto add = [&](const std::string& name) {
-    AddName(type, name);
-    s.dirty.insert_or_assign(name, true);
-  };
-  bool wildcard = request.subscribe.empty() && IsWildcard(type, kWildcard);
+  std::vector<std::string> names = request.subscribe;
+  bool wildcard = names.empty() && IsWildcard(type, kWildcard);
   // So Envoy begins a stream that is about "*" alone, also where that is a name.
-  if (request.subscribe.empty() && !wildcard) add(std::string(kWildcard));
-  for (const std::string& name : request.subscribe) {
-    if (IsWildcard(type, name)) {
-      wildcard = true;
-    } else {
-      add(name);
-    }
-  }
+  if (names.empty() && !wildcard) names.emplace_back(kWildcard);
+  if (IsWildcard(type, kWildcard)) wildcard = std::erase(names, kWildcard) > 0 || wildcard;
+  AddNames(type, names);
   s.wildcard = s.all = s.answer = wildcard;
   if (wildcard) session_.SetWildcard(type, *this, true);
-  const EditToken token = NewEditToken();
-  for (const auto& [name, text] : request.initial_versions) {
-    const bool named = s.names.contains(name);
-    if (!wildcard && !named) continue;
-    s.told.Set(session_.Named(type, name, ParseVersion(text)), token);
-    // Only the difference, except of a cluster that waits for it.
-    if (named) {
-      s.dirty.insert_or_assign(name, session_.AwaitsAssignment(type, name));
-      s.names.insert_or_assign(name, 0);  // nor is it the stream of a cluster sent since
-    }
-  }
   const bool resuming = !request.initial_versions.empty();
+  if (ResumesWithAll(type, request)) {
+    s.told = session_.snapshot_->table(type);
+  } else {
+    for (const std::string& name : s.turned_away) s.dirty.insert_or_assign(MakeName(name), true);
+    s.all_names = !resuming;
+    if (resuming) ResumeEach(type, request);
+  }
   if (type == ResourceType::kEndpoints && resuming) session_.EndpointsResumed(now);
   session_.Subscribed(type, *this, resuming, now);
   if (resuming) session_.DisputeExclusions(type);
@@ -360,15 +418,16 @@ void Stream::OnDelta(ResourceType type, const Request& request, Time now) {
     return;
   }
   if (!request.nonce.empty()) Resolve(type, request, now);
+  const EditToken token = NewEditToken();
   for (const std::string& name : request.subscribe) {
     if (!IsWildcard(type, name)) {
-      AddName(type, name);
+      AddName(type, name, token);
       Touch(type, name, true);
       continue;
     }
     s.wildcard = s.all = s.answer = true;
     session_.SetWildcard(type, *this, true);
-    s.told.ForEach([&](const ResourcePtr& told) { Touch(type, told->name, true); });
+    s.told.ForEach([&](const ResourcePtr& told) { Touch(type, NameOf(told), true); });
   }
   for (const std::string& name : request.unsubscribe) {
     if (IsWildcard(type, name)) {
@@ -390,8 +449,8 @@ void Stream::OnDelta(ResourceType type, const Request& request, Time now) {
 ResourcePtr Stream::InFlight::Find(const std::string& name) const {
   const auto change = std::lower_bound(
       changes.begin(), changes.end(), name,
-      [](const Change& one, const std::string& wanted) { return one.name < wanted; });
-  return change != changes.end() && change->name == name ? change->told : nullptr;
+      [](const Change& one, const std::string& wanted) { return *one.name < wanted; });
+  return change != changes.end() && *change->name == name ? change->told : nullptr;
 }
 
 bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
@@ -400,6 +459,10 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
       std::find_if(s.in_flight.begin(), s.in_flight.end(),
                    [&](const InFlight& response) { return response.nonce == request.nonce; });
   if (named == s.in_flight.end()) return false;
+  if (request.error.has_value()) {
+    SpellOut(type);
+    session_.SpellOutFirstClusters();
+  }
   const auto index = static_cast<std::size_t>(named - s.in_flight.begin());
   // Earlier responses were processed before. Envoy may leave out their acknowledgements (it
   // withholds them and sends the last); at a rejection the version, of state of the world, says how
@@ -424,25 +487,26 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
       Reject(type, response, *request.error, now);
     } else {  // neither: a later word will tell
       for (const Change& change : response.changes) {
-        const auto at = s.irregular.find(change.name);
+        const auto at = s.irregular.find(*change.name);
         if (at == s.irregular.end() || at->second.since > response.sequence) continue;
         --at->second.in_flight;
       }
     }
-    for (const Change& change : response.changes) session_.NoteHeld(type, change.name, *this);
+    for (const Change& change : response.changes) session_.NoteHeld(type, *change.name, *this);
   }
   // The whole state was accepted: also what came in responses that were rejected before.
   if (!request.error.has_value() && !delta() && Info(type).whole && last) {
-    std::vector<std::string> names;
+    std::vector<NamePtr> names;
     for (const auto& [name, irregular] : s.irregular) {
-      const ResourcePtr told = s.told.Find(name);
+      const ResourcePtr told = s.told.Find(*name);
       if (told == nullptr || told->known) names.push_back(name);
     }
-    for (const std::string& name : names) {
+    for (const NamePtr& name : names) {
       s.irregular.erase(name);
-      session_.NoteHeld(type, name, *this);
-      if (type == ResourceType::kCluster) session_.ClusterAcknowledged(name, sequence, now);
+      session_.NoteHeld(type, *name, *this);
+      if (type == ResourceType::kCluster) session_.ClusterAcknowledged(*name, sequence, now);
     }
+    FreeIfEmpty(s.irregular);
   }
   session_.ready_.emplace(Rank(type), id_);
   return true;
@@ -450,12 +514,15 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
 
 void Stream::Accept(ResourceType type, const InFlight& response, Time now) {
   State& s = state(type);
-  bool content = !delta() && Info(type).whole && !response.told.empty();
+  const bool first = s.first.has_value() && s.first->sequence == response.sequence;
+  bool content = first || (!delta() && Info(type).whole && !response.told.empty());
+  if (first) AcceptFirst(type, *std::exchange(s.first, std::nullopt), now);
   for (const Change& change : response.changes) {
     content = content || change.told != nullptr;
     AcceptChange(type, change, response.sequence, now);
-    if (change.told != nullptr && !s.node_faults.empty()) EndNodeFault(type, change.name);
+    if (change.told != nullptr && !s.node_faults.empty()) EndNodeFault(type, *change.name);
   }
+  FreeIfEmpty(s.irregular);
   s.unrecognised = false;
   s.accepted = response.told;
   s.version_acknowledged = response.version;
@@ -475,11 +542,17 @@ void Stream::Accept(ResourceType type, const InFlight& response, Time now) {
   session_.DisputeExclusions(type);
 }
 
+void Stream::AcceptFirst(ResourceType type, const FirstContent& first, Time now) {
+  if (type == ResourceType::kCluster) session_.FirstClustersAcknowledged(first.sequence, now);
+  if (type == ResourceType::kEndpoints)
+    session_.FirstAssignmentsAcknowledged(*first.table, *this, first.sequence, now);
+}
+
 void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t sequence,
                           Time now) {
   State& s = state(type);
   ++session_.examined_;
-  const auto at = s.irregular.find(change.name);
+  const auto at = s.irregular.find(*change.name);
   if (at == s.irregular.end() || at->second.since > sequence) {
     MayRun(type, change);
     return;
@@ -490,10 +563,10 @@ void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t
   irregular.perhaps.clear();
   irregular.lost = false;
   --irregular.in_flight;
-  if (irregular.in_flight == 0 && SameVersion(s.told.Find(change.name), change.told))
+  if (irregular.in_flight == 0 && SameVersion(s.told.Find(*change.name), change.told))
     s.irregular.erase(at);
   if (change.told == nullptr) return;
-  if (type == ResourceType::kCluster) session_.ClusterAcknowledged(change.name, sequence, now);
+  if (type == ResourceType::kCluster) session_.ClusterAcknowledged(*change.name, sequence, now);
   if (type == ResourceType::kEndpoints) {
     session_.AssignmentAcknowledged(*change.told, *this, sequence, now);
   }
@@ -504,7 +577,7 @@ void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t
 void Stream::MayRun(ResourceType type, const Change& change) {
   State& s = state(type);
   if (!IsUser(type) || change.told == nullptr) return;
-  if (!s.wildcard && !s.names.contains(change.name)) return;
+  if (!s.wildcard && !s.names.Contains(*change.name)) return;
   Irregular& irregular = s.irregular[change.name];
   if (irregular.perhaps.size() < kRejectedContents) {
     irregular.perhaps.push_back(change.told);
@@ -523,7 +596,7 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
   bool content = false;
   bool withdrawals = false;
   for (const Change& change : response.changes) {
-    rejection.names.push_back(change.name);
+    rejection.names.push_back(*change.name);
     if (change.told == nullptr) {  // nothing that could be bad
       withdrawals = true;
       AcceptChange(type, change, response.sequence, now);
@@ -532,12 +605,12 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
     content = true;
     // A new one whose assignment was acknowledged after it: so the Envoy has it, and hosts may use
     // it. (It may share the assignment; but of clusters Envoy names those that it refuses.)
-    if (type == ResourceType::kCluster && !session_.cold_.contains(change.name) &&
-        Runs(type, change.name) == nullptr && !Names(words, change.name)) {
+    if (type == ResourceType::kCluster && !session_.cold_.contains(*change.name) &&
+        Runs(type, *change.name) == nullptr && !Names(words, *change.name)) {
       AcceptChange(type, change, response.sequence, now);
       continue;
     }
-    const auto at = s.irregular.find(change.name);
+    const auto at = s.irregular.find(*change.name);
     if (at != s.irregular.end() && at->second.since <= response.sequence) {
       --at->second.in_flight;
       at->second.rejected = change.told;
@@ -556,7 +629,8 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
         [&](const CulpritSearch::Key& key, const Hash128&, const std::string& suspicion) {
           if (Names(suspicion, key.first)) named.insert(key.first);
         });
-    for (auto& [name, irregular] : s.irregular) {
+    for (auto& [key, irregular] : s.irregular) {
+      const std::string& name = *key;
       const ResourcePtr told = s.told.Find(name);
       if (told == nullptr || !told->known || irregular.acknowledged != nullptr ||
           irregular.in_flight > 0 || session_.cold_.contains(name) || Names(words, name) ||
@@ -586,7 +660,7 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
   }
   if (type == ResourceType::kCluster && whole) {
     for (const auto& [name, irregular] : s.irregular) {
-      if (session_.snapshot_->Find(type, name) == nullptr && Names(words, name)) refuse(name);
+      if (session_.snapshot_->Find(type, *name) == nullptr && Names(words, *name)) refuse(*name);
     }
   }
   const bool tested = s.search.testing() && s.test == response.sequence;
@@ -604,13 +678,13 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
   // What is no suspect, but came because a cluster has to warm, is still awaited.
   for (const Change& change : response.changes) {
     const bool cold = type == ResourceType::kCluster
-                          ? session_.cold_.contains(change.name)
+                          ? session_.cold_.contains(*change.name)
                           : type == ResourceType::kEndpoints &&
-                                session_.cold_by_assignment_.contains(change.name);
+                                session_.cold_by_assignment_.contains(*change.name);
     if (!cold || change.told == nullptr) continue;
-    const bool blank =
-        type == ResourceType::kEndpoints && change.told->version == MakeBlank(change.name)->version;
-    if (blank || SameVersion(Runs(type, change.name), change.told)) Touch(type, change.name, true);
+    const bool blank = type == ResourceType::kEndpoints &&
+                       change.told->version == MakeBlank(*change.name)->version;
+    if (blank || SameVersion(Runs(type, *change.name), change.told)) Touch(type, change.name, true);
   }
 }
 
@@ -689,6 +763,7 @@ bool Stream::IsRefused(ResourceType type, const CulpritSearch::Key& key,
 // What the Envoy acknowledged under this name; nullptr: nothing.
 ResourcePtr Stream::Runs(ResourceType type, const std::string& name) const {
   const State& s = state(type);
+  if (s.first.has_value()) return nullptr;
   const auto at = s.irregular.find(name);
   return at == s.irregular.end() ? s.told.Find(name) : at->second.acknowledged;
 }
@@ -722,10 +797,10 @@ CulpritSearch::Items Stream::Suspects(ResourceType type, const InFlight& respons
   const State& s = state(type);
   std::set<std::string> names;
   for (const Change& change : response.changes) {
-    if (change.told != nullptr) names.insert(change.name);
+    if (change.told != nullptr) names.insert(*change.name);
   }
   if (!delta() && Info(type).whole) {  // it holds what was sent before, too
-    for (const auto& [name, irregular] : s.irregular) names.insert(name);
+    for (const auto& [name, irregular] : s.irregular) names.insert(*name);
     for (const auto& [name, refusals] : s.refused) names.insert(name);
     s.search.ForEach([&](const CulpritSearch::Key& key, const Hash128&, const std::string&) {
       names.insert(key.first);
@@ -737,7 +812,7 @@ CulpritSearch::Items Stream::Suspects(ResourceType type, const InFlight& respons
     if (told == nullptr || !told->known) continue;
     // What stands in for a refused assignment.
     if (type == ResourceType::kEndpoints && told->version == MakeBlank(name)->version) continue;
-    if (!s.wildcard && !s.names.contains(name)) {  // what came of it we don't know
+    if (!s.wildcard && !s.names.Contains(name)) {  // what came of it we don't know
       explained = true;
       continue;
     }
@@ -838,7 +913,7 @@ void Stream::NextTest(ResourceType type) {
   State& s = state(type);
   const CulpritSearch::Step step =
       s.search.Advance([&](const CulpritSearch::Key& key, const Hash128& version) {
-        if (!s.wildcard && !s.names.contains(key.first)) return false;
+        if (!s.wildcard && !s.names.Contains(key.first)) return false;
         if (IsRefused(type, key, version)) return false;
         const ResourcePtr wanted = Wanted(type, key.first);
         if (wanted == nullptr || ContentVersion(*wanted, key.second) != version) return false;
@@ -985,7 +1060,7 @@ ResourcePtr Stream::Wanted(ResourceType type, const std::string& name) const {
   if (resource != nullptr) return resource;
   if (type == ResourceType::kSecret) return session_.FindSecret(name);
   const State& s = state(type);
-  const bool named = s.names.contains(name);
+  const bool named = s.names.Contains(name);
   const bool told = s.told.Contains(name);
   if (type == ResourceType::kEndpoints &&
       (((named || told) && session_.snapshot_->ClustersWithAssignment(name) > 0) ||
@@ -1062,6 +1137,10 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
   State& s = state(type);
   const auto held = s.held.find(name);
   if ((wanted->clusters.empty() && wanted->parts.empty()) || !session_.JudgesWarmth(now)) {
+    DropHold(type, name);
+    return {wanted, false, 0};
+  }
+  if (session_.AllClustersAreWarmFor(*wanted)) {
     DropHold(type, name);
     return {wanted, false, 0};
   }
@@ -1163,7 +1242,8 @@ Stream::Judgement Stream::Judge(ResourceType type, const std::string& name,
 void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequence,
                   EditToken token) {
   State& s = state(type);
-  const ResourcePtr was = s.told.Find(change.name);
+  SpellOut(type);
+  const ResourcePtr was = s.told.Find(*change.name);
   const auto [at, added] = s.irregular.try_emplace(change.name);
   if (added) {
     at->second.acknowledged = was;
@@ -1174,17 +1254,17 @@ void Stream::Tell(ResourceType type, const Change& change, std::uint64_t sequenc
   if (change.told != nullptr) {
     s.told.Set(change.told, token);
   } else {
-    s.told.Remove(change.name, token);
+    s.told.Remove(*change.name, token);
   }
   if (type == ResourceType::kListener && !SameVersion(was, change.told))
     session_.listeners_changed_ = true;
   if (type != ResourceType::kCluster) return;
   if (change.told == nullptr) {
-    session_.ClusterWithdrawn(change.name, was);
+    session_.ClusterWithdrawn(*change.name, was);
   } else if (!SameVersion(was, change.told)) {
-    session_.ClusterSent(*change.told, was, sequence);
+    session_.ClusterSent(change.told, was, sequence);
   }
-  session_.NoteRetained(change.name, *this);
+  session_.NoteRetained(*change.name, *this);
 }
 
 std::optional<Response> Stream::Make(ResourceType type, Time now) {
@@ -1203,8 +1283,70 @@ std::optional<Response> Stream::Make(ResourceType type, Time now) {
   }
 }
 
+// Returns the table that an Envoy that has nothing of the type yet is to be sent as a whole;
+// nullptr: its resources have to be looked at one by one.
+std::shared_ptr<const Table> Stream::FirstTable(ResourceType type) const {
+  const State& s = state(type);
+  const Snapshot& snapshot = *session_.snapshot_;
+  const bool nothing_yet = s.subscribed && s.version_sent.empty() && s.told.empty() &&
+                           s.irregular.empty() && s.in_flight.empty() && s.later.empty() &&
+                           s.held.empty() && s.blocked.empty() && s.refused.empty() &&
+                           s.node_faults.empty() && !s.making.has_value() && !s.stalled &&
+                           !s.unrecognised && !s.search.active();
+  if (!nothing_yet || !session_.identity_.aggregated || !snapshot.exclusions().empty())
+    return nullptr;
+  if (type == ResourceType::kEndpoints && s.all_names && !s.wildcard && !s.names.empty())
+    return session_.options_.shared->Subset(snapshot.table(type), s.names);
+  const Table& table = snapshot.table(type);
+  const bool forced =
+      std::any_of(s.dirty.begin(), s.dirty.end(), [](const auto& dirty) { return dirty.second; });
+  if (forced || !s.all || !s.names.empty() || table.empty()) return nullptr;
+  // Assignments that were asked for before their clusters came are sent again one by one.
+  const bool clusters = type == ResourceType::kCluster && session_.cold_.empty() &&
+                        !session_.first_clusters_.has_value() &&
+                        session_.subscribed_[Index(ResourceType::kEndpoints)].empty();
+  const bool scopes = type == ResourceType::kScopedRoutes && session_.AllClustersAreWarmFor(table);
+  return clusters || scopes ? std::make_shared<const Table>(table) : nullptr;
+}
+
+// Sends all of the first content at once: what is kept of it is the same for all Envoys, so that
+// very many of them can come at the same time.
+std::optional<Response> Stream::MakeFirst(ResourceType type, Time now) {
+  std::shared_ptr<const Table> table = FirstTable(type);
+  if (table == nullptr) return std::nullopt;
+  State& s = state(type);
+  s.all = s.all_names = false;
+  s.dirty.clear();
+  Making making;
+  making.sequence = ++session_.sequence_;
+  s.told = *table;
+  s.first = FirstContent{making.sequence, table, session_.options_.shared->Sorted(*table)};
+  session_.options_.recent->Use(table);
+  session_.options_.recent->Use(s.first->list);
+  ++session_.examined_;
+  if (type == ResourceType::kCluster) session_.FirstClustersSent(*table, making.sequence);
+  return Build(type, std::move(making), now);
+}
+
+// Notes the first content name by name, since something happens to some of it.
+void Stream::SpellOut(ResourceType type) {
+  State& s = state(type);
+  if (!s.first.has_value()) return;
+  const FirstContent first = *std::exchange(s.first, std::nullopt);
+  InFlight& response = s.in_flight.front();  // there can't be another
+  response.changes.reserve(first.list->size());
+  for (const ResourcePtr& resource : *first.list) {
+    ++session_.examined_;
+    Irregular& irregular = s.irregular[NameOf(resource)];
+    irregular.since = first.sequence;
+    irregular.in_flight = 1;
+    response.changes.push_back({NameOf(resource), resource});
+  }
+}
+
 std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
   State& s = state(type);
+  if (std::optional<Response> first = MakeFirst(type, now); first.has_value()) return first;
   for (;;) {
     if (!s.making.has_value() && !BeginMaking(type)) return std::nullopt;
     if (s.making->sequence > 0) break;
@@ -1240,16 +1382,20 @@ bool Stream::BeginMaking(ResourceType type) {
   const std::size_t limit =
       type == ResourceType::kCluster && !s.search.active() ? kClusterResponses : 1;
   if (!s.subscribed || s.in_flight.size() >= limit) return false;
+  if (std::exchange(s.all_names, false)) {
+    s.names.ForEach([&](const NamePtr& name) { s.dirty.insert_or_assign(name, true); });
+    session_.examined_ += s.names.size();
+  }
   if (std::exchange(s.all, false)) {
     s.stalled = false;
     Table::Diff(s.told, session_.snapshot_->table(type),
                 [&](const ResourcePtr& was, const ResourcePtr& is) {
                   ++session_.examined_;
-                  s.dirty.try_emplace(is != nullptr ? is->name : was->name, false);
+                  s.dirty.try_emplace(NameOf(is != nullptr ? is : was), false);
                 });
     // This Envoy may keep what the fleet's snapshot leaves out.
     for (const auto& [key, exclusions] : session_.snapshot_->exclusions()) {
-      if (key.first == type) s.dirty.try_emplace(key.second, false);
+      if (key.first == type) s.dirty.try_emplace(MakeName(key.second), false);
     }
   }
   if (s.stalled || (s.dirty.empty() && s.later.empty() && !s.answer)) return false;
@@ -1276,7 +1422,8 @@ std::vector<Stream::Dirty> Stream::TakeDirty(ResourceType type) {
     auto node = s.dirty.extract(s.dirty.begin());
     names.push_back({std::move(node.key()), node.mapped()});
   }
-  const auto by_name = [](const Dirty& a, const Dirty& b) { return a.name < b.name; };
+  FreeIfEmpty(s.dirty);
+  const auto by_name = [](const Dirty& a, const Dirty& b) { return *a.name < *b.name; };
   const std::size_t most = InOneResponse(type) ? kWithoutLimit : kNamesAtOnce;
   if (s.later.empty() && names.size() <= most) {
     std::sort(names.begin(), names.end(), by_name);
@@ -1287,7 +1434,7 @@ std::vector<Stream::Dirty> Stream::TakeDirty(ResourceType type) {
     decltype(s.later) added;
     added.reserve(names.size());
     for (Dirty& dirty : std::exchange(names, {})) {
-      const std::uint64_t hash = HashBytes(dirty.name).low;
+      const std::uint64_t hash = HashBytes(*dirty.name).low;
       added.emplace_back(hash, std::move(dirty));
     }
     std::sort(added.begin(), added.end(), falls);
@@ -1307,7 +1454,7 @@ std::vector<Stream::Dirty> Stream::TakeDirty(ResourceType type) {
   std::vector<Dirty> once;
   once.reserve(names.size());
   for (Dirty& dirty : names) {
-    if (!once.empty() && once.back().name == dirty.name) {
+    if (!once.empty() && *once.back().name == *dirty.name) {
       once.back().force = once.back().force || dirty.force;
     } else {
       once.push_back(std::move(dirty));
@@ -1328,9 +1475,10 @@ bool Stream::LookAtNames(ResourceType type, Time now) {
 }
 
 // Decides what of the name goes into the response that is being made.
-void Stream::Decide(ResourceType type, const std::string& name, bool& force, Making& making,
+void Stream::Decide(ResourceType type, const NamePtr& named, bool& force, Making& making,
                     Time now) {
   State& s = state(type);
+  const std::string& name = *named;
   const bool whole = !delta() && Info(type).whole;
   std::vector<Change>& changes = making.changes;
   if (const auto at = s.held.find(name); at != s.held.end()) force = force || at->second.force;
@@ -1338,9 +1486,9 @@ void Stream::Decide(ResourceType type, const std::string& name, bool& force, Mak
     force = force || at->second;
     s.blocked.erase(at);
   }
-  if (!s.wildcard && !s.names.contains(name)) {
+  if (!s.wildcard && !s.names.Contains(name)) {
     DropHold(type, name);
-    if (s.turned_away.erase(name) > 0) changes.push_back({name, nullptr});
+    if (s.turned_away.erase(name) > 0) changes.push_back({named, nullptr});
     return;
   }
   const ResourcePtr told = s.told.Find(name);
@@ -1366,7 +1514,7 @@ void Stream::Decide(ResourceType type, const std::string& name, bool& force, Mak
         whole && Rejected(type, name) && (type != ResourceType::kCluster || Names(s.words, name));
     const ResourcePtr runs = rejected ? Runs(type, name) : told;
     if (runs != nullptr) s.blocked.emplace(name, false);
-    if (rejected || (force && told->known)) changes.push_back({name, runs});
+    if (rejected || (force && told->known)) changes.push_back({named, runs});
     return;
   }
   if (wanted == nullptr) {
@@ -1376,33 +1524,34 @@ void Stream::Decide(ResourceType type, const std::string& name, bool& force, Mak
         session_.snapshot_->Find(type, name) != nullptr)
       return;
     if (delta() ? (told != nullptr || force) : (told != nullptr && whole)) {
-      changes.push_back({name, nullptr});
+      changes.push_back({named, nullptr});
     } else if (told != nullptr) {
+      SpellOut(type);
       s.told.Remove(name);  // of these types state of the world has no word for a withdrawal
-      s.irregular.erase(name);
+      EraseName(s.irregular, name);
       session_.NoteUses(type, name, this);
     }
     return;
   }
   const Judgement judgement = Judge(type, name, wanted, force, now);
   if (judgement.absent) {
-    if (told != nullptr) changes.push_back({name, nullptr});
+    if (told != nullptr) changes.push_back({named, nullptr});
     return;
   }
   if (judgement.view == nullptr) {
     making.stalled = making.stalled || (whole && told != nullptr && !told->known);
     // While the next content waits, the whole state must not go on with one that was refused.
     if (whole && Rejected(type, name)) {
-      changes.push_back({name, Runs(type, name)});
+      changes.push_back({named, Runs(type, name)});
     } else if (force && told != nullptr && told->known) {
-      changes.push_back({name, told});
+      changes.push_back({named, told});
       s.held.at(name).force = false;
     }
     return;
   }
   if (!force && SameVersion(told, judgement.view) && !Rejected(type, name)) return;
   making.released += judgement.released;
-  changes.push_back({name, judgement.view});
+  changes.push_back({named, judgement.view});
 }
 
 Response Stream::Build(ResourceType type, Making making, Time now) {
@@ -1417,13 +1566,18 @@ Response Stream::Build(ResourceType type, Making making, Time now) {
   if (const Table& all = session_.snapshot_->table(type);
       s.told.size() == all.size() && s.told.version() == all.version()) {
     s.told = all;
+    s.unknown_told = false;
+  } else if (!s.unknown_told) {
+    session_.options_.shared->Share(s.told);
   }
-  if (delta() || (!whole && !s.resend)) {
+  if (s.first.has_value()) {
+    response.resources = *s.first->list;
+  } else if (delta() || (!whole && !s.resend)) {
     for (const Change& change : changes) {
       if (change.told != nullptr) {
         response.resources.push_back(change.told);
       } else {
-        response.removed.push_back(change.name);
+        response.removed.push_back(*change.name);
       }
     }
   } else {
@@ -1437,7 +1591,7 @@ Response Stream::Build(ResourceType type, Making making, Time now) {
   s.in_flight.push_back({response.nonce, response.version, making.sequence, std::move(changes),
                          s.told, now, TimeMark(session_.unanswered_, now)});
   for (const Change& change : s.in_flight.back().changes)
-    session_.NoteUses(type, change.name, this);
+    session_.NoteUses(type, *change.name, this);
   session_.counters_.released += making.released;
   ++session_.counters_.responses[Index(type)];
   return response;
@@ -1503,10 +1657,10 @@ void Session::Detach(Stream& stream, Time now) {
     const Stream::State& s = stream.states_[i];
     subscribed_[i].erase(&stream);
     wildcards_[i].erase(&stream);
-    for (const auto& [name, asked] : s.names) {
-      RemoveSubscriber(info.type, name, stream);
-      if (info.type == ResourceType::kEndpoints) Unanswer(name, stream);
-    }
+    s.names.ForEach([&](const NamePtr& name) {
+      RemoveSubscriber(info.type, *name, stream);
+      if (info.type == ResourceType::kEndpoints) Unanswer(*name, stream);
+    });
     for (const auto& [name, hold] : s.held)
       holds_.Set({stream.id_, info.type, name}, stream.WaitOf(hold), {});
     if (!s.subscribed) continue;
@@ -1538,7 +1692,7 @@ void Session::ForEachSubscriber(ResourceType type, std::string_view name, Functi
   if (identity_.aggregated) {
     for (Stream* stream : subscribed_[Index(type)]) {
       const Stream::State& s = stream->state(type);
-      if (s.wildcard || s.names.find(name) != s.names.end()) f(*stream);
+      if (s.wildcard || s.names.Contains(name)) f(*stream);
     }
     return;
   }
@@ -1584,7 +1738,9 @@ void Session::Subscribed(ResourceType type, Stream& stream, bool resuming, Time 
                      subscribed_[Index(ResourceType::kCluster)].empty();
   if (resuming || early) resuming_until_ = now + options_.warm_timeout;
   const Stream::State& s = stream.state(type);
-  s.told.ForEach([&](const ResourcePtr& told) { NoteHeld(type, told->name, stream); });
+  // Of what is as in the snapshot nothing is to be noted.
+  if (s.told.root() != snapshot_->table(type).root())
+    s.told.ForEach([&](const ResourcePtr& told) { NoteHeld(type, told->name, stream); });
   if (type == ResourceType::kCluster) {
     users_awaited_until_ = now + options_.warm_timeout;
     RecheckHeld();
@@ -1635,12 +1791,13 @@ bool Session::RefreshSome(std::size_t most) {
 }
 
 void Session::TakeInChange(const TypeInfo& info, const ResourcePtr& was, const ResourcePtr& is) {
-  const auto touch = [&](ResourceType type, const std::string& name) {
-    ForEachSubscriber(type, name, [&](Stream& stream) { stream.Touch(type, name); });
+  const auto touch = [&](ResourceType type, const NamePtr& name) {
+    ForEachSubscriber(type, *name, [&](Stream& stream) { stream.Touch(type, name); });
   };
-  const std::string& name = is != nullptr ? is->name : was->name;
+  const ResourcePtr& named = is != nullptr ? is : was;
+  const std::string& name = named->name;
   ++examined_;
-  touch(info.type, name);
+  touch(info.type, NameOf(named));
   if (info.type == ResourceType::kSecret) SecretChanged(name, was == nullptr, is != nullptr);
   if (IsUser(info.type)) NoteUsesOf(info.type, name);
   if (info.type != ResourceType::kCluster) return;
@@ -1651,7 +1808,7 @@ void Session::TakeInChange(const TypeInfo& info, const ResourcePtr& was, const R
   for (const ResourcePtr& cluster : {was, is}) {
     if (cluster == nullptr || cluster->assignment.empty()) continue;
     if (snapshot_->table(ResourceType::kEndpoints).Contains(cluster->assignment)) continue;
-    touch(ResourceType::kEndpoints, cluster->assignment);
+    touch(ResourceType::kEndpoints, AssignmentOf(cluster));
   }
 }
 
@@ -1664,7 +1821,7 @@ void Session::SecretChanged(const std::string& name, bool came, bool exists) {
       s.secrets.SetExists(spelling, exists);
       stream->Touch(type, spelling);
     }
-    if (s.names.contains(name)) {
+    if (s.names.Contains(name)) {
       if (stream->delta()) s.secrets.SetExists(name, exists);
     } else if (came && s.secrets.forgot() && !s.wildcard) {
       stream->AddName(type, name);
@@ -1704,11 +1861,13 @@ void Session::Tick(Time now) {
     users_awaited_until_.reset();
     RecheckBlocked();
   }
+  if (resend_endpoints_at_.has_value() && *resend_endpoints_at_ <= now)
+    resend_endpoints_at_ = WarmingShowsAt(now);
   if (resend_endpoints_at_.has_value() && *resend_endpoints_at_ <= now) {
     resend_endpoints_at_.reset();
     for (Stream* stream : subscribed_[Index(ResourceType::kEndpoints)]) {
       stream->state(ResourceType::kEndpoints).told.ForEach([&](const ResourcePtr& told) {
-        stream->Touch(ResourceType::kEndpoints, told->name, true);
+        stream->Touch(ResourceType::kEndpoints, NameOf(told), true);
       });
     }
   }
@@ -1752,68 +1911,158 @@ bool Session::JudgesWarmth(Time now) const {
 }
 
 bool Session::IsWarm(const std::string& cluster) const {
-  if (cold_.contains(cluster)) return false;
+  if (IsCold(cluster)) return false;
   const auto& streams = subscribed_[Index(ResourceType::kCluster)];
   return std::any_of(streams.begin(), streams.end(), [&](const Stream* stream) {
     return stream->state(ResourceType::kCluster).told.Contains(cluster);
   });
 }
 
-void Session::ClusterSent(const Resource& cluster, const ResourcePtr& was, std::uint64_t sequence) {
-  Cold cold;
-  if (const auto at = cold_.find(cluster.name); at != cold_.end())
-    cold.replaced = at->second.replaced;
+bool Session::IsCold(std::string_view cluster) const {
+  if (cold_.contains(cluster)) return true;
+  if (!first_clusters_.has_value()) return false;
+  const ResourcePtr first = first_clusters_->table.Find(cluster);
+  return first != nullptr && WarmsByAssignmentAlone(*first);
+}
+
+Session::Cold& Session::AddCold(const ResourcePtr& cluster, std::uint64_t sequence,
+                                bool acknowledged) {
+  ++examined_;
+  if (!cluster->assignment.empty())
+    cold_by_assignment_[AssignmentOf(cluster)].insert(NameOf(cluster));
+  Cold& cold = cold_[NameOf(cluster)];
+  cold.pushed = sequence;
+  cold.cluster = cluster;
+  cold.acknowledged = acknowledged;
+  return cold;
+}
+
+// REQUIRES: nothing is cold, and no assignment is subscribed.
+void Session::FirstClustersSent(const Table& clusters, std::uint64_t sequence) {
+  const SharedTables::List others = options_.shared->WarmOtherwise(clusters);
+  for (const ResourcePtr& cluster : *others) AddCold(cluster, sequence, false);
+  first_clusters_ = FirstClusters{clusters, sequence, false};
+}
+
+void Session::FirstClustersAcknowledged(std::uint64_t sequence, Time now) {
+  if (first_clusters_.has_value()) first_clusters_->acknowledged = true;
+  std::vector<NamePtr> cold;
+  for (const auto& [name, entry] : cold_) cold.push_back(name);
+  for (const NamePtr& name : cold) NoteClusterAcknowledged(*name, sequence, now);
+}
+
+// All of these assignments were acked at once.
+void Session::FirstAssignmentsAcknowledged(const Table& assignments, const Stream& stream,
+                                           std::uint64_t sequence, Time now) {
+  const std::optional<FirstClusters> first = std::exchange(first_clusters_, std::nullopt);
+  if (first.has_value()) {
+    const SharedTables::List others = options_.shared->WithoutEndpoints(first->table, assignments);
+    options_.recent->Use(others);
+    for (const ResourcePtr& cluster : *others) AddCold(cluster, first->pushed, first->acknowledged);
+  }
+  std::vector<ResourcePtr> awaited;
+  for (const auto& [name, clusters] : cold_by_assignment_) {
+    if (ResourcePtr assignment = assignments.Find(*name); assignment != nullptr)
+      awaited.push_back(std::move(assignment));
+  }
+  for (const ResourcePtr& assignment : awaited)
+    AssignmentAcknowledged(*assignment, stream, sequence, now);
+  if (first.has_value()) RecheckHeld();
+  NoteClustersKnown();
+}
+
+// Notes the first clusters one by one, since something happens to some of them.
+void Session::SpellOutFirstClusters() {
+  if (!first_clusters_.has_value()) return;
+  const FirstClusters first = *std::exchange(first_clusters_, std::nullopt);
+  first.table.ForEach([&](const ResourcePtr& cluster) {
+    if (WarmsByAssignmentAlone(*cluster)) AddCold(cluster, first.pushed, first.acknowledged);
+  });
+}
+
+void Session::ClusterSent(const ResourcePtr& cluster, const ResourcePtr& was,
+                          std::uint64_t sequence) {
+  SpellOutFirstClusters();
+  ReferenceCounts::References replaced;
+  if (const auto at = cold_.find(cluster->name); at != cold_.end())
+    replaced = std::move(at->second.replaced);
   if (was != nullptr) {
-    cold.replaced.unknown = cold.replaced.unknown || !was->known;
-    std::vector<std::string>& names = cold.replaced.names;
+    replaced.unknown = replaced.unknown || !was->known;
+    std::vector<std::string>& names = replaced.names;
     if (!was->assignment.empty() &&
         std::find(names.begin(), names.end(), was->assignment) == names.end())
       names.push_back(was->assignment);
   }
-  cold.pushed = sequence;
-  cold.version = cluster.version;
-  cold.warm_by = cluster.warm_by;
-  cold.assignment = cluster.assignment;
-  cold.warm_time = cluster.warm_time;
-  MakePhantom(cluster.name, sequence);
-  ForgetCold(cluster.name);
-  if (!cluster.assignment.empty()) cold_by_assignment_[cluster.assignment].insert(cluster.name);
-  cold_.emplace(cluster.name, std::move(cold));
+  MakePhantom(cluster->name, sequence);
+  ForgetCold(cluster->name);
+  AddCold(cluster, sequence, false).replaced = std::move(replaced);
   // In streams per type each cluster asks for its assignment itself, on a stream of its own: unless
   // it is one that the Envoy had before, as it may in a state that we don't know.
-  if (cluster.assignment.empty() || (!identity_.aggregated && !clusters_unrecognised_)) return;
-  ForEachSubscriber(ResourceType::kEndpoints, cluster.assignment, [&](Stream& stream) {
-    stream.Touch(ResourceType::kEndpoints, cluster.assignment, true);
+  if (cluster->assignment.empty() || (!identity_.aggregated && !clusters_unrecognised_)) return;
+  ForEachSubscriber(ResourceType::kEndpoints, cluster->assignment, [&](Stream& stream) {
+    stream.Touch(ResourceType::kEndpoints, AssignmentOf(cluster), true);
   });
 }
 
 void Session::ClusterWithdrawn(const std::string& name, const ResourcePtr& was) {
+  SpellOutFirstClusters();
   MakePhantom(name, sequence_);
   ForgetCold(name);
   if (was == nullptr || was->assignment.empty()) return;
   ForEachSubscriber(ResourceType::kEndpoints, was->assignment, [&](Stream& stream) {
-    stream.Touch(ResourceType::kEndpoints, was->assignment);
+    stream.Touch(ResourceType::kEndpoints, AssignmentOf(was));
   });
 }
 
 void Session::MakePhantom(const std::string& cluster, std::uint64_t sequence) {
   const auto at = cold_.find(cluster);
   if (identity_.aggregated || at == cold_.end() || at->second.assigned ||
-      at->second.assignment.empty())
+      at->second.cluster->assignment.empty())
     return;
-  phantoms_.emplace_back(sequence, at->second.assignment);
-  ++phantoms_of_[at->second.assignment];
+  phantoms_.emplace_back(sequence, at->second.cluster->assignment);
+  ++phantoms_of_[at->second.cluster->assignment];
+}
+
+// True if the Envoy has just the clusters of the snapshot, and all of them are warm.
+bool Session::AllClustersAreWarm() const {
+  const auto& streams = subscribed_[Index(ResourceType::kCluster)];
+  const Table& all = snapshot_->table(ResourceType::kCluster);
+  return cold_.empty() && !first_clusters_.has_value() && streams.size() == 1 &&
+         (*streams.begin())->state(ResourceType::kCluster).told.root() == all.root();
+}
+
+// True if the resource has many parts and all clusters that they need are warm, as far as that can
+// be told without a look at each.
+bool Session::AllClustersAreWarmFor(const Resource& resource) const {
+  constexpr std::size_t kMany = 64;
+  if (resource.parts.size() < kMany || !AllClustersAreWarm()) return false;
+  const auto all =
+      options_.shared->HasAllClusters(snapshot_->table(ResourceType::kCluster), resource);
+  options_.recent->Use(all);
+  return *all;
+}
+
+// True likewise for all of the resources.
+bool Session::AllClustersAreWarmFor(const Table& resources) const {
+  if (!AllClustersAreWarm()) return false;
+  const auto all =
+      options_.shared->HasAllClusters(snapshot_->table(ResourceType::kCluster), resources);
+  options_.recent->Use(all);
+  return *all;
 }
 
 void Session::ForgetCold(const std::string& cluster) {
   const auto at = cold_.find(cluster);
   if (at == cold_.end()) return;
-  if (const auto users = cold_by_assignment_.find(at->second.assignment);
+  EraseName(answered_, cluster);
+  if (const auto users = cold_by_assignment_.find(at->second.cluster->assignment);
       users != cold_by_assignment_.end()) {
-    users->second.erase(cluster);
+    users->second.erase(at->first);
     if (users->second.empty()) cold_by_assignment_.erase(users);
   }
   cold_.erase(at);
+  FreeIfEmpty(cold_);
+  FreeIfEmpty(cold_by_assignment_);
 }
 
 void Session::ClustersAcknowledged(std::uint64_t sequence, Time now) {
@@ -1831,44 +2080,49 @@ void Session::ClustersAcknowledged(std::uint64_t sequence, Time now) {
 
 // `sequence`: of the response that was acknowledged.
 void Session::ClusterAcknowledged(const std::string& name, std::uint64_t sequence, Time now) {
+  SpellOutFirstClusters();
+  NoteClusterAcknowledged(name, sequence, now);
+}
+
+void Session::NoteClusterAcknowledged(const std::string& name, std::uint64_t sequence, Time now) {
   const auto at = cold_.find(name);
   if (at == cold_.end() || at->second.pushed > sequence) return;
   at->second.acknowledged = true;
-  const std::string assignment = at->second.assignment;
+  const std::string assignment = at->second.cluster->assignment;
   if (!identity_.aggregated && !assignment.empty()) SettleSharers(assignment, now);
   Settle(name, now);
 }
 
 void Session::AssignmentAcknowledged(const Resource& assignment, const Stream& stream,
                                      std::uint64_t sequence, Time now) {
+  SpellOutFirstClusters();
   const std::string& name = assignment.name;
   const auto users = cold_by_assignment_.find(name);
   if (users == cold_by_assignment_.end()) return;
-  std::vector<std::string> waiting;  // clusters that wait for this assignment
-  for (const std::string& cluster : users->second) {
+  std::vector<NamePtr> waiting;  // clusters that wait for this assignment
+  for (const NamePtr& cluster : users->second) {
     Cold& cold = cold_.at(cluster);
     if (sequence <= cold.pushed) continue;
     cold.empty = assignment.without_endpoints;
     waiting.push_back(cluster);
   }
   if (identity_.aggregated) {
-    for (const std::string& cluster : waiting) {
+    for (const NamePtr& cluster : waiting) {
       cold_.at(cluster).assigned = true;
-      Settle(cluster, now);
+      Settle(*cluster, now);
     }
     return;
   }
   // Streams per type: each cluster asks for itself, on a stream that doesn't say for which.
-  const StringMap<std::uint64_t>& names = stream.state(ResourceType::kEndpoints).names;
-  const auto asked = names.find(name);
-  for (const std::string& cluster : waiting) {
-    Cold& cold = cold_.at(cluster);
-    if (asked == names.end() || asked->second >= cold.pushed ||
+  const StringMap<std::uint64_t>& sequences = stream.state(ResourceType::kEndpoints).asked;
+  const auto asked = sequences.find(name);
+  for (const NamePtr& cluster : waiting) {
+    if (asked == sequences.end() || asked->second >= cold_.at(cluster).pushed ||
         (clusters_unrecognised_ && asked->second == 0)) {
-      cold.answered.insert(stream.id_);
+      answered_[cluster].insert(stream.id_);
     }
   }
-  for (const std::string& cluster : waiting) Settle(cluster, now);
+  for (const NamePtr& cluster : waiting) Settle(*cluster, now);
   SettleSharers(name, now);
 }
 
@@ -1881,17 +2135,18 @@ void Session::SettleSharers(const std::string& assignment, Time now) {
     const auto phantoms = phantoms_of_.find(assignment);
     std::size_t waiting = phantoms == phantoms_of_.end() ? 0 : phantoms->second;
     examined_ += users->second.size();
-    for (const std::string& cluster : users->second) waiting += cold_.at(cluster).assigned ? 0 : 1;
-    std::vector<std::string> served;
-    for (const std::string& cluster : users->second) {
+    for (const NamePtr& cluster : users->second) waiting += cold_.at(cluster).assigned ? 0 : 1;
+    std::vector<NamePtr> served;
+    for (const NamePtr& cluster : users->second) {
       const Cold& cold = cold_.at(cluster);
-      if (!cold.assigned && cold.acknowledged && cold.answered.size() >= waiting)
-        served.push_back(cluster);
+      const auto answered = answered_.find(cluster);
+      const std::size_t streams = answered == answered_.end() ? 0 : answered->second.size();
+      if (!cold.assigned && cold.acknowledged && streams >= waiting) served.push_back(cluster);
     }
     if (served.empty()) return;
-    for (const std::string& cluster : served) {
+    for (const NamePtr& cluster : served) {
       cold_.at(cluster).assigned = true;
-      Settle(cluster, now);
+      Settle(*cluster, now);
     }
   }
 }
@@ -1899,7 +2154,10 @@ void Session::SettleSharers(const std::string& assignment, Time now) {
 void Session::Unanswer(const std::string& assignment, const Stream& stream) {
   const auto users = cold_by_assignment_.find(assignment);
   if (users == cold_by_assignment_.end()) return;
-  for (const std::string& cluster : users->second) cold_.at(cluster).answered.erase(stream.id_);
+  for (const NamePtr& cluster : users->second) {
+    if (const auto answered = answered_.find(cluster); answered != answered_.end())
+      answered->second.erase(stream.id_);
+  }
 }
 
 // Takes note if the cluster is warm now.
@@ -1907,25 +2165,21 @@ void Session::Settle(const std::string& cluster, Time now) {
   const auto at = cold_.find(cluster);
   if (at == cold_.end()) return;
   Cold& cold = at->second;
-  const bool by_assignment = cold.warm_by == WarmBy::kAssignment;
+  const Resource& content = *cold.cluster;
+  const bool by_assignment = content.warm_by == WarmBy::kAssignment;
+  const auto wait = [&](std::chrono::milliseconds time) {
+    if (!cold.warm_at.has_value()) {
+      cold.warm_at = now + time;
+      warming_.emplace(*cold.warm_at, cluster);
+    }
+    return now >= *cold.warm_at;
+  };
   bool warm = by_assignment ? cold.assigned : cold.acknowledged;
   if (!identity_.aggregated) {
-    warm = cold.acknowledged && (cold.assigned || cold.assignment.empty());
-    if (warm && !by_assignment) {
-      if (!cold.warm_at.has_value()) {
-        cold.warm_at = now + cold.warm_time;
-        warming_.emplace(*cold.warm_at, cluster);
-      }
-      warm = now >= *cold.warm_at;
-    }
+    warm = cold.acknowledged && (cold.assigned || content.assignment.empty());
+    if (warm && !by_assignment) warm = wait(content.warm_time);
   }
-  if (warm && by_assignment && cold.empty) {
-    if (!cold.empty_until.has_value()) {
-      cold.empty_until = now + options_.empty_wait;
-      warming_.emplace(*cold.empty_until, cluster);
-    }
-    warm = now >= *cold.empty_until;
-  }
+  if (warm && by_assignment && cold.empty) warm = wait(options_.empty_wait);
   if (!warm) return;
   ForgetCold(cluster);
   RecheckHeld(cluster);
@@ -1936,7 +2190,9 @@ void Session::Settle(const std::string& cluster, Time now) {
 
 // Looks again at the assignments of clusters from before our start once the Envoy has ours instead.
 void Session::NoteClustersKnown() {
-  if (!clusters_unrecognised_ || !clusters_acknowledged_ || !cold_.empty()) return;
+  if (!clusters_unrecognised_ || !clusters_acknowledged_ || !cold_.empty() ||
+      first_clusters_.has_value())
+    return;
   clusters_unrecognised_ = false;
   RecheckBlocked(ResourceType::kEndpoints);
 }
@@ -1959,7 +2215,7 @@ void Session::Remember(const Stream& stream, ResourceType type) {
     if (!s.wildcard) {
       const EditToken own = NewEditToken();  // `token` may be that of the table that is walked
       table.ForEach([&](const ResourcePtr& resource) {
-        if (!s.names.contains(resource->name)) subscribed.Remove(resource->name, own);
+        if (!s.names.Contains(resource->name)) subscribed.Remove(resource->name, own);
       });
     }
     states.push_back({table.version(), std::move(subscribed), acked});
@@ -1968,12 +2224,12 @@ void Session::Remember(const Stream& stream, ResourceType type) {
   add(s.told);
   add(s.accepted);
   for (const Stream::InFlight& response : s.in_flight) add(response.told);
-  Table acknowledged = s.told;
+  Table acknowledged = s.first.has_value() ? Table() : s.told;
   for (const auto& [name, irregular] : s.irregular) {
     if (irregular.acknowledged != nullptr) {
       acknowledged.Set(irregular.acknowledged, token);
     } else {
-      acknowledged.Remove(name, token);
+      acknowledged.Remove(*name, token);
     }
   }
   add(acknowledged, true);
@@ -2047,9 +2303,21 @@ void Session::Begin(Time now) {
   resuming_until_ = now + options_.warm_timeout;
 }
 
-bool Session::AwaitsAssignment(ResourceType type, const std::string& name) const {
+bool Session::AwaitsAssignment(ResourceType type, const std::string& name) {
+  SpellOutFirstClusters();
   return type == ResourceType::kEndpoints && identity_.aggregated &&
          cold_by_assignment_.contains(name);
+}
+
+// Returns when an Envoy that is silent about its clusters counts as warming some: not before it has
+// had the time to answer. A server that many Envoys come back to may be late itself.
+Time Session::WarmingShowsAt(Time now) const {
+  for (const Stream* stream : subscribed_[Index(ResourceType::kCluster)]) {
+    const Stream::State& s = stream->state(ResourceType::kCluster);
+    if (!s.in_flight.empty()) return s.in_flight.front().sent + kWarmingShows;
+    if (s.answer || s.making.has_value()) return now + kWarmingShows;
+  }
+  return now;
 }
 
 // The connection may have broken between a cluster and its assignment. Then the Envoy has an
@@ -2071,9 +2339,9 @@ bool Session::ListenersInSync() const {
     const bool older = std::any_of(s.refused.begin(), s.refused.end(), [&](const auto& refused) {
       return stream->Runs(ResourceType::kListener, refused.first) != nullptr;
     });
-    return !s.all && !s.answer && s.dirty.empty() && s.later.empty() && !s.making.has_value() &&
-           s.held.empty() && s.in_flight.empty() && s.irregular.empty() && !older &&
-           !s.search.active();
+    return !s.all && !s.all_names && !s.answer && s.dirty.empty() && s.later.empty() &&
+           !s.making.has_value() && s.held.empty() && s.in_flight.empty() && s.irregular.empty() &&
+           !older && !s.search.active();
   });
 }
 
@@ -2182,9 +2450,9 @@ void Session::ForgetUses(const Stream& stream) {
         RecheckBlocked(ResourceType::kCluster, cluster);
     };
     s.told.ForEach([&](const ResourcePtr& told) { forget(told->name); });
-    for (const auto& [name, irregular] : s.irregular) forget(name);
+    for (const auto& [name, irregular] : s.irregular) forget(*name);
     for (const Stream::InFlight& response : s.in_flight) {
-      for (const Stream::Change& change : response.changes) forget(change.name);
+      for (const Stream::Change& change : response.changes) forget(*change.name);
     }
   }
   stream.state(ResourceType::kCluster).told.ForEach([&](const ResourcePtr& told) {
@@ -2220,10 +2488,10 @@ void Session::RemoveGhosts(ResourceType type, const Stream& stream) {
     remove(ghosts_by_name_.lower_bound({type, ""}), ghosts_by_name_.end());
     return;
   }
-  for (const auto& [name, asked] : s.names) {
-    const auto [from, to] = ghosts_by_name_.equal_range({type, name});
+  s.names.ForEach([&](const NamePtr& name) {
+    const auto [from, to] = ghosts_by_name_.equal_range({type, *name});
     remove(from, to);
-  }
+  });
 }
 
 // Notes what the Envoy's content of this name refers to, beyond what the snapshot's does.

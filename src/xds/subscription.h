@@ -93,9 +93,12 @@
 #include "xds/culprit_search.h"
 #include "xds/hold_index.h"
 #include "xds/ledger.h"
+#include "xds/name_map.h"
+#include "xds/name_set.h"
 #include "xds/quarantine.h"
 #include "xds/reference_counts.h"
 #include "xds/resource.h"
+#include "xds/shared_tables.h"
 #include "xds/snapshot.h"
 #include "xds/tally.h"
 
@@ -212,12 +215,12 @@ class Stream {
     Share share;         // of Session::node_faults_
   };
   struct Change {
-    std::string name;
+    NamePtr name;
     ResourcePtr told;  // nullptr: withdrawn
   };
   // A name to be looked at; `force`: to be sent even if equal.
   struct Dirty {
-    std::string name;
+    NamePtr name;
     bool force = false;
   };
   // A response that is being made: its names are looked at one by one.
@@ -243,21 +246,35 @@ class Stream {
     // Returns what the response brings under this name; nullptr: nothing.
     ResourcePtr Find(const std::string& name) const;
   };
+  // All of a table, sent in one response to an Envoy that had nothing of the type, while the Envoy
+  // hasn't answered and nothing else has happened to any of it. Only then a resource of the table
+  // has no entry in State::irregular, and the response lists no changes (see SpellOut).
+  struct FirstContent {
+    std::uint64_t sequence = 0;  // of the response
+    std::shared_ptr<const Table> table;
+    SharedTables::List list;
+  };
   struct State {
     bool subscribed = false;
     bool wildcard = false;
-    StringMap<std::uint64_t> names;  // subscribed by name; the session's sequence when they were
-    Table told;                      // what the Envoy has if it accepts everything
-    Table accepted;                  // `told` of the response that was acknowledged last
-    StringMap<Irregular> irregular;
+    NameSet names;  // subscribed by name
+    // Of assignments in streams per type: the session's sequence when the name was subscribed.
+    StringMap<std::uint64_t> asked;
+    Table told;  // what the Envoy has if it accepts everything
+    // `told` may hold something of which only the version is known, so that it is like no other.
+    bool unknown_told = false;
+    Table accepted;  // `told` of the response that was acknowledged last
+    NameMap<Irregular> irregular;
+    std::optional<FirstContent> first;
     AskedSecrets secrets;   // of secrets, delta
     StringSet turned_away;  // of secrets: names that were not remembered and wait for an answer
     StringSet missed;       // state of the world: subscribed names that a stale request didn't name
-    StringMap<bool> dirty;  // to be looked at; true: to be sent even if equal
+    NameMap<bool> dirty;    // to be looked at; true: to be sent even if equal
     // Holds the names whose turn comes with later responses, where very many were dirty, in the
     // falling order of their hashes: then the changes of one response are neighbours in `told`.
     std::vector<std::pair<std::uint64_t, Dirty>> later;
     bool all = false;           // everything is to be looked at
+    bool all_names = false;     // `names` are to be looked at, and to be sent even if equal
     bool answer = false;        // even with nothing to say
     bool resend = false;        // the answer holds everything
     bool stalled = false;       // what is dirty waits until something is touched
@@ -299,7 +316,9 @@ class Stream {
   void NoteMissed(ResourceType type, const Request& request);
   void FirstStateOfTheWorld(ResourceType type, const Request& request, Time now);
   void FirstDelta(ResourceType type, const Request& request, Time now);
-  void AddName(ResourceType type, const std::string& name);
+  void AddName(ResourceType type, const std::string& name, EditToken token = kNoEdit);
+  void AddNames(ResourceType type, const std::vector<std::string>& names);
+  bool NotesWhenAsked(ResourceType type) const;
   bool RemoveName(ResourceType type, const std::string& name);
   void Forget(ResourceType type, const std::string& name);
   void KeepOnlyNames(ResourceType type);
@@ -338,16 +357,23 @@ class Stream {
   std::optional<Response> Make(ResourceType type, Time now);
   std::optional<Response> MakeOne(ResourceType type, Time now);
   bool Spend();
+  std::shared_ptr<const Table> FirstTable(ResourceType type) const;
+  std::optional<Response> MakeFirst(ResourceType type, Time now);
+  void AcceptFirst(ResourceType type, const FirstContent& first, Time now);
+  void SpellOut(ResourceType type);
+  bool ResumesWithAll(ResourceType type, const Request& request) const;
+  void ResumeEach(ResourceType type, const Request& request);
   bool BeginMaking(ResourceType type);
   std::vector<Dirty> TakeDirty(ResourceType type);
   bool LookAtNames(ResourceType type, Time now);
-  void Decide(ResourceType type, const std::string& name, bool& force, Making& making, Time now);
+  void Decide(ResourceType type, const NamePtr& named, bool& force, Making& making, Time now);
   bool InOneResponse(ResourceType type) const;
   Response Build(ResourceType type, Making making, Time now);
   ResourcePtr Wanted(ResourceType type, const std::string& name) const;
   Judgement Judge(ResourceType type, const std::string& name, const ResourcePtr& wanted, bool force,
                   Time now);
   void Tell(ResourceType type, const Change& change, std::uint64_t sequence, EditToken token);
+  void Touch(ResourceType type, const NamePtr& name, bool force = false);
   void Touch(ResourceType type, const std::string& name, bool force = false);
   bool MayWithdraw(ResourceType type, const std::string& name, Time now) const;
   void PutHold(ResourceType type, const std::string& name, Hold hold);
@@ -387,6 +413,10 @@ class Session {
     std::function<void(const Item&, const Hash128&)> on_dispute;  // the Envoy runs it
     // Shared by the sessions of one thread; nullptr: each finds the differences for itself.
     std::shared_ptr<DifferenceCache> differences = nullptr;
+    // Shared by the sessions of all threads; not null.
+    std::shared_ptr<SharedTables> shared = std::make_shared<SharedTables>();
+    // Shared by the sessions of one thread; not null.
+    std::shared_ptr<Recent> recent = std::make_shared<Recent>();
     std::function<void()> on_distrust;  // it refuses what it accepted: its culprits are none
     // The first request for a type that isn't served, on an ADS stream; may be empty.
     std::function<void(const std::string& type_url)> on_unknown_type;
@@ -450,19 +480,21 @@ class Session {
   // A cluster that was sent and isn't known to be warm.
   struct Cold {
     std::uint64_t pushed = 0;  // sequence of the response that brought its content
-    Hash128 version;
-    WarmBy warm_by = WarmBy::kAcknowledgement;
-    std::string assignment;
-    std::chrono::milliseconds warm_time{0};
+    ResourcePtr cluster;       // the content
     bool acknowledged = false;
     bool assigned = false;
-    bool empty = false;               // its assignment, as acknowledged last
-    std::optional<Time> empty_until;  // then it counts as warm in spite of that
-    std::set<std::uint64_t>
-        answered;  // streams per type that asked for its assignment and acknowledged it
-    std::optional<Time> warm_at;  // by its own time-out
+    bool empty = false;  // its assignment, as acknowledged last
+    // By its own time-out, or by that of an empty assignment.
+    std::optional<Time> warm_at;
     // Assignments of the contents in whose place it was sent, which serve until it is warm.
     ReferenceCounts::References replaced;
+  };
+  // The clusters that an Envoy was sent as the first ones. Each that warms by its assignment alone
+  // is cold, without an entry in `cold_`, as long as nothing happens to one of them.
+  struct FirstClusters {
+    Table table;
+    std::uint64_t pushed = 0;
+    bool acknowledged = false;
   };
   // What a stream per type that ended had been told: the Envoy goes on running it until it asks
   // again.
@@ -497,9 +529,20 @@ class Session {
 
   bool JudgesWarmth(Time now) const;
   bool IsWarm(const std::string& cluster) const;
-  void ClusterSent(const Resource& cluster, const ResourcePtr& was, std::uint64_t sequence);
+  bool AllClustersAreWarm() const;
+  bool AllClustersAreWarmFor(const Resource& resource) const;
+  bool AllClustersAreWarmFor(const Table& resources) const;
+  bool IsCold(std::string_view cluster) const;
+  Cold& AddCold(const ResourcePtr& cluster, std::uint64_t sequence, bool acknowledged);
+  void FirstClustersSent(const Table& clusters, std::uint64_t sequence);
+  void FirstClustersAcknowledged(std::uint64_t sequence, Time now);
+  void FirstAssignmentsAcknowledged(const Table& assignments, const Stream& stream,
+                                    std::uint64_t sequence, Time now);
+  void SpellOutFirstClusters();
+  void ClusterSent(const ResourcePtr& cluster, const ResourcePtr& was, std::uint64_t sequence);
   void ClusterWithdrawn(const std::string& name, const ResourcePtr& was);
   void ClusterAcknowledged(const std::string& name, std::uint64_t sequence, Time now);
+  void NoteClusterAcknowledged(const std::string& name, std::uint64_t sequence, Time now);
   void AssignmentAcknowledged(const Resource& assignment, const Stream& stream,
                               std::uint64_t sequence, Time now);
   void ClustersAcknowledged(std::uint64_t sequence, Time now);
@@ -519,7 +562,8 @@ class Session {
   ResourcePtr Named(ResourceType type, const std::string& name, const Hash128& version) const;
   void Begin(Time now);
   void EndpointsResumed(Time now);
-  bool AwaitsAssignment(ResourceType type, const std::string& name) const;
+  Time WarmingShowsAt(Time now) const;
+  bool AwaitsAssignment(ResourceType type, const std::string& name);
 
   bool ListenersInSync() const;
   bool SeeListenersInSync();
@@ -586,9 +630,12 @@ class Session {
   // The Envoy named a state of clusters that we don't know, and may still run some of it.
   bool clusters_unrecognised_ = false;
   std::optional<Time> resend_endpoints_at_;  // unless that happens before
-  StringMap<Cold> cold_;
-  // for them
-  StringMap<std::set<std::string>> cold_by_assignment_;
+  NameMap<Cold> cold_;
+  std::optional<FirstClusters> first_clusters_;
+  NameMap<std::set<NamePtr, NameLess>> cold_by_assignment_;
+  // Streams per type: the streams that asked for the assignment of a cold cluster and acknowledged
+  // it, by cluster.
+  NameMap<std::set<std::uint64_t>> answered_;
   // Streams per type: assignments of cold clusters that were withdrawn or replaced by the response
   // of the sequence. Until that is acknowledged, their streams may come and be taken for another
   // cluster's.

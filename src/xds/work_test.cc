@@ -287,6 +287,25 @@ Steps Measure(Mode mode, Shape shape, int count, int at_once) {
   return steps;
 }
 
+// All Envoys that come are sent the same: what one of them costs doesn't follow the hosts.
+TEST(FirstContent, CostsNoStepForEachResource) {
+  const auto steps = [](Protocol protocol, Shape shape, int count) {
+    Hosts hosts(shape);
+    for (int i = 0; i < count; ++i) hosts.Put(i, 0);
+    const Envoy envoy({true, protocol}, shape, hosts.Commit());
+    EXPECT_EQ(envoy.holds(kCDS), static_cast<std::size_t>(count + 1));
+    EXPECT_EQ(envoy.holds(kEDS), static_cast<std::size_t>(count + 1));
+    EXPECT_EQ(envoy.holds(shape == Shape::kClassic ? kRDS : kSRDS),
+              static_cast<std::size_t>(shape == Shape::kClassic ? 1 : count + 1));
+    return envoy.examined();
+  };
+  for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
+    for (const Shape shape : {Shape::kClassic, Shape::kSharded}) {
+      EXPECT_LE(steps(protocol, shape, 2000), steps(protocol, shape, 200) + 10);
+    }
+  }
+}
+
 class WorkTest : public testing::TestWithParam<std::tuple<bool, Protocol, Shape>> {};
 
 // Eight times the hosts are at most so many times the steps; quadratic work would be 64 times.

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "xds/shared_tables.h"
+
+#include <algorithm>
+
+namespace contour::xds {
+namespace {
+
+// True if the resource and its parts name only these clusters.
+bool NamesOnly(const Table& clusters, const Resource& resource) {
+  const auto has = [&](const std::vector<std::string>& names) {
+    return std::all_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return clusters.Contains(name); });
+  };
+  bool all = has(resource.clusters);
+  resource.parts.ForEach([&](const PartPtr& part) { all = all && has(part->clusters); });
+  return all;
+}
+
+}  // namespace
+
+void Recent::Use(const std::shared_ptr<const void>& value) {
+  if (std::find(used_.begin(), used_.end(), value) != used_.end()) return;
+  std::erase(before_, value);
+  if (used_.size() == kMost) used_.erase(used_.begin());
+  used_.push_back(value);
+}
+
+void Recent::Age() {
+  before_ = std::move(used_);
+  used_ = {};
+}
+
+bool WarmsByAssignmentAlone(const Resource& cluster) {
+  return cluster.warm_by == WarmBy::kAssignment && !cluster.assignment.empty();
+}
+
+template <typename Make>
+SharedTables::List SharedTables::Get(const Key& key, Make&& make) {
+  {
+    const MutexLock lock(mutex_);
+    if (List list = lists_.Find(key); list != nullptr) return list;
+  }
+  auto list = std::make_shared<const std::vector<ResourcePtr>>(make());
+  const MutexLock lock(mutex_);
+  lists_.Put(key, list);
+  return list;
+}
+
+SharedTables::List SharedTables::Sorted(const Table& table) {
+  return Get({Kind::kSorted, table.version(), {}}, [&] { return table.Sorted(); });
+}
+
+SharedTables::List SharedTables::WarmOtherwise(const Table& clusters) {
+  return Get({Kind::kWarmOtherwise, clusters.version(), {}}, [&] {
+    std::vector<ResourcePtr> list;
+    clusters.ForEach([&](const ResourcePtr& cluster) {
+      if (!WarmsByAssignmentAlone(*cluster)) list.push_back(cluster);
+    });
+    return list;
+  });
+}
+
+SharedTables::List SharedTables::WithoutEndpoints(const Table& clusters, const Table& assignments) {
+  return Get({Kind::kWithoutEndpoints, clusters.version(), assignments.version()}, [&] {
+    std::vector<ResourcePtr> list;
+    clusters.ForEach([&](const ResourcePtr& cluster) {
+      if (!WarmsByAssignmentAlone(*cluster)) return;
+      const ResourcePtr assignment = assignments.Find(cluster->assignment);
+      if (assignment == nullptr || assignment->without_endpoints) list.push_back(cluster);
+    });
+    return list;
+  });
+}
+
+template <typename Find>
+std::shared_ptr<const bool> SharedTables::Answer(const std::pair<Hash128, Hash128>& key,
+                                                 Find&& find) {
+  {
+    const MutexLock lock(mutex_);
+    if (auto known = complete_.Find(key); known != nullptr) return known;
+  }
+  auto answer = std::make_shared<const bool>(find());
+  const MutexLock lock(mutex_);
+  complete_.Put(key, answer);
+  return answer;
+}
+
+std::shared_ptr<const bool> SharedTables::HasAllClusters(const Table& clusters,
+                                                         const Resource& resource) {
+  return Answer({clusters.version(), resource.version},
+                [&] { return NamesOnly(clusters, resource); });
+}
+
+std::shared_ptr<const bool> SharedTables::HasAllClusters(const Table& clusters,
+                                                         const Table& resources) {
+  return Answer({clusters.version(), resources.version()}, [&] {
+    bool all = true;
+    resources.ForEach(
+        [&](const ResourcePtr& resource) { all = all && NamesOnly(clusters, *resource); });
+    return all;
+  });
+}
+
+std::shared_ptr<const Table> SharedTables::Subset(const Table& table, const NameSet& names) {
+  const std::pair key(table.version(), names.version());
+  {
+    const MutexLock lock(mutex_);
+    if (auto subset = subsets_.Find(key); subset != nullptr) return subset;
+  }
+  auto subset = std::make_shared<Table>();
+  bool complete = true;
+  const EditToken token = NewEditToken();
+  names.ForEach([&](const NamePtr& name) {
+    ResourcePtr resource = complete ? table.Find(*name) : nullptr;
+    complete = complete && resource != nullptr;
+    if (complete) subset->Set(std::move(resource), token);
+  });
+  if (!complete) return nullptr;
+  if (subset->size() == table.size()) *subset = table;
+  const MutexLock lock(mutex_);
+  subsets_.Put(key, subset);
+  return subset;
+}
+
+}  // namespace contour::xds
