@@ -306,6 +306,30 @@ TEST(FirstContent, CostsNoStepForEachResource) {
   }
 }
 
+// Nor does what it costs when it comes back with all of it.
+TEST(FirstContent, CostsNoStepForEachResourceOfAnEnvoyThatComesBack) {
+  const auto steps = [](int count) {
+    Hosts hosts(Shape::kClassic);
+    for (int i = 0; i < count; ++i) hosts.Put(i, 0);
+    const SnapshotPtr snapshot = hosts.Commit();
+    Session session({"node", "peer", true}, {}, snapshot);
+    Stream& stream = session.Attach(Protocol::kDelta);
+    for (const ResourceType type : {kCDS, kEDS}) {
+      Request request{.type_url = std::string(Info(type).url)};
+      snapshot->table(type).ForEach([&](const ResourcePtr& resource) {
+        request.initial_versions.emplace_back(resource->name, resource->version.Hex());
+        if (type == kEDS) request.subscribe.push_back(resource->name);
+      });
+      EXPECT_TRUE(stream.OnRequest(request, Time{}).ok());
+    }
+    const std::optional<Response> clusters = stream.Next(Time{});
+    EXPECT_TRUE(clusters.has_value() && clusters->type == kCDS && clusters->resources.empty());
+    EXPECT_FALSE(stream.Next(Time{}).has_value()) << "of the endpoints nothing is sent";
+    return session.examined();
+  };
+  EXPECT_LE(steps(2000), steps(200) + 10);
+}
+
 class WorkTest : public testing::TestWithParam<std::tuple<bool, Protocol, Shape>> {};
 
 // Eight times the hosts are at most so many times the steps; quadratic work would be 64 times.
