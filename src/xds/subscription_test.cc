@@ -1086,6 +1086,31 @@ TEST(Reconnect, EndpointsAreSentAgainToAnEnvoyThatWarms) {
   EXPECT_THAT(other.Wait(10s), IsEmpty());
 }
 
+// A thousand Envoys that come back at once are answered late, which isn't their silence.
+TEST(Reconnect, AnEnvoyHasTimeToAckItsClustersFromWhenTheyWereSent) {
+  for (const bool acks : {true, false}) {
+    World world;
+    world.Cluster("a").Set(kEDS, "a");
+    Node node(world);
+    Stream& stream = node.Open(Protocol::kDelta);
+    EXPECT_THAT(node.Request(
+                    stream, kEDS,
+                    {.subscribe = {"a"}, .initial_versions = {{"a", VersionOf(world, kEDS, "a")}}}),
+                IsEmpty());
+    EXPECT_THAT(node.Wait(900ms), IsEmpty());
+    EXPECT_THAT(
+        node.Request(stream, kCDS, {.initial_versions = {{"a", VersionOf(world, kCDS, "a")}}}),
+        ElementsAre("CDS"));
+    EXPECT_THAT(node.Wait(999ms), IsEmpty());
+    if (acks) {
+      EXPECT_THAT(node.Ack(stream, kCDS), IsEmpty());
+      EXPECT_THAT(node.Wait(10s), IsEmpty());
+    } else {
+      EXPECT_THAT(node.Wait(1ms), ElementsAre("EDS a@1"));
+    }
+  }
+}
+
 TEST(Reconnect, TheAssignmentOfAClusterThatChangedMeanwhileIsSentAgain) {
   World world;
   world.Cluster("a", "2").Set(kEDS, "a");
