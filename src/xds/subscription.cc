@@ -1365,6 +1365,7 @@ std::optional<Response> Stream::MakeOne(ResourceType type, Time now) {
     }
     s.making.reset();
   }
+  SpellOut(type);  // a second response is about to be under way
   Making& making = *s.making;
   for (; making.told < making.changes.size(); ++making.told) {
     if (!Spend()) return std::nullopt;
@@ -1570,7 +1571,7 @@ Response Stream::Build(ResourceType type, Making making, Time now) {
   } else if (!s.unknown_told) {
     session_.options_.shared->Share(s.told);
   }
-  if (s.first.has_value()) {
+  if (s.first.has_value()) {  // this is its response
     response.resources = *s.first->list;
   } else if (delta() || (!whole && !s.resend)) {
     for (const Change& change : changes) {

@@ -65,8 +65,10 @@
 // assignment that another one leaves. A client that has no cluster subscription is told everything
 // at once.
 //
-// Space: per stream a shared map of what was told plus what deviates from it; one response under
-// way per type, of clusters up to kClusterResponses. Work: follows what changes, see examined().
+// Space: what many Envoys have alike is kept once (SharedTables), and of the first content of a
+// type nothing is noted for each resource (FirstContent). Else per stream what deviates from what
+// it was told, and one response under way per type, of clusters up to kClusterResponses. Work:
+// follows what changes, see examined().
 //
 // Thread: one at a time per session.
 
