@@ -144,7 +144,7 @@ Envelope ReadEnvelope(const grpc::Slice& slice) {
   return envelope;
 }
 
-// What the first Envoy was sent. The others are sent the same, so they needn't keep it themselves.
+// Keeps what the first Envoy was sent. The others are sent the same, so they needn't keep it.
 class Content {
  public:
   void Add(const DeltaDiscoveryResponse& response) {

@@ -169,7 +169,7 @@ class Pipeline {
   SecretIndex secrets_;          // used by hosts
   AssignmentIndex assignments_;  // used by clusters
   HostIndex hashed_hosts_;       // whose virtual hosts are named by a hash
-  // What is followed, whether it is used or not, by its resource's name.
+  // The contents that are followed, used or not, by the names of their resources.
   std::map<std::string, graph::AssignmentKey> followed_assignments_;
   std::map<std::string, std::pair<std::string, std::string>> followed_secrets_;  // namespace, name
   xds::StandInNeeds refollowed_;  // names that came or went since the last Apply

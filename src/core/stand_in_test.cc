@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands in for a quarantined content doesn't go stale: pipeline and quarantine together, with
-// the NACKs of an Envoy that doesn't exist.
+// Content that stands in for a quarantined one doesn't go stale: pipeline and quarantine together,
+// with the NACKs of an Envoy that doesn't exist.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -65,7 +65,7 @@ std::optional<std::string> ReadLink(const std::string& path) {
   return target;
 }
 
-// What one folder held.
+// Holds what one folder had in it.
 struct Listing {
   FolderWatch::Identity identity;
   // With their types (DT_UNKNOWN: the file system doesn't say), in byte order.

@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kEndInterval{50};  // of streams that end one after the other
 
-// So many requests of a stream are opening ones (see Options::opening_reads).
+// How many requests of a stream are opening ones (see Options::opening_reads).
 constexpr std::size_t kOpeningRequests = 4;
 
 // How long what was made for one Envoy is kept for the next one.
@@ -132,7 +132,7 @@ class Dispatcher::Memories {
   }
 
   mutable Mutex mutex_;
-  // Of Envoys that are not remembered by themselves; nullptr: there is nothing.
+  // The memory of Envoys that are not remembered by themselves; nullptr: there is none.
   std::shared_ptr<const Memory> past_ ABSL_GUARDED_BY(mutex_);
   Time past_until_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);

@@ -5,8 +5,7 @@ import time
 import pytest
 from conftest import CONTOUR_USER
 from harness import manifests
-from harness.client import Client
-from harness.watch import Watch
+from harness.client import Client, SteadyLoad
 from test_kubernetes import apply, installed, namespace  # noqa: F401  (fixtures)
 
 MODES = ["delta-ads", "sotw-ads", "delta", "sotw"]
@@ -20,15 +19,15 @@ def restart(server, envoy, mode, switch):
     client.poll("moved.example.com", "/", lambda answer: answer.backend == "blue")
     client.poll(f"other-{OTHERS - 1}.example.com", "/", lambda answer: answer.status == 200)
     time.sleep(0.5)
-    with Watch(server.ingress_http_port, "moved.example.com") as watch:
+    with SteadyLoad("127.0.0.1", server.ingress_http_port, "moved.example.com", per_second=1000) as load:
         assert server.stop() == 0
         switch()
         server.start()
         client.poll("moved.example.com", "/", lambda answer: answer.backend == "green", timeout=60)
         time.sleep(1)
     process.assert_nothing_rejected()
-    assert watch.total > 100
-    return watch
+    assert load.total > 100
+    return load
 
 
 def services(blue, green, ns="default"):
@@ -54,15 +53,15 @@ def test_a_switched_route(mode, work_dir, contour, envoy, backends, figure):
     blue, green = backends("blue", "green")
     manifests.replace(folder / "all.yaml", services(blue, green) + others(blue))
     manifests.replace(folder / "moved.yaml", moved("blue"))
-    watch = restart(contour("--manifests", folder), envoy, mode,
+    load = restart(contour("--manifests", folder), envoy, mode,
                     lambda: manifests.replace(folder / "moved.yaml", moved("green")))
     if mode.startswith("delta"):
-        watch.assert_none_failed()
+        load.assert_clean()
         return
-    figure(f"switched while away, {mode}: requests that failed", len(watch.failed), f"of {watch.total}")
-    figure(f"switched while away, {mode}: from the first to the last", watch.milliseconds, "ms")
-    assert {status for _, _, status in watch.failed} <= {503}
-    assert watch.milliseconds < 10_000, "longer than streams take to come back and a host waits for its clusters"
+    figure(f"switched while away, {mode}: requests that failed", len(load.failed), f"of {load.total}")
+    figure(f"switched while away, {mode}: from the first to the last", load.failed_milliseconds, "ms")
+    assert {status for _, _, status in load.failed} <= {503}
+    assert load.failed_milliseconds < 10_000, "longer than streams take to come back and a host waits for its clusters"
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -73,4 +72,4 @@ def test_a_switched_route_with_a_snapshot_file(mode, installed, namespace, work_
     api = installed.api()
     apply(api, services(blue, green, namespace) + others(blue, namespace) + moved("blue", namespace))
     server = contour("--kubeconfig", installed.kubeconfig(CONTOUR_USER), "--snapshot-file", work_dir / "snapshot")
-    restart(server, envoy, mode, lambda: apply(api, moved("green", namespace))).assert_none_failed()
+    restart(server, envoy, mode, lambda: apply(api, moved("green", namespace))).assert_clean()

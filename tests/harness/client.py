@@ -166,6 +166,7 @@ class SteadyLoad:
         self.statuses = collections.Counter()
         self.backends = collections.Counter()
         self.errors = []
+        self.failed = []  # begin, end and status or error of each request that wasn't answered as expected
         self._pause = connections / per_second
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -175,14 +176,18 @@ class SteadyLoad:
         client = self._client()
         due = time.monotonic()
         while not self._stop.is_set():
+            begin = time.monotonic()
             try:
                 answer = client.get(self.host, self.path)
                 with self._lock:
                     self.statuses[answer.status] += 1
                     self.backends[answer.backend] += 1
+                    if answer.status != self.expect:
+                        self.failed.append((begin, time.monotonic(), answer.status))
             except (OSError, http.client.HTTPException) as error:
                 with self._lock:
                     self.errors.append(repr(error))
+                    self.failed.append((begin, time.monotonic(), repr(error)))
             due = max(due + self._pause, time.monotonic() - 1.0)
             self._stop.wait(max(0.0, due - time.monotonic()))
         client.close()
@@ -200,6 +205,13 @@ class SteadyLoad:
     @property
     def total(self):
         return sum(self.statuses.values()) + len(self.errors)
+
+    @property
+    def failed_milliseconds(self):
+        """From the first request that failed to the last."""
+        if not self.failed:
+            return 0.0
+        return 1000 * (max(end for _, end, _ in self.failed) - min(begin for begin, _, _ in self.failed))
 
     def until(self, total, timeout=10.0):
         """Waits until there were so many requests, so that a short disturbance is looked at long enough."""

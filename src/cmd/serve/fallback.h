@@ -15,7 +15,7 @@
 // A file that can't be used, or isn't there, is replaced by the one before it
 // (xds::PreviousSnapshotFile).
 //
-// Whether it is served or not, Envoys that come back are known to have what the file has.
+// Envoys that come back are known to have what the file has, also if it isn't served.
 //
 // Without a path: Publish passes on, nothing else happens.
 
@@ -48,7 +48,8 @@ class Fallback {
     // Returns what else keeps the objects from being known; empty: nothing does.
     std::function<std::string()> unknown;
     std::function<void(xds::SnapshotPtr)> publish;  // to the streams
-    // What was served last, as soon as it is read and before anything is published; may be empty.
+    // Called with what was served last, as soon as it is read and before anything is published; may
+    // be empty.
     std::function<void(xds::SnapshotPtr)> remember = {};
     std::function<void()> served;  // what was published is that of the file; on a thread of ours
   };
