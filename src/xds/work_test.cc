@@ -309,12 +309,12 @@ TEST(FirstContent, CostsNoStepForEachResource) {
 // Nor does what it costs when it comes back with all of it.
 TEST(FirstContent, CostsNoStepForEachResourceOfAnEnvoyThatComesBack) {
   const auto steps = [](int count) {
-    Hosts hosts(Shape::kClassic);
+    Hosts hosts(Shape::kSharded);
     for (int i = 0; i < count; ++i) hosts.Put(i, 0);
     const SnapshotPtr snapshot = hosts.Commit();
     Session session({"node", "peer", true}, {}, snapshot);
     Stream& stream = session.Attach(Protocol::kDelta);
-    for (const ResourceType type : {kCDS, kEDS}) {
+    for (const ResourceType type : {kCDS, kEDS, kLDS, kSRDS}) {
       Request request{.type_url = std::string(Info(type).url)};
       snapshot->table(type).ForEach([&](const ResourcePtr& resource) {
         request.initial_versions.emplace_back(resource->name, resource->version.Hex());
@@ -322,8 +322,10 @@ TEST(FirstContent, CostsNoStepForEachResourceOfAnEnvoyThatComesBack) {
       });
       EXPECT_TRUE(stream.OnRequest(request, Time{}).ok());
     }
-    const std::optional<Response> clusters = stream.Next(Time{});
-    EXPECT_TRUE(clusters.has_value() && clusters->type == kCDS && clusters->resources.empty());
+    for (const ResourceType type : {kCDS, kLDS, kSRDS}) {
+      const std::optional<Response> response = stream.Next(Time{});
+      EXPECT_TRUE(response.has_value() && response->type == type && response->resources.empty());
+    }
     EXPECT_FALSE(stream.Next(Time{}).has_value()) << "of the endpoints nothing is sent";
     return session.examined();
   };
