@@ -213,15 +213,9 @@ std::string Payload::Text() const {
 }
 
 Encoder::Text Encoder::Assembled(ResourceType type, const Resource& resource) {
-  const auto key = std::make_pair(type, resource.version);
-  {
-    const MutexLock lock(mutex_);
-    if (Text text = assembled_.Find(key); text != nullptr) return text;
-  }
-  auto text = std::make_shared<const std::string>(Assemble(type, resource));
-  const MutexLock lock(mutex_);
-  assembled_.Put(key, text);
-  return text;
+  return assembled_.Get({type, resource.version}, [&] {
+    return std::make_shared<const std::string>(Assemble(type, resource));
+  });
 }
 
 void Encoder::ForgetAdapted(Time now) {
@@ -295,15 +289,7 @@ Payload Encoder::Encode(const Response& response, StreamMode mode) {
   }
   Slices resources;
   if (const std::optional<Hash128> key = KeyOf(response, mode)) {
-    {
-      const MutexLock lock(mutex_);
-      resources = responses_.Find(*key);
-    }
-    if (resources == nullptr) {
-      resources = Resources(response, mode);
-      const MutexLock lock(mutex_);
-      responses_.Put(*key, resources);
-    }
+    resources = responses_.Get(*key, [&] { return Resources(response, mode); });
   } else {
     resources = Resources(response, mode);
   }

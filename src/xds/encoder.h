@@ -109,9 +109,9 @@ class Encoder {
   const Clock now_;
   Mutex mutex_;
   // Composite resources as long as someone is being sent them.
-  WeakCache<std::pair<ResourceType, Hash128>, std::string> assembled_ ABSL_GUARDED_BY(mutex_);
+  SharedCache<std::pair<ResourceType, Hash128>, std::string> assembled_;
   // The resources and removals of big responses, by a hash of them, likewise.
-  WeakCache<Hash128, std::vector<Slice>> responses_ ABSL_GUARDED_BY(mutex_);
+  SharedCache<Hash128, std::vector<Slice>> responses_;
   std::list<Adapted> adapted_ ABSL_GUARDED_BY(mutex_);  // the last used first
   std::map<Key, std::list<Adapted>::iterator> adapted_by_key_ ABSL_GUARDED_BY(mutex_);
   std::size_t adapted_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -389,7 +389,7 @@ class Server::Implementation {
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT,
                                0);  // a second process must not share the port
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreams);
-    // What isn't read yet stays with the Envoy: gRPC would otherwise widen the window of each
+    // This leaves what isn't read yet with the Envoy: gRPC would otherwise widen the window of each
     // connection to megabytes.
     builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,

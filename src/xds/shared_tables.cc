@@ -18,6 +18,10 @@ bool NamesOnly(const Table& clusters, const Resource& resource) {
   return all;
 }
 
+SharedTables::List ListOf(std::vector<ResourcePtr> resources) {
+  return std::make_shared<const std::vector<ResourcePtr>>(std::move(resources));
+}
+
 }  // namespace
 
 void Recent::Use(const std::shared_ptr<const void>& value) {
@@ -36,92 +40,62 @@ bool WarmsByAssignmentAlone(const Resource& cluster) {
   return cluster.warm_by == WarmBy::kAssignment && !cluster.assignment.empty();
 }
 
-template <typename Make>
-SharedTables::List SharedTables::Get(const Key& key, Make&& make) {
-  {
-    const MutexLock lock(mutex_);
-    if (List list = lists_.Find(key); list != nullptr) return list;
-  }
-  auto list = std::make_shared<const std::vector<ResourcePtr>>(make());
-  const MutexLock lock(mutex_);
-  lists_.Put(key, list);
-  return list;
-}
-
 SharedTables::List SharedTables::Sorted(const Table& table) {
-  return Get({Kind::kSorted, table.version(), {}}, [&] { return table.Sorted(); });
+  return lists_.Get({Kind::kSorted, table.version(), {}}, [&] { return ListOf(table.Sorted()); });
 }
 
 SharedTables::List SharedTables::WarmOtherwise(const Table& clusters) {
-  return Get({Kind::kWarmOtherwise, clusters.version(), {}}, [&] {
+  return lists_.Get({Kind::kWarmOtherwise, clusters.version(), {}}, [&] {
     std::vector<ResourcePtr> list;
     clusters.ForEach([&](const ResourcePtr& cluster) {
       if (!WarmsByAssignmentAlone(*cluster)) list.push_back(cluster);
     });
-    return list;
+    return ListOf(std::move(list));
   });
 }
 
 SharedTables::List SharedTables::WithoutEndpoints(const Table& clusters, const Table& assignments) {
-  return Get({Kind::kWithoutEndpoints, clusters.version(), assignments.version()}, [&] {
+  return lists_.Get({Kind::kWithoutEndpoints, clusters.version(), assignments.version()}, [&] {
     std::vector<ResourcePtr> list;
     clusters.ForEach([&](const ResourcePtr& cluster) {
       if (!WarmsByAssignmentAlone(*cluster)) return;
       const ResourcePtr assignment = assignments.Find(cluster->assignment);
       if (assignment == nullptr || assignment->without_endpoints) list.push_back(cluster);
     });
-    return list;
+    return ListOf(std::move(list));
   });
-}
-
-template <typename Find>
-std::shared_ptr<const bool> SharedTables::Answer(const std::pair<Hash128, Hash128>& key,
-                                                 Find&& find) {
-  {
-    const MutexLock lock(mutex_);
-    if (auto known = complete_.Find(key); known != nullptr) return known;
-  }
-  auto answer = std::make_shared<const bool>(find());
-  const MutexLock lock(mutex_);
-  complete_.Put(key, answer);
-  return answer;
 }
 
 std::shared_ptr<const bool> SharedTables::HasAllClusters(const Table& clusters,
                                                          const Resource& resource) {
-  return Answer({clusters.version(), resource.version},
-                [&] { return NamesOnly(clusters, resource); });
+  return complete_.Get({clusters.version(), resource.version},
+                       [&] { return std::make_shared<const bool>(NamesOnly(clusters, resource)); });
 }
 
 std::shared_ptr<const bool> SharedTables::HasAllClusters(const Table& clusters,
                                                          const Table& resources) {
-  return Answer({clusters.version(), resources.version()}, [&] {
+  return complete_.Get({clusters.version(), resources.version()}, [&] {
     bool all = true;
     resources.ForEach(
         [&](const ResourcePtr& resource) { all = all && NamesOnly(clusters, *resource); });
-    return all;
+    return std::make_shared<const bool>(all);
   });
 }
 
 std::shared_ptr<const Table> SharedTables::Subset(const Table& table, const NameSet& names) {
-  const std::pair key(table.version(), names.version());
-  {
-    const MutexLock lock(mutex_);
-    if (auto subset = subsets_.Find(key); subset != nullptr) return subset;
-  }
-  auto subset = std::make_shared<Table>();
-  bool complete = true;
-  const EditToken token = NewEditToken();
-  names.ForEach([&](const NamePtr& name) {
-    ResourcePtr resource = complete ? table.Find(*name) : nullptr;
-    complete = complete && resource != nullptr;
-    if (complete) subset->Set(std::move(resource), token);
+  return subsets_.Get({table.version(), names.version()}, [&]() -> std::shared_ptr<const Table> {
+    auto subset = std::make_shared<Table>();
+    bool complete = true;
+    const EditToken token = NewEditToken();
+    names.ForEach([&](const NamePtr& name) {
+      ResourcePtr resource = complete ? table.Find(*name) : nullptr;
+      complete = complete && resource != nullptr;
+      if (complete) subset->Set(std::move(resource), token);
+    });
+    if (!complete) return nullptr;
+    if (subset->size() == table.size()) *subset = table;
+    return subset;
   });
-  if (!complete) return nullptr;
-  if (subset->size() == table.size()) *subset = table;
-  const MutexLock lock(mutex_);
-  subsets_.Put(key, subset);
-  return subset;
 }
 
 }  // namespace contour::xds

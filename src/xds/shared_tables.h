@@ -18,9 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "base/hash.h"
-#include "base/mutex.h"
 #include "xds/map_pool.h"
 #include "xds/name_set.h"
 #include "xds/resource.h"
@@ -32,7 +30,7 @@ namespace contour::xds {
 // Holds what was used last, so that the next Envoy finds it. Thread: as a value.
 class Recent {
  public:
-  // Of more the oldest are let go.
+  // If there are more, the oldest are let go.
   static constexpr std::size_t kMost = 32;
 
   void Use(const std::shared_ptr<const void>& value);
@@ -59,22 +57,18 @@ class SharedTables {
   void Share(Table& table) { tables_.Share(table); }
 
   // Returns the resources in the order of their names.
-  List Sorted(const Table& table) ABSL_LOCKS_EXCLUDED(mutex_);
+  List Sorted(const Table& table);
   // Returns the clusters that don't warm by their assignment alone.
-  List WarmOtherwise(const Table& clusters) ABSL_LOCKS_EXCLUDED(mutex_);
+  List WarmOtherwise(const Table& clusters);
   // Returns the clusters that would warm by their assignment alone, but whose assignment isn't in
   // `assignments`, or is empty.
-  List WithoutEndpoints(const Table& clusters, const Table& assignments)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  List WithoutEndpoints(const Table& clusters, const Table& assignments);
   // Tells whether `clusters` has every cluster that the resource or a part of it names, or that any
   // of the resources does.
-  std::shared_ptr<const bool> HasAllClusters(const Table& clusters, const Resource& resource)
-      ABSL_LOCKS_EXCLUDED(mutex_);
-  std::shared_ptr<const bool> HasAllClusters(const Table& clusters, const Table& resources)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  std::shared_ptr<const bool> HasAllClusters(const Table& clusters, const Resource& resource);
+  std::shared_ptr<const bool> HasAllClusters(const Table& clusters, const Table& resources);
   // Returns the resources of these names; nullptr: the table lacks one of them.
-  std::shared_ptr<const Table> Subset(const Table& table, const NameSet& names)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  std::shared_ptr<const Table> Subset(const Table& table, const NameSet& names);
 
  private:
   enum class Kind { kSorted, kWarmOtherwise, kWithoutEndpoints };
@@ -86,20 +80,13 @@ class SharedTables {
     auto operator<=>(const Key&) const = default;
   };
 
-  // Returns the answer, found by `find` if nobody holds it.
-  template <typename Find>
-  std::shared_ptr<const bool> Answer(const std::pair<Hash128, Hash128>& key, Find&& find)
-      ABSL_LOCKS_EXCLUDED(mutex_);
-  // Returns the list, made by `make` if nobody holds it.
-  template <typename Make>
-  List Get(const Key& key, Make&& make) ABSL_LOCKS_EXCLUDED(mutex_);
+  using Versions = std::pair<Hash128, Hash128>;
 
   NameSet::Pool names_;
   MapPool<Resource> tables_;
-  Mutex mutex_;
-  WeakCache<Key, std::vector<ResourcePtr>> lists_ ABSL_GUARDED_BY(mutex_);
-  WeakCache<std::pair<Hash128, Hash128>, Table> subsets_ ABSL_GUARDED_BY(mutex_);
-  WeakCache<std::pair<Hash128, Hash128>, bool> complete_ ABSL_GUARDED_BY(mutex_);
+  SharedCache<Key, std::vector<ResourcePtr>> lists_;
+  SharedCache<Versions, Table> subsets_;
+  SharedCache<Versions, bool> complete_;
 };
 
 }  // namespace contour::xds

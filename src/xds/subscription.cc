@@ -1739,7 +1739,7 @@ void Session::Subscribed(ResourceType type, Stream& stream, bool resuming, Time 
                      subscribed_[Index(ResourceType::kCluster)].empty();
   if (resuming || early) resuming_until_ = now + options_.warm_timeout;
   const Stream::State& s = stream.state(type);
-  // Of what is as in the snapshot nothing is to be noted.
+  // There is nothing to note about what is as in the snapshot.
   if (s.told.root() != snapshot_->table(type).root())
     s.told.ForEach([&](const ResourcePtr& told) { NoteHeld(type, told->name, stream); });
   if (type == ResourceType::kCluster) {

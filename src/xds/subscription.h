@@ -260,7 +260,7 @@ class Stream {
     bool subscribed = false;
     bool wildcard = false;
     NameSet names;  // subscribed by name
-    // Of assignments in streams per type: the session's sequence when the name was subscribed.
+    // The session's sequence when the name was subscribed; of assignments in streams per type only.
     StringMap<std::uint64_t> asked;
     Table told;  // what the Envoy has if it accepts everything
     // `told` may hold something of which only the version is known, so that it is like no other.

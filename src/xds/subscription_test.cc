@@ -1255,7 +1255,7 @@ TEST(Reconnect, ClustersOfAPastThatIsRememberedStayUntilTheirRoutesAreReplaced) 
   }
 }
 
-// What can't be kept. See "Known limits".
+// This can't be kept: see "Known limits".
 TEST(Reconnect, ClustersOfAnUnknownPastGoAtOnceAndTheirRoutesWaitForOurs) {
   for (const bool aggregated : {true, false}) {
     SCOPED_TRACE(aggregated);

@@ -17,6 +17,9 @@
 #include <memory>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "base/mutex.h"
+
 namespace contour::xds {
 
 template <typename Key, typename Value>
@@ -45,6 +48,31 @@ class WeakCache {
  private:
   std::map<Key, std::weak_ptr<const Value>> entries_;
   std::deque<Key> order_;  // the keys of the entries; those at the front are looked at next
+};
+
+// A WeakCache for several threads. Thread: any.
+template <typename Key, typename Value>
+class SharedCache {
+ public:
+  using Pointer = std::shared_ptr<const Value>;
+
+  // Returns the value of the key. If nobody holds it, it is what make() returns, a Pointer;
+  // nullptr: there is none. Two threads may make the same value at once.
+  template <typename Make>
+  Pointer Get(const Key& key, Make&& make) ABSL_LOCKS_EXCLUDED(mutex_) {
+    {
+      const MutexLock lock(mutex_);
+      if (Pointer known = cache_.Find(key); known != nullptr) return known;
+    }
+    Pointer value = make();
+    const MutexLock lock(mutex_);
+    if (value != nullptr) cache_.Put(key, value);
+    return value;
+  }
+
+ private:
+  Mutex mutex_;
+  WeakCache<Key, Value> cache_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace contour::xds
