@@ -78,13 +78,13 @@ ROOMS = {
 }
 # Of a room listed above, only these headers: the values that pass between the rooms, not how they are made.
 ONLY_HEADERS = {
-    ("envoy", "graph"): ("graph/model.h", "graph/policy/*.h"),
-    ("status", "graph"): ("graph/model.h",),
-    ("admin", "graph"): ("graph/model.h", "graph/view.h"),
+    ("envoy", "graph"): ("graph/model/model.h", "graph/policy/*.h"),
+    ("status", "graph"): ("graph/model/model.h",),
+    ("admin", "graph"): ("graph/model/model.h", "graph/engine/view.h"),
     ("admin", "core"): ("core/view.h",),
     ("admin", "envoy"): ("envoy/names.h",),
     ("admin", "api"): ("api/object.h",),
-    ("admin", "xds"): ("xds/view.h", "xds/snapshot.h", "xds/ledger.h"),
+    ("admin", "xds"): ("xds/view.h", "xds/snapshot/snapshot.h", "xds/session/ledger.h"),
 }
 # Generated protobuf headers are slow to compile: in .cc files of these rooms only.
 PROTOBUF_ROOMS = ("envoy", "xds", "cmd")

@@ -21,7 +21,7 @@
 
 #include "admin/metrics.h"
 #include "base/mutex.h"
-#include "graph/model.h"
+#include "graph/model/model.h"
 
 namespace contour::admin {
 

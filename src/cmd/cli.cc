@@ -23,7 +23,7 @@
 #include "envoy/service/route/v3/rds.grpc.pb.h"
 #include "envoy/service/route/v3/srds.grpc.pb.h"
 #include "envoy/service/secret/v3/sds.grpc.pb.h"
-#include "xds/resource.h"
+#include "xds/snapshot/resource.h"
 
 namespace contour::cmd {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "api/ingress.h"
 #include "api/ingress_class.h"
-#include "graph/ingress_class.h"
+#include "graph/kinds/ingress/ingress_class.h"
 
 namespace contour::core {
 namespace {

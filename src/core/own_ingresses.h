@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "api/source.h"
-#include "graph/engine.h"
-#include "graph/options.h"
+#include "graph/engine/engine.h"
+#include "graph/model/options.h"
 
 namespace contour::core {
 

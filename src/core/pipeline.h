@@ -28,10 +28,10 @@
 #include "envoy/listener.h"
 #include "envoy/names.h"
 #include "envoy/resource.h"
-#include "graph/endpoints.h"
-#include "graph/engine.h"
-#include "xds/ledger.h"
-#include "xds/snapshot.h"
+#include "graph/engine/engine.h"
+#include "graph/model/endpoints.h"
+#include "xds/session/ledger.h"
+#include "xds/snapshot/snapshot.h"
 
 namespace contour::core {
 
@@ -66,7 +66,7 @@ class Pipeline {
         statuses;  // see Engine::Update
     std::vector<graph::Problem> problems;
     // Ingresses that became ours (true), or went or ceased to be (false); see
-    // graph/ingress_class.h.
+    // graph/kinds/ingress/ingress_class.h.
     std::vector<std::pair<api::ObjectRef, bool>> ingresses;
     // Serving certificates that came into use or changed, by resource name; nullptr: not in use
     // now.

@@ -20,7 +20,7 @@
 #include "core/pipeline.h"
 #include "envoy/names.h"
 #include "tests/support/certificates.h"
-#include "xds/quarantine.h"
+#include "xds/fleet/quarantine.h"
 
 namespace contour::core {
 namespace {

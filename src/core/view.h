@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "graph/view.h"
-#include "xds/resource.h"
+#include "graph/engine/view.h"
+#include "xds/snapshot/resource.h"
 
 namespace contour::core {
 

@@ -17,7 +17,7 @@
 #include "envoy/config_source.h"
 #include "envoy/names.h"
 #include "envoy/resource.h"
-#include "graph/model.h"
+#include "graph/model/model.h"
 
 namespace contour::envoy {
 

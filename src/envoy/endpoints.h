@@ -13,7 +13,7 @@
 
 #include "envoy/names.h"
 #include "envoy/resource.h"
-#include "graph/model.h"
+#include "graph/model/model.h"
 
 namespace contour::envoy {
 

@@ -38,7 +38,7 @@
 #include "envoy/host_lookup.h"
 #include "envoy/names.h"
 #include "envoy/resource.h"
-#include "graph/model.h"
+#include "graph/model/model.h"
 
 namespace contour::envoy {
 

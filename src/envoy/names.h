@@ -30,7 +30,7 @@
 #include <string_view>
 #include <utility>
 
-#include "graph/model.h"
+#include "graph/model/model.h"
 
 namespace contour::envoy {
 

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "envoy/resource.h"
-#include "graph/model.h"
+#include "graph/model/model.h"
 
 namespace contour::envoy {
 

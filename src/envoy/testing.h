@@ -13,7 +13,7 @@
 #include <string>
 #include <utility>
 
-#include "graph/model.h"
+#include "graph/model/model.h"
 
 namespace contour::envoy {
 

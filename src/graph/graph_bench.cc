@@ -17,7 +17,7 @@
 #include "api/ingress_route.h"
 #include "api/secret.h"
 #include "api/service.h"
-#include "graph/engine.h"
+#include "graph/engine/engine.h"
 
 namespace {
 std::atomic<std::uint64_t> allocations{0};

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "xds/encoder.h"
-#include "xds/snapshot.h"
-#include "xds/subscription.h"
+#include "xds/session/subscription.h"
+#include "xds/snapshot/snapshot.h"
+#include "xds/wire/encoder.h"
 
 namespace contour::xds {
 namespace {

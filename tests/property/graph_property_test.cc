@@ -12,7 +12,7 @@
 #include <string>
 
 #include "base/status.h"
-#include "graph/engine.h"
+#include "graph/engine/engine.h"
 #include "tests/support/random_objects.h"
 
 namespace contour {

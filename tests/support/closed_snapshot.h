@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "xds/snapshot.h"
+#include "xds/snapshot/snapshot.h"
 
 namespace contour::testing {
 

@@ -11,7 +11,7 @@
 #include <map>
 #include <string>
 
-#include "xds/snapshot.h"
+#include "xds/snapshot/snapshot.h"
 
 namespace contour::testing {
 

@@ -27,7 +27,7 @@
 #include "base/mutex.h"
 #include "core/core.h"
 #include "kube/client.h"
-#include "xds/ledger.h"
+#include "xds/session/ledger.h"
 
 namespace contour::cmd {
 

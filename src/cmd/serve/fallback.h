@@ -30,7 +30,7 @@
 
 #include "admin/metrics.h"
 #include "base/mutex.h"
-#include "xds/snapshot_file.h"
+#include "xds/snapshot/snapshot_file.h"
 
 namespace contour::cmd {
 

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "api/ingress_route.h"
-#include "graph/model.h"
+#include "graph/model/model.h"
 
 namespace contour::graph {
 

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "base/duration.h"
-#include "graph/annotations.h"
+#include "graph/policy/annotations.h"
 
 namespace contour::graph {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "api/ingress_route.h"
 #include "api/object.h"
-#include "graph/model.h"
+#include "graph/model/model.h"
 
 namespace contour::graph {
 

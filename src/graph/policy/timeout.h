@@ -6,7 +6,7 @@
 #include <optional>
 #include <string_view>
 
-#include "graph/model.h"
+#include "graph/model/model.h"
 
 namespace contour::graph {
 

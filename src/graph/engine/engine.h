@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tracked derivation: keeps the objects, and for each host what was derived from them and what was
+// read on the way. After a change only the hosts that read what changed are derived again; equal
+// results stop there.
+//
+//   Engine engine(options);
+//   Engine::Update update = engine.Apply(changes);
+//   for (const std::string& host : update.hosts) … engine.FindVirtualHost(host) …  // nullptr: gone
+//
+// The result is a function of the objects alone: any history that ends in the same objects ends in
+// equal virtual hosts, statuses and problems. One thread.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "graph/engine/derive.h"
+#include "graph/engine/view.h"
+
+namespace contour::graph {
+
+class Engine {
+ public:
+  explicit Engine(Options options);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  struct Update {
+    std::vector<std::string> hosts;  // whose virtual host came, changed or went; sorted
+    // Objects whose status changed, sorted; nullopt: the object is gone, or is not ours any more.
+    std::vector<std::pair<api::ObjectRef, std::optional<Status>>> statuses;
+    std::vector<Problem> problems;  // that a host has now and hadn't before; sorted
+  };
+
+  Update Apply(const std::vector<api::Change>& changes);
+
+  // All problems that there are, sorted.
+  std::vector<Problem> Problems() const;
+
+  // nullptr: nothing is served under the host.
+  const VirtualHostPtr& FindVirtualHost(std::string_view host) const;
+
+  // Returns the Secret as a serving certificate; nullptr: it is absent, or can't be one.
+  ServingSecretPtr FindServingSecret(const std::string& ns, const std::string& name);
+
+  // All of them, by host.
+  std::vector<VirtualHostPtr> VirtualHosts() const;
+
+  // Of an IngressRoute: those of our class all have one. nullptr: it isn't there, or isn't ours.
+  const Status* FindStatus(const api::ObjectRef& ref) const;
+
+  // All of them, copied.
+  std::map<api::ObjectRef, Status> Statuses() const;
+
+  // For people; copies. A host that nobody claims has an empty view, as has an unknown object.
+  HostView DescribeHost(const std::string& host) const;
+  ObjectView DescribeObject(const api::ObjectRef& ref) const;
+
+  const api::Object* FindObject(const api::ObjectRef& ref) const { return store_.Find(ref); }
+
+  // Derivations since the start; a measure of the work that changes cause.
+  std::uint64_t derivations() const { return derivations_; }
+
+ private:
+  struct Host;
+  using HostNode = std::pair<const std::string, Host>;  // of hosts_; stays where it is
+  using Readers = std::unordered_map<Dependency, std::unordered_set<HostNode*>, DependencyHash,
+                                     DependencyEqual>;
+  struct Host {
+    std::vector<Readers::value_type*> dependencies;  // sorted by address
+    HostResult result;
+  };
+  // Orders by the root's order.
+  struct ContributionOrder {
+    bool operator()(const StatusContribution* a, const StatusContribution* b) const;
+  };
+  struct ObjectStatus {
+    // Holds what the results of hosts say of the object, the one that counts first. Every host may
+    // delegate to one object, so one of them comes and goes without a look at the others.
+    std::set<const StatusContribution*, ContributionOrder> contributions;
+    StatusPtr told;  // the last one that an update told of; nullptr: none
+  };
+  using ObjectStatuses = std::unordered_map<api::ObjectRef, ObjectStatus, ObjectRefHash>;
+
+  // The hosts that must be derived again after a change of what they read.
+  void AddReaders(const DependencyView& key, std::set<std::string_view>& dirty) const;
+  // Derives the host again; notes in `update` what became different.
+  void DeriveHost(HostNode& node, Update& update);
+  void SetDependencies(HostNode& node, const std::vector<Dependency>& keys);
+  void AddContributions(const std::vector<StatusContribution>& contributions);
+  void RemoveContributions(const std::vector<StatusContribution>& contributions);
+  // Compares what is to be said of the touched objects with what was told.
+  void TellStatuses(Update& update);
+
+  Options options_;
+  Store store_;
+  std::map<std::string, Host, std::less<>> hosts_;
+  Readers readers_;
+  ObjectStatuses object_statuses_;
+  std::vector<ObjectStatuses::value_type*> touched_;  // since the last TellStatuses
+  std::uint64_t derivations_ = 0;
+};
+
+}  // namespace contour::graph

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: Apache-2.0
+// What IngressRoute means: roots, delegation, TLS, TCP proxies, and the status of each object on
+// the way.
+//
+// The walk of a root goes depth first along its routes. An error stops the object in which it was
+// found, at that route; routes before it stay, and the objects above go on. The first status found
+// for an object wins.
+
+#include "api/ingress_route.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <unordered_set>
+
+#include "base/status.h"
+#include "base/strings.h"
+#include "graph/engine/derive.h"
+#include "graph/policy/annotations.h"
+#include "graph/policy/health_check.h"
+#include "graph/policy/retry.h"
+#include "graph/policy/service.h"
+#include "graph/policy/timeout.h"
+
+namespace contour::graph {
+namespace {
+
+using Route = api::IngressRouteRoute;
+// The IngressRoutes for which a status is set. Within one derivation an object has one address.
+using Settled = std::unordered_set<const api::IngressRoute*>;
+
+// Shared children can multiply along a chain; a virtual host of more routes than this is a mistake
+// or an attack.
+constexpr int kMaxVisitedRoutes = 100'000;
+
+// Is `path` below `prefix`, by whole segments. An empty prefix contains all, an empty path is in
+// none.
+bool PathContains(std::string_view prefix, std::string_view path) {
+  if (prefix.empty()) return true;
+  if (prefix.ends_with('/')) prefix.remove_suffix(1);
+  if (path.empty() || !path.starts_with(prefix)) return false;
+  return path.size() == prefix.size() ? !path.ends_with('/') : path[prefix.size()] == '/';
+}
+
+std::string FullName(const api::IngressRoute& object) {
+  return object.meta.ns + "/" + object.meta.name;
+}
+
+class RootWalk {
+ public:
+  RootWalk(const api::IngressRoute& root, Derivation& derivation, Settled& settled)
+      : root_(root),
+        derivation_(derivation),
+        settled_(settled),
+        fqdn_(std::string(Trim(root.spec.virtualhost->fqdn))),
+        order_(std::make_shared<const RootOrder>(
+            RootOrder{true, root.meta.creation_time, root.meta.ns, root.meta.name})) {}
+
+  // Two of the ways to refuse the root as a whole.
+  void RefuseNamespace() { Refuse("root IngressRoute cannot be defined in this namespace", false); }
+  void RefuseConflict(const std::vector<std::string>& names) {
+    Refuse(fmt::format("fqdn {} is used in multiple IngressRoutes: {}", Quote(fqdn_),
+                       fmt::join(names, ", ")),
+           true);
+  }
+
+  void Run() {
+    if (fqdn_.empty()) return Refuse("Spec.VirtualHost.Fqdn must be specified", false);
+    if (fqdn_.find('*') != std::string::npos) {
+      return Refuse(fmt::format("Spec.VirtualHost.Fqdn {} cannot use wildcards", Quote(fqdn_)),
+                    true);
+    }
+    if (!IsHostName(derivation_.builder.host())) {
+      return Refuse(fmt::format("Spec.VirtualHost.Fqdn {} is not a valid host name", Quote(fqdn_)),
+                    true);
+    }
+    if (root_.spec.virtualhost->tls) {
+      const api::IngressRouteTLS& tls = *root_.spec.virtualhost->tls;
+      passthrough_ = tls.passthrough && Trim(tls.secret_name).empty();
+      if (!passthrough_) DeriveTLS(tls);
+    }
+    if (root_.spec.tcpproxy && (passthrough_ || enforce_tls_)) {
+      WalkTCP();
+    } else if (root_.spec.routes) {
+      WalkRoutes();
+    } else if (root_.spec.tcpproxy) {
+      Invalid(root_,
+              "tcpproxy: requires spec.virtualhost.tls with a secretName or with passthrough");
+    } else {
+      NothingDefined(root_);
+    }
+  }
+
+ private:
+  // An object on the way from the root to the one at hand.
+  struct Frame {
+    const api::IngressRoute* object;
+    std::string_view prefix;  // all its routes must lie below
+    std::size_t next = 0;     // its next route
+  };
+  enum class Step : std::uint8_t {
+    kNext,     // go on with the next route
+    kStop,     // an error stops the object
+    kDescend,  // the delegate is on the path now
+  };
+
+  void SetStatus(const api::IngressRoute& object, StatusPtr status) {
+    if (settled_.insert(&object).second) {
+      derivation_.result.statuses.push_back({object.Ref(), order_, std::move(status)});
+    }
+  }
+  enum class Because : std::uint8_t { kWritten, kMissing };
+  void Invalid(const api::IngressRoute& object, std::string description, bool with_vhost = true,
+               Because because = Because::kWritten) {
+    SetStatus(object, std::make_shared<const Status>(Status{"invalid", std::move(description),
+                                                            with_vhost ? fqdn_ : "",
+                                                            because == Because::kMissing}));
+  }
+  // Sets a status for an object that depends on a kind which the configuration leaves out.
+  void Unknown(const api::IngressRoute& object, std::string description) {
+    SetStatus(object,
+              std::make_shared<const Status>(Status{"unknown", std::move(description), fqdn_}));
+  }
+  // What is wrong with a root as such comes before what a walk from elsewhere finds in it.
+  void Refuse(std::string description, bool with_vhost) {
+    order_ = std::make_shared<const RootOrder>(
+        RootOrder{false, order_->creation_time, order_->ns, order_->name});
+    Invalid(root_, std::move(description), with_vhost);
+  }
+  void NothingDefined(const api::IngressRoute& object) {
+    Invalid(object, "IngressRoute.Spec must have at least one Route or a TCPProxy");
+  }
+  void Valid(const api::IngressRoute& object) {
+    if (valid_ == nullptr) {
+      valid_ = std::make_shared<const Status>(Status{"valid", "valid IngressRoute", fqdn_});
+    }
+    SetStatus(object, valid_);
+  }
+  void AddProblem(const api::IngressRoute& object, std::string text) {
+    derivation_.result.problems.push_back({object.Ref(), std::move(text)});
+  }
+
+  // A secret that can't be used makes the root invalid, and it is served without TLS.
+  void DeriveTLS(const api::IngressRouteTLS& tls) {
+    const SecretName name = SplitSecretName(tls.secret_name, root_.meta.ns);
+    const CheckedSecret* secret = derivation_.reader.FindSecret(name.ns, name.name);
+    // What is wrong with it is said only to those who may use it.
+    const bool permitted = derivation_.reader.DelegationPermits(name.ns, name.name, root_.meta.ns);
+    if (secret == nullptr && derivation_.options.IsUnread(api::Kind::kSecret)) {
+      return Unknown(root_, fmt::format("TLS Secret [{}]: Secrets are not read", tls.secret_name));
+    }
+    if (secret == nullptr || !secret->serving.ok()) {
+      Invalid(root_, fmt::format("TLS Secret [{}] not found or is malformed", tls.secret_name),
+              false, secret == nullptr ? Because::kMissing : Because::kWritten);
+      if (secret != nullptr && permitted) {
+        AddProblem(root_, fmt::format("spec.virtualhost.tls.secretName: Secret {}/{}: {}", name.ns,
+                                      name.name, Message(secret->serving.status())));
+      }
+      return;
+    }
+    if (!permitted && derivation_.options.IsUnread(api::Kind::kTLSCertificateDelegation)) {
+      return Unknown(root_, fmt::format("TLS Secret [{}]: TLSCertificateDelegations are not read",
+                                        tls.secret_name));
+    }
+    if (!permitted) {
+      return Invalid(
+          root_,
+          fmt::format("TLS Secret [{}]: certificate delegation not permitted", tls.secret_name),
+          false, Because::kMissing);
+    }
+    enforce_tls_ = true;
+    derivation_.builder.SetSecure(
+        *secret->serving, MinimumTLSVersion(tls.minimum_protocol_version, derivation_.options));
+  }
+
+  void Push(const api::IngressRoute& object, std::string_view prefix) {
+    path_.push_back({&object, prefix});
+    on_path_.insert(&object);
+  }
+  void Pop() {
+    on_path_.erase(path_.back().object);
+    path_.pop_back();
+  }
+
+  // Is `target` on the path already; if so, that is noted on the path's end.
+  bool ClosesCycle(const api::IngressRoute& target, std::string_view what) {
+    if (!on_path_.contains(&target)) return false;
+    std::string names;
+    for (const Frame& frame : path_) names += FullName(*frame.object) + " -> ";
+    Invalid(*path_.back().object,
+            fmt::format("{} creates a delegation cycle: {}{}", what, names, FullName(target)));
+    return true;
+  }
+
+  const api::IngressRoute* FindTarget(const api::IngressRoute& from,
+                                      const api::IngressRouteDelegate& delegate) {
+    return derivation_.reader.FindIngressRoute(delegate.ns.empty() ? from.meta.ns : delegate.ns,
+                                               delegate.name);
+  }
+
+  // The stack is `path_`, not the thread's: a chain may be as long as there are objects.
+  void WalkRoutes() {
+    Push(root_, "");
+    while (!path_.empty()) {
+      Frame& frame = path_.back();
+      const api::IngressRoute& object = *frame.object;
+      if (!object.spec.routes && !object.spec.tcpproxy) {
+        NothingDefined(object);
+        Pop();
+      } else if (!object.spec.routes || frame.next == object.spec.routes->size()) {
+        Valid(object);
+        Pop();
+      } else if (WalkRoute(frame) == Step::kStop) {
+        Pop();
+      }
+    }
+  }
+
+  Step WalkRoute(Frame& frame) {
+    const api::IngressRoute& object = *frame.object;
+    const Route& route = (*object.spec.routes)[frame.next++];
+    if (++visited_routes_ > kMaxVisitedRoutes) {
+      Invalid(object, fmt::format("more than {} routes under one virtual host", kMaxVisitedRoutes));
+      return Step::kStop;
+    }
+    if (!route.services.empty() && route.delegate) {
+      Invalid(object,
+              fmt::format("route {}: cannot specify services and delegate in the same route",
+                          Quote(route.match)));
+      return Step::kStop;
+    }
+    if (route.services.size() > 1 && route.enable_websockets) {
+      Invalid(object,
+              fmt::format("route {}: cannot specify multiple services and enable websockets",
+                          Quote(route.match)));
+      return Step::kStop;
+    }
+    if (route.services.empty() && !route.delegate) return Step::kNext;
+    if (!PathContains(frame.prefix, route.match)) {
+      Invalid(object, fmt::format("the path prefix {} does not match the parent's path prefix {}",
+                                  Quote(route.match), Quote(frame.prefix)));
+      return Step::kStop;
+    }
+    if (!route.services.empty()) return AddRoute(object, route) ? Step::kNext : Step::kStop;
+
+    const api::IngressRoute* target = FindTarget(object, *route.delegate);
+    if (target == nullptr) return Step::kNext;  // it may come; until then the rest is served
+    if (ClosesCycle(*target, "route")) return Step::kStop;
+    Push(*target, route.match);
+    return Step::kDescend;
+  }
+
+  // False if an error stops the object.
+  bool AddRoute(const api::IngressRoute& object, const Route& route) {
+    const std::string match = Quote(route.match);
+    if (!IsHeaderValue(route.prefix_rewrite)) {
+      Invalid(object, fmt::format("route {}: prefixRewrite {} is not a valid path", match,
+                                  Quote(route.prefix_rewrite)));
+      return false;
+    }
+    RouteAction action;
+    bool unverified = false;
+    for (const api::IngressRouteService& service : route.services) {
+      const std::string where = fmt::format("route {}: service {}", match, Quote(service.name));
+      if (service.port < 1 || service.port > 65535) {
+        Invalid(object, where + ": port must be in the range 1-65535");
+        return false;
+      }
+      if (!CheckWeight(object, service, where)) return false;
+      absl::StatusOr<Cluster> cluster = Lookup(object, service, Use::kHTTP);
+      if (!cluster.ok()) {
+        Invalid(object,
+                fmt::format("Service [{}:{}] is invalid or missing", service.name, service.port),
+                false, BecauseOf(cluster.status()));
+        ExplainLookup(object, where, cluster.status());
+        return false;
+      }
+      if (service.validation && cluster->protocol == Protocol::kTLS) {
+        cluster->validation = Validation(object, *service.validation, where);
+        unverified = unverified || !cluster->validation;
+      } else if (service.validation) {
+        AddProblem(object, where +
+                               ": validation has no effect, since the Service's "
+                               "upstream-protocol is not tls");
+      }
+      action.clusters.push_back({derivation_.builder.Share(*std::move(cluster)),
+                                 static_cast<std::uint32_t>(service.weight)});
+    }
+    action.timeout = route.timeout_request ? ParseTimeout(*route.timeout_request) : std::nullopt;
+    action.retry = RouteRetry(route.retry_policy);
+    action.prefix_rewrite = route.prefix_rewrite;
+    action.websocket = route.enable_websockets;
+
+    graph::Route made{{PathMatch::Type::kPrefix, route.match}, false, std::move(action)};
+    // Traffic never reaches an upstream that could not be verified, nor falls through to a shorter
+    // prefix.
+    if (unverified) made.action = DirectResponse{503};
+    derivation_.builder.SetHTTPSRoute(made);
+    const bool insecure = route.permit_insecure && !derivation_.options.disable_permit_insecure;
+    made.https_redirect = enforce_tls_ && !insecure;
+    derivation_.builder.SetHTTPRoute(std::move(made));
+    return true;
+  }
+
+  static Because BecauseOf(const absl::Status& status) {
+    return absl::IsNotFound(status) ? Because::kMissing : Because::kWritten;
+  }
+
+  // The status says only that the Service can't be used; where it exists, this says why.
+  void ExplainLookup(const api::IngressRoute& object, const std::string& where,
+                     const absl::Status& status) {
+    if (!absl::IsNotFound(status))
+      AddProblem(object, fmt::format("{}: {}", where, Message(status)));
+  }
+
+  bool CheckWeight(const api::IngressRoute& object, const api::IngressRouteService& service,
+                   const std::string& where) {
+    if (service.weight < 0) {
+      Invalid(object, where + ": weight must be greater than or equal to zero");
+      return false;
+    }
+    // Envoy sums the weights of a route in 32 bits.
+    if (service.weight > 1'000'000) {
+      Invalid(object, where + ": weight must be less than or equal to 1000000");
+      return false;
+    }
+    return true;
+  }
+
+  absl::StatusOr<Cluster> Lookup(const api::IngressRoute& object,
+                                 const api::IngressRouteService& service, Use use) {
+    absl::StatusOr<Cluster> cluster =
+        LookupService(derivation_.reader, derivation_.options, object.meta.ns, service.name,
+                      {service.port, ""}, use);
+    if (cluster.ok()) {
+      cluster->strategy = service.strategy;
+      cluster->health_check = ParseHealthCheck(service.health_check);
+      // A check that Envoy would refuse must not take the route with it.
+      if (cluster->health_check &&
+          (cluster->health_check->path.empty() || !IsHeaderValue(cluster->health_check->path) ||
+           !IsHeaderValue(cluster->health_check->host))) {
+        cluster->health_check.reset();
+        AddProblem(object,
+                   fmt::format("service {}: healthCheck.path must be a path; the service is not "
+                               "checked",
+                               Quote(service.name)));
+      }
+    }
+    return cluster;
+  }
+
+  std::optional<UpstreamValidation> Validation(const api::IngressRoute& object,
+                                               const api::IngressRouteUpstreamValidation& spec,
+                                               const std::string& where) {
+    const CheckedSecret* secret = derivation_.reader.FindSecret(object.meta.ns, spec.ca_secret);
+    if (secret == nullptr && derivation_.options.IsUnread(api::Kind::kSecret)) {
+      Unknown(object, where + ": upstreamValidation requested but Secrets are not read");
+      return std::nullopt;
+    }
+    if (secret == nullptr || !secret->ca_certificate.ok()) {
+      Invalid(object,
+              where + ": upstreamValidation requested but secret not found or misconfigured", true,
+              secret == nullptr ? Because::kMissing : Because::kWritten);
+      if (secret != nullptr) {
+        AddProblem(object,
+                   fmt::format("{}: validation.caSecret: Secret {}/{}: {}", where, object.meta.ns,
+                               spec.ca_secret, Message(secret->ca_certificate.status())));
+      }
+      return std::nullopt;
+    }
+    if (spec.subject_name.empty()) {
+      Invalid(object, where +
+                          ": upstreamValidation requested but subject alt name not found or "
+                          "misconfigured");
+      return std::nullopt;
+    }
+    return UpstreamValidation{spec.ca_secret, *secret->ca_certificate, spec.subject_name};
+  }
+
+  // Follows the chain to the object that has services.
+  void WalkTCP() {
+    Push(root_, "");
+    const api::IngressRoute* next = &root_;
+    while (next != nullptr) {
+      const api::IngressRoute& object = *next;
+      next = nullptr;
+      if (!object.spec.tcpproxy) {
+        Invalid(object, "tcpproxy: delegated to, but spec.tcpproxy is missing");
+        break;
+      }
+      const api::IngressRouteTCPProxy& spec = *object.spec.tcpproxy;
+      if (!spec.services.empty() && spec.delegate) {
+        Invalid(object, "tcpproxy: cannot specify services and delegate in the same tcpproxy");
+      } else if (!spec.services.empty()) {
+        SetTCPProxy(object, spec);
+      } else if (!spec.delegate) {
+        Invalid(object, "tcpproxy: must have services or a delegate");
+      } else if (const auto* target = FindTarget(object, *spec.delegate);
+                 target != nullptr && !ClosesCycle(*target, "tcpproxy")) {
+        Push(*target, "");
+        next = target;
+      }
+    }
+    // A parent is valid whatever became of its delegate, and so is one whose delegate is missing.
+    for (; !path_.empty(); Pop()) Valid(*path_.back().object);
+  }
+
+  void SetTCPProxy(const api::IngressRoute& object, const api::IngressRouteTCPProxy& spec) {
+    TCPProxy proxy;
+    for (const api::IngressRouteService& service : spec.services) {
+      const std::string where = fmt::format("tcpproxy: service {}", Quote(service.name));
+      if (!CheckWeight(object, service, where)) return;
+      absl::StatusOr<Cluster> cluster = Lookup(object, service, Use::kTCP);
+      if (!cluster.ok()) {
+        Invalid(object,
+                fmt::format("tcpproxy: service {}/{}/{}: not found", object.meta.ns, service.name,
+                            service.port),
+                true, BecauseOf(cluster.status()));
+        return ExplainLookup(object, where, cluster.status());
+      }
+      proxy.clusters.push_back({derivation_.builder.Share(*std::move(cluster)),
+                                static_cast<std::uint32_t>(service.weight)});
+    }
+    derivation_.builder.SetTCPProxy(std::move(proxy), passthrough_);
+  }
+
+  const api::IngressRoute& root_;
+  Derivation& derivation_;
+  Settled& settled_;
+  std::string fqdn_;
+  RootOrderPtr order_;
+  StatusPtr valid_;  // of all valid objects of this walk, once there is one
+  bool passthrough_ = false;
+  bool enforce_tls_ = false;  // the root's own certificate is in use: plain HTTP redirects
+  int visited_routes_ = 0;
+  std::vector<Frame> path_;
+  std::unordered_set<const api::IngressRoute*> on_path_;
+};
+
+bool NamespacePermitted(const api::IngressRoute& root, const Options& options) {
+  const std::vector<std::string>& permitted = options.root_namespaces;
+  return permitted.empty() ||
+         std::find(permitted.begin(), permitted.end(), root.meta.ns) != permitted.end();
+}
+
+}  // namespace
+
+void DeriveIngressRoutes(const std::vector<Claim>& claims, Derivation& derivation) {
+  Settled settled;
+  std::vector<const api::IngressRoute*> legal;
+  for (const Claim& claim : claims) {
+    const auto* root = api::As<api::IngressRoute>(claim.object);
+    if (root == nullptr) continue;
+    if (NamespacePermitted(*root, derivation.options)) {
+      legal.push_back(root);
+    } else {
+      RootWalk(*root, derivation, settled).RefuseNamespace();
+    }
+  }
+  if (legal.size() == 1) return RootWalk(*legal[0], derivation, settled).Run();
+
+  std::vector<std::string> names;
+  names.reserve(legal.size());
+  for (const api::IngressRoute* root : legal) names.push_back(FullName(*root));
+  std::sort(names.begin(), names.end());
+  for (const api::IngressRoute* root : legal) {
+    RootWalk(*root, derivation, settled).RefuseConflict(names);
+  }
+}
+
+}  // namespace contour::graph

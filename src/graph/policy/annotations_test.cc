@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "graph/policy/annotations.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "graph/policy/retry.h"
+
+namespace contour::graph {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+api::Meta With(std::vector<std::pair<std::string, std::string>> annotations) {
+  api::Meta meta;
+  meta.annotations = std::move(annotations);
+  std::sort(meta.annotations.begin(), meta.annotations.end());
+  return meta;
+}
+
+TEST(ClassAnnotation, OrderOfPrefixes) {
+  EXPECT_EQ(ClassAnnotation(With({})), std::nullopt);
+  EXPECT_EQ(ClassAnnotation(With({{"kubernetes.io/ingress.class", "nginx"}})), "nginx");
+  EXPECT_EQ(ClassAnnotation(With({{"kubernetes.io/ingress.class", "nginx"},
+                                  {"contour.heptio.com/ingress.class", "x"}})),
+            "x");
+  EXPECT_EQ(ClassAnnotation(With({{"contour.heptio.com/ingress.class", "x"},
+                                  {"projectcontour.io/ingress.class", "y"}})),
+            "y");
+  EXPECT_EQ(ClassAnnotation(With({{"kubernetes.io/ingress.class", "nginx"},
+                                  {"contour.heptio.com/ingress.class", ""}})),
+            std::nullopt)
+      << "a present key decides, also with an empty value";
+}
+
+TEST(AllowHTTP, OnlyFalseForbids) {
+  EXPECT_TRUE(AllowHTTP(With({})));
+  EXPECT_TRUE(AllowHTTP(With({{"kubernetes.io/ingress.allow-http", "no"}})));
+  EXPECT_FALSE(AllowHTTP(With({{"kubernetes.io/ingress.allow-http", "false"}})));
+}
+
+TEST(ForceSSLRedirect, OnlyTrueForces) {
+  EXPECT_FALSE(ForceSSLRedirect(With({})));
+  EXPECT_FALSE(ForceSSLRedirect(With({{"ingress.kubernetes.io/force-ssl-redirect", "yes"}})));
+  EXPECT_TRUE(ForceSSLRedirect(With({{"ingress.kubernetes.io/force-ssl-redirect", "true"}})));
+}
+
+TEST(RequestTimeout, BothPrefixes) {
+  const auto of = [](const char* key, const char* value) {
+    return RequestTimeout(With({{key, value}}));
+  };
+  EXPECT_EQ(of("contour.heptio.com/request-timeout", ""), std::nullopt);
+  EXPECT_EQ(of("contour.heptio.com/request-timeout", "0s"), std::nullopt);
+  EXPECT_EQ(of("contour.heptio.com/request-timeout", "1m30s"), (Timeout{.duration = 90s}));
+  for (const char* text : {"peanut", "90", "infinite", "infinity"}) {
+    EXPECT_EQ(of("contour.heptio.com/request-timeout", text), (Timeout{.infinite = true})) << text;
+  }
+  EXPECT_EQ(of("projectcontour.io/response-timeout", "peanut"), std::nullopt);
+  EXPECT_EQ(of("projectcontour.io/request-timeout", "peanut"), std::nullopt);
+  for (const char* text : {"infinite", "infinity"}) {
+    EXPECT_EQ(of("projectcontour.io/response-timeout", text), (Timeout{.infinite = true}));
+  }
+  EXPECT_EQ(RequestTimeout(With({{"projectcontour.io/response-timeout", "5s"},
+                                 {"projectcontour.io/request-timeout", "6s"},
+                                 {"contour.heptio.com/request-timeout", "7s"}})),
+            (Timeout{.duration = 5s}));
+}
+
+TEST(WebsocketRoutes, Table) {
+  const auto of = [](const char* value) {
+    return WebsocketRoutes(With({{"contour.heptio.com/websocket-routes", value}}));
+  };
+  EXPECT_THAT(of(""), IsEmpty());
+  EXPECT_THAT(of(", ,"), IsEmpty());
+  EXPECT_THAT(of("/ws1"), ElementsAre("/ws1"));
+  EXPECT_THAT(of(" /ws1, , /ws2 "), ElementsAre("/ws1", "/ws2"));
+}
+
+TEST(MinimumTLSVersion, ConfigurationIsTheFloor) {
+  Options options;
+  EXPECT_EQ(MinimumTLSVersion("1.1", options), TLSVersion::k1_2);
+  EXPECT_EQ(MinimumTLSVersion("0.9999", options), TLSVersion::k1_2);
+  EXPECT_EQ(MinimumTLSVersion("1.3", options), TLSVersion::k1_3);
+  options.minimum_tls_version = TLSVersion::k1_1;
+  EXPECT_EQ(MinimumTLSVersion("", options), TLSVersion::k1_1);
+  EXPECT_EQ(MinimumTLSVersion("1.2", options), TLSVersion::k1_2);
+  EXPECT_EQ(MinimumTLSVersion(With({{"contour.heptio.com/tls-minimum-protocol-version", "1.1"}}),
+                              options),
+            TLSVersion::k1_1);
+  EXPECT_EQ(
+      MinimumTLSVersion(With({{"projectcontour.io/tls-minimum-protocol-version", "1.1"}}), options),
+      TLSVersion::k1_2);
+  options.minimum_tls_version = TLSVersion::k1_3;
+  EXPECT_EQ(MinimumTLSVersion(With({{"contour.heptio.com/tls-minimum-protocol-version", "1.2"}}),
+                              options),
+            TLSVersion::k1_3);
+}
+
+TEST(MaximumTLSVersion, OfTheNewPrefixOnly) {
+  const std::string key = "projectcontour.io/tls-maximum-protocol-version";
+  EXPECT_EQ(MaximumTLSVersion(With({{key, "1.2"}})), TLSVersion::k1_2);
+  for (const char* value : {"1.3", "1.1", "", "x"}) {
+    EXPECT_EQ(MaximumTLSVersion(With({{key, value}})), TLSVersion::k1_3) << value;
+  }
+  EXPECT_EQ(MaximumTLSVersion(With({{"contour.heptio.com/tls-maximum-protocol-version", "1.2"}})),
+            TLSVersion::k1_3);
+}
+
+TEST(ServiceLimits, PerHostOfTheNewPrefixOnly) {
+  const std::string name = "per-host-max-connections";
+  EXPECT_EQ(ServiceLimits(With({{"projectcontour.io/" + name, "7"}})).per_host_max_connections, 7U);
+  EXPECT_EQ(ServiceLimits(With({{"projectcontour.io/" + name, "0"}})), CircuitBreakers());
+  EXPECT_EQ(ServiceLimits(With({{"contour.heptio.com/" + name, "7"}})), CircuitBreakers());
+}
+
+TEST(UpstreamProtocol, NameBeatsNumberAndTheLastListWins) {
+  const api::Meta meta = With({{"contour.heptio.com/upstream-protocol.h2", "80, http"},
+                               {"contour.heptio.com/upstream-protocol.h2c", "http"},
+                               {"contour.heptio.com/upstream-protocol.tls", "80 ,443,https"},
+                               {"contour.heptio.com/upstream-protocol.quic", "90"}});
+  EXPECT_EQ(UpstreamProtocol(meta, "http", 80), Protocol::kH2C);
+  EXPECT_EQ(UpstreamProtocol(meta, "", 80), Protocol::kTLS);
+  EXPECT_EQ(UpstreamProtocol(meta, "https", 8443), Protocol::kTLS);
+  EXPECT_EQ(UpstreamProtocol(meta, "other", 90), Protocol::kHTTP1);
+}
+
+TEST(IngressRetry, BothPrefixes) {
+  EXPECT_EQ(IngressRetry(With({})), std::nullopt);
+  EXPECT_EQ(IngressRetry(With({{"contour.heptio.com/num-retries", "7"}})), std::nullopt);
+  EXPECT_EQ(IngressRetry(With({{"contour.heptio.com/retry-on", "gateway-error"},
+                               {"contour.heptio.com/num-retries", "6"},
+                               {"contour.heptio.com/per-try-timeout", "10s"}})),
+            (Retry{"gateway-error", 6, 10s}));
+  for (const char* count : {"0", "-1", "x"}) {
+    EXPECT_EQ(IngressRetry(With({{"contour.heptio.com/retry-on", "5xx"},
+                                 {"contour.heptio.com/num-retries", count}})),
+              (Retry{"5xx", std::nullopt, std::nullopt}))
+        << count;
+  }
+  EXPECT_EQ(IngressRetry(With(
+                {{"projectcontour.io/retry-on", "5xx"}, {"projectcontour.io/num-retries", "-1"}})),
+            std::nullopt);
+  EXPECT_EQ(IngressRetry(With(
+                {{"projectcontour.io/retry-on", "5xx"}, {"projectcontour.io/num-retries", "-7"}})),
+            (Retry{"5xx", 1, std::nullopt}));
+  EXPECT_EQ(IngressRetry(With({{"contour.heptio.com/retry-on", "5xx"},
+                               {"contour.heptio.com/per-try-timeout", "0s"}})),
+            (Retry{"5xx", std::nullopt, std::nullopt}));
+}
+
+TEST(RouteRetry, Table) {
+  EXPECT_EQ(RouteRetry(std::nullopt), std::nullopt);
+  EXPECT_EQ(RouteRetry(api::IngressRouteRetryPolicy{}), (Retry{"5xx", 1, std::nullopt}));
+  EXPECT_EQ(RouteRetry(api::IngressRouteRetryPolicy{-3, ""}), (Retry{"5xx", 1, std::nullopt}));
+  EXPECT_EQ(RouteRetry(api::IngressRouteRetryPolicy{6, "150ms"}), (Retry{"5xx", 6, 150ms}));
+  EXPECT_EQ(RouteRetry(api::IngressRouteRetryPolicy{1, "please"}), (Retry{"5xx", 1, std::nullopt}));
+}
+
+}  // namespace
+}  // namespace contour::graph

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a reference to a port of a Service to the cluster that reaches it.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "graph/engine/reader.h"
+#include "graph/model/model.h"
+#include "graph/model/options.h"
+
+namespace contour::graph {
+
+// A port as objects refer to it: by number, by name, or by a text that is either.
+struct PortReference {
+  std::int64_t number = 0;  // 0: by name
+  std::string name;
+
+  std::string String() const { return name.empty() ? std::to_string(number) : name; }
+};
+
+enum class Use : std::uint8_t {
+  kHTTP,
+  kTCP,  // bytes are passed on as they are: the Service's upstream-protocol annotations don't count
+};
+
+// The cluster of a Service's port, without policies: the first TCP port in list order whose number
+// or name is the wanted one. Errors: kNotFound if there is no such Service, kFailedPrecondition if
+// it has no such port, or is an ExternalName that is refused.
+absl::StatusOr<Cluster> LookupService(Reader& reader, const Options& options, const std::string& ns,
+                                      const std::string& name, const PortReference& port, Use use);
+
+// May traffic be sent to this external name: not to ourselves (localhost, loopback, link-local and
+// unspecified addresses in any spelling that a resolver takes, our own Services), where the admin
+// interfaces are.
+bool ExternalNamePermitted(std::string_view external_name, std::string_view own_namespace);
+
+}  // namespace contour::graph

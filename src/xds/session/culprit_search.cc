@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "xds/session/culprit_search.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace contour::xds {
+namespace {
+
+// What names of ours are made of: a neighbour of these makes another name.
+bool IsNameCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-' || c == '/' || c == '*';
+}
+
+// Those that the words name; a resource's own name only if the words name no part.
+CulpritSearch::Items Named(const CulpritSearch::Items& items, std::string_view words) {
+  CulpritSearch::Items named;
+  for (const auto& [key, version] : items) {
+    if (Names(words, key.second.has_value() ? *key.second : key.first)) named.emplace(key, version);
+  }
+  if (!named.empty()) return named;
+  for (const auto& [key, version] : items) {
+    if (Names(words, key.first)) named.emplace(key, version);
+  }
+  return named;
+}
+
+}  // namespace
+
+std::size_t FindName(std::string_view words, std::string_view name) {
+  if (name.empty()) return std::string_view::npos;
+  for (std::size_t at = words.find(name); at != std::string_view::npos;
+       at = words.find(name, at + 1)) {
+    const std::size_t end = at + name.size();
+    // A dot belongs to the name if more of one follows it.
+    const bool before = at == 0 || !(IsNameCharacter(words[at - 1]) || words[at - 1] == '.');
+    const bool after =
+        end == words.size() ||
+        !(IsNameCharacter(words[end]) ||
+          (words[end] == '.' && end + 1 < words.size() && IsNameCharacter(words[end + 1])));
+    if (before && after) return at;
+  }
+  return std::string_view::npos;
+}
+
+bool Names(std::string_view words, std::string_view name) {
+  return FindName(words, name) != std::string_view::npos;
+}
+
+bool CulpritSearch::Contains(const Items& items, const Key& key, const Hash128& version) {
+  const auto at = items.find(key);
+  return at != items.end() && at->second == version;
+}
+
+void CulpritSearch::MakeUnknown(const Group& group) {
+  if (group.items.empty()) return;
+  if (unknown_.words.empty()) unknown_.words = group.words;
+  for (const auto& [key, version] : group.items) unknown_.items.insert_or_assign(key, version);
+}
+
+void CulpritSearch::Found(const Group& group) {
+  const auto& [key, version] = *group.items.begin();
+  culprits_.push_back({key, version, group.words, group.confirmed});
+  ++fruitless_;
+}
+
+void CulpritSearch::OnRefused(const Items& items, std::string words, bool tested, bool explained) {
+  if (tested) {
+    testing_ = false;
+    MakeUnknown(std::exchange(complement_, {}));
+  }
+  Items fresh;
+  for (const auto& [key, version] : items) {
+    const bool guilty = std::any_of(
+        guilty_.begin(), guilty_.end(),
+        [&, k = &key, v = &version](const Group& group) { return Contains(group.items, *k, *v); });
+    if (guilty || Contains(unknown_.items, key, version)) {
+      explained = true;
+    } else {
+      fresh.emplace(key, version);
+    }
+  }
+  if (tested) test_ = {};  // `items` may be it
+  if (fresh.empty()) return;
+  Group group;
+  group.named = Named(fresh, words);
+  group.items = std::move(fresh);
+  group.words = std::move(words);
+  if (explained) {
+    MakeUnknown(group);
+  } else {
+    guilty_.push_back(std::move(group));
+  }
+}
+
+void CulpritSearch::OnAccepted(const Carried& carried) {
+  const bool whole = std::all_of(test_.items.begin(), test_.items.end(), [&](const auto& item) {
+    return carried(item.first, item.second);
+  });
+  Group complement = std::exchange(complement_, {});
+  if (whole && !complement.items.empty()) {
+    complement.confirmed = true;
+    guilty_.push_back(std::move(complement));
+  } else {
+    MakeUnknown(complement);
+  }
+  testing_ = false;
+  test_ = {};
+  progress_ = true;
+  fruitless_ = 0;
+}
+
+void CulpritSearch::OnNothing() {
+  MakeUnknown(std::exchange(complement_, {}));
+  testing_ = false;
+  test_ = {};
+}
+
+void CulpritSearch::Prune(const Carried& present) {
+  const auto prune = [&](Items& items) {
+    return std::erase_if(items,
+                         [&](const auto& item) { return !present(item.first, item.second); }) > 0;
+  };
+  prune(unknown_.items);
+  std::vector<Group> guilty = std::exchange(guilty_, {});
+  for (Group& group : guilty) {
+    if (prune(group.items)) {
+      MakeUnknown(group);
+    } else {
+      guilty_.push_back(std::move(group));
+    }
+  }
+}
+
+CulpritSearch::Step CulpritSearch::Advance(const Carried& present) {
+  Prune(present);
+  for (;;) {
+    if (fruitless_ >= kFruitless && active()) {
+      testing_ = true;
+      return Step::kControl;
+    }
+    if (!unknown_.items.empty() && (progress_ || guilty_.empty())) {
+      test_ = std::exchange(unknown_, {});
+      progress_ = false;
+      testing_ = true;
+      return Step::kTest;
+    }
+    if (guilty_.empty()) {
+      unknown_ = {};
+      progress_ = false;
+      return Step::kOver;
+    }
+    Group group = std::move(guilty_.back());
+    guilty_.pop_back();
+    if (group.items.size() == 1) {
+      Found(group);
+      continue;
+    }
+    test_.words = complement_.words = group.words;
+    if (!group.named.empty() && group.named.size() < group.items.size()) {
+      complement_.items = std::move(group.named);
+      for (const auto& item : complement_.items) group.items.erase(item.first);
+      test_.items = std::move(group.items);
+    } else {
+      const auto middle =
+          std::next(group.items.begin(), static_cast<std::ptrdiff_t>(group.items.size() / 2));
+      test_.items = Items(group.items.begin(), middle);
+      complement_.items = Items(middle, group.items.end());
+    }
+    testing_ = true;
+    return Step::kTest;
+  }
+}
+
+std::vector<CulpritSearch::Culprit> CulpritSearch::GiveUp() {
+  std::vector<Culprit> all;
+  ForEach([&](const Key& key, const Hash128& version, const std::string& words) {
+    all.push_back({key, version, words, false});
+  });
+  *this = {};
+  return all;
+}
+
+bool CulpritSearch::Withholds(const Key& key, const Hash128& version) const {
+  if (!active()) return false;
+  return Contains(unknown_.items, key, version) || Contains(complement_.items, key, version) ||
+         std::any_of(guilty_.begin(), guilty_.end(),
+                     [&](const Group& group) { return Contains(group.items, key, version); });
+}
+
+void CulpritSearch::ForEachWithheld(
+    const std::string& resource, const std::function<void(const Key&, const Hash128&)>& f) const {
+  const auto each = [&](const Items& items) {
+    for (auto at = items.lower_bound({resource, std::nullopt});
+         at != items.end() && at->first.first == resource; ++at)
+      f(at->first, at->second);
+  };
+  each(unknown_.items);
+  each(complement_.items);
+  for (const Group& group : guilty_) each(group.items);
+}
+
+void CulpritSearch::ForEach(
+    const std::function<void(const Key&, const Hash128&, const std::string&)>& f) const {
+  ForEachGroup([&](const Group& group) {
+    for (const auto& [key, version] : group.items) f(key, version, group.words);
+  });
+}
+
+void CulpritSearch::ForEachOf(
+    const std::string& resource,
+    const std::function<void(const Key&, const Hash128&, const std::string&)>& f) const {
+  ForEachGroup([&](const Group& group) {
+    for (auto at = group.items.lower_bound({resource, std::nullopt});
+         at != group.items.end() && at->first.first == resource; ++at)
+      f(at->first, at->second, group.words);
+  });
+}
+
+}  // namespace contour::xds
