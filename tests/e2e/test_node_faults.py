@@ -11,7 +11,7 @@ from conftest import LOGS, next_pod_address
 from features_support import Authority, ingress, ingress_route, service
 from harness import manifests
 from harness.backend import Backend
-from harness.client import Client, SteadyLoad
+from harness.client import Client, SteadyLoad, TLSClient, tls_context
 from harness.contour import Contour
 from harness.nodes import NodeNetwork
 from harness.process import wait_until
@@ -25,6 +25,7 @@ class Fleet:
 
     def __init__(self, name, mode, *flags, listen="0.0.0.0", names=("broken", "good-1", "good-2")):
         self.mode = mode
+        self.refuses_again = True  # after a restart of contour
         self.work_dir = LOGS / name
         shutil.rmtree(self.work_dir, ignore_errors=True)
         self.folder = self.work_dir / "manifests"
@@ -33,6 +34,13 @@ class Fleet:
         self.logs.mkdir()
         self.authority = Authority(self.work_dir)
         self.stack = contextlib.ExitStack()
+        try:
+            self._start(names, listen, flags)
+        except BaseException:
+            self.stack.close()
+            raise
+
+    def _start(self, names, listen, flags):
         self.network = self.stack.enter_context(NodeNetwork())
         self.nodes = [self.network.node(node, self.work_dir) for node in names]
         self.broken, *self.good = self.nodes
@@ -81,7 +89,7 @@ class Fleet:
             node.join()
             wait_until(lambda count=count: self.envoys() >= count, f"{node.name} connected", 60)
             rejections = 'contour_xds_rejections_total{type="LDS"}'
-            if node is self.broken:
+            if node is self.broken and self.refuses_again:
                 wait_until(lambda: self.contour.metric(rejections) or self.contour.metric("contour_xds_node_faults"),
                            "what it refuses", 30)
 
@@ -93,8 +101,8 @@ class Fleet:
             client.close()
 
 
-def try_all(fleet, orders):
-    """Under load on the good nodes: a change, then for each order a restart of contour and a change."""
+def try_all(fleet, orders, check=lambda: None):
+    """Under load on the good nodes: a change, then for each order a restart of contour and a change; a check after each."""
     for node in fleet.good:
         fleet.wait_for(node, "a.example")
     stack, loads = fleet.loads()
@@ -102,11 +110,13 @@ def try_all(fleet, orders):
         fleet.add_host("before")
         for node in fleet.good:
             fleet.wait_for(node, "before.example")
+        check()
         for number, order in enumerate(orders):
             fleet.restart(order)
             fleet.add_host(f"after-{number}")
             for node in fleet.good:
                 fleet.wait_for(node, f"after-{number}.example")
+            check()
         assert fleet.contour.metric("contour_xds_quarantined_fleet") == 0
     for load in loads:
         load.assert_clean()
@@ -173,6 +183,27 @@ def no_ipv6(mode, orders):
         assert fleet.contour.metric("contour_xds_node_faults") == 1
 
 
+def refused_certificate(mode, orders):
+    """A certificate is damaged on the way to one Envoy: it is refused there, and nobody else loses it."""
+    with Fleet(f"node_certificate_{mode}", mode) as fleet:
+        fleet.refuses_again = False  # Envoy acks a secret that equals the last one, even if it refused that
+        fleet.put("tls.yaml", fleet.authority.secret("s", "s.example") + ingress(
+            "s", "s.example", [("/", "Prefix", "blue")], tls_secret="s"))
+        fleet.broken.damage_certificates(fleet.contour)
+        start(fleet)
+        assert fleet.contour.metric("contour_xds_quarantined") == 1
+        clients = [TLSClient(node.address, HTTPS_PORT, "s.example", tls_context(fleet.authority.certificate)) for node in fleet.good]
+
+        def check():
+            for client in clients:
+                client.poll("s.example", "/", lambda answer: answer.status == 200, timeout=30)
+        check()
+        try_all(fleet, orders(fleet), check)
+        fleet.wait_for(fleet.broken, "a.example")  # plain HTTP serves there all the same
+        log = fleet.contour.log(whole=True)
+        assert "kept_from=\"this node's Envoys\"" in log and "kept_from=\"all Envoys\"" not in log
+
+
 def older_envoy(mode, orders):
     """It lacks an extension that a passthrough host needs: a fault of its own that isn't its node's."""
     with Fleet(f"node_older_{mode}", mode) as fleet:
@@ -184,10 +215,10 @@ def older_envoy(mode, orders):
         assert "kept_from=\"this node's Envoys\"" in log and "kept_from=\"all Envoys\"" not in log
 
 
-FAULTS = [taken_port, stats_port, unwritable_log, no_ipv6, older_envoy]
+FAULTS = [taken_port, stats_port, unwritable_log, no_ipv6, refused_certificate, older_envoy]
 
 
-@pytest.mark.parametrize("fault", [taken_port, no_ipv6])
+@pytest.mark.parametrize("fault", [taken_port, no_ipv6, refused_certificate])
 def test_one_nodes_fault_costs_the_others_nothing(fault):
     fault("delta-ads", broken_first)
 

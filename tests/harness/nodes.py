@@ -53,6 +53,7 @@ class Node:
         self.envoy = None
         self._others = []
         self._prefix = []  # of the Envoy's command
+        self._xds_port = None  # of what stands between its Envoy and contour; None: nothing does
         self._joined = False
         self._namespace = self._others_start("netns", ["unshare", "--net", "sleep", "infinity"])
         wait_until(lambda: os.readlink(f"/proc/{self._namespace.pid}/ns/net") != os.readlink("/proc/self/ns/net"),
@@ -84,11 +85,17 @@ class Node:
     def remove_ipv6(self):
         self._prefix += [sys.executable, _HERE / "no_ipv6.py"]
 
+    def damage_certificates(self, contour):
+        """Its Envoy gets each certificate damaged, and refuses it."""
+        self._xds_port = free_port()
+        self._others_start("proxy", [sys.executable, _HERE / "damaging_proxy.py", self._xds_port, contour.xds_port])
+        wait_until(lambda: port_is_open(GATEWAY, self._xds_port), "the proxy", 20)
+
     # ---- Its Envoy
 
     def start_envoy(self, contour, mode, *arguments):
         path = self.work_dir / f"{self.name}-bootstrap.json"
-        result = run("bootstrap", path, "--xds-address", self.contour_address, "--xds-port", contour.xds_port,
+        result = run("bootstrap", path, "--xds-address", self.contour_address, "--xds-port", self._xds_port or contour.xds_port,
                      "--admin-address", "127.0.0.1", "--admin-port", free_port(), "--xds-mode", mode)
         assert result.returncode == 0, result.stderr
         self.envoy = Process(self.name, self.inside(
