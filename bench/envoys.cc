@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many simulated Envoys on one control plane, and what they see of changes: each opens a connection
-// and a delta ADS stream of its own, subscribes as an Envoy does and acknowledges everything.
+// of its own, and on it a delta ADS stream or, with --per-type, a stream for each type in state of
+// the world. It subscribes as an Envoy does and acknowledges everything. (An Envoy without ADS
+// opens one EDS stream for each cluster; these open one in all, which costs less.)
 //
-//   envoys PORT STREAMS HOSTS [restart | FOLDER KIND PER_SECOND SECONDS]
+//   envoys [--per-type] PORT ENVOYS HOSTS [restart | FOLDER KIND PER_SECOND SECONDS]
 //
 // Waits until one Envoy has HOSTS hosts and assignments, then until all have them. Where the
 // program then waits for a line on its standard input, it says so on its standard error:
@@ -27,6 +29,7 @@
 #include <deque>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -35,6 +38,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -46,6 +50,8 @@ namespace {
 
 using envoy::service::discovery::v3::DeltaDiscoveryRequest;
 using envoy::service::discovery::v3::DeltaDiscoveryResponse;
+using envoy::service::discovery::v3::DiscoveryRequest;
+using envoy::service::discovery::v3::DiscoveryResponse;
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* kCDS = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
@@ -119,24 +125,28 @@ class Changes {
   std::vector<double> all_;
 };
 
-// The fields of a DeltaDiscoveryResponse that every Envoy looks at, without a copy of the
-// resources.
+// The fields of a response that every Envoy looks at, without a copy of the resources.
 struct Envelope {
   std::string type;
+  std::string version;  // state of the world
   std::string nonce;
   std::size_t resources = 0;
 };
 
+template <typename Response>
 Envelope ReadEnvelope(const grpc::Slice& slice) {
   using google::protobuf::internal::WireFormatLite;
+  constexpr bool kHasVersion = std::is_same_v<Response, DiscoveryResponse>;
   Envelope envelope;
   google::protobuf::io::CodedInputStream in(slice.begin(), static_cast<int>(slice.size()));
   while (const std::uint32_t tag = in.ReadTag()) {
     const int field = WireFormatLite::GetTagFieldNumber(tag);
-    std::string* const text = field == DeltaDiscoveryResponse::kTypeUrlFieldNumber ? &envelope.type
-                              : field == DeltaDiscoveryResponse::kNonceFieldNumber ? &envelope.nonce
-                                                                                   : nullptr;
-    if (field == DeltaDiscoveryResponse::kResourcesFieldNumber) ++envelope.resources;
+    std::string* text = nullptr;
+    if (field == Response::kTypeUrlFieldNumber) text = &envelope.type;
+    if (field == Response::kNonceFieldNumber) text = &envelope.nonce;
+    if (kHasVersion && field == DiscoveryResponse::kVersionInfoFieldNumber)
+      text = &envelope.version;
+    if (field == Response::kResourcesFieldNumber) ++envelope.resources;
     if (text != nullptr ? !WireFormatLite::ReadString(&in, text)
                         : !WireFormatLite::SkipField(&in, tag))
       break;
@@ -151,32 +161,41 @@ class Content {
     const std::lock_guard lock(mutex_);
     for (const auto& resource : response.resources()) {
       versions_[response.type_url()].insert_or_assign(resource.name(), resource.version());
-      if (response.type_url() == kCDS) {
-        envoy::config::cluster::v3::Cluster cluster;
-        if (cluster.ParseFromString(resource.resource().value()) &&
-            cluster.has_eds_cluster_config())
-          assignments_.insert(cluster.eds_cluster_config().service_name());
-      }
-      // The listener of plain HTTP says where its routes come from.
-      if (response.type_url() == kLDS &&
-          resource.resource().value().find("contour.host") != std::string::npos)
-        scoped_ = true;
+      Note(response.type_url(), resource.resource().value());
     }
   }
+  void Add(const DiscoveryResponse& response) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& resource : response.resources()) Note(response.type_url(), resource.value());
+  }
+  // Keeps the version of the newest response of the type, which state of the world names.
+  void SetVersion(const std::string& type, const std::string& version) {
+    const std::lock_guard lock(mutex_);
+    version_[type] = version;
+  }
 
-  // The first request of a type. `again`: of an Envoy that has everything.
-  std::string Request(const std::string& type, bool again) {
+  // Returns the first delta request of a type. `again`: of an Envoy that has everything.
+  std::string DeltaRequest(const std::string& type, bool again) {
     const std::lock_guard lock(mutex_);
     DeltaDiscoveryRequest request;
     request.set_type_url(type);
-    if (type == kEDS) {
-      for (const std::string& name : assignments_) request.add_resource_names_subscribe(name);
-    }
-    if (type == kRDS) request.add_resource_names_subscribe("ingress_http");
+    for (const std::string& name : Names(type)) request.add_resource_names_subscribe(name);
     if (again)
       request.mutable_initial_resource_versions()->insert(versions_[type].begin(),
                                                           versions_[type].end());
     return request.SerializeAsString();
+  }
+  // Returns a request of a type in state of the world, but version and nonce: they are added.
+  std::string WorldRequest(const std::string& type) {
+    const std::lock_guard lock(mutex_);
+    DiscoveryRequest request;
+    request.set_type_url(type);
+    for (const std::string& name : Names(type)) request.add_resource_names(name);
+    return request.SerializeAsString();
+  }
+  std::string Version(const std::string& type) {
+    const std::lock_guard lock(mutex_);
+    return version_[type];
   }
 
   const char* RoutesType() {
@@ -185,8 +204,24 @@ class Content {
   }
 
  private:
+  std::set<std::string> Names(const std::string& type) const {
+    if (type == kEDS) return assignments_;
+    if (type == kRDS) return {"ingress_http"};
+    return {};
+  }
+  void Note(const std::string& type, const std::string& bytes) {
+    envoy::config::cluster::v3::Cluster cluster;
+    if (type == kCDS && cluster.ParseFromString(bytes) && cluster.has_eds_cluster_config()) {
+      const std::string& name = cluster.eds_cluster_config().service_name();
+      assignments_.insert(name.empty() ? cluster.name() : name);
+    }
+    // The listener of plain HTTP says where its routes come from.
+    if (type == kLDS && bytes.find("contour.host") != std::string::npos) scoped_ = true;
+  }
+
   std::mutex mutex_;
   std::map<std::string, std::map<std::string, std::string>> versions_;  // by type and name
+  std::map<std::string, std::string> version_;                          // by type
   std::set<std::string> assignments_;
   bool scoped_ = false;
 };
@@ -194,59 +229,59 @@ class Content {
 // The first requests of a type, one copy for all Envoys.
 class FirstRequests {
  public:
-  FirstRequests(Content& content, bool again) {
-    for (const char* type : {kCDS, kEDS, kLDS, kRDS, kSRDS})
-      requests_.emplace(type, grpc::Slice(content.Request(type, again)));
+  FirstRequests(Content& content, bool per_type, bool again) {
+    for (const char* type : {kCDS, kEDS, kLDS, kRDS, kSRDS}) {
+      requests_.emplace(type, grpc::Slice(per_type ? content.WorldRequest(type)
+                                                   : content.DeltaRequest(type, again)));
+      if (again) versions_.emplace(type, content.Version(type));
+    }
   }
   const grpc::Slice& Of(const std::string& type) const { return requests_.at(type); }
+  // Returns the version that an Envoy which has everything names; empty: it has nothing.
+  std::string VersionOf(const std::string& type) const {
+    const auto found = versions_.find(type);
+    return found == versions_.end() ? std::string() : found->second;
+  }
 
  private:
   std::map<std::string, grpc::Slice> requests_;
+  std::map<std::string, std::string> versions_;
 };
 
-class Stream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+// One gRPC stream. What comes is handed to `handle`, on a thread of gRPC, one at a time.
+class Reactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  // `first`: nullptr for the Envoy that finds out what there is. `again`: it has everything.
-  Stream(grpc::GenericStub& stub, std::size_t number, std::size_t hosts, Changes& changes,
-         Content& content, const FirstRequests* first, bool again)
-      : number_(number),
-        hosts_(hosts),
-        changes_(changes),
-        content_(content),
-        first_(first),
-        again_(again) {
+  using Handle = std::function<void(Reactor&, const grpc::Slice&)>;
+
+  Reactor(grpc::GenericStub& stub, const std::string& method, Handle handle)
+      : handle_(std::move(handle)) {
     context_.set_wait_for_ready(true);  // a thousand connections in one process take their time
-    stub.PrepareBidiStreamingCall(
-        &context_,
-        "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources", {},
-        this);
-    DeltaDiscoveryRequest node;
-    node.mutable_node()->set_id(fmt::format("simulated-{}", number));
-    Ask(kCDS, node.SerializeAsString());
-    if (again) {
-      for (const char* type : {kEDS, kLDS}) Ask(type);
-      Ask(content_.RoutesType());
-    }
+    stub.PrepareBidiStreamingCall(&context_, method, {}, this);
     StartRead(&incoming_);
     StartCall();
+  }
+
+  // Sends a message that may be in pieces.
+  void Send(std::vector<grpc::Slice> slices) {
+    const std::lock_guard lock(mutex_);
+    queue_.emplace_back(slices.data(), slices.size());
+    if (queue_.size() == 1) StartWrite(&queue_.front());
   }
 
   void OnReadDone(bool ok) override {
     if (!ok) return;
     bytes_ += incoming_.Length();
     grpc::Slice slice;
-    if (incoming_.DumpToSingleSlice(&slice).ok()) Handle(slice);
+    if (incoming_.DumpToSingleSlice(&slice).ok()) handle_(*this, slice);
     incoming_.Clear();
     StartRead(&incoming_);
   }
-
   void OnWriteDone(bool ok) override {
     if (!ok) return;
     const std::lock_guard lock(mutex_);
     queue_.pop_front();
     if (!queue_.empty()) StartWrite(&queue_.front());
   }
-
   void OnDone(const grpc::Status& status) override {
     if (!stopping_) error_ = status.error_message();
     done_ = true;
@@ -256,43 +291,156 @@ class Stream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
     stopping_ = true;
     context_.TryCancel();
   }
+  bool done() const { return done_; }
+  std::uint64_t bytes() const { return bytes_; }
+  const std::string& error() const { return error_; }
+
+ private:
+  const Handle handle_;
+  grpc::ClientContext context_;
+  grpc::ByteBuffer incoming_;
+  std::mutex mutex_;
+  std::deque<grpc::ByteBuffer> queue_;  // the first is under way
+  std::atomic<std::uint64_t> bytes_ = 0;
+  std::atomic<bool> stopping_ = false;
+  std::string error_;  // written before `done_`
+  std::atomic<bool> done_ = false;
+};
+
+// What one Envoy asks and answers, by delta on one aggregated stream, or per type in state of the
+// world, as Envoys of a Contour of the Go family do.
+class Stream {
+ public:
+  // `first`: nullptr for the Envoy that finds out what there is. `again`: it has everything.
+  Stream(grpc::GenericStub& stub, std::size_t number, std::size_t hosts, bool per_type,
+         Changes& changes, Content& content, const FirstRequests* first, bool again)
+      : stub_(stub),
+        number_(number),
+        hosts_(hosts),
+        per_type_(per_type),
+        changes_(changes),
+        content_(content),
+        first_(first),
+        again_(again) {
+    if (!per_type_) {
+      aggregated_ =
+          Open("/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
+               [this](Reactor& from, const grpc::Slice& slice) {
+                 Handle<DeltaDiscoveryResponse>(from, slice);
+               });
+    }
+    Ask(kCDS);
+    if (again) {
+      for (const char* type : {kEDS, kLDS}) Ask(type);
+      Ask(content_.RoutesType());
+    }
+  }
+
+  void Stop() {
+    ForEach([](Reactor& reactor) { reactor.Stop(); });
+  }
   bool complete() const { return assignments_ >= hosts_ && (scopes_ >= hosts_ || routes_); }
   // True if what it asked for by a wildcard was answered: of the rest nothing is sent if it is
   // equal.
   bool answered() const { return clusters_answered_ && listeners_answered_; }
-  bool done() const { return done_; }
-  std::uint64_t bytes() const { return bytes_; }
-  std::string Error() const { return fmt::format("stream {} ended: {}", number_, error_); }
+  bool done() {
+    bool all = true;
+    ForEach([&](const Reactor& reactor) { all = all && reactor.done(); });
+    return all;
+  }
+  std::uint64_t bytes() {
+    std::uint64_t sum = 0;
+    ForEach([&](const Reactor& reactor) { sum += reactor.bytes(); });
+    return sum;
+  }
+  std::string Error() {
+    std::string text = fmt::format("the streams of Envoy {} ended:", number_);
+    ForEach([&](const Reactor& reactor) { text += " " + reactor.error(); });
+    return text;
+  }
 
  private:
-  // Asks for a type for the first time. A message may be sent in pieces: `before` is a part of it.
-  void Ask(const std::string& type, const std::string& before = {}) {
-    const grpc::Slice rest =
-        first_ != nullptr ? first_->Of(type) : grpc::Slice(content_.Request(type, false));
-    const grpc::Slice slices[] = {grpc::Slice(before), rest};
-    Send(grpc::ByteBuffer(slices, 2));
-  }
-  void Send(grpc::ByteBuffer message) {
+  template <typename Do>
+  void ForEach(Do&& action) {
     const std::lock_guard lock(mutex_);
-    queue_.push_back(std::move(message));
-    if (queue_.size() == 1) StartWrite(&queue_.front());
+    for (const auto& reactor : reactors_) action(*reactor);
+  }
+  Reactor* Open(const std::string& method, Reactor::Handle handle) {
+    const std::lock_guard lock(mutex_);
+    return reactors_.emplace_back(std::make_unique<Reactor>(stub_, method, std::move(handle)))
+        .get();
   }
 
-  void Handle(const grpc::Slice& slice) {
+  // Asks for a type for the first time.
+  void Ask(const std::string& type) {
+    if (per_type_) {
+      Reactor* const reactor =
+          Open(MethodOf(type), [this](Reactor& from, const grpc::Slice& slice) {
+            Handle<DiscoveryResponse>(from, slice);
+          });
+      DiscoveryRequest rest;
+      rest.mutable_node()->set_id(Node());
+      if (first_ != nullptr && again_) rest.set_version_info(first_->VersionOf(type));
+      reactor->Send({Part(type), grpc::Slice(rest.SerializeAsString())});
+      return;
+    }
+    DeltaDiscoveryRequest node;
+    if (type == kCDS) node.mutable_node()->set_id(Node());
+    aggregated_->Send({grpc::Slice(node.SerializeAsString()), Part(type)});
+  }
+  // Returns the part of a request that is the same for all Envoys.
+  grpc::Slice Part(const std::string& type) const {
+    if (first_ != nullptr) return first_->Of(type);
+    return grpc::Slice(per_type_ ? content_.WorldRequest(type)
+                                 : content_.DeltaRequest(type, false));
+  }
+  std::string Node() const { return fmt::format("simulated-{}", number_); }
+  static std::string MethodOf(const std::string& type) {
+    if (type == kCDS) return "/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters";
+    if (type == kEDS) return "/envoy.service.endpoint.v3.EndpointDiscoveryService/StreamEndpoints";
+    if (type == kLDS) return "/envoy.service.listener.v3.ListenerDiscoveryService/StreamListeners";
+    return "/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes";
+  }
+
+  void See(const std::string& type, const std::string& bytes) {
+    if (type == kEDS) changes_.Seen(bytes, "10.1");
+    if (type == kSRDS || type == kRDS) changes_.Seen(bytes, "/change-");
+  }
+  void SeeAll(const DeltaDiscoveryResponse& response) {
+    for (const auto& resource : response.resources())
+      See(response.type_url(), resource.resource().value());
+  }
+  void SeeAll(const DiscoveryResponse& response) {
+    for (const auto& resource : response.resources()) See(response.type_url(), resource.value());
+  }
+
+  template <typename Response>
+  void Handle(Reactor& from, const grpc::Slice& slice) {
     // Big ones are read by the first Envoy only.
     constexpr std::size_t kBig = 64 << 10;
-    const Envelope envelope = ReadEnvelope(slice);
-    const std::string& type = envelope.type;
+    const Envelope envelope = ReadEnvelope<Response>(slice);
     if (first_ == nullptr || slice.size() < kBig) {
-      DeltaDiscoveryResponse response;
+      Response response;
       response.ParseFromArray(slice.begin(), static_cast<int>(slice.size()));
       if (first_ == nullptr) content_.Add(response);
-      for (const auto& resource : response.resources()) {
-        const std::string& bytes = resource.resource().value();
-        if (type == kEDS) changes_.Seen(bytes, "10.1");
-        if (type == kSRDS || type == kRDS) changes_.Seen(bytes, "/change-");
-      }
+      SeeAll(response);
     }
+    if (first_ == nullptr) content_.SetVersion(envelope.type, envelope.version);
+    Note(envelope);
+    if constexpr (std::is_same_v<Response, DiscoveryResponse>) {
+      DiscoveryRequest rest;
+      rest.set_version_info(envelope.version);
+      rest.set_response_nonce(envelope.nonce);
+      from.Send({Part(envelope.type), grpc::Slice(rest.SerializeAsString())});
+    } else {
+      DeltaDiscoveryRequest acknowledgement;
+      acknowledgement.set_type_url(envelope.type);
+      acknowledgement.set_response_nonce(envelope.nonce);
+      from.Send({grpc::Slice(acknowledgement.SerializeAsString())});
+    }
+  }
+  void Note(const Envelope& envelope) {
+    const std::string& type = envelope.type;
     if (type == kEDS) assignments_ += envelope.resources;
     if (type == kSRDS) scopes_ += envelope.resources;
     if (type == kRDS) routes_ = true;
@@ -301,41 +449,33 @@ class Stream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
     if (type == kEDS && assignments_ >= hosts_ && !again_ && !listeners_asked_.exchange(true))
       Ask(kLDS);
     if (type == kLDS && !listeners_answered_.exchange(true) && !again_) Ask(content_.RoutesType());
-    DeltaDiscoveryRequest acknowledgement;
-    acknowledgement.set_type_url(type);
-    acknowledgement.set_response_nonce(envelope.nonce);
-    const grpc::Slice bytes(acknowledgement.SerializeAsString());
-    Send(grpc::ByteBuffer(&bytes, 1));
   }
 
+  grpc::GenericStub& stub_;
   const std::size_t number_;
   const std::size_t hosts_;
+  const bool per_type_;
   Changes& changes_;
   Content& content_;
   const FirstRequests* const first_;
   const bool again_;
-  grpc::ClientContext context_;
-  grpc::ByteBuffer incoming_;
   std::mutex mutex_;
-  std::deque<grpc::ByteBuffer> queue_;  // the first is under way
+  std::vector<std::unique_ptr<Reactor>> reactors_;  // in the order in which they were opened
+  Reactor* aggregated_ = nullptr;                   // of `reactors_`; nullptr if per type
   std::atomic<bool> clusters_answered_ = false;
   std::atomic<bool> listeners_asked_ = false;
   std::atomic<bool> listeners_answered_ = false;
   std::atomic<std::size_t> assignments_ = 0;
   std::atomic<std::size_t> scopes_ = 0;
   std::atomic<bool> routes_ = false;
-  std::atomic<std::uint64_t> bytes_ = 0;
-  std::atomic<bool> stopping_ = false;
-  std::string error_;  // written before `done_`
-  std::atomic<bool> done_ = false;
 };
 
-// One Envoy: a connection, and a stream that is opened again when it ends.
+// One Envoy: a connection, and streams that are opened again when they end.
 class SimulatedEnvoy {
  public:
-  SimulatedEnvoy(int port, std::size_t number, std::size_t hosts, Changes& changes,
+  SimulatedEnvoy(int port, std::size_t number, std::size_t hosts, bool per_type, Changes& changes,
                  Content& content)
-      : number_(number), hosts_(hosts), changes_(changes), content_(content) {
+      : number_(number), hosts_(hosts), per_type_(per_type), changes_(changes), content_(content) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 500);
@@ -346,13 +486,15 @@ class SimulatedEnvoy {
   }
 
   void Connect(const FirstRequests* first, bool again) {
-    stream_ = std::make_unique<Stream>(*stub_, number_, hosts_, changes_, content_, first, again);
+    stream_ = std::make_unique<Stream>(*stub_, number_, hosts_, per_type_, changes_, content_,
+                                       first, again);
   }
   Stream& stream() const { return *stream_; }
 
  private:
   const std::size_t number_;
   const std::size_t hosts_;
+  const bool per_type_;
   Changes& changes_;
   Content& content_;
   std::unique_ptr<grpc::GenericStub> stub_;
@@ -436,11 +578,11 @@ void Pause(const char* reached) {
 }
 
 // The control plane has ended or is about to: opens every stream again until all are answered.
-void Reconnect(Envoys& envoys, Content& content) {
-  const FirstRequests again(content, true);
+void Reconnect(Envoys& envoys, bool per_type, Content& content) {
+  const FirstRequests again(content, per_type, true);
   Pause("ready to reconnect");
   const auto begin = Clock::now();
-  const auto is_done = [](const Stream& stream) { return stream.done(); };
+  const auto is_done = [](Stream& stream) { return stream.done(); };
   WaitFor(std::chrono::seconds(60), [&] { return All(envoys, is_done); });
   const double ended = SecondsSince(begin);
   for (const auto& envoy : envoys) envoy->Connect(&again, true);
@@ -451,7 +593,7 @@ void Reconnect(Envoys& envoys, Content& content) {
       bytes += envoy->stream().bytes();
       envoy->Connect(&again, true);
     }
-    return All(envoys, [](const Stream& stream) { return stream.answered(); });
+    return All(envoys, [](Stream& stream) { return stream.answered(); });
   });
   fmt::print(R"({{"reconnected":{},"ended_s":{:.2f},"answered_s":{:.2f},"bytes":{}}})"
              "\n",
@@ -463,10 +605,16 @@ void Reconnect(Envoys& envoys, Content& content) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const bool per_type = argc > 1 && std::string_view(argv[1]) == "--per-type";
+  if (per_type) {
+    --argc;
+    ++argv;
+  }
   const bool restart = argc == 5 && std::string_view(argv[4]) == "restart";
   if (argc != 4 && argc != 8 && !restart) {
     fmt::print(stderr,
-               "usage: envoys PORT STREAMS HOSTS [restart | FOLDER KIND PER_SECOND SECONDS]\n");
+               "usage: envoys [--per-type] PORT ENVOYS HOSTS [restart | FOLDER KIND PER_SECOND "
+               "SECONDS]\n");
     return 2;
   }
   const int port = std::atoi(argv[1]);
@@ -476,11 +624,11 @@ int main(int argc, char** argv) {
   Content content;
   Envoys envoys;
   for (std::size_t i = 0; i < count; ++i)
-    envoys.push_back(std::make_unique<SimulatedEnvoy>(port, i, hosts, changes, content));
+    envoys.push_back(std::make_unique<SimulatedEnvoy>(port, i, hosts, per_type, changes, content));
   envoys.front()->Connect(nullptr, false);
-  const auto is_complete = [](const Stream& stream) { return stream.complete(); };
+  const auto is_complete = [](Stream& stream) { return stream.complete(); };
   WaitFor(std::chrono::seconds(100), [&] { return is_complete(envoys.front()->stream()); });
-  const FirstRequests first(content, false);
+  const FirstRequests first(content, per_type, false);
   Pause("one is complete");
   const auto begin = Clock::now();
   for (std::size_t i = 1; i < count; ++i) envoys[i]->Connect(&first, false);
@@ -501,12 +649,12 @@ int main(int argc, char** argv) {
              complete, seconds, first_bytes, BytesOf(envoys) - first_bytes, changes.Report());
   std::fflush(stdout);
   if (restart) {
-    Reconnect(envoys, content);
+    Reconnect(envoys, per_type, content);
   } else {
     Pause("over");
   }
   for (const auto& envoy : envoys) envoy->stream().Stop();
   WaitFor(std::chrono::seconds(10),
-          [&] { return All(envoys, [](const Stream& stream) { return stream.done(); }); });
+          [&] { return All(envoys, [](Stream& stream) { return stream.done(); }); });
   return complete ? 0 : 1;
 }

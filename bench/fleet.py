@@ -8,7 +8,10 @@ For each delivery mode:
 
 Prints one JSON line for what the connections cost, and one for each kind of change. Every loop is bounded and ends by itself.
 
-usage: fleet.py [--n 10000] [--envoys 200] [--delivery classic,sharded] [--change endpoints:20:10,routes:2:10]
+With --peer a Contour of the Go family (1.33) is measured in the same run. It reads the same hosts from a real API server, and its
+Envoys open a stream for each type, in state of the world, since that is what it serves; file changes are not for it.
+
+usage: fleet.py [--n 10000] [--envoys 200] [--delivery classic,sharded] [--change endpoints:20:10,routes:2:10] [--peer PATH]
   --change KIND:PER_SECOND:SECONDS, several separated by commas; KIND endpoints or routes; empty: none
 """
 import argparse
@@ -25,8 +28,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "bench"))
 
 from harness import netns  # noqa: E402
+from harness.cluster import Cluster  # noqa: E402
 from harness.contour import Contour  # noqa: E402
-from scale import cpu_seconds, memory_mib, prefer, say  # noqa: E402
+from harness.process import port_is_open, wait_until  # noqa: E402
+from scale import (Peer, Writer, cpu_seconds, endpoint_slice, ingress, install_own_kinds, install_peer_kinds,  # noqa: E402
+                   memory_mib, prefer, say, service, warm_up)
 
 SERVICE = """apiVersion: v1
 kind: Service
@@ -69,9 +75,10 @@ def write_manifests(folder, n):
 class Simulated:
     """The simulated Envoys."""
 
-    def __init__(self, program, contour, envoys, n, *arguments):
+    def __init__(self, program, control, envoys, n, *arguments):
+        per_type = ["--per-type"] if isinstance(control, Peer) else []
         self._process = subprocess.Popen(
-            [program, str(contour.xds_port), str(envoys), str(n), *map(str, arguments)],
+            [program, *per_type, str(control.xds_port), str(envoys), str(n), *map(str, arguments)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def __enter__(self):
@@ -109,7 +116,22 @@ def settled_mib(contour):
     return memory_mib(contour, "VmRSS")
 
 
-def start(work_dir, delivery, nice, xds_port=None):
+class Watched:
+    """CPU and memory of a control plane while its Envoys connect."""
+
+    def __init__(self, control):
+        forget_peak(control)
+        self._control, self._cpu = control, cpu_seconds(control)
+
+    def figures(self, envoys):
+        """Returns what was used since the start, and the memory once it has settled."""
+        cpu, peak = cpu_seconds(self._control) - self._cpu, memory_mib(self._control, "VmHWM")
+        rest = settled_mib(self._control)
+        return {"cpu_ms_per_envoy": cpu * 1000 / envoys, "memory_peak_mib": peak, "memory_rest_mib": rest,
+                "peak_to_rest": peak / rest}
+
+
+def start_ours(work_dir, delivery, nice, xds_port=None):
     flags = ["--manifests", work_dir / "manifests", "--delivery", delivery]
     started = time.monotonic()
     contour = Contour(work_dir, *flags, xds_port=xds_port).start()
@@ -118,36 +140,37 @@ def start(work_dir, delivery, nice, xds_port=None):
     return contour, time.monotonic() - started
 
 
-def connections(contour, delivery, n, envoys, program, work_dir, nice):
-    """All connect, and connect again to another contour, which is returned with the figures."""
-    alone = settled_mib(contour)
-    with Simulated(program, contour, envoys, n, "restart") as simulated:
+def start_peer(program, work_dir, kubeconfig, nice, xds_port=None):
+    peer = Peer(program, work_dir, kubeconfig, xds_port=xds_port)
+    started = time.monotonic()
+    peer.start()
+    prefer(nice, peer.pid)
+    wait_until(lambda: port_is_open("127.0.0.1", peer.xds_port), "the port of the peer's xDS", 900, interval=0.2)
+    return peer, time.monotonic() - started
+
+
+def connections(control, start, n, envoys, program):
+    """All connect, and connect again to another process, which is returned with the figures. `start`(xDS port) makes it."""
+    alone = settled_mib(control)
+    with Simulated(program, control, envoys, n, "restart") as simulated:
         simulated.wait_for("one is complete")
-        with_one = settled_mib(contour)
-        forget_peak(contour)
-        cpu = cpu_seconds(contour)
+        with_one = settled_mib(control)
+        watched = Watched(control)
         simulated.go_on()
         simulated.wait_for("all are complete")
-        cpu, peak = cpu_seconds(contour) - cpu, memory_mib(contour, "VmHWM")
-        rest = settled_mib(contour)
+        used = watched.figures(envoys - 1)
         simulated.go_on()
-        figures = {
-            "memory_alone_mib": alone, "memory_with_one_mib": with_one,
-            "connect": {**simulated.result(), "cpu_ms_per_envoy": cpu * 1000 / (envoys - 1), "memory_peak_mib": peak,
-                        "memory_rest_mib": rest, "kib_per_envoy": (rest - alone) * 1024 / envoys, "peak_to_rest": peak / rest}}
+        used["kib_per_envoy"] = (used["memory_rest_mib"] - alone) * 1024 / envoys
+        figures = {"memory_alone_mib": alone, "memory_with_one_mib": with_one, "connect": {**simulated.result(), **used}}
         simulated.wait_for("ready to reconnect")
-        contour.stop()
-        contour, _ = start(work_dir, delivery, nice, contour.xds_port)
-        figures["memory_after_restart_mib"] = settled_mib(contour)
-        forget_peak(contour)
-        cpu = cpu_seconds(contour)
+        control.stop()
+        control, _ = start(control.xds_port)
+        figures["memory_after_restart_mib"] = settled_mib(control)
+        watched = Watched(control)
         simulated.go_on()
         simulated.wait_for("reconnected")
-        cpu, peak = cpu_seconds(contour) - cpu, memory_mib(contour, "VmHWM")
-        rest = settled_mib(contour)
-        figures["reconnect"] = {**simulated.result(), "cpu_ms_per_envoy": cpu * 1000 / envoys, "memory_peak_mib": peak,
-                                "memory_rest_mib": rest, "peak_to_rest": peak / rest}
-    return contour, figures
+        figures["reconnect"] = {**simulated.result(), **watched.figures(envoys)}
+    return control, figures
 
 
 def changes_of(contour, change, n, envoys, program, work_dir):
@@ -173,15 +196,38 @@ def run(delivery, n, envoys, changes, program, work_dir, nice):
     prefer(nice, os.getpid())
     shutil.rmtree(work_dir, ignore_errors=True)
     write_manifests(work_dir / "manifests", n)
-    contour, ready = start(work_dir, delivery, nice)
+    contour, ready = start_ours(work_dir, delivery, nice)
     base = {"delivery": delivery, "n": n, "envoys": envoys}
     try:
-        contour, figures = connections(contour, delivery, n, envoys, program, work_dir, nice)
+        contour, figures = connections(contour, lambda port: start_ours(work_dir, delivery, nice, port), n, envoys, program)
         print(json.dumps({**base, "ready_s": ready, **figures}), flush=True)
         for change in changes:
             print(json.dumps({**base, **changes_of(contour, change, n, envoys, program, work_dir)}), flush=True)
     finally:
         contour.kill()
+
+
+def run_peer(path, n, envoys, program, work_dir, nice):
+    shutil.rmtree(work_dir, ignore_errors=True)
+    work_dir.mkdir(parents=True)
+    cluster = Cluster(work_dir / "cluster").start()
+    peer = None
+    try:
+        install_peer_kinds(cluster)
+        install_own_kinds(cluster)
+        writer = Writer(cluster)
+        for make in (service, lambda name: endpoint_slice(name, "10.244.9.1"), lambda name: ingress(name, name, False)):
+            writer.create_all([make(f"host-{i}") for i in range(n)])
+        warm_up(writer)
+        say(f"peer: created {n} hosts")
+        peer, ready = start_peer(path, work_dir, cluster.kubeconfig(), nice)
+        peer, figures = connections(
+            peer, lambda port: start_peer(path, work_dir, cluster.kubeconfig(), nice, port), n, envoys, program)
+        print(json.dumps({"delivery": "peer", "n": n, "envoys": envoys, "ready_s": ready, **figures}), flush=True)
+    finally:
+        if peer is not None:
+            peer.kill()
+        cluster.stop()
 
 
 def change(text):
@@ -198,12 +244,15 @@ def main():
     parser.add_argument("--delivery", default="classic,sharded")
     parser.add_argument("--change", default="endpoints:20:10,routes:2:10")
     parser.add_argument("--nice", type=int, default=0, help="for all that takes part, below 0 as root, on a busy machine")
+    parser.add_argument("--peer", type=pathlib.Path, help="a contour of the Go family to measure beside ours")
     options = parser.parse_args()
     changes = [change(text) for text in options.change.split(",") if text]
     program = pathlib.Path(os.environ["CONTOUR_BINARY"]).parent.parent / "bench/envoys"
     netns.enter()
-    for delivery in options.delivery.split(","):
+    for delivery in filter(None, options.delivery.split(",")):
         run(delivery, options.n, options.envoys, changes, program, ROOT / "build/log/fleet", options.nice)
+    if options.peer:
+        run_peer(options.peer.resolve(), options.n, options.envoys, program, ROOT / "build/log/fleet", options.nice)
 
 
 if __name__ == "__main__":

@@ -210,8 +210,8 @@ def median_ms(seconds):
 class Peer(Process):
     """A Contour of the Go family (1.33), with the flags that make it watch the same objects."""
 
-    def __init__(self, path, work_dir, kubeconfig, *flags):
-        self.xds_port, self.http_port, self.stats_port = free_port(), free_port(), free_port()
+    def __init__(self, path, work_dir, kubeconfig, *flags, xds_port=None):
+        self.xds_port, self.http_port, self.stats_port = xds_port or free_port(), free_port(), free_port()
         self.ingress_address, self.ingress_http_port = "127.0.0.1", free_port()
         self.ingress_https_port = free_port()
         self.path = path
