@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Base64 as the data of Secrets has it: the standard alphabet with padding (RFC 4648 §4), line ends
-// between the characters ignored, as by the API server.
+// Decodes base64 as in the data of Secrets: the standard alphabet with padding (RFC 4648 §4). Line
+// ends between the characters are ignored, as the API server does.
 
 #pragma once
 
@@ -10,7 +10,8 @@
 
 namespace contour::api {
 
-// nullopt: not base64. There is no message, so that no secret text can end up in one.
+// Returns the decoded bytes, nullopt if `text` isn't base64. There is no error message, so that no
+// secret text can end up in one.
 std::optional<std::string> DecodeBase64(std::string_view text);
 
 }  // namespace contour::api

@@ -13,8 +13,9 @@
 namespace contour::api {
 
 struct Endpoint {
-  std::vector<std::string> addresses;  // all of one endpoint; the API says that they are fungible
-  // Conditions; nullopt: not given. Absent `ready` counts as true, absent `serving` as `ready`.
+  // The addresses of one endpoint. The API says that they are fungible.
+  std::vector<std::string> addresses;
+  // The conditions; nullopt: not given. Absent `ready` counts as true, absent `serving` as `ready`.
   std::optional<bool> ready;
   std::optional<bool> serving;
   std::optional<bool> terminating;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Endpoints, v1: deprecated on clusters, still read from manifest folders. Its name is that of its
-// Service.
+// Endpoints, v1. The kind is deprecated on clusters, and still read from manifest folders. The
+// object has the name of its Service.
 
 #pragma once
 
@@ -13,7 +13,7 @@
 namespace contour::api {
 
 struct EndpointPort {
-  std::string name;  // of the Service's port; empty if that has none
+  std::string name;  // the name of the Service's port; empty if that port has none
   std::int32_t port = 0;
   std::string protocol = "TCP";
 

@@ -13,7 +13,8 @@
 
 namespace contour::api {
 
-// `backend.service`. From a cluster exactly one of number and name is given.
+// The field `backend.service`. A cluster permits only objects that give exactly one of number and
+// name.
 struct IngressBackend {
   std::string service;           // empty: a `resource` backend, which we don't support
   std::int32_t port_number = 0;  // 0: given by name

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// IngressRoute, contour.heptio.com/v1beta1. With `virtualhost` it is a root, else it must be
-// delegated to.
+// IngressRoute, contour.heptio.com/v1beta1. An IngressRoute with `virtualhost` is a root. Any other
+// has an effect only if an IngressRoute delegates to it.
 
 #pragma once
 
@@ -29,8 +29,8 @@ struct IngressRouteVirtualHost {
   bool operator==(const IngressRouteVirtualHost&) const = default;
 };
 
-// Active HTTP check. Numbers as written; 0 or absent means the default (interval 10 s, timeout 2 s,
-// 3, 2).
+// An active HTTP health check, with the numbers as written. 0 or absent means the default: interval
+// 10 s, timeout 2 s, unhealthy threshold 3, healthy threshold 2.
 struct IngressRouteHealthCheck {
   std::string path;
   std::string host;
@@ -62,7 +62,7 @@ struct IngressRouteService {
 
 struct IngressRouteDelegate {
   std::string name;
-  std::string ns;  // empty: that of the delegating object
+  std::string ns;  // empty: the namespace of the delegating object
 
   bool operator==(const IngressRouteDelegate&) const = default;
 };
@@ -104,7 +104,7 @@ struct IngressRouteSpec {
   bool operator==(const IngressRouteSpec&) const = default;
 };
 
-// `status`, of IngressRoute.
+// The field `status` of an IngressRoute.
 struct IngressRouteStatus {
   std::string current_status;  // valid, invalid, orphaned
   std::string description;
@@ -117,7 +117,7 @@ struct IngressRoute : Object {
   IngressRoute() : Object(kKind) {}
 
   IngressRouteSpec spec;
-  IngressRouteStatus status;  // as the server knows it
+  IngressRouteStatus status;  // the status on the API server
 };
 
 }  // namespace contour::api

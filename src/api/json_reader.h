@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads the fields of one JSON object into a struct and knows where it is, so that an error can
-// name the field.
+// Reads the fields of one JSON object into a struct. The reader knows the path of the field that it
+// reads, so that an error can name it.
 //
 //   reader.Object("spec", [&] {
 //     reader.String("type", &spec.type);
-//     reader.Each("ports", &spec.ports, [&](ServicePort& port) { reader.Int("port", &port.port);
+//     reader.Each("ports", &spec.ports, [&](ServicePort& port) {
+//       reader.Int("port", &port.port);
 //     });
 //   });
-//   if (reader.failed()) … reader.error()
+//   if (reader.failed()) return reader.error().String();
 //
 // A field that is absent or null leaves its target as it is. The first error is kept; after it
-// nothing more is read. Unknown fields are never looked at. The reader borrows the document; one
-// thread. Private to api/.
+// nothing more is read. Unknown fields are ignored. The reader borrows the document. It is for one
+// thread, and private to api/.
 
 #pragma once
 
@@ -36,17 +37,18 @@ class JsonReader {
   void String(std::string_view key, std::optional<std::string>* out);
   void Bool(std::string_view key, bool* out);
   void Bool(std::string_view key, std::optional<bool>* out);
-  // Any integer that the target can hold; 80.0 is none.
+  // Reads any integer that the target can hold. 80.0 is not an integer.
   void Int(std::string_view key, std::int32_t* out) { BoundedInt(key, INT32_MIN, INT32_MAX, out); }
   void Int(std::string_view key, std::int64_t* out) { BoundedInt(key, INT64_MIN, INT64_MAX, out); }
-  // A port number, 0 to 65535 (0 is what Kubernetes takes for "not given").
+  // Reads a port number, 0 to 65535. Kubernetes takes 0 for "not given".
   void Port(std::string_view key, std::int32_t* out) { BoundedInt(key, 0, 65535, out); }
-  // A list of strings.
+  // Reads a list of strings.
   void Strings(std::string_view key, std::vector<std::string>* out);
-  // The text of a string as it lies in the document; valid as long as that.
+  // Returns the text of a string in the document, without a copy; it is valid as long as the
+  // document. nullopt: absent, null, or an error.
   std::optional<std::string_view> Text(std::string_view key);
 
-  // Calls `read()` with the reader inside the object `key`, if that is given.
+  // Calls `read()` with the reader inside the object `key`, if that field is given.
   template <typename Read>
   void Object(std::string_view key, Read&& read) {
     simdjson::dom::element element;
@@ -56,7 +58,7 @@ class JsonReader {
     path_.pop_back();
   }
 
-  // For each object of the list `key`: appends a T and calls `read(T&)` with the reader inside the
+  // Appends a T for each object of the list `key`, and calls `read(T&)` with the reader inside the
   // object.
   template <typename T, typename Read>
   void Each(std::string_view key, std::vector<T>* out, Read&& read) {
@@ -73,7 +75,7 @@ class JsonReader {
     path_.pop_back();
   }
 
-  // As above; an empty list is told from none.
+  // Does the same, and leaves nullopt if there is no list, which differs from an empty list.
   template <typename T, typename Read>
   void Each(std::string_view key, std::optional<std::vector<T>>* out, Read&& read) {
     simdjson::dom::element element;
@@ -90,7 +92,7 @@ class JsonReader {
   // Reports that the field `key` of the current object can't be used.
   void Fail(std::string_view key, std::string problem);
   bool failed() const { return error_.has_value(); }
-  // REQUIRES: failed(). `object` is left for the caller to fill in.
+  // Returns the first error, without `object`, which the caller fills in. REQUIRES: failed().
   const FieldError& error() const { return *error_; }
 
  private:
@@ -100,13 +102,13 @@ class JsonReader {
     std::size_t index = kNoIndex;
   };
 
-  // False: absent, null, or after an error.
+  // Returns false if the field is absent or null, or after an error.
   bool Find(std::string_view key, simdjson::dom::element* element);
   std::optional<simdjson::dom::array> FindArray(std::string_view key);
   template <typename Integer>
   void BoundedInt(std::string_view key, std::int64_t low, std::int64_t high, Integer* out);
   void FailType(std::string_view key, std::string_view expected, simdjson::dom::element got);
-  // The object that `path_` leads to is no object.
+  // Reports that the value at `path_` isn't an object.
   void FailNoObject(simdjson::dom::element got);
   std::string Path() const;
 
@@ -119,8 +121,8 @@ class JsonReader {
     object_ = outer;
   }
 
-  simdjson::dom::object object_;  // where we are
-  std::vector<Step> path_;        // how we came here
+  simdjson::dom::object object_;  // the object whose fields are read now
+  std::vector<Step> path_;        // its path in the document
   std::optional<FieldError> error_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of kinds: how each is called, read and compared. A new kind is a file pair, a value of
-// Kind and a row in kinds.cc. Private to api/.
+// The table of kinds: the names of each kind, and how it is read and compared. A new kind needs a
+// pair of files, a value of Kind and a row in kinds.cc. Private to api/.
 
 #pragma once
 
@@ -26,26 +26,26 @@ struct TLSCertificateDelegation;
 
 struct KindRow {
   Kind kind;
-  std::string_view name;         // `kind` of the object
-  std::string_view api_version;  // the one that we read
-  // API groups in which this name meant the same at another time: an object of another version
-  // there is an error, as it would otherwise be passed over in silence. In any other group the name
-  // is somebody else's.
+  std::string_view name;         // the field `kind` of the object
+  std::string_view api_version;  // the version that contour reads
+  // The API groups in which this name has or had the same meaning. An object of another version in
+  // one of them is an error, since it would otherwise be ignored in silence. In any other group the
+  // name is another kind's.
   std::vector<std::string_view> groups;
   bool namespaced;
-  // Reads everything but the metadata (which may be looked at) from the reader at the top of the
-  // document. Errors are left in the reader.
+  // Reads everything but the metadata from the document; `meta` is given, since a kind may depend
+  // on it. The reader is at the top of the document, and keeps the error, if any.
   std::shared_ptr<Object> (*read)(JsonReader& reader, Meta meta);
-  // Equal but for metadata and status.
+  // Returns true if the objects are equal, apart from metadata and status.
   bool (*same_spec)(const Object& a, const Object& b);
   bool (*same_status)(const Object& a, const Object& b);
 };
 
 const KindRow& RowOf(Kind kind);
-// nullptr: no kind of that name.
+// Returns the row of a kind by its name, nullptr if there is none.
 const KindRow* FindRow(std::string_view kind_name);
 
-// One for each kind, beside its struct.
+// Each of these reads one kind, and is defined beside its struct.
 void Read(JsonReader& reader, Service* object);
 void Read(JsonReader& reader, Endpoints* object);
 void Read(JsonReader& reader, EndpointSlice* object);
@@ -55,7 +55,7 @@ void Read(JsonReader& reader, IngressClass* object);
 void Read(JsonReader& reader, IngressRoute* object);
 void Read(JsonReader& reader, TLSCertificateDelegation* object);
 
-// Shared by two kinds each.
+// Each of these is used by two kinds.
 void ReadPort(JsonReader& reader, EndpointPort* port);
 void ReadLoadBalancer(JsonReader& reader, std::vector<LoadBalancerIngress>* addresses);
 
@@ -68,7 +68,7 @@ bool SameSpec(const IngressClass& a, const IngressClass& b);
 bool SameSpec(const IngressRoute& a, const IngressRoute& b);
 bool SameSpec(const TLSCertificateDelegation& a, const TLSCertificateDelegation& b);
 
-// Of those kinds whose status we read.
+// These are for the kinds whose status contour reads.
 bool SameStatus(const Service& a, const Service& b);
 bool SameStatus(const Ingress& a, const Ingress& b);
 bool SameStatus(const IngressRoute& a, const IngressRoute& b);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What all kinds share: identity, metadata, and the base of their structs.
+// Parts that all kinds share: identity, metadata, and the base of their structs.
 //
 // Objects are immutable once parsed and are shared by pointer (`ObjectPtr`). Each kind has a file
 // of its own with a plain struct derived from Object; `As<T>` goes from the base to the kind:
 //
 //   if (const Service* service = As<Service>(*object)) …
 //
-// Only the fields that the project reads are kept; the rest is dropped while parsing.
+// Only the fields that contour reads are kept; the others are dropped while parsing.
 
 #pragma once
 
@@ -33,13 +33,13 @@ enum class Kind : std::uint8_t {
 };
 inline constexpr int kKindCount = 8;
 
-// "Service", "EndpointSlice", … as in an object's `kind`.
+// Returns the name of the kind as in an object's `kind`: "Service", "EndpointSlice", …
 std::string_view KindName(Kind kind);
-// "v1", "discovery.k8s.io/v1", …: the one version that we read.
+// Returns the version of the kind that contour reads: "v1", "discovery.k8s.io/v1", …
 std::string_view ApiVersion(Kind kind);
 bool IsNamespaced(Kind kind);
 
-// Identity of an object. `ns` is empty for cluster-wide kinds (IngressClass).
+// The identity of an object. `ns` is empty for cluster-wide kinds (IngressClass).
 struct ObjectRef {
   Kind kind = Kind::kService;
   std::string ns;
@@ -55,13 +55,13 @@ struct Meta {
   std::string uid;               // empty in manifests
   std::string resource_version;  // opaque; empty in manifests
   std::int64_t generation = 0;   // 0: not given
-  // Seconds since 1970 (the API server's resolution); 0: not given. Ties between objects go to the
-  // smaller one.
+  // Seconds since 1970, the resolution of the API server; 0: not given. Where two objects conflict,
+  // the one with the smaller value wins.
   std::int64_t creation_time = 0;
-  // Only those that IsReadAnnotation() names, sorted by key.
+  // The annotations for which IsReadAnnotation() is true, sorted by key.
   std::vector<std::pair<std::string, std::string>> annotations;
 
-  // nullptr: absent.
+  // Returns the value of an annotation, nullptr if it is absent.
   const std::string* FindAnnotation(std::string_view key) const;
 };
 
@@ -90,14 +90,14 @@ const T* As(const Object* object) {
   return object != nullptr ? As<T>(*object) : nullptr;
 }
 
-// True if the two mean the same to us: equal but for resourceVersion, generation and status. An
-// update between two such objects causes no work.
+// True if two objects have the same meaning: they are equal, apart from resourceVersion, generation
+// and status. An update between two such objects causes no work.
 bool SameMeaning(const Object& a, const Object& b);
 
-// True if what we read of their `status` is equal.
+// True if the fields of `status` that contour reads are equal.
 bool SameStatus(const Object& a, const Object& b);
 
-// The annotations that any kind reads; all others are dropped while parsing.
+// True for annotations that any kind reads. All others are dropped while parsing.
 bool IsReadAnnotation(std::string_view key);
 
 }  // namespace contour::api

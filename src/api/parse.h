@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the JSON of an object to its struct.
+// Parses the JSON of an object into its struct.
 //
 //   Parser parser;  // keeps buffers; one per thread
 //   absl::StatusOr<ParsedObject> parsed = parser.Parse(json);
@@ -19,17 +19,17 @@
 
 namespace contour::api {
 
-// What the object is, and the object where it is of a kind and version that we read.
+// The type of an object, and the object itself if contour reads its kind.
 struct ParsedObject {
   std::string api_version;
   std::string kind;
-  ObjectPtr object;  // nullptr: a kind that we don't read, which is no error
+  ObjectPtr object;  // nullptr: contour doesn't read this kind, which is no error
 };
 
-// A field that could not be used. `path` is like `spec.routes[1].match`; empty: the object as a
-// whole.
+// A field that could not be used. `path` has the form `spec.routes[1].match`; empty: the error is
+// about the object as a whole.
 struct FieldError {
-  std::string object;  // "IngressRoute default/root"; what is known of it
+  std::string object;  // "IngressRoute default/root", as far as it is known
   std::string path;
   std::string problem;
 
@@ -43,8 +43,8 @@ class Parser {
   Parser(const Parser&) = delete;
   Parser& operator=(const Parser&) = delete;
 
-  // One object. An empty metadata.namespace of a namespaced kind becomes `default_namespace`.
-  // If `error` is given, a failure is also described there in parts.
+  // Parses one object. An empty metadata.namespace of a namespaced kind becomes
+  // `default_namespace`. If `error` is given, it gets the parts of the error message.
   absl::StatusOr<ParsedObject> Parse(std::string_view json,
                                      std::string_view default_namespace = "default",
                                      FieldError* error = nullptr);

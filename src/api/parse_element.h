@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parser::Parse for those who hold the JSON as simdjson's elements already: the items of a list
-// page, the object of a watch event. Apart from parse.h because it includes simdjson.
+// Does what Parser::Parse does for JSON that is parsed into simdjson's elements already: the items
+// of a list page, the object of a watch event. It is apart from parse.h because it includes
+// simdjson.
 //
 //   for (simdjson::dom::element item : items) ParseElement(item, "", &error, {"v1", "Service"});
 
@@ -15,13 +16,13 @@
 
 namespace contour::api {
 
-// What the object is if it doesn't say so: items of a list may omit it.
+// The type of an object that doesn't have these fields: items of a list may omit them.
 struct TypeMeta {
   std::string_view api_version;
   std::string_view kind;
 };
 
-// As Parser::Parse. The result owns its strings; the element may go.
+// Parses as Parser::Parse does. The result owns its strings, so the element needn't outlive it.
 absl::StatusOr<ParsedObject> ParseElement(const simdjson::dom::element& element,
                                           std::string_view default_namespace = "default",
                                           FieldError* error = nullptr,

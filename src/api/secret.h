@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Secret, v1. Of its data only the four keys below are kept, decoded from base64 (stringData is
-// accepted from manifests).
+// Secret, v1. Only the four keys below are kept of its data, decoded from base64. Manifests may
+// give them by stringData.
 
 #pragma once
 
@@ -21,8 +21,8 @@ struct Secret : Object {
   std::string crl_pem;  // PEM; revocation lists
 };
 
-// Could any object refer to it: type kubernetes.io/tls, or data with ca.crt or crl.pem. Of the
-// others a source keeps nothing in memory.
+// True if an object could refer to the Secret: it is of type kubernetes.io/tls, or has ca.crt or
+// crl.pem. Sources don't keep other Secrets in memory.
 bool IsUsable(const Secret& secret);
 
 }  // namespace contour::api

@@ -12,7 +12,7 @@
 namespace contour::api {
 
 struct ServicePort {
-  std::string name;  // may be empty if it is the only one
+  std::string name;  // may be empty if the Service has only this port
   std::int32_t port = 0;
   std::string protocol = "TCP";
 
@@ -27,7 +27,7 @@ struct ServiceSpec {
   bool operator==(const ServiceSpec&) const = default;
 };
 
-// One address of a load balancer: an IP, a host name or both.
+// One address of a load balancer: an IP address, a host name or both.
 struct LoadBalancerIngress {
   std::string ip;
   std::string hostname;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The door through which objects come in: a source of objects (manifest folder, API server) calls a
-// Sink.
+// The interface by which a source of objects (manifest folder, API server) delivers them: it calls
+// a Sink.
 
 #pragma once
 
@@ -10,20 +10,20 @@
 
 namespace contour::api {
 
-// One change. `object` is nullptr if the object is gone.
+// One change of an object. `object` is nullptr if the object is gone.
 struct Change {
   ObjectRef ref;
   ObjectPtr object;
 };
 
-// Receives changes in the order in which they happened; each call is one batch that is applied
-// together. Called from the source's thread; returns at once (it queues).
+// Receives changes in the order in which they happened. The changes of one call are applied
+// together. The methods are called on the source's thread and return at once: they only queue.
 class Sink {
  public:
   virtual ~Sink() = default;
   virtual void Apply(std::vector<Change> changes) = 0;
-  // All objects that exist have been given to Apply once. Called once per source; before it nothing
-  // is served.
+  // Says that all objects that exist have been given to Apply. A source calls it once; before that
+  // nothing is served.
   virtual void Synced() = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of the kinds share: an object from JSON in one line, tables of errors and of
-// edits.
+// Functions that the tests of the kinds share: they make an object from JSON in one line, and run
+// tables of errors and of edits.
 
 #pragma once
 
@@ -17,8 +17,8 @@
 
 namespace contour::api {
 
-// The object of a test; fails the test and returns a default one if `json` is refused or of another
-// kind.
+// Returns the object that `json` describes. If `json` is refused or of another kind, it fails the
+// test and returns a default object.
 template <typename T>
 T ParseAs(std::string_view json) {
   Parser parser;
@@ -35,7 +35,7 @@ T ParseAs(std::string_view json) {
   return *object;
 }
 
-// The message with which `json` is refused; fails the test if it isn't.
+// Returns the error message with which `json` is refused. It fails the test if `json` is accepted.
 inline std::string ErrorOf(std::string_view json) {
   Parser parser;
   const absl::StatusOr<ParsedObject> parsed = parser.Parse(json);
@@ -61,8 +61,8 @@ inline std::string Edited(std::string json, const Edit& edit) {
   return json.replace(at, edit.from.size(), edit.to);
 }
 
-// Each edit alone makes another object; those of `status` differ in the status only, those of
-// `none` in nothing.
+// Expects that each edit of `meaning` changes the meaning of the object, each of `status` only its
+// status, and each of `none` nothing.
 template <typename T>
 void ExpectMeanings(const std::string& json, const std::vector<Edit>& meaning,
                     const std::vector<Edit>& status, const std::vector<Edit>& none) {

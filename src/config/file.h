@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration file: YAML, or JSON, one document.
+// Reads the configuration file: one document of YAML or JSON.
 //
 //   incluster: true
 //   tls:                              # null, like an absent section
 //   leaderelection:
 //     lease-name: contour
 //
-// Nothing in it is passed over: an unknown key, a value of another type, a key that is given twice
+// Nothing in it is ignored. An unknown key, a value of another type and a key that is given twice
 // are errors, since a silent typo in the configuration of an ingress is worse than a start that
 // fails. A null value or an empty file counts as absent.
 
@@ -20,11 +20,11 @@
 
 namespace contour::config {
 
-// The text of a file. kNotFound: `path '<path>' does not exist`.
+// Returns the text of a file. Error kNotFound: `path '<path>' does not exist`.
 absl::StatusOr<std::string> ReadText(const std::string& path);
 
-// What the text says, held against the keys of `settings`; values are checked by
-// Settings::Resolve. `path` is for messages, which begin with "<path>: line L, column C: <key>: ".
+// Returns the values in the text, or an error if a key isn't one of `settings`. Settings::Resolve
+// checks the values. `path` is for messages, which begin with "<path>: line L, column C: <key>: ".
 absl::StatusOr<FileValues> ParseFile(const std::string& path, std::string_view text,
                                      const Settings& settings);
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// News of one small file, by inotify on its folder, and by looking at it now and then.
+// Watches one small file, by inotify on its folder, and by reading it at intervals.
 //
 //   FileWatch watch(path, text, [&](const absl::StatusOr<std::string>& now) { … });
 //
-// A file that is written in place is read when the writer closes it. A file that is moved there and
-// the `..data` link of a mounted ConfigMap, which Kubernetes swaps, are noticed at once. What
-// inotify can't tell (a link to elsewhere, a folder that is made anew) is seen after `interval`.
+// A file that is written in place is read when the writer closes it. A file that is moved there is
+// noticed at once, and so is the `..data` link of a mounted ConfigMap, which Kubernetes replaces.
+// Changes that inotify doesn't report (a link into another folder, a folder that is made again) are
+// seen after `interval`.
 
 #pragma once
 
@@ -20,14 +21,14 @@ namespace contour::config {
 
 class FileWatch {
  public:
-  // The new text; or why the file can't be read, once until it can be read again. On the watch's
-  // thread.
+  // Called on the watch's thread with the new text, or with the reason why the file can't be read.
+  // A reason is reported once, until the file can be read again.
   using Changed = std::function<void(const absl::StatusOr<std::string>& now)>;
 
-  // `text`: what is known of the file; only other texts are news.
+  // `text` is the text of the file that the caller knows. Only another text is reported.
   FileWatch(std::string path, std::string text, Changed changed,
             std::chrono::milliseconds interval = std::chrono::seconds(10));
-  ~FileWatch();  // waits for a call that is under way
+  ~FileWatch();  // waits for a call of `changed` that is under way
   FileWatch(const FileWatch&) = delete;
   FileWatch& operator=(const FileWatch&) = delete;
 
@@ -40,7 +41,7 @@ class FileWatch {
   const std::chrono::milliseconds interval_;
   std::string text_;
   bool failing_ = false;
-  int inotify_ = -1;  // -1: only the interval
+  int inotify_ = -1;  // -1: the file is only read at intervals
   int stop_ = -1;
   std::thread thread_;
 };

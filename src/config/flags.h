@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Settings as flags of a command line.
+// Makes settings flags of a command line.
 //
 //   auto given = std::make_shared<GivenFlags>();
 //   AddFlags(settings, app, given);  // before app.parse
 //   … settings.Resolve({.flags = given.get()});
 //
-// Each boolean flag has a negation, `--no-x`. Values are not looked at: Settings::Resolve does.
+// Each boolean flag has a negation, `--no-x`. Settings::Resolve checks the values.
 
 #pragma once
 
@@ -24,8 +24,9 @@ namespace contour::config {
 
 void AddFlags(const Settings& settings, CLI::App& app, const std::shared_ptr<GivenFlags>& given);
 
-// Refuses flags with a value that they can't have, `--no-x=1` and `--x=maybe`: CLI11 does so by an
-// exception that is no CLI::ParseError. `arguments` as they were written, before app.parse.
+// Returns an error for flags with a value that they can't have, `--no-x=1` and `--x=maybe`: CLI11
+// throws an exception for them that is no CLI::ParseError. `arguments` are those of the command
+// line as written. Call it before app.parse.
 absl::Status CheckArguments(const CLI::App& app, const std::vector<std::string>& arguments);
 
 }  // namespace contour::config

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Settings for people: what is in force, the reference, an example file.
+// Describes settings for people: the values in force, the reference, an example file.
 
 #pragma once
 
@@ -9,13 +9,13 @@
 
 namespace contour::config {
 
-// One line a setting: its name, its value, and where that comes from.
+// Returns one line for each setting: its name, its value, and where the value comes from.
 std::string InForce(const Settings& settings);
 
-// All settings, as tables in Markdown.
+// Returns all settings, as tables in Markdown.
 std::string Reference(const Settings& settings);
 
-// A ConfigMap with all keys, commented out, each with its default.
+// Returns a ConfigMap with all keys, commented out, each with its default.
 std::string ExampleConfigMap(const Settings& settings);
 
 }  // namespace contour::config

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `contour serve` runs with. Fixed once it is loaded; a changed file gives a new value, and
-// what of it can't be applied at once waits for a restart.
+// The configuration of `contour serve`. A value is immutable once it is loaded. A changed file
+// gives a new value; settings in it that can't be applied at once wait for a restart.
 //
 //   CONTOUR_ASSIGN_OR_RETURN(const auto loaded, LoadServe(flags, ProcessEnvironment()));
 //   Run(loaded->serve);
 //
-// A new setting is a member here and a line in serve.cc.
+// A new setting needs a member here and a line in serve.cc.
 
 #pragma once
 
@@ -23,11 +23,12 @@ namespace contour::config {
 
 enum class TLSVersion : std::uint8_t { k1_1, k1_2, k1_3 };
 enum class LockKind : std::uint8_t { kLease, kConfigMap };
-// Who serves xDS: the leader alone, or every replica.
+// The replicas that serve xDS: the leader alone, or all.
 enum class ServedBy : std::uint8_t { kLeader, kAll };
 
-// In which shape routes reach Envoy: all hosts of a listener in one resource, or plain HTTP by a
-// resource per host, or HTTPS too, with certificates by server name.
+// The delivery mode. kClassic: all hosts of a listener are one route configuration. kSharded: each
+// host of plain HTTP is a scoped route configuration. kShardedHTTPS: HTTPS hosts are too, and their
+// certificates are found by server name.
 enum class Delivery : std::uint8_t { kClassic, kSharded, kShardedHTTPS };
 
 enum class AccessLogFormat : std::uint8_t { kEnvoy, kJSON };
@@ -57,8 +58,8 @@ struct LeaderElection {
   LockKind lock = LockKind::kLease;
   std::string lock_name = "contour";
   std::string lock_namespace = "leader-elect";
-  std::string identity;  // empty: the host's name and something random
-  std::string pod_ip;    // where Envoys find us while we lead; empty: nothing is published
+  std::string identity;  // empty: the host's name and random digits
+  std::string pod_ip;    // the address that the leader publishes; empty: it publishes none
   ServedBy served_by = ServedBy::kLeader;
   std::chrono::milliseconds lease_duration{15'000};
   std::chrono::milliseconds renew_deadline{10'000};
@@ -68,31 +69,31 @@ struct LeaderElection {
 struct Serve {
   std::string config_path;
 
-  // Where objects come from.
+  // The source of the objects.
   std::string manifests;   // empty: a cluster
-  std::string status_dir;  // empty: none
+  std::string status_dir;  // the folder for status files; empty: none
   bool in_cluster = false;
-  std::string kubeconfig;  // empty: as kubectl finds it
+  std::string kubeconfig;  // empty: found as kubectl does
   std::string own_namespace = "heptio-contour";
   std::string snapshot_file;  // empty: none
 
-  // What they mean.
+  // The meaning of the objects.
   std::vector<std::string> root_namespaces;   // empty: all
   std::vector<std::string> watch_namespaces;  // empty: all
-  std::vector<std::string> without;           // kinds that are not read, by name
+  std::vector<std::string> without;           // names of kinds that are not read
   std::string ingress_class;                  // empty: "contour"
-  // Under which addresses Envoy is reached, for the status of Ingresses: these, or else those of
-  // the load balancer of this Service.
+  // The addresses of Envoy, for the status of Ingresses. If the list is empty, the addresses of the
+  // load balancer of the Service below are taken.
   std::vector<std::string> ingress_status_address;
   std::string envoy_service_name = "envoy";
-  std::string envoy_service_namespace;  // empty: our own
+  std::string envoy_service_namespace;  // empty: contour's own
   bool disable_permit_insecure = false;
   bool external_name_services = true;
 
   // The xDS server.
   std::string xds_address = "127.0.0.1";
   std::uint16_t xds_port = 8001;
-  std::chrono::milliseconds xds_connection_age{0};  // 0: without limit
+  std::chrono::milliseconds xds_connection_age{0};  // 0: no limit
   bool insecure = false;
   std::string ca_file;
   std::string cert_file;
@@ -101,7 +102,7 @@ struct Serve {
   ListenerSettings listeners;
   LeaderElection leader_election;
 
-  // Health, metrics; debugging.
+  // Health and metrics, debugging, log.
   std::string http_address = "0.0.0.0";
   std::uint16_t http_port = 8000;
   std::string debug_http_address = "127.0.0.1";
@@ -110,16 +111,16 @@ struct Serve {
   bool debug = false;
 };
 
-// The values with where each came from. Not movable: the settings refer to the values.
+// The values, and where each came from. It can't be moved, since the settings refer to the values.
 class LoadedServe {
  public:
-  LoadedServe();  // the defaults
+  LoadedServe();  // has the defaults
   LoadedServe(const LoadedServe&) = delete;
   LoadedServe& operator=(const LoadedServe&) = delete;
 
   const Serve& serve() const { return serve_; }
   const Settings& settings() const { return settings_; }
-  // Of the configuration file; empty without one.
+  // Returns the text of the configuration file, "" if there is none.
   const std::string& file_text() const { return file_text_; }
 
  private:
@@ -129,7 +130,7 @@ class LoadedServe {
   Serve serve_;
   Settings settings_;
   std::string file_text_;
-  // As the file has them; LockKind and the names above follow from which are given.
+  // The values of the keys. LockKind and the names above follow from which of them are given.
   std::string config_map_name_ = "contour";
   std::string config_map_namespace_ = "leader-elect";
   std::string lease_name_ = "contour";
@@ -140,8 +141,8 @@ class LoadedServe {
   absl::Status Check() const;
 };
 
-// Reads the file that the flag -c names, if any, and puts all together. Errors are for the person
-// who wrote the configuration.
+// Reads the file that the flag -c names, if any, and returns the values of flags, environment, file
+// and defaults. Errors are written for the person who wrote the configuration.
 absl::StatusOr<std::unique_ptr<const LoadedServe>> LoadServe(const GivenFlags& flags,
                                                              const Environment& environment);
 

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The settings of a command, each declared once: from the declaration come its flag, its key in the
-// configuration file, its environment variable, its line in --help, in the reference, in the man
-// page and in the example file.
+// Declares each setting of a command once. The declaration gives its flag, its key in the
+// configuration file, its environment variable, and its line in --help, in the reference, in the
+// man page and in the example file.
 //
 //   Serve serve;
 //   Settings settings;
 //   settings.Group("xDS");
-//   settings.Add(serve.xds_port, {.flag = "xds-port", .value = "PORT", .text = "port of the server"});
+//   settings.Add(serve.xds_port, {.flag = "xds-port", .value = "PORT", .text = "server's port"});
 //   AddFlags(settings, app, given);  // flags.h
 //   CONTOUR_RETURN_IF_ERROR(settings.Resolve({.file = &file, .environment = env, .flags = given}));
 //
-// A flag wins over the environment, that over the file, that over the default, which is what the
-// variable held when it was added. Variables must outlive the settings. One thread.
+// A flag wins over the environment, the environment over the file, and the file over the default.
+// The default is the value of the variable when it was added. Variables must outlive the settings.
+// For one thread.
 
 #pragma once
 
@@ -36,13 +37,13 @@ enum class Kind : std::uint8_t { kBool, kNumber, kText, kList, kDuration, kChoic
 struct Declaration {
   const char* flag = nullptr;         // without dashes; nullptr: no flag
   const char* short_flag = nullptr;   // one letter
-  std::vector<const char*> keys;      // in the file, "tls.x"; all mean the same, the first is shown
-  const char* environment = nullptr;  // read only if not empty
-  const char* value = nullptr;        // what stands for the value in --help: "PORT"
+  std::vector<const char*> keys;      // in the file, "tls.x"; synonyms, of which the first is shown
+  const char* environment = nullptr;  // a variable that is empty counts as not set
+  const char* value = nullptr;        // stands for the value in --help: "PORT"
   const char* text = "";              // one sentence without the full stop
   bool at_once = false;               // a change in the file needs no restart
   bool zero_is_default = false;       // "" and 0 mean the default
-  std::optional<std::int64_t> minimum;  // of a number; else its type's
+  std::optional<std::int64_t> minimum;  // of a number; nullopt: the minimum of its type
   std::optional<std::int64_t> maximum;
 };
 
@@ -53,13 +54,13 @@ struct Setting {
   const char* group = "";
   Kind kind = Kind::kText;
   std::string expected;                         // "a number from 1 to 65535"
-  std::function<bool(std::string_view)> parse;  // false: not what is expected; nothing is changed
-  std::function<std::string()> show;            // the value now, as parse takes it
+  std::function<bool(std::string_view)> parse;  // returns false and changes nothing on other text
+  std::function<std::string()> show;            // returns the value now, in the form of parse
   std::string default_value;                    // as shown
   Source source = Source::kDefault;
   std::string place;  // kFile: "contour.yaml, line 3"
 
-  // "--xds-port", or the key or environment variable of a setting without flag.
+  // Returns "--xds-port", or the key or environment variable of a setting without flag.
   std::string Name() const;
 };
 
@@ -69,12 +70,12 @@ struct FileValue {
   std::string text;
   std::string place;
 };
-// Ends each item of a list that is written as one; a comma may be part of an item then.
+// Ends each item in the text of a value that was written as a list. An item may then have commas.
 inline constexpr char kItemEnd = '\n';
-// What a configuration file says. Made by ReadFile of file.h.
+// The values of a configuration file. ParseFile of file.h makes them.
 using FileValues = std::vector<FileValue>;
 
-// nullopt: not set.
+// Returns the value of an environment variable, nullopt if it isn't set.
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 Environment ProcessEnvironment();
 
@@ -93,13 +94,13 @@ using Choices = std::vector<std::pair<const char*, Value>>;
 
 class Settings {
  public:
-  // What is added from now on stands under this title.
+  // Sets the title under which the following settings are listed.
   void Group(const char* title) { group_ = title; }
 
   void Add(bool& target, Declaration declaration);
   void Add(std::string& target, Declaration declaration);
   void Add(std::vector<std::string>& target, Declaration declaration);
-  // Go's form, "1m30s"; not negative.
+  // Adds a duration in the form of Go, "1m30s". It can't be negative.
   void Add(std::chrono::milliseconds& target, Declaration declaration);
   template <std::integral Number>
   void Add(Number& target, Declaration declaration) {
@@ -110,7 +111,7 @@ class Settings {
               sizeof(Number) < 8 ? static_cast<std::int64_t>(Limits::max()) : INT64_MAX,
               std::move(declaration));
   }
-  // One of a few names.
+  // Adds a setting whose value is one of a few names.
   template <typename Value>
   void Add(Value& target, const Choices<Value>& choices, Declaration declaration) {
     std::vector<std::string> names;
@@ -145,7 +146,8 @@ class Settings {
   const char* group_ = "";
 };
 
-// The names of settings whose values differ; both must be of the same declarations.
+// Returns the settings of `after` whose values differ from `before`. Both must have the same
+// declarations.
 std::vector<const Setting*> Differences(const Settings& before, const Settings& after);
 
 }  // namespace contour::config
