@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Access logs of the ingress listeners: a file with a line per request or connection, in Envoy's
-// text format or as JSON.
+// Writes the access log settings of the ingress listeners. An access log is a file with a line per
+// request or connection, in Envoy's text format or as JSON.
 //
 //   AccessLogOptions options;
 //   options.format = AccessLogOptions::Format::kJSON;
@@ -8,9 +8,9 @@
 //   CONTOUR_RETURN_IF_ERROR(CheckAccessLog(options));
 //
 // Fields and operators are those of Contour 1.33 (configuration keys accesslog-format,
-// accesslog-format-string, json-fields, accesslog-level). Envoy refuses a listener whose log it
-// doesn't understand, so everything is checked before: options that CheckAccessLog accepts are
-// accepted by Envoy. Pure, any thread.
+// accesslog-format-string, json-fields, accesslog-level). Envoy NACKs a listener whose log it
+// doesn't understand, so everything is checked before: Envoy takes the options that CheckAccessLog
+// accepts. Pure, any thread.
 
 #pragma once
 
@@ -32,27 +32,27 @@ namespace contour::envoy {
 
 struct AccessLogOptions {
   enum class Format : std::uint8_t { kEnvoy, kJSON };
-  // What is worth a line: all; statuses from 300 or anything that Envoy flagged; statuses from 500
-  // or anything flagged; nothing.
+  // The requests that are logged. kInfo: all. kError: those with a status from 300, or that Envoy
+  // flagged. kCritical: those with a status from 500, or that Envoy flagged. kDisabled: none.
   enum class Level : std::uint8_t { kInfo, kError, kCritical, kDisabled };
 
   Format format = Format::kEnvoy;
-  // Of kEnvoy: Envoy's format string, ending in a newline. Empty: Envoy's own format.
+  // For kEnvoy: Envoy's format string, ending in a newline. Empty: Envoy's default format.
   std::string format_string;
-  // Of kJSON, each of them a name from the table of Contour (`authority`), an operator of Envoy in
-  // any case (`response_code`), or `name=format string`. Empty: DefaultJSONFields().
+  // For kJSON: each is a name from the table of Contour (`authority`), an operator of Envoy in
+  // upper or lower case (`response_code`), or `name=format string`. Empty: DefaultJSONFields().
   std::vector<std::string> json_fields;
   Level level = Level::kInfo;
 };
 
 const std::vector<std::string>& DefaultJSONFields();
 
-// kInvalidArgument: "invalid access log format: …", "invalid Envoy format: …", "invalid JSON log
-// field name …", "invalid JSON field: …".
+// Returns an error for options that Envoy wouldn't take. kInvalidArgument: "invalid access log
+// format: …", "invalid Envoy format: …", "invalid JSON log field name …", "invalid JSON field: …".
 absl::Status CheckAccessLog(const AccessLogOptions& options);
 
-// Adds the log that writes to `path` in Envoy's container; none at level kDisabled. Of options that
-// CheckAccessLog refuses the faulty part is left out.
+// Adds the log that writes to `path` in Envoy's container; none at level kDisabled. If
+// CheckAccessLog refuses the options, their faulty part is left out.
 void AddAccessLog(
     const std::string& path, const AccessLogOptions& options,
     google::protobuf::RepeatedPtrField<::envoy::config::accesslog::v3::AccessLog>* logs);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a resource says from where to take others, put another place: translated resources name the
-// aggregated stream, and an Envoy that has a stream per type must be sent the cluster `contour`
-// instead.
+// Replaces the config sources in a resource. Translated resources refer to the aggregated stream
+// (ADS); an Envoy with a stream per type must be sent the cluster `contour` instead.
 //
-// Costs a parse and a serialisation, so it is for the modes that aren't the default. Pure, any
-// thread. Bytes that aren't such a message come back as they are.
+// This costs a parse and a serialization, so it is for the xDS modes that aren't the default. Pure,
+// any thread. Bytes that aren't such a message are returned as they are.
 
 #pragma once
 
@@ -15,10 +14,11 @@
 
 namespace contour::envoy {
 
-// Of an envoy.config.cluster.v3.Cluster: its endpoints.
+// Returns an envoy.config.cluster.v3.Cluster that takes its endpoints from `source`.
 std::string AdaptCluster(std::string_view bytes, ConfigSource source);
 
-// Of an envoy.config.listener.v3.Listener: routes and certificates of its filter chains.
+// Returns an envoy.config.listener.v3.Listener whose filter chains take routes and certificates
+// from `source`.
 std::string AdaptListener(std::string_view bytes, ConfigSource source);
 
 }  // namespace contour::envoy

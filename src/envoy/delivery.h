@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// In which shape routes reach Envoy. Both give the same answer to every request; they differ in
-// what a change costs inside Envoy, and in which resources one sees.
+// The delivery mode: how hosts become resources. All modes give the same answer to every request.
+// They differ in the cost of a change inside Envoy, and in the resources that one sees.
 
 #pragma once
 
@@ -12,11 +12,11 @@ enum class Delivery : std::uint8_t {
   // One route configuration per listener (ingress_http, ingress_https). A changed host is sent with
   // all others, and Envoy builds all of them again.
   kClassic,
-  // Plain HTTP by scoped routes: a resource per host, found by the request's authority. A changed
-  // host is sent alone. HTTPS as in kClassic.
+  // Each host of plain HTTP is a scoped route configuration, found by the request's authority. A
+  // changed host is sent alone. HTTPS is as in kClassic.
   kSharded,
-  // As kSharded, and HTTPS likewise: one filter chain for all hosts with the usual TLS settings,
-  // which fetches the certificate by the server name, and scoped routes.
+  // In addition to kSharded, hosts of HTTPS are scoped route configurations too. All hosts with the
+  // usual TLS settings share a filter chain, which fetches the certificate by the server name.
   kShardedHTTPS,
 };
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// graph::Assignment → Envoy's ClusterLoadAssignment (envoy.config.endpoint.v3).
+// Translates graph::Assignment into Envoy's ClusterLoadAssignment (envoy.config.endpoint.v3).
 //
-// One locality without name or weight, the addresses in the order given. Without an address the
-// message has only its name: Envoy then answers 503 for the cluster, which is what a Service scaled
-// to zero means. (Removing the assignment instead would leave the old endpoints serving.)
+// The result has one locality without name or weight, with the addresses in the order given.
+// Without an address the message has only its name: Envoy then answers 503 for the cluster, as it
+// should for a Service scaled to zero. (If the assignment were removed instead, Envoy would keep
+// the old endpoints.)
 //
-// An address that isn't an IP literal is left out: Envoy would refuse the whole response.
+// An address that isn't an IP literal is left out: Envoy would NACK the whole response.
 //
 // Pure, any thread, no errors.
 

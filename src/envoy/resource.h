@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What translation gives: an Envoy v3 resource, serialised once.
+// The result of translation: an Envoy v3 resource, serialized once.
 //
-// A big resource is not built as one message. It is a head and parts: the bytes of the head, then
+// A big resource is not built as one message. It has a head and parts: the bytes of the head, then
 // each part as one more element of a repeated field (protobuf allows fields in any order):
 //
 //   std::string bytes = RouteConfigurationHead(kIngressHTTP).bytes;
@@ -19,10 +19,10 @@ namespace contour::envoy {
 // A resource, or a part of one (a virtual host of a route configuration, a filter chain of a
 // listener).
 struct Resource {
-  std::string name;   // of a part: what tells it from its siblings
-  std::string bytes;  // the message, serialised deterministically (not wrapped in Any)
-  // Names of what it needs before it may be announced, sorted, no duplicates: clusters of a virtual
-  // host or of a filter chain with a TCP proxy.
+  std::string name;   // the parts of a resource have different names
+  std::string bytes;  // the message, serialized deterministically (not wrapped in Any)
+  // Names of the clusters that must be warm before it is sent, sorted, no duplicates: the clusters
+  // of a virtual host, or of a filter chain with a TCP proxy.
   std::vector<std::string> clusters;
 };
 

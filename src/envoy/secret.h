@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// graph::ServingSecret → Envoy's Secret (envoy.extensions.transport_sockets.tls.v3), served by SDS.
+// Translates graph::ServingSecret into Envoy's Secret (envoy.extensions.transport_sockets.tls.v3),
+// served by SDS.
 //
-// The result holds a private key: it goes to Envoy and nowhere else, not into a log or a debug
+// The result has a private key: it may go to Envoy and nowhere else, not into a log or a debug
 // page.
 //
 // Pure, any thread, no errors.
@@ -15,8 +16,8 @@
 
 namespace contour::envoy {
 
-// As a resource of the name `name`: that of Names::Secret(), or where a client's server name asks
-// for it OnDemandSecretName() of a host.
+// Returns the resource with the name `name`: Names::Secret(), or OnDemandSecretName() of a host
+// where Envoy asks for the secret by a client's server name.
 Resource TranslateSecret(const graph::ServingSecret& secret, std::string name);
 
 }  // namespace contour::envoy

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Helpers of this room's tests: compare serialised messages with protobuf's text format.
+// Helpers of this room's tests, which compare serialized messages with protobuf's text format.
 //
 //   EXPECT_EQ(Difference<Cluster>(resource.bytes, R"(name: "x" …)"), "");
 
@@ -17,7 +17,7 @@
 
 namespace contour::envoy {
 
-// Empty if `bytes` is the message that `text` describes; else what differs.
+// Returns "" if `bytes` is the message that `text` describes, else the differences.
 template <typename T>
 std::string Difference(const std::string& bytes, const std::string& text) {
   T got;
@@ -32,7 +32,7 @@ std::string Difference(const std::string& bytes, const std::string& text) {
   return report + "\ngot:\n" + got.DebugString();
 }
 
-// Cluster `default/<service>/80/da39a3ee5e`.
+// Returns the cluster `default/<service>/80/da39a3ee5e`.
 inline graph::Cluster TestCluster(std::string service = "kuard") {
   graph::Cluster cluster;
   cluster.ns = "default";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The shares of traffic of the clusters of one route or TCP proxy.
+// Computes the weights of the clusters of one route or TCP proxy.
 
 #pragma once
 
@@ -13,15 +13,15 @@
 namespace contour::envoy {
 
 struct Share {
-  std::string cluster;  // as `names` names it
+  std::string cluster;  // the name of the cluster
   std::uint32_t weight = 0;
 
   auto operator<=>(const Share&) const = default;
 };
 
-// In the order of names, then weights; duplicates stay. Weights are as given; if all are 0, each is
-// 1 (an even split). Envoy refuses a sum above 2^32 - 1: greater ones are scaled down, and what had
-// a share keeps one.
+// Returns the shares in the order of names, then weights; duplicates stay. Weights are as given; if
+// all are 0, each is 1 (an even split). Envoy takes no sum above 2^32 - 1: greater sums are scaled
+// down, and a weight that wasn't 0 doesn't become 0.
 std::vector<Share> Shares(const std::vector<graph::WeightedCluster>& clusters,
                           const Names& names = {});
 

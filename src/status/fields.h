@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fields of a status that are ours, as JSON: what is patched into an object, and what two
-// statuses are compared by. The form is canonical (fixed order of keys, lists sorted), so equal
-// text is equal meaning; times and fields of other writers take no part.
+// The fields of a status that contour owns, as JSON. They are patched into an object, and two
+// statuses are compared by them. The form is canonical (fixed order of keys, lists sorted), so
+// equal text means an equal status. Times and fields of other writers are left out.
 //
 //   Fields(graph::Status{"valid", "valid IngressRoute"})
 //     → {"currentStatus":"valid","description":"valid IngressRoute"}
@@ -22,19 +22,22 @@
 
 namespace contour::status {
 
-// Of an IngressRoute.
+// Returns the fields of an IngressRoute's status.
 std::string Fields(const graph::Status& status);
 
-// Of an Ingress. No addresses: the field is taken away (null, as a merge patch says it).
+// Returns the fields of an Ingress' status. Without addresses the field is removed (null, as in a
+// merge patch).
 std::string AddressFields(std::vector<api::LoadBalancerIngress> addresses);
 
-// What an object has now. nullopt: of a kind whose status isn't ours.
+// Returns the fields that an object has now, nullopt if contour doesn't write statuses of its kind.
 std::optional<std::string> FieldsOf(const api::Object& object);
 
-// From the answer to a write, which is the object: its new resourceVersion ("" if there is none),
-// and who else writes its status by what the server says (metadata.managedFields; the latest, "" if
-// nobody but us).
+// Returns the resourceVersion of an object, "" if there is none. The answer to a write is the
+// object with its new resourceVersion.
 std::string ResourceVersionOf(std::string_view object_json);
+
+// Returns the latest writer of the object's status other than contour, from metadata.managedFields;
+// "" if there is none.
 std::string OtherWriterOf(std::string_view object_json);
 
 }  // namespace contour::status

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Holds back for a moment those statuses that were caused by something missing, which may only be
-// late: kinds come by watches of their own, so an IngressRoute can be here before its Service, and
-// would be called invalid in between. Only the telling is held, not the derivation.
+// Holds statuses that were caused by a missing object for a moment, since the object may only be
+// late: each kind comes by a watch of its own, so an IngressRoute can arrive before its Service,
+// and would be reported as invalid in between. Only the report is held, not the derivation.
 //
 //   HeldStatuses held(250ms);
-//   for (auto& told : held.Offer(ref, status, now)) …       // as the core gives them
-//   for (auto& told : held.TakeDue(now)) …                  // at held.NextDue()
+//   for (auto& due : held.Offer(statuses, now)) …           // as the core gives them
+//   for (auto& due : held.TakeDue(now)) …                   // at held.NextDue()
 //
-// The latest wins: a status that isn't of that kind goes at once, in place of the one held; one
-// that is takes its place and goes when that would have gone, so that nothing is held longer than
-// the hold. What was told last isn't told again.
+// The latest status wins. A status with another cause is reported at once, in place of the one that
+// is held. One with this cause takes the place of the held one and is reported when that would have
+// been, so that nothing is held longer than the hold. The status that was reported last isn't
+// reported again.
 //
-// StatusTeller is the same with the real clock, on a thread. While it is unsure what there is (a
-// kind can't be read any more), what seems to be missing may be there: such statuses go on being
-// held.
+// StatusTeller does this with the real clock, on a thread. While a kind is unknown, an object that
+// seems to be missing may exist: such statuses stay held.
 //
-// HeldStatuses: one thread at a time, no clock.
+// HeldStatuses is for one thread at a time, and has no clock.
 
 #pragma once
 
@@ -37,7 +37,7 @@
 
 namespace contour::status {
 
-// nullopt: the object is gone, or not ours any more.
+// The status of an object; nullopt: the object is gone, or contour doesn't serve it any more.
 using ObjectStatus = std::pair<api::ObjectRef, std::optional<graph::Status>>;
 
 class HeldStatuses {
@@ -46,9 +46,9 @@ class HeldStatuses {
 
   explicit HeldStatuses(std::chrono::milliseconds hold) : hold_(hold) {}
 
-  // What is to be told now, in the order given.
+  // Returns the statuses that are to be reported now, in the order given.
   std::vector<ObjectStatus> Offer(std::vector<ObjectStatus> statuses, Time now);
-  // What was held long enough, the longest first.
+  // Returns the statuses that were held long enough, the longest first.
   std::vector<ObjectStatus> TakeDue(Time now);
   std::optional<Time> NextDue() const;  // nullopt: nothing is held
 
@@ -60,7 +60,7 @@ class HeldStatuses {
     graph::Status status;
   };
 
-  // Whether it differs from what was told last; notes that it is told.
+  // Returns true if the status differs from the one reported last, and notes that it is reported.
   bool Tell(const api::ObjectRef& ref, const std::optional<graph::Status>& status);
 
   const std::chrono::milliseconds hold_;
@@ -69,13 +69,14 @@ class HeldStatuses {
   std::map<api::ObjectRef, Hash128> told_;
 };
 
-// Calls `tell` on a thread of its own, from Start to Stop; what is still held then is dropped, it
-// is found again by whoever comes next.
+// Calls `tell` on a thread of its own, from Start to Stop. Statuses that are still held at Stop are
+// dropped; the next process derives them again.
 class StatusTeller {
  public:
   using Tell = std::function<void(const ObjectStatus&)>;
 
-  // `unsure` is asked on the thread when a status is due; it must not block.
+  // `unsure` is called on the thread when a status is due, and returns true while a kind is
+  // unknown. It must not block.
   StatusTeller(
       std::chrono::milliseconds hold, Tell tell,
       std::function<bool()> unsure = [] { return false; });
@@ -84,15 +85,15 @@ class StatusTeller {
   StatusTeller& operator=(const StatusTeller&) = delete;
 
   void Start();
-  void Stop();  // tells what waits and isn't held, then ends
+  void Stop();  // reports statuses that wait and aren't held, then ends the thread
 
-  // Any thread; returns at once.
+  // May be called on any thread; returns at once.
   void Offer(std::vector<ObjectStatus> statuses);
   std::size_t held() const;
 
  private:
   void Run();
-  // Returns the statuses that may be told now.
+  // Returns the statuses that may be reported now.
   std::vector<ObjectStatus> TakeTellable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::chrono::milliseconds hold_;
@@ -101,7 +102,7 @@ class StatusTeller {
   mutable Mutex mutex_;
   Condition wake_;
   std::map<api::ObjectRef, std::optional<graph::Status>> offered_
-      ABSL_GUARDED_BY(mutex_);  // bounded: the latest of each
+      ABSL_GUARDED_BY(mutex_);  // bounded: the latest of each object
   HeldStatuses held_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `status.loadBalancer` of our Ingresses should say: the addresses under which Envoy is
-// reached. They are configured, or those of the load balancer of Envoy's Service, and follow it.
+// Decides which addresses `status.loadBalancer` of our Ingresses should have: the addresses of
+// Envoy. They are configured, or follow the load balancer of Envoy's Service.
 //
 //   IngressAddresses addresses({.service = {Kind::kService, "projectcontour", "envoy"}},
 //                              [&](const auto& ref, auto fields) { writer.Want(ref, fields); });
-//   addresses.Observe(changes);             // each batch of a source: the Service
-//   addresses.SetOurs(output.ingresses);    // each batch of the core: whose status it is
+//   addresses.Observe(changes);             // each batch of a source, for the Service
+//   addresses.SetOurs(output.ingresses);    // each batch of the core, with the Ingresses of our class
 //
-// A Service without addresses clears the field, and so does one that goes. One that never was there
-// says nothing, as then somebody else may keep the field. An Ingress that ceases to be ours keeps
-// what it has: it is for its new controller to say.
+// A Service without addresses clears the field, and so does a Service that is deleted. If the
+// Service never existed, the field isn't touched, since somebody else may write it. An Ingress that
+// ceases to be ours keeps its addresses until its new controller writes others.
 //
-// Any thread; `want` is called on it.
+// The methods may be called on any thread; `want` is called on the same.
 
 #pragma once
 
@@ -32,11 +32,11 @@ namespace contour::status {
 
 class IngressAddresses {
  public:
-  // nullopt: leave the status alone.
+  // Called with the wanted fields of an Ingress; nullopt: its status is not to be touched.
   using Want = std::function<void(const api::ObjectRef& ref, std::optional<std::string> fields)>;
 
   struct Options {
-    std::vector<api::LoadBalancerIngress> fixed;  // not empty: these, whatever the Service has
+    std::vector<api::LoadBalancerIngress> fixed;  // not empty: used in place of the Service's
     api::ObjectRef service;
   };
 
@@ -53,8 +53,8 @@ class IngressAddresses {
   std::optional<std::string> fields_ ABSL_GUARDED_BY(mutex_);  // see fields.h; nullopt: not known
 };
 
-// The values of --ingress-status-address: an IP address (v4 or v6, without brackets and port) or a
-// host name each.
+// Parses the values of --ingress-status-address. Each is an IP address (v4 or v6, without brackets
+// and port) or a host name.
 absl::StatusOr<std::vector<api::LoadBalancerIngress>> ParseAddresses(
     const std::vector<std::string>& addresses);
 

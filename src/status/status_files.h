@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Statuses as files, for manifest folders: `<dir>/<kind>/<namespace>/<name>.yaml`, one per object,
-// in the form that they have in the object. Each file is replaced atomically and goes when its
-// object goes.
+// Writes statuses as files, for manifest folders: `<dir>/<kind>/<namespace>/<name>.yaml`, one for
+// each object, in the form that they have in the object. Each file is replaced atomically, and
+// removed when its object goes.
 
 #pragma once
 
@@ -19,17 +19,18 @@ class StatusFiles {
  public:
   explicit StatusFiles(std::filesystem::path directory) : directory_(std::move(directory)) {}
 
-  // nullopt: removes the file. Errors name the path; nothing half-written stays.
+  // Writes the file; nullopt removes it. Errors name the path; no half-written file stays.
   absl::Status Write(const api::ObjectRef& ref, const std::optional<graph::Status>& status) const;
 
-  // Characters of names that could leave the folder are written as %XX.
+  // Returns the path of the object's file. Characters of names by which the path could leave the
+  // folder are written as %XX.
   std::filesystem::path PathOf(const api::ObjectRef& ref) const;
 
  private:
   std::filesystem::path directory_;
 };
 
-// The text of a file, which is also what would be patched into the object.
+// Returns the text of a file: the fields that would be patched into the object.
 std::string StatusYaml(const api::ObjectRef& ref, const graph::Status& status);
 
 }  // namespace contour::status

@@ -1,34 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decides which status is to be written when. Knows what each object's status should be and what
-// the server is known to have, and gives out the difference, one write per object at a time:
+// Decides which status is written when. It knows the wanted status of each object and the status
+// that the server is known to have, and gives out the differences, one write per object at a time:
 //
 //   plan.Observe(changes, now);                  // each batch of a source: what the server has
 //   plan.Want(ref, Fields(status), now);         // what it should have
 //   while (auto write = plan.Next(now)) …        // send it, and when it is answered:
 //   plan.Finished(*write, outcome, now);
 //   plan.NextDue();                              // when to ask again if nothing happens before
-//   while (auto ref = plan.NextInquiry()) …      // read the object, and plan.Inquired(*ref, its JSON)
+//   while (auto ref = plan.NextInquiry()) …      // read the object, then plan.Inquired(*ref, json)
 //
-// - Latest wins: what came while a write was under way is looked at when it is done.
-// - A write carries the resourceVersion of the object that it was judged by. A conflict is no
-// error: the
-//   newer object is on its way, and is judged when it comes.
-// - Other failures wait 0.5 s, twice as long each time up to 30 s, a fifth more or less, and never
-// less
-//   than the Retry-After of the answer, of which two minutes count. Where the permission is missing,
-//   the whole kind waits. A 404 says little, as a balancer before the API server answers so, too: the
-//   object is gone when the source says so.
-// - Nothing differs, nothing is written; so a status that somebody else changes is put right at
-// once, and
-//   once. If that happens 5 times, each within a minute of the last, it is a fight: from then on each
-//   repair of this object waits, 1 s, 2 s, 4 s … 5 minutes, and the other is named. A minute without another
-//   change ends it.
-// - Inactive (not the leader), it keeps all of this up to date and gives out nothing; so what is
-// right
-//   already when it becomes active is not written again.
+// - The latest status wins. Statuses that come while a write is under way are looked at when it has
+//   finished.
+// - A write has the resourceVersion of the object that it was compared with. A conflict is no
+//   error: the newer object is on its way, and is compared when it comes.
+// - After other failures a write waits 0.5 s, twice as long each time up to 30 s, a fifth more or
+//   less, and never less than the Retry-After of the answer, of which two minutes count. If the
+//   permission is missing, the whole kind waits. A 404 proves nothing, since a balancer before the
+//   API server gives it too: the object is gone when the source says so.
+// - If nothing differs, nothing is written. So a status that somebody else changes is repaired at
+//   once, with one write. If that happens 5 times, each within a minute of the last, it is a fight:
+//   from then on each repair of this object waits 1 s, 2 s, 4 s … 5 minutes, and the other writer
+//   is named. A minute without another change ends the fight.
+// - While inactive (not the leader), it keeps all of this up to date and gives out nothing. So a
+//   status that is right when it becomes active is not written again.
 //
-// Bounded by the number of objects: one row each. No threads, no clock; the time is passed in. One
-// thread at a time.
+// Its size is bounded by the number of objects, with one row each. It has no threads and no clock;
+// the time is passed in. For one thread at a time.
 
 #pragma once
 
@@ -52,17 +49,17 @@
 
 namespace contour::status {
 
-// What became of a write.
+// The outcome of a write.
 struct Outcome {
-  // kAborted: a conflict. kNotFound: the object may be gone. kFailedPrecondition: it wasn't sent,
-  // since we may not be the leader any more. Others as the server or the way to it has them.
+  // kAborted: a conflict. kNotFound: the object may be gone. kFailedPrecondition: the write wasn't
+  // sent, since this replica may not be the leader any more. Other codes are those of the client.
   absl::Status status;
   std::optional<std::chrono::seconds> retry_after;
   std::string object;  // the JSON of the object after a write that was done; may be empty
 };
 
-// The outcome of a write that was answered. An answer of success that isn't an object is none of an
-// API server: kUnavailable.
+// Returns the outcome of a write that was answered. A successful answer whose body isn't an object
+// doesn't come from an API server: kUnavailable.
 Outcome OutcomeOf(const absl::Status& status, std::optional<std::chrono::seconds> retry_after,
                   std::string_view body);
 
@@ -90,7 +87,7 @@ class StatusPlan {
   // An object whose status somebody else keeps changing.
   struct Fight {
     api::ObjectRef ref;
-    std::string writer;  // as the server names it; empty: not known
+    std::string writer;  // its field manager; empty: not known
     std::uint64_t overwrites = 0;
     std::chrono::milliseconds pause{0};  // before the next repair
   };
@@ -100,7 +97,7 @@ class StatusPlan {
     std::uint64_t conflicts = 0;
     std::uint64_t failures = 0;
     std::uint64_t overwritten = 0;  // right statuses that somebody else changed
-    std::uint64_t fights = 0;       // begun
+    std::uint64_t fights = 0;       // since the start
     std::size_t waiting = 0;        // objects whose status isn't right yet
     std::size_t under_way = 0;
     bool active = false;
@@ -113,23 +110,24 @@ class StatusPlan {
   StatusPlan& operator=(const StatusPlan&) = delete;
 
   void Observe(const std::vector<api::Change>& changes, Time now);
-  // nullopt: leave its status alone.
+  // Sets the wanted fields; nullopt: the status is not to be touched.
   void Want(const api::ObjectRef& ref, std::optional<std::string> fields, Time now);
   void SetActive(bool active, Time now);
 
-  // The next write that may be sent now; it is under way until Finished.
+  // Returns the next write that may be sent now. It is under way until Finished.
   std::optional<Write> Next(Time now);
-  // When Next may have something. nullopt: not before something is told.
+  // Returns when Next may return a write. nullopt: not before another method is called.
   std::optional<Time> NextDue() const;
   void Finished(const Write& write, const Outcome& outcome, Time now);
 
-  // The next object of which it is to be found out who changes its status: the server notes that in
-  // the object, until we put it right. Each once a fight.
+  // Returns the next object that is to be read to find out who changes its status. The server notes
+  // that in the object, until contour writes the status again. Each object is returned once in a
+  // fight.
   std::optional<api::ObjectRef> NextInquiry();
   void Inquired(const api::ObjectRef& ref, std::string_view object);  // "" if it can't be read
 
   Statistics statistics() const;
-  // At most `most` of the fights that go on, in the order of the objects.
+  // Returns at most `most` of the current fights, in the order of the objects.
   std::vector<Fight> Fights(std::size_t most, Time now) const;
 
  private:
@@ -149,10 +147,11 @@ class StatusPlan {
   };
   using Text = std::shared_ptr<const std::string>;
 
-  // Nearly all objects of a cluster have the same status, so that the text of the last one serves.
+  // Returns the shared text of `fields`: that of the last call if it is equal, since nearly all
+  // objects of a cluster have the same status.
   Text Share(std::string fields);
 
-  // Puts the entry into the queue or takes it out, counts it, and drops it if it says nothing.
+  // Puts the entry into the queue or takes it out, counts it, and drops it if it is empty.
   void Judge(Entries::iterator entry);
   void Unqueue(Entries::iterator entry);
   void EndBattle(const api::ObjectRef& ref, Entry& entry);
@@ -167,8 +166,8 @@ class StatusPlan {
   Text last_text_;
   std::set<Due> queue_;
   std::map<api::Kind, Pause> pauses_;
-  std::set<api::ObjectRef> fights_;     // that were noticed; some may be over
-  std::set<api::ObjectRef> inquiries_;  // to be made; of these fights
+  std::set<api::ObjectRef> fights_;     // objects of fights that were noticed; some may be over
+  std::set<api::ObjectRef> inquiries_;  // objects of these fights that are to be read
   Statistics statistics_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Brings the statuses on the API server to what they should be: StatusPlan (what is written when)
-// on a thread.
+// Writes the wanted statuses to the API server: it runs a StatusPlan, which decides what is written
+// when, on a thread.
 //
 //   StatusWriter writer(patch, read, {});
 //   writer.Start();
@@ -10,11 +10,11 @@
 //   writer.Drain(std::chrono::seconds(5));
 //   writer.Stop();
 //
-// SetActive(false) stops giving out writes at once; those that were given to `patch` before it must
-// be held back there (Request::may_start). SetActive(true) writes what differs, and only that.
+// SetActive(false) stops giving out writes at once. Writes that were given to `patch` before must
+// be held back there (Request::may_start). SetActive(true) writes only the statuses that differ.
 //
-// Threads: one of its own. All methods from any; `patch` is called on the writer's thread and its
-// `done` may come on any.
+// It has one thread. All methods may be called on any thread. `patch` is called on the writer's
+// thread, and may call `done` on any.
 
 #pragma once
 
@@ -36,12 +36,12 @@ class StatusWriter {
  public:
   using Done = std::function<void(const Outcome&)>;
   using Patch = std::function<void(const StatusPlan::Write& write, Done done)>;
-  // Gives the JSON of an object as the server has it, "" if it can't be read.
+  // Calls `done` with the JSON of the object on the server, "" if it can't be read.
   using Read = std::function<void(const api::ObjectRef& ref,
                                   std::function<void(std::string_view object)> done)>;
 
   StatusWriter(Patch patch, Read read, StatusPlan::Options options);
-  ~StatusWriter();  // stops; no `done` may come afterwards
+  ~StatusWriter();  // stops; no `done` may be called afterwards
   StatusWriter(const StatusWriter&) = delete;
   StatusWriter& operator=(const StatusWriter&) = delete;
 
@@ -52,8 +52,8 @@ class StatusWriter {
   void Want(const api::ObjectRef& ref, std::optional<std::string> fields);
   void SetActive(bool active);
 
-  // Waits until every status is right, but not longer than `deadline`. Whether they are, or it
-  // isn't for us to write them.
+  // Waits until every status is right, but not longer than `deadline`. Returns true if they are, or
+  // if this replica may not write them.
   bool Drain(std::chrono::milliseconds deadline);
 
   StatusPlan::Statistics statistics() const;
@@ -61,7 +61,8 @@ class StatusWriter {
 
  private:
   void Run();
-  bool IsSettled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // nothing is left for us to write
+  // True if this replica has nothing left to write.
+  bool IsSettled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Finished(const StatusPlan::Write& write, const Outcome& outcome);
 
   void Inquired(const api::ObjectRef& ref, std::string_view object);
@@ -69,8 +70,8 @@ class StatusWriter {
   const Patch patch_;
   const Read read_;
   mutable Mutex mutex_;
-  Condition wake_;     // of the thread
-  Condition settled_;  // of Drain
+  Condition wake_;     // the thread waits for it
+  Condition settled_;  // Drain waits for it
   StatusPlan plan_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
