@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The `Status` object (meta/v1) in which the API server says what went wrong: as the body of an
+// Reads the `Status` object (meta/v1) with which the API server reports an error: as the body of an
 // HTTP error or as the object of an ERROR event in a watch.
 
 #pragma once
@@ -18,18 +18,18 @@ struct ApiStatus {
   std::string reason;  // "Expired", "AlreadyExists", … as listed in meta/v1; may be empty
   std::string message;
   std::optional<std::chrono::seconds> retry_after;  // details.retryAfterSeconds, at most a day
-  // The resourceVersion asked for is one that the server hasn't seen (yet, or any more after it was
-  // restored).
+  // The server doesn't know the requested resourceVersion: it hasn't got so far yet, or it was
+  // restored to an older state.
   bool resource_version_too_large = false;
 };
 
-// Anything that isn't a Status gives its first line as the message (proxies and muxers answer in
-// plain text).
+// Parses the body of an error. The message of a body that isn't a Status is its first line, since
+// proxies and muxers answer in plain text.
 ApiStatus ParseApiStatus(int http_status, std::string_view body);
 
-// 404 → kNotFound, 409 → kAlreadyExists or kAborted (conflict), 403 → kPermissionDenied, 410 →
-// kOutOfRange, 422 and 400 → kInvalidArgument, 429 → kResourceExhausted, 5xx → kUnavailable …; 2xx
-// → OK. The message has code and reason.
+// Returns the status with this code: 404 → kNotFound, 409 → kAlreadyExists or kAborted (conflict),
+// 403 → kPermissionDenied, 410 → kOutOfRange, 422 and 400 → kInvalidArgument, 429 →
+// kResourceExhausted, 5xx → kUnavailable …; 2xx → OK. The message has code and reason.
 absl::Status ToStatus(const ApiStatus& status);
 
 }  // namespace contour::kube

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long to wait before trying again: doubling from `first` to `most`, each time up to a quarter
-// more or less, so that many clients don't come in step. (The API server's clients use 0.8 s to 30
-// s.)
+// Computes the time to wait before the next try: it doubles from `first` to `most`, each time up to
+// a quarter more or less, so that many clients don't try at the same moment. (client-go uses 0.8 s
+// to 30 s.)
 //
 //   Backoff backoff({800ms, 30s});
 //   timer.Set(backoff.Next(loop.Random()), …);   // and backoff.Reset() once it works
@@ -22,7 +22,7 @@ class Backoff {
 
   explicit Backoff(Limits limits) : limits_(limits), next_(limits.first) {}
 
-  // `random` is uniform in [0, 1). Never more than `most`.
+  // Returns the next wait, at most `most`. `random` is uniform in [0, 1).
   std::chrono::milliseconds Next(double random) {
     const std::chrono::milliseconds step = next_;
     next_ = std::min(limits_.most, next_ * 2);

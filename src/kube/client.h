@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Single requests to the API server: the lock, statuses, events, the health of the server. Has a
-// thread and a connection of its own, so that nothing that happens to the watches delays the lock.
+// Sends single requests to the API server: for the lock, statuses, events, and the health of the
+// server. A client has a thread and a connection of its own, so that the watches can't delay the
+// lock.
 //
 //   Client client(credentials, {});
 //   const auto id = client.Send(
@@ -8,17 +9,18 @@
 //       [](const Response& response) { if (absl::IsAborted(response.status)) … });
 //   const Response version = client.Call({.path = "/version"});
 //
-// Rate: requests pass a token bucket (`per_second`, `burst`) in the order in which they came; those
-// marked `urgent` (the lock) go past it. When the server says 429, the bucket stands still for its
-// Retry-After and the request is sent again, deadline permitting: the server hasn't done anything.
-// All other errors are handed to the caller.
+// Requests pass a token bucket (`per_second`, `burst`) in the order in which they came; requests
+// marked `urgent` (for the lock) don't wait for it. When the server answers 429, the bucket gives
+// no tokens for its Retry-After, and the request is sent again if the deadline permits: the server
+// hasn't done anything. All other errors are given to the caller.
 //
-// Deadlines count from Send, waiting included. `may_start` is asked on the client's thread once the
-// connection stands, just before the request goes out (again before a repetition): a leader that
-// has lost its lock starts no write.
+// Deadlines count from Send and include waiting. `may_start` is called on the client's thread when
+// the connection is established, just before the request goes out, and again before a repetition:
+// so a leader that has lost its lock starts no write.
 //
-// Send, Cancel, Call: any thread (Call not the client's own). `done` runs on the client's thread,
-// once, and must not block; after Cancel or the client's end it doesn't run.
+// Send, Cancel and Call may be called on any thread (Call not on the client's own). `done` runs
+// once, on the client's thread, and must not block; after Cancel or the client's end it doesn't
+// run.
 
 #pragma once
 
@@ -41,7 +43,7 @@ namespace contour::kube {
 
 struct Request {
   std::string method = "GET";
-  std::string path;  // "/api/v1/namespaces/default/configmaps/contour"; resources.h makes them
+  std::string path;          // "/api/v1/namespaces/default/configmaps/contour"; see resources.h
   std::string content_type;  // of `body`; empty: application/json
   std::string body;
   std::chrono::milliseconds deadline{10'000};
@@ -50,9 +52,9 @@ struct Request {
 };
 
 struct Response {
-  // OK for 2xx. HTTP errors as ToStatus of api_status.h has them (kAborted: conflict, …);
-  // kDeadlineExceeded; kUnavailable: no connection, or it broke, in which case a write may have
-  // been done; kUnauthenticated; kFailedPrecondition: `may_start` said no.
+  // OK for 2xx. HTTP errors are those of ToStatus in api_status.h (kAborted: conflict, …).
+  // kUnavailable: there was no connection, or it broke, in which case a write may have been done.
+  // kFailedPrecondition: `may_start` returned false. Also kDeadlineExceeded, kUnauthenticated.
   absl::Status status;
   int http_status = 0;  // 0: there was no answer
   std::string body;     // at most 4 MiB; longer is an error
@@ -71,7 +73,7 @@ class Client {
   using Done = std::function<void(const Response&)>;
 
   Client(std::shared_ptr<Credentials> credentials, ClientOptions options);
-  // On a loop and transport of somebody else, which outlive it.
+  // Uses the given loop and transport, which outlive the client.
   Client(std::shared_ptr<Credentials> credentials, ClientOptions options, Loop& loop,
          Transport& transport);
   ~Client();  // cancels all
@@ -80,20 +82,20 @@ class Client {
 
   RequestId Send(Request request, Done done);
   void Cancel(RequestId id);
-  // Send, and wait for the answer: for tests and the command line.
+  // Sends, and waits for the answer. It is for tests and the command line.
   Response Call(Request request);
 
  private:
   class Impl;
-  std::unique_ptr<CurlIo> io_;  // nullptr: somebody else's is used
+  std::unique_ptr<CurlIo> io_;  // nullptr: loop and transport were given
   std::unique_ptr<Impl> impl_;
 };
 
-// The name under which the server notes our writes (metadata.managedFields).
+// The field manager of our writes (metadata.managedFields).
 inline constexpr const char* kFieldManager = "contour-status";
 
-// A JSON merge patch of the status subresource, which the server applies only if the object is
-// still at `resource_version` (kAborted otherwise). `status` is the JSON of the changed fields.
+// Returns a JSON merge patch of the status subresource, which the server applies only if the object
+// still has `resource_version` (kAborted otherwise). `status` is the JSON of the changed fields.
 Request MergePatchStatus(const api::ObjectRef& ref, std::string_view resource_version,
                          std::string_view status);
 

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// What requests to the API server are sent with, kept current: files are looked at again for each
-// request and read when they changed (a mounted service account token is exchanged about every
-// hour), a plugin is asked again when what it gave expires or is refused.
+// Keeps the credentials for requests to the API server current. Files are checked for each request
+// and read again when they changed (a mounted service account token is replaced about every hour).
+// A plugin is asked again when its credential expires or is refused.
 //
 //   CONTOUR_ASSIGN_OR_RETURN(const auto credentials, Credentials::Create(config));
 //   credentials->Get(loop, [](absl::StatusOr<Identity> identity) { … });
-//   if (http_status == 401 && credentials->Refused(identity)) …again, once
+//   if (http_status == 401 && credentials->Refused(identity)) …   // try again, once
 //
-// A file that can't be read or used at the moment (it is being replaced) leaves the last good
-// content in use. A new CA or client certificate is new TlsOptions, thus a new connection for later
-// requests; running ones stay. A plugin runs on a thread of its own, one at a time, with a limit on
-// its time; requests wait for it, no thread does.
+// If a file can't be read or used at the moment (it is being replaced), the last good content stays
+// in use. A new CA or client certificate gives new TlsOptions, and so a new connection for later
+// requests; running requests keep theirs. A plugin runs on a thread of its own, one at a time, with
+// a limit on its time; requests wait for it, but no thread does.
 //
-// Any thread. Nothing that is secret appears in messages or logs.
+// The methods may be called on any thread. Messages and logs have no secrets.
 
 #pragma once
 
@@ -30,20 +30,20 @@
 
 namespace contour::kube {
 
-// What one request is sent with.
+// The credentials of one request.
 struct Identity {
   std::string authorization;  // the header's value; empty: none is sent
   std::shared_ptr<const TlsOptions> tls;
-  std::uint64_t serial = 0;  // tells which state of the credentials this was
+  std::uint64_t serial = 0;  // the number of this state of the credentials
 };
 
 class Credentials {
  public:
   struct Options {
     std::chrono::milliseconds plugin_timeout{60'000};
-    // A plugin's answer is renewed this long before it expires.
+    // A plugin's credential is renewed this long before it expires.
     std::chrono::seconds expiry_margin{10};
-    // A plugin whose fresh answer was refused isn't asked again before this.
+    // A plugin whose new credential was refused isn't asked again before this time is over.
     std::chrono::milliseconds refused_pause{10'000};
     std::function<std::chrono::system_clock::time_point()> now = [] {
       return std::chrono::system_clock::now();
@@ -51,27 +51,27 @@ class Credentials {
   };
   using Done = std::function<void(absl::StatusOr<Identity>)>;
 
-  // Checks everything that can be checked without the server: files are readable, PEM is PEM, key
-  // and certificate belong together, the plugin exists. Errors: kInvalidArgument, naming the
-  // configuration and the file.
+  // Checks everything that can be checked without the server: files can be read, PEM can be parsed,
+  // key and certificate belong together, the plugin exists. Errors are kInvalidArgument, and name
+  // the configuration and the file.
   static absl::StatusOr<std::shared_ptr<Credentials>> Create(ServerConfig config, Options options);
   static absl::StatusOr<std::shared_ptr<Credentials>> Create(ServerConfig config) {
     return Create(std::move(config), Options());
   }
-  ~Credentials();  // ends a running plugin; those who wait for it are never told
+  ~Credentials();  // ends a running plugin; the calls that wait for it are dropped
   Credentials(const Credentials&) = delete;
   Credentials& operator=(const Credentials&) = delete;
 
   const ServerConfig& config() const;
 
-  // On the thread of `loop`: calls `done`, at once if what is needed is at hand, else later on the
-  // same thread. Errors: kUnavailable, the plugin's.
+  // Calls `done` on the thread of `loop`, from which it must be called: at once if no plugin has to
+  // be asked, else later. Error kUnavailable: the plugin failed.
   void Get(Loop& loop, Done done);
-  // Those who wait on `loop` are not told any more. Before a loop goes.
+  // Drops the calls that wait on `loop`. To be called before a loop ends.
   void Forget(Loop& loop);
 
-  // The server answered 401 to this. True: there is or will be something newer, so that trying
-  // again makes sense.
+  // Reports that the server answered 401 to this identity. Returns true if there is or will be a
+  // newer one, so that the request can be tried again.
   bool Refused(const Identity& identity);
 
  private:

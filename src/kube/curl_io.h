@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real loop and transport: one thread with libcurl's multi interface. Over TLS it speaks HTTP/2
-// where the server offers it, so that all requests of one CurlIo share a connection; over plain
-// HTTP it speaks HTTP/1.1.
+// Implements loop and transport with one thread and libcurl's multi interface. Over TLS it speaks
+// HTTP/2 where the server offers it, so that all requests of one CurlIo share a connection; over
+// plain HTTP it speaks HTTP/1.1.
 //
 //   CurlIo io({.name = "kube-watch"});            // the thread runs
 //   ClusterSource source(io, io, …);
 //   …
 //   io.Stop();                                    // or the destructor
 //
-// A CurlIo has connections of its own: what must not wait for another's traffic (the lease) gets a
-// CurlIo of its own. Dead connections: the kernel's keepalive probes and TCP_USER_TIMEOUT notice a
-// path that drops packets; a peer that is reachable but silent is the business of whoever waits for
-// it (Transport::LastReceived, ResetConnections). Other TLS material than that of a live connection
-// means a new connection.
+// A CurlIo has connections of its own, so requests that must not wait for other traffic (the lease)
+// use a CurlIo of their own. The kernel's keepalive probes and TCP_USER_TIMEOUT notice a network
+// that drops packets. A server that is reachable but silent must be noticed by the one who waits
+// for it (Transport::LastReceived, ResetConnections). A request with other TLS options than those
+// of an open connection gets a new connection.
 //
-// Stop() (any thread but the loop's; more than once is fine) ends the thread. Running requests get
-// no OnEnd then, tasks and timers don't run any more; so those who use the loop are stopped before
-// it.
+// Stop() ends the thread. It may be called on any thread but the loop's, and more than once.
+// Running requests get no OnEnd then, and tasks and timers don't run any more; so the users of the
+// loop must be stopped before it.
 
 #pragma once
 
@@ -37,9 +37,9 @@ class CurlIo final : public Loop, public Transport {
     std::string name = "kube";  // of the thread, at most 15 characters
     std::string user_agent = "contour";
     std::chrono::milliseconds connect_timeout{10'000};  // name look-up, TCP and TLS together
-    // An idle connection is probed after `keepalive_idle`, then every `keepalive_interval`; it is
-    // given up when something sent (data or probe) has been unanswered for `user_timeout`. Whole
-    // seconds count for the first two.
+    // An idle connection is probed after `keepalive_idle`, then every `keepalive_interval`. It is
+    // closed when data or a probe has been unanswered for `user_timeout`. The first two count in
+    // whole seconds.
     std::chrono::seconds keepalive_idle{15};
     std::chrono::seconds keepalive_interval{5};
     std::chrono::milliseconds user_timeout{20'000};

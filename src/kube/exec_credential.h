@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The protocol of credential plugins, client.authentication.k8s.io/v1: what they are told in the
-// variable KUBERNETES_EXEC_INFO, and the ExecCredential that they print. Pure.
+// Speaks the protocol of credential plugins, client.authentication.k8s.io/v1: it writes the
+// variable KUBERNETES_EXEC_INFO, and reads the ExecCredential that they print. Pure.
 
 #pragma once
 
@@ -21,11 +21,11 @@ struct ExecCredential {
   std::optional<std::chrono::system_clock::time_point> expires;  // unset: until it is refused
 };
 
-// JSON. `ca_pem` is what the server is verified with; told only if the plugin asks for the
-// cluster's data.
+// Returns the JSON for KUBERNETES_EXEC_INFO. `ca_pem` is the CA of the server; it is included only
+// if the plugin asks for the cluster's data.
 std::string ExecInfo(const ServerConfig& config, std::string_view ca_pem);
 
-// Errors: kInvalidArgument; never with a part of the text.
+// Parses an ExecCredential. Errors are kInvalidArgument, and never have a part of the text.
 absl::StatusOr<ExecCredential> ParseExecCredential(std::string_view json,
                                                    std::string_view api_version);
 

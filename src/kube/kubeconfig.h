@@ -3,18 +3,18 @@
 //
 //   CONTOUR_ASSIGN_OR_RETURN(ServerConfig config, LoadServerConfig({.kubeconfig = path}));
 //
-// The rules are kubectl's: KUBECONFIG is a list of files separated by colons; of two entries with
-// the same name, and of two current-contexts, the first counts; files of the list that don't exist
-// are passed over; relative paths in a file are relative to its folder; `…-data` wins over the file
-// of the same thing, `tokenFile` over `token`.
+// The rules are those of kubectl. KUBECONFIG is a list of files separated by colons. If two entries
+// have the same name, or two files a current-context, the first counts. Files of the list that
+// don't exist are ignored. Relative paths in a file are relative to its folder. `…-data` wins over
+// the corresponding file, and `tokenFile` over `token`.
 //
-// Not supported, and refused when the chosen user has
-// it: username/password and auth-provider (gone from Kubernetes), impersonation (ignoring it would
-// act with other rights than were asked for), plugins that insist on a terminal.
+// Some settings aren't supported, and are an error if the chosen user has them: username/password
+// and auth-provider (removed from Kubernetes), impersonation (to ignore it would give other rights
+// than were asked for), and plugins that need a terminal.
 //
-// Errors: kNotFound if there is no configuration, with all that was tried; kInvalidArgument with
-// file, entry and field otherwise. Files that the configuration names are checked by
-// Credentials::Create.
+// Errors: kNotFound if there is no configuration, with the places that were tried; otherwise
+// kInvalidArgument with file, entry and field. Credentials::Create checks the files that the
+// configuration names.
 
 #pragma once
 
@@ -29,13 +29,13 @@
 
 namespace contour::kube {
 
-// nullopt: not set.
+// Returns the value of an environment variable, nullopt if it isn't set.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 Environment ProcessEnvironment();
 
 struct ServerConfigOptions {
-  bool in_cluster = false;  // only the pod's service account; else:
-  std::string kubeconfig;   // this file and no other; empty: $KUBECONFIG, ~/.kube/config, then the
+  bool in_cluster = false;  // use the pod's service account and nothing else
+  std::string kubeconfig;   // the only file to read; empty: $KUBECONFIG, ~/.kube/config, then the
                             // service account
   std::string context;      // of the kubeconfig; empty: its current-context
   std::string service_account_dir = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -44,14 +44,15 @@ struct ServerConfigOptions {
 
 absl::StatusOr<ServerConfig> LoadServerConfig(const ServerConfigOptions& options);
 
-// One file of a kubeconfig list, already read. `path` (absolute) is for messages and relative
-// paths.
+// One file of the list in KUBECONFIG, already read. `path` is absolute; messages and relative paths
+// in the file need it.
 struct KubeconfigFile {
   std::string path;
   std::string text;
 };
 
-// The pure part: no file is touched. `context` empty: the current-context.
+// Returns the configuration that the files give. It reads no file. `context` empty: the
+// current-context.
 absl::StatusOr<ServerConfig> ParseKubeconfig(const std::vector<KubeconfigFile>& files,
                                              std::string_view context = "");
 

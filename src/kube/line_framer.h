@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cuts a stream of bytes into lines: the framing of a Kubernetes watch, where each event is one
-// JSON document and a line feed. Chunks may end anywhere.
+// Cuts a stream of bytes into lines. In a Kubernetes watch each event is one JSON document and a
+// line feed. Chunks may end anywhere.
 //
 //   LineFramer framer(kMaxLine);
 //   framer.Feed(chunk, [&](std::string_view line) { …; return true; });
 //
-// A line longer than the limit is skipped, not kept: memory is bounded by the limit, and what
-// follows it is read as usual. Empty lines are left out; a carriage return before the line feed
-// belongs to the line end. One thread.
+// A line longer than the limit is skipped, not kept: memory is bounded by the limit, and the lines
+// after it are read as usual. Empty lines are left out; a carriage return before the line feed
+// belongs to the line end. For one thread.
 
 #pragma once
 
@@ -62,12 +62,12 @@ class LineFramer {
     return true;
   }
 
-  // Forgets an unfinished line; for a new stream.
+  // Drops an unfinished line, for a new stream.
   void Reset();
 
-  // Bytes of the unfinished line that are held.
+  // Returns the number of bytes kept of the unfinished line.
   std::size_t pending() const { return partial_.size(); }
-  // Lines left out so far because they were longer than the limit.
+  // Returns the number of lines skipped so far because they were longer than the limit.
   std::uint64_t skipped() const { return skipped_; }
 
  private:
@@ -80,7 +80,7 @@ class LineFramer {
   }
 
   std::size_t max_line_;
-  std::string partial_;    // of a line whose end hasn't come
+  std::string partial_;    // the beginning of a line whose end hasn't come
   bool skipping_ = false;  // inside a line that is too long
   std::uint64_t skipped_ = 0;
 };

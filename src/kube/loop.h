@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time, chance and order as the room sees them: an event loop on one thread. The real one is CurlIo
-// (curl_io.h); tests have one whose clock they move by hand.
+// The interface to time, randomness and the order of tasks: an event loop on one thread. CurlIo
+// (curl_io.h) implements it; tests have a loop whose clock they move by hand.
 //
 //   Timer retry(loop);
 //   retry.Set(800ms, [this] { Connect(); });
 //
-// All members are for the loop's own thread, except Post, Run and Now (any thread). Tasks never run
-// inside the call that hands them in (Run is the exception). The loop outlives everything that uses
+// All methods must be called on the loop's own thread, except Post, Run and Now (any thread). Tasks
+// never run inside the call that passes them, except in Run. The loop outlives everything that uses
 // it.
 
 #pragma once
@@ -29,19 +29,19 @@ class Loop {
   virtual ~Loop() = default;
 
   virtual TimePoint Now() const = 0;
-  // Uniform in [0, 1).
+  // Returns a random number, uniform in [0, 1).
   virtual double Random() = 0;
   virtual TimerId RunAfter(Clock::duration delay, std::function<void()> task) = 0;
-  // A timer that has fired already may be cancelled again, which does nothing.
+  // Cancels a timer. Does nothing if the timer has fired already.
   virtual void CancelTimer(TimerId timer) = 0;
   // Queues `task`; once the loop has stopped, tasks are dropped without having run.
   virtual void Post(std::function<void()> task) = 0;
-  // Runs `task` on the loop's thread and returns when it has run; directly if called there or if
-  // the loop has stopped.
+  // Runs `task` on the loop's thread and returns when it has run. If it is called on that thread,
+  // or the loop has stopped, it calls `task` directly.
   virtual void Run(const std::function<void()>& task) = 0;
 };
 
-// One pending task that dies with its owner.
+// One pending task, which is cancelled when its owner ends.
 class Timer {
  public:
   explicit Timer(Loop& loop) : loop_(loop) {}
@@ -49,7 +49,7 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
-  // Replaces what was set before.
+  // Sets the task, in place of the one that was set before.
   void Set(Clock::duration delay, std::function<void()> task) {
     Clear();
     pending_ = loop_.RunAfter(delay, [this, run = std::move(task)] {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Watches one object by its name, for those who want to know at once when it changes: the lock of
-// the leader election.
+// Watches one object by its name. The leader election watches its lock so, to know at once when it
+// changes.
 //
 //   ObjectWatch watch(session, CollectionPath("coordination.k8s.io/v1", "leases", "ns"), "contour",
 //                     limits, listener);
 //   watch.Start();
 //
-// Each request begins with the object as it is, if there is one; so after OnOpen nothing is missed
-// but what happened before. Ends, failures and silence (no byte for `silence_limit`: API servers
-// send bookmarks about once a minute) lead to the next request, after a backoff where it failed.
+// Each request begins with the object as it is, if there is one; so no change after OnOpen is
+// missed. When a request ends, fails or is silent (no byte for `silence_limit`; API servers send
+// bookmarks about once a minute), the next one follows, after a backoff if it failed.
 //
-// The loop's thread only.
+// To be used on the loop's thread only.
 
 #pragma once
 
@@ -31,7 +31,7 @@ class ObjectWatch final : public HttpHandler {
  public:
   struct Options {
     Backoff::Limits backoff;
-    std::chrono::seconds shortest{300};  // of one request, at random between the two
+    std::chrono::seconds shortest{300};  // the duration of a request is random between the two
     std::chrono::seconds longest{600};
     std::chrono::milliseconds silence_limit{150'000};
     std::size_t max_event_bytes = 2 * 1024 * 1024;
@@ -39,7 +39,7 @@ class ObjectWatch final : public HttpHandler {
   class Listener {
    public:
     virtual void OnOpen() = 0;  // the server has accepted the watch
-    // `object` is its JSON; `deleted`: as it was last.
+    // `object` is its JSON; if it was deleted, its last state.
     virtual void OnObject(std::string_view object, bool deleted) = 0;
     virtual void OnClosed(const absl::Status& status) = 0;  // another request follows
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a program to its end and collects what it prints. Blocks: not for a loop's thread.
+// Runs a program to its end and collects its output. It blocks, so it must not be called on a
+// loop's thread.
 
 #pragma once
 
@@ -28,9 +29,10 @@ struct ProcessResult {
   std::string err;  // the first 2 KiB
 };
 
-// Standard input is empty. When `timeout` is over, `stop` is requested or too much is printed, the
-// program and its children (its process group) are killed. Errors: kNotFound if there is no such
-// program, kDeadlineExceeded, kCancelled, kResourceExhausted, kInternal.
+// Runs the program with an empty standard input. If `timeout` is over, `stop` is requested or the
+// output is too long, the program and its children (its process group) are killed. Errors:
+// kNotFound if there is no such program, kDeadlineExceeded, kCancelled, kResourceExhausted,
+// kInternal.
 absl::StatusOr<ProcessResult> RunProcess(const ProcessSpec& spec, const std::stop_token& stop);
 
 }  // namespace contour::kube

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where objects live on the API server.
+// Returns the paths of objects on the API server.
 //
 //   CollectionPath(api::Kind::kService, "default")
 //     returns "/api/v1/namespaces/default/services"
@@ -15,21 +15,21 @@
 
 namespace contour::kube {
 
-// `ns` empty: of all namespaces, or of a cluster-wide kind.
+// Returns the path of the objects of a kind. `ns` empty: all namespaces, or a cluster-wide kind.
 std::string CollectionPath(api::Kind kind, std::string_view ns);
 std::string ObjectPath(const api::ObjectRef& ref);
 
-// The same for kinds that have no struct: Lease, ConfigMap, Event, …
+// Returns the same path for kinds that have no struct: Lease, ConfigMap, Event, …
 //   CollectionPath("coordination.k8s.io/v1", "leases", "projectcontour")
 std::string CollectionPath(std::string_view api_version, std::string_view resource,
                            std::string_view ns);
 
-// The names that a rule of RBAC has for the kind: resource "ingressroutes" of the group
-// "contour.heptio.com", which is "" for the core group.
+// These return the names of the kind in a rule of RBAC: resource "ingressroutes" of the group
+// "contour.heptio.com". The core group is "".
 std::string_view ResourceName(api::Kind kind);
 std::string_view GroupName(api::Kind kind);
 
-// Defined by a CustomResourceDefinition, which may come and go while we run.
+// True if the kind is defined by a CustomResourceDefinition, which may come and go at any time.
 bool IsOptional(api::Kind kind);
 
 }  // namespace contour::kube

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which API server, and who we are to it: the result of reading a kubeconfig (kubeconfig.h) or of
-// running in a pod (in_cluster.h). Only describes; files named here are read, again and again, by
-// Credentials (credentials.h).
+// Describes the API server and our identity: the result of reading a kubeconfig or of running in a
+// pod (kubeconfig.h). Credentials (credentials.h) reads the files that are named here.
 
 #pragma once
 
@@ -12,7 +11,7 @@
 
 namespace contour::kube {
 
-// Something secret or PEM: as text, or in a file (absolute path) that may change under us.
+// A secret or PEM text: given as text, or in a file (absolute path) that may change at any time.
 struct Material {
   std::string file;  // empty: `text` counts
   std::string text;
@@ -34,7 +33,8 @@ struct ExecPlugin {
 };
 
 struct ServerConfig {
-  std::string origin;  // where this comes from, for messages: `context "prod" of /etc/kube/config`
+  std::string
+      origin;  // the origin of this value, for messages: `context "prod" of /etc/kube/config`
   std::string server;  // "https://10.0.0.1:6443", perhaps with a path; no slash at the end
   std::string proxy_url;
   std::string tls_server_name;
@@ -44,7 +44,7 @@ struct ServerConfig {
   Material client_key;
   Material token;
   std::optional<ExecPlugin> exec;
-  std::string default_namespace;  // of the context or of the pod; may be empty
+  std::string default_namespace;  // that of the context or of the pod; may be empty
 
   bool operator==(const ServerConfig&) const = default;
 };

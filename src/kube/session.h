@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests to one API server: adds its address and our identity, and after a 401 tries once more
-// with a newer one.
+// Sends requests to one API server: it adds the server's address and our identity, and after a 401
+// tries once more with a newer identity.
 //
 //   Session session(credentials, loop, transport);
 //   const auto id = session.Start({.path = "/api/v1/services?limit=500"}, handler);
 //
-// The loop's thread only. The handler's contract is that of Transport; a 401 that is tried again
-// doesn't reach it. A handler whose request has no identity (the plugin failed) gets OnEnd with
-// kUnauthenticated.
+// To be used on the loop's thread only. The contract of handlers is the one of Transport; a 401
+// that is tried again doesn't reach them. If there is no identity for a request (the plugin
+// failed), its handler gets OnEnd with kUnauthenticated.
 
 #pragma once
 
@@ -30,7 +30,7 @@ struct ApiRequest {
   std::string path;          // with the query: "/api/v1/services?limit=500"
   std::string content_type;  // of `body`; empty: application/json
   std::string body;
-  std::optional<std::chrono::milliseconds> timeout;  // of each of the (at most two) tries
+  std::optional<std::chrono::milliseconds> timeout;  // for each of the (at most two) tries
   bool accept_gzip = true;                           // as in HttpRequest
   std::function<bool()> may_start;                   // as in HttpRequest
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: certificates made on the spot (P-256, valid for a day).
+// Makes certificates for tests (P-256, valid for a day).
 
 #pragma once
 
@@ -22,7 +22,7 @@ class TestAuthority {
   TestAuthority& operator=(const TestAuthority&) = delete;
 
   const std::string& ca_pem() const;
-  // Names like "IP:127.0.0.1" and "DNS:kubernetes".
+  // Returns a certificate for names like "IP:127.0.0.1" and "DNS:kubernetes".
   TestCertificate Issue(const std::string& common_name,
                         const std::vector<std::string>& names = {}) const;
 

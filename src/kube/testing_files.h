@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: a folder that goes with the test.
+// Makes a folder for a test, which is removed at its end.
 
 #pragma once
 

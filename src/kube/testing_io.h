@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: a loop whose clock is moved by hand and a transport whose answers are given by hand.
-// One thread.
+// A loop and transport for tests: the test moves the clock and gives the answers. For one thread.
 //
 //   FakeIo io;
-//   … start something on (io, io) …
-//   FakeIo::Exchange& watch = io.Next("/api/v1/services");   // the oldest request for it that has
-//   no head yet watch.Head(200).Body("…\n"); io.Advance(5min); // timers fire in their order
+//   …                                                        // start something on (io, io)
+//   FakeIo::Exchange& watch = io.Next("/api/v1/services");   // the oldest request without answer
+//   watch.Head(200).Body("…\n");
+//   io.Advance(5min);                                        // timers fire in their order
 
 #pragma once
 
@@ -28,8 +28,8 @@ namespace contour::kube {
 
 class FakeIo final : public Loop, public Transport {
  public:
-  // One request and what the test answers. Answers reach the handler at once, followed by what that
-  // queues.
+  // One request and the test's answer. Answers reach the handler at once; then the tasks that it
+  // queued run.
   class Exchange {
    public:
     Exchange(FakeIo& io, HttpRequest r, HttpHandler& handler)
@@ -50,14 +50,14 @@ class FakeIo final : public Loop, public Transport {
         io_.RunPosted();
       }
     }
-    // A whole answer.
+    // Gives a whole answer.
     void Answer(int status, std::string_view body,
                 std::optional<std::chrono::seconds> retry_after = {}) {
       Head(status, retry_after);
       if (!body.empty()) Body(body);
       End();
     }
-    // Nobody waits for the answer any more: cancelled or ended.
+    // True if the request was cancelled or has ended.
     bool gone() const { return handler_ == nullptr; }
     bool answered() const { return answered_; }
 
@@ -112,8 +112,8 @@ class FakeIo final : public Loop, public Transport {
     now_ = end;
   }
 
-  // The oldest request for a path with this beginning that isn't gone and has no head yet; the test
-  // fails if there is none.
+  // Returns the oldest request for a path with this beginning that isn't gone and has no head yet;
+  // the test fails if there is none.
   Exchange& Next(std::string_view path) {
     Exchange* const found = Find(path);
     if (found != nullptr) return *found;
@@ -123,7 +123,7 @@ class FakeIo final : public Loop, public Transport {
     nowhere.exchanges_.push_back(std::make_unique<Exchange>(nowhere, HttpRequest{}, nobody));
     return *nowhere.exchanges_.back();
   }
-  // nullptr: there is none.
+  // Returns the same request, nullptr if there is none.
   Exchange* Find(std::string_view path) {
     RunPosted();
     for (const auto& exchange : exchanges_) {
@@ -140,7 +140,7 @@ class FakeIo final : public Loop, public Transport {
     }
     return Next(fmt::format("{} exactly", path));  // which fails
   }
-  // Requests made so far for paths with this beginning.
+  // Returns the number of requests made so far for paths with this beginning.
   int Count(std::string_view path) {
     RunPosted();
     int count = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: the JSON of objects, events and lists as an API server sends them, and a sink that
-// keeps what it is told.
+// Makes the JSON of objects, events and lists for tests, in the form in which an API server sends
+// them. Also a sink that keeps what it receives.
 
 #pragma once
 
@@ -31,7 +31,7 @@ inline std::string ServiceJson(std::string_view name, int version) {
   return ObjectJson(api::Kind::kService, "default", name, version,
                     R"(,"spec":{"ports":[{"port":80}]})");
 }
-// An event with its line feed.
+// Returns an event with its line feed.
 inline std::string Event(std::string_view type, std::string_view object) {
   return fmt::format("{{\"type\":\"{}\",\"object\":{}}}\n", type, object);
 }
@@ -44,7 +44,7 @@ inline std::string Bookmark(int version, bool ends_initial_events = false,
           api::KindName(kind), api::ApiVersion(kind), version,
           ends_initial_events ? R"(,"annotations":{"k8s.io/initial-events-end":"true"})" : ""));
 }
-// The kind whose objects are at this path: "/api/v1/namespaces/a/services?watch=true".
+// Returns the kind whose objects are at this path: "/api/v1/namespaces/a/services?watch=true".
 inline api::Kind KindAt(std::string_view path) {
   for (int i = 0; i < api::kKindCount; ++i) {
     const auto kind = static_cast<api::Kind>(i);
@@ -57,11 +57,11 @@ inline api::Kind KindAt(std::string_view path) {
   }
   return api::Kind::kEndpoints;
 }
-// The end of an empty streaming list at this path.
+// Returns the bookmark that ends an empty streaming list at this path.
 inline std::string BookmarkAt(std::string_view path, int version) {
   return Bookmark(version, true, KindAt(path));
 }
-// The answer of discovery: the groups of every API server and these ("example.com/v1").
+// Returns the answer of discovery: the groups of every API server and these ("example.com/v1").
 inline std::string GroupsJson(const std::vector<std::string>& versions) {
   std::string groups =
       R"({"name":"discovery.k8s.io","versions":[{"groupVersion":"discovery.k8s.io/v1"}]})";
@@ -95,8 +95,8 @@ inline std::string ListJson(int version, std::string_view continue_token,
       api::ApiVersion(kind), api::KindName(kind), version, continue_token, joined);
 }
 
-// Keeps the state and the history: "+Service default/web@5", "-Service default/web", "|" at each
-// batch's end, "synced".
+// Keeps the state and the history: "+Service default/web@5", "-Service default/web", "|" at the end
+// of each batch, "synced".
 class RecordingSink final : public api::Sink {
  public:
   void Apply(std::vector<api::Change> changes) override {
@@ -121,7 +121,7 @@ class RecordingSink final : public api::Sink {
     changed_.notify_all();
   }
 
-  // The history since the last call.
+  // Returns the history since the last call.
   std::string Take() {
     const std::lock_guard lock(mutex_);
     if (!history_.empty()) history_.pop_back();
@@ -135,7 +135,7 @@ class RecordingSink final : public api::Sink {
     const std::lock_guard lock(mutex_);
     return synced_;
   }
-  // Name → resourceVersion of all that exists is this, within the time.
+  // Waits until the objects that exist are these (name → resourceVersion). False: the time is over.
   bool WaitFor(const std::map<std::string, std::string>& state,
                std::chrono::milliseconds time = std::chrono::seconds(10)) {
     std::unique_lock lock(mutex_);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: an HTTP/1.1 server on loopback, with or without TLS, that does what the test's
-// function says, a thread for each connection. On top of it a script of answers per path.
+// An HTTP/1.1 server on loopback for tests, with or without TLS. It has a thread for each
+// connection and calls a function of the test for each request. ScriptedApi is such a function,
+// with a script of answers per path.
 //
-//   TestServer server([](const ServerRequest& request, ServerStream& stream) { stream.Answer(200,
-//   "text"); }); … server.url() + "/x" …
+//   TestServer server([](const ServerRequest& request, ServerStream& stream) {
+//     stream.Answer(200, "text");
+//   });
+//   Fetch(server.url() + "/x");
 
 #pragma once
 
@@ -43,20 +46,20 @@ struct ServerRequest {
 class ServerStream {
  public:
   virtual ~ServerStream() = default;
-  // A whole answer with Content-Length.
+  // Gives a whole answer with Content-Length.
   virtual void Answer(int status, std::string_view body,
                       const std::vector<std::string>& headers = {}) = 0;
-  // Or in pieces: Head, Chunk…, End.
+  // These give the answer in pieces: Head, then Chunk for each, then End.
   virtual void Head(int status, const std::vector<std::string>& headers = {}) = 0;
   virtual void Chunk(std::string_view bytes) = 0;
   virtual void End() = 0;
-  // Bytes as they are.
+  // Sends bytes as they are.
   virtual void Raw(std::string_view bytes) = 0;
   // Keeps the connection open and silent until the client has gone.
   virtual void Hang() = 0;
   // Closes the connection with a reset.
   virtual void Drop() = 0;
-  // False: the server stops or the client has gone.
+  // Waits. Returns false if the server stops or the client has gone.
   virtual bool Sleep(std::chrono::milliseconds time) = 0;
 };
 
@@ -68,7 +71,7 @@ class TestServer {
     std::string client_ca_pem;  // empty: clients aren't asked for a certificate
   };
 
-  // `port` 0: any.
+  // Starts the server. `port` 0: any port.
   explicit TestServer(Handler handler, std::shared_ptr<const Tls> tls = nullptr, int port = 0);
   ~TestServer();
   TestServer(const TestServer&) = delete;
@@ -77,7 +80,7 @@ class TestServer {
   int port() const { return port_; }
   std::string url() const;
   int connections() const { return connections_; }
-  // Of connections made from now on.
+  // Sets the certificate of connections that are made from now on.
   void SetTls(std::shared_ptr<const Tls> tls);
 
  private:
@@ -95,8 +98,8 @@ class TestServer {
   std::thread acceptor_;
 };
 
-// Answers by path: each request takes the next step of the longest matching prefix; without one it
-// gets an empty streaming list and silence.
+// Answers by path. Each request takes the next step of the longest matching prefix. Without one it
+// gets an empty streaming list and then silence.
 class ScriptedApi {
  public:
   using Step = TestServer::Handler;
@@ -107,9 +110,9 @@ class ScriptedApi {
     return [this](const ServerRequest& request, ServerStream& stream) { Handle(request, stream); };
   }
 
-  // Targets of the requests so far with this beginning.
+  // Returns the requests so far whose targets have this beginning.
   std::vector<ServerRequest> Requests(const std::string& prefix) const;
-  // Waits until there are as many; false if that takes longer than ten seconds.
+  // Waits until there are as many. Returns false if that takes longer than ten seconds.
   bool WaitForRequests(const std::string& prefix, std::size_t count) const;
 
  private:
@@ -119,7 +122,7 @@ class ScriptedApi {
   std::vector<ServerRequest> requests_;
 };
 
-// A gzip member whose content isn't compressed; at most 65,535 bytes.
+// Returns a gzip member whose content isn't compressed; at most 65,535 bytes.
 std::string StoredGzip(std::string_view text);
 
 }  // namespace contour::kube

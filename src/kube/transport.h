@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP as the room sees it. The real transport is CurlIo (curl_io.h); tests have a scripted one.
+// The interface to HTTP. CurlIo (curl_io.h) implements it; tests have a transport whose answers
+// they give.
 //
 //   class Page : public HttpHandler { … };
 //   const auto id = transport.Start({.url = "https://10.0.0.1/version", .tls = tls}, page);
 //
-// Everything happens on the thread of the loop that belongs to the transport. Bodies come in pieces
-// as they arrive.
+// All calls happen on the thread of the loop that belongs to the transport. Bodies are delivered in
+// pieces as they arrive.
 
 #pragma once
 
@@ -24,14 +25,14 @@
 
 namespace contour::kube {
 
-// How the server proves itself and how we do. Compared by content when a connection is looked for:
-// other material means another connection.
+// The certificates by which server and client authenticate. A request uses an open connection only
+// if that was made with equal options.
 struct TlsOptions {
   std::string ca_pem;    // empty: the system's certificate authorities
   std::string cert_pem;  // client certificate with its chain; empty: none
   std::string key_pem;
-  std::string server_name;  // to expect in the certificate and to send as SNI; empty: the host of
-                            // the address
+  std::string server_name;  // expected in the certificate and sent as SNI; empty: the host of the
+                            // address
   bool skip_verify = false;
 
   bool operator==(const TlsOptions&) const = default;
@@ -45,19 +46,19 @@ struct HttpRequest {
   std::shared_ptr<const TlsOptions> tls;  // nullptr: the defaults
   std::string proxy;  // "http://proxy:3128", "socks5://…"; empty: the environment's
   std::optional<std::chrono::milliseconds>
-      timeout;  // of the whole exchange; unset: none, for watches
-  // Accept compressed bodies. Not for watches: Kubernetes 1.37 sends each event as a gzip
-  // member of its own, and libcurl 7.88 takes all but the first for an error.
+      timeout;  // for request and response together; unset: none, for watches
+  // Accept compressed bodies. Watches can't: Kubernetes 1.37 sends each event as a gzip member of
+  // its own, and libcurl 7.88 takes all but the first for an error.
   bool accept_gzip = true;
-  // Asked once the connection stands, just before the request goes out; false ends it with
-  // kFailedPrecondition, and the server hasn't seen it. Unset: always.
+  // Called when the connection is established, just before the request goes out. If it returns
+  // false, the request ends with kFailedPrecondition, and the server hasn't seen it. Unset: true.
   std::function<bool()> may_start;
 };
 
 struct HttpHead {
   int status = 0;
   std::optional<std::chrono::seconds>
-      retry_after;  // header Retry-After, where it is a number of seconds; at most a day
+      retry_after;  // header Retry-After, if it is a number of seconds; at most a day
 };
 
 // Receives one response. After Cancel, and after OnEnd, nothing is called any more. Handlers may
@@ -67,7 +68,7 @@ class HttpHandler {
   virtual void OnHead(const HttpHead& head) = 0;    // once, before the first OnBody
   virtual void OnBody(std::string_view bytes) = 0;  // decoded (gzip)
   // The last call. OK: the response is complete, whatever its HTTP status. kDeadlineExceeded:
-  // `timeout` is over. kUnavailable: not connected, or the connection broke (perhaps after OnHead).
+  // `timeout` is over. kUnavailable: there was no connection, or it broke (possibly after OnHead).
   // kFailedPrecondition: see may_start.
   virtual void OnEnd(const absl::Status& status) = 0;
 
@@ -81,14 +82,15 @@ class Transport {
 
   virtual ~Transport() = default;
 
-  // `handler` lives until its OnEnd or until Cancel. It is never called inside Start.
+  // Starts a request. `handler` must live until its OnEnd or until Cancel. It is never called
+  // inside Start.
   virtual RequestId Start(HttpRequest request, HttpHandler& handler) = 0;
-  // An id that has ended may be cancelled again, which does nothing.
+  // Cancels a request. Does nothing if it has ended.
   virtual void Cancel(RequestId id) = 0;
-  // When bytes of any response came last; nullopt: never.
+  // Returns the time when bytes of any response came last; nullopt: never.
   virtual std::optional<TimePoint> LastReceived() const = 0;
-  // Gives up all connections: running requests end with kUnavailable (soon, not inside the call),
-  // later ones connect anew. For a connection that is thought to be half open.
+  // Closes all connections, since one seems to be half open. Running requests end with kUnavailable
+  // (soon, not inside the call), and later ones connect again.
   virtual void ResetConnections() = 0;
 };
 

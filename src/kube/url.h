@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The little that the room needs to know of URLs.
+// Splits and encodes URLs.
 //
-//   SplitUrl("https://[fd00::1]:6443/base")  →  {"https", "[fd00::1]:6443", "[fd00::1]", "6443",
-//   "/base"}
+//   SplitUrl("https://[fd00::1]:6443/base")
+//     returns {"https", "[fd00::1]:6443", "[fd00::1]", "6443", "/base"}
 
 #pragma once
 
@@ -15,7 +15,7 @@ struct Url {
   std::string scheme;     // lower case; empty: there is no "://"
   std::string authority;  // as written: host, or host and port
   std::string host;       // an IPv6 literal keeps its brackets
-  std::string port;       // as written, or the scheme's: 443, 80
+  std::string port;       // as written, or the default of the scheme: 443, 80
   std::string path;       // with the query; may be empty
 };
 

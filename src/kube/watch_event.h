@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The JSON of lists and watches, down to single objects (which api/ parses). Includes simdjson: for
-// .cc files only. Everything returned borrows from the parser and dies with its next parse.
+// Parses the JSON of lists and watches, down to single objects, which api/ parses. The header
+// includes simdjson, so it is for .cc files only. Everything that is returned borrows from the
+// parser, and is valid until its next parse.
 
 #pragma once
 
@@ -14,7 +15,7 @@
 
 namespace contour::kube {
 
-// What identifies an object and its state.
+// The identity of an object and its resourceVersion.
 struct ItemHead {
   std::string_view api_version;  // empty: not given, as items of a list may omit it
   std::string_view kind;         // likewise
@@ -28,10 +29,10 @@ struct WatchEvent {
   enum class Type { kAdded, kModified, kDeleted, kBookmark, kError };
 
   Type type = Type::kBookmark;
-  ItemHead item;  // not of kError; of kBookmark only resource_version
-  // Of kBookmark: annotated k8s.io/initial-events-end, the end of a streaming list.
+  ItemHead item;  // not for kError; for kBookmark only resource_version
+  // For kBookmark: it is annotated k8s.io/initial-events-end, and so ends a streaming list.
   bool ends_initial_events = false;
-  ApiStatus status;  // of kError
+  ApiStatus status;  // for kError
 };
 
 struct ListPage {
@@ -40,11 +41,11 @@ struct ListPage {
   simdjson::dom::array items;
 };
 
-// Errors: kInvalidArgument, without the text.
+// Parses an event. Errors are kInvalidArgument, and don't have the text.
 absl::StatusOr<WatchEvent> ParseWatchEvent(simdjson::dom::parser& parser, std::string_view line);
-// A page of a list of `kind`. Anything that isn't certainly one is an error, since what a list
-// lacks is taken for deleted: another kind or version, no resourceVersion, and `items` that are
-// absent or null (an API server writes [] for an empty list).
+// Parses a page of a list of `kind`. Anything that isn't certainly such a page is an error, since
+// objects that a list lacks are taken for deleted: another kind or version, no resourceVersion, and
+// `items` that are absent or null (an API server writes [] for an empty list).
 absl::StatusOr<ListPage> ParseListPage(simdjson::dom::parser& parser, std::string_view body,
                                        std::string_view api_version, std::string_view kind);
 absl::StatusOr<ItemHead> ReadItemHead(simdjson::dom::element object);
