@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Contour's own certificates: an authority, and the pairs with which contour and its Envoys know
-// each other (mTLS of the xDS port).
+// Makes contour's own certificates: a CA, and the key pairs by which contour and its Envoys
+// authenticate each other (mTLS of the xDS port).
 //
 //   CONTOUR_ASSIGN_OR_RETURN(const KeyPair authority, MakeAuthority({.not_after = in_ten_years}));
 //   CONTOUR_ASSIGN_OR_RETURN(const KeyPair contour,
 //                            Sign(authority, LeafFor(Role::kContour, "projectcontour"), {…}));
 //
-// Times are seconds since 1970. Functions of their arguments and OpenSSL's random numbers; any
-// thread. Errors name what is wrong, never a key.
+// Times are seconds since 1970. Results depend on the arguments and OpenSSL's random numbers only;
+// any thread. Errors say what is wrong, and never have a key.
 
 #pragma once
 
@@ -24,7 +24,7 @@ namespace contour::certgen {
 
 enum class KeyType : std::uint8_t { kECDSA, kRSA };  // P-256; 2048 bits
 
-// PEM. The key is PKCS #8 (`PRIVATE KEY`).
+// A certificate and its key, as PEM. The key is PKCS #8 (`PRIVATE KEY`).
 struct KeyPair {
   std::string certificate;
   std::string key;
@@ -36,7 +36,7 @@ struct Terms {
   std::time_t not_after = 0;
 };
 
-// `CN=Project Contour`, a CA that signs no other CA.
+// Returns a new CA, `CN=Project Contour`, which can't sign another CA.
 absl::StatusOr<KeyPair> MakeAuthority(const Terms& terms);
 
 enum class Role : std::uint8_t { kContour, kEnvoy };
@@ -44,44 +44,44 @@ enum class Role : std::uint8_t { kContour, kEnvoy };
 struct Leaf {
   std::string common_name;             // also the name that the other side expects
   std::vector<std::string> dns_names;  // `contour`, `contour.<ns>`, `….svc`, `….svc.cluster.local`
-  // contour serves, and its command line asks; an Envoy only asks.
+  // contour is a server, and a client with its command line; an Envoy is a client only.
   bool serves = false;
 };
 Leaf LeafFor(Role role, std::string_view ns);
 
-// A new pair, signed by the authority. It doesn't outlive the authority: `not_after` is shortened.
+// Returns a new pair, signed by the authority. `not_after` is shortened, so that it doesn't outlive
+// the authority.
 absl::StatusOr<KeyPair> Sign(const KeyPair& authority, const Leaf& leaf, Terms terms);
 
 struct Validity {
   std::time_t not_before = 0;
   std::time_t not_after = 0;
 };
-// Of the first certificate of a PEM text.
+// Returns the validity of the first certificate of a PEM text.
 absl::StatusOr<Validity> ReadValidity(std::string_view pem);
 
-// Less than a third of the time between the two is left: time to renew.
+// True if less than a third of the validity is left, so that it is time to renew.
 bool NearsItsEnd(const Validity& validity, std::time_t now);
 
-// kFailedPrecondition: the certificate isn't signed by that authority.
+// Returns kFailedPrecondition if the certificate isn't signed by that authority.
 absl::Status CheckSignedBy(std::string_view authority_pem, std::string_view certificate_pem);
 
-// Checks that a PEM text has CERTIFICATE blocks, at least one, and that all are well formed.
-// kInvalidArgument: what is wrong.
+// Checks that a PEM text has at least one CERTIFICATE block, and that all are well formed.
+// kInvalidArgument has the fault.
 absl::Status CheckCertificates(std::string_view pem);
 
 // Checks that OpenSSL serves TLS with a chain of certificates, the leaf first, and the private key
-// of the leaf. kInvalidArgument: what is wrong with `certificate` or, if that is good, with `key`.
+// of the leaf. kInvalidArgument has the fault of `certificate` or, if that is good, of `key`.
 struct PairProblem {
   absl::Status certificate;
   absl::Status key;
 };
 PairProblem CheckPair(std::string_view certificate, std::string_view key);
 
-// True if a client that asks for the DNS name `name` takes the first certificate of a PEM text for
-// its server's.
+// True if a client that expects the DNS name `name` accepts the first certificate of a PEM text.
 bool HasDNSName(std::string_view pem, const std::string& name);
 
-// "2026-11-24T12:00:00Z".
+// Returns a time in the form "2026-11-24T12:00:00Z".
 std::string TimeText(std::time_t time);
 
 }  // namespace contour::certgen

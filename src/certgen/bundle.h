@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What contour and its Envoys need to know each other, and how it lies in files and Secrets.
+// The certificates and keys by which contour and its Envoys authenticate each other, and their
+// names in files and Secrets.
 //
 //   PEM files                            Secrets (label app: contour)
 //   cacert.pem                           cacert       Opaque             cacert.pem
@@ -7,8 +8,8 @@
 //   envoycert.pem, envoykey.pem          envoycert    kubernetes.io/tls  tls.crt, tls.key
 //   cakey.pem, if it is kept             cakey        Opaque             cakey.pem
 //
-// The CA's certificate is also read under the name that cert-manager gives it, `ca.crt`; where both
-// are there, `cacert.pem` counts.
+// The CA's certificate is also read under the name that cert-manager gives it, `ca.crt`; if both
+// exist, `cacert.pem` counts.
 
 #pragma once
 
@@ -24,7 +25,7 @@
 
 namespace contour::certgen {
 
-// The CA's certificate, as certgen and as cert-manager call it in folders and Secrets.
+// The names of the CA's certificate in folders and Secrets: by certgen, and by cert-manager.
 inline constexpr const char* kCAFile = "cacert.pem";
 inline constexpr const char* kOtherCAFile = "ca.crt";
 
@@ -32,7 +33,7 @@ inline constexpr const char* kOtherCAFile = "ca.crt";
 inline constexpr const char* kCAKeySecret = "cakey";
 inline constexpr const char* kCAKeyFile = "cakey.pem";
 
-// Each part may be missing where one is read.
+// The parts of a bundle. In a bundle that was read, each may be missing.
 struct Bundle {
   std::optional<std::string> ca_certificate;
   std::optional<std::string> ca_key;
@@ -46,12 +47,12 @@ struct Lifetimes {
   std::time_t ca_seconds = 0;
 };
 
-// All anew. The CA's key is in it only if it is to be kept.
+// Makes all parts. The CA's key is in the bundle only if it is to be kept.
 absl::StatusOr<Bundle> MakeBundle(KeyType key_type, std::string_view ns, const Lifetimes& lifetimes,
                                   bool keep_ca_key);
 
-// What `existing` lacks to last: the pairs that near their end, made anew under its CA; empty if
-// none does. Errors: it isn't complete, the CA's key wasn't kept, the CA itself has ended.
+// Returns new pairs, signed by the CA of `existing`, for those that near their end; empty if none
+// does. Errors: `existing` isn't complete, the CA's key wasn't kept, or the CA itself has expired.
 absl::StatusOr<Bundle> Renew(const Bundle& existing, KeyType key_type, std::string_view ns,
                              const Lifetimes& lifetimes);
 
@@ -62,22 +63,21 @@ struct Secret {
   std::map<std::string, std::string> data;  // not encoded
 };
 std::vector<Secret> ToSecrets(const Bundle& bundle);
-// The inverse; Secrets that have other data are an error.
+// Returns the bundle in these Secrets. Secrets that have other data are an error.
 absl::StatusOr<Bundle> FromSecrets(const std::vector<Secret>& secrets);
-// Of all Secrets, in order; the last one only if the CA's key is kept.
+// Returns the names of all Secrets, in order. The last one exists only if the CA's key is kept.
 std::vector<std::string> SecretNames();
 
-// A manifest. `ns` and the names are those of Kubernetes, which need no quotes in YAML.
+// Returns a manifest. `ns` and the names are valid in Kubernetes, so they need no quotes in YAML.
 std::string SecretYAML(const Secret& secret, std::string_view ns);
 
 struct PemFile {
   std::string name;
   std::string content;
-  bool secret = false;  // for the owner's eyes only
+  bool secret = false;  // only the owner may read it
 };
 std::vector<PemFile> ToPemFiles(const Bundle& bundle);
-// Returns what `files`, by name, have of a bundle; of the CA's two names `cacert.pem` counts before
-// `ca.crt`.
+// Returns the parts of a bundle that are in `files`, by name. `cacert.pem` counts before `ca.crt`.
 Bundle FromPemFiles(const std::map<std::string, std::string>& files);
 // Returns the names of the files that ToPemFiles makes at most, in order.
 std::vector<std::string> PemFileNames();

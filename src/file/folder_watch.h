@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// The manifest files below a folder, and news of them by inotify.
+// Finds the manifest files below a folder, and reports changes of them by inotify.
 //
 //   FolderWatch watch("/etc/contour/manifests");
 //   FolderWatch::Files files = watch.Scan();          // all of them; watches are set on the way
 //   poll(watch.fd()); FolderWatch::News news = watch.Drain();
 //
-// What counts: folders and files whose names don't begin with a dot, files that FormatOf() knows,
-// at any depth. Links to files and folders are followed; a link to a folder that contains it ends
-// there. What a link (or the folder's own path) depends on is watched too, wherever it lies: so the
-// `..data` link of a mounted ConfigMap, a replaced target, and the folder deleted and made again
-// are all noticed.
+// Files count if FormatOf() knows them, at any depth. Names that begin with a dot don't count.
+// Links to files and folders are followed; a link to a folder that contains it isn't. The folders
+// on which a link (or the folder's own path) depends are watched too, wherever they are. So it
+// notices when the `..data` link of a mounted ConfigMap is replaced, when the target of a link is
+// replaced, and when the folder is deleted and made again.
 //
-// The kernel's events only say where to look again; the truth is read from the disk. Events inside
-// the tree name single files; anything about folders, links or lost events asks for a new Scan. A
-// watch is set before the folder is listed, so that nothing can fall between. One thread.
+// The kernel's events only say where to look again; the state is read from the disk. Events inside
+// the tree name single files. Events about folders and links, and lost events, ask for a new Scan.
+// A watch is set before the folder is listed, so that no change can be missed in between. For one
+// thread.
 
 #pragma once
 
@@ -36,38 +37,41 @@ class FolderWatch {
 
   struct Files {
     std::set<std::string> paths;  // `root`/…, in byte order
-    // The folders that were listed, and which ones they were at that moment.
+    // The folders that were listed, with their identities at that moment.
     StringMap<Identity> folders;
-    // Folders that could not be listed, and why. What is below them is unknown, not gone.
+    // Folders that could not be listed, and why. The files below them are unknown, not gone.
     std::map<std::string, std::string> unread;
-    // Folders that were not listed because of the limits below. They are unknown, too.
+    // Folders that were not listed because of the limits below. Their files are unknown, too.
     std::map<std::string, std::string> beyond_limits;
-    // Links of a mounted ConfigMap or Secret whose `..data` isn't there.
+    // Links of a mounted ConfigMap or Secret whose `..data` doesn't exist.
     std::set<std::string> without_data;
-    // Empty: all is watched. Else why not; news may be missed and only scanning again helps.
+    // The reason why a folder isn't watched, so that changes are found only by scanning again.
+    // Empty: all are watched.
     std::string unwatched;
   };
 
   struct News {
-    bool scan = false;              // Scan() again, after looking at the files below
-    std::set<std::string> written;  // complete content has appeared, by closing or renaming
-    std::set<std::string> changed;  // gone, or other rights
-    std::set<std::string> open;     // somebody is writing; `written` or `changed` will follow
+    bool scan = false;  // Scan() must be called, after the files below were looked at
+    std::set<std::string>
+        written;  // files that were closed or renamed, so their content is complete
+    std::set<std::string> changed;  // files that are gone, or have other rights
+    std::set<std::string> open;     // files being written; they will be in `written` or `changed`
   };
 
-  // `root` as it shall appear in paths.
+  // Paths begin with `root` as it is written here.
   explicit FolderWatch(std::string root);
   ~FolderWatch();
   FolderWatch(const FolderWatch&) = delete;
   FolderWatch& operator=(const FolderWatch&) = delete;
 
-  // As given, without a slash at the end.
+  // Returns the root as given, without a slash at the end.
   const std::string& root() const { return root_; }
-  // Readable when there is news; -1: the kernel gave no inotify instance.
+  // Returns a descriptor that is readable when there is news; -1: the kernel gave no inotify
+  // instance.
   int fd() const { return fd_; }
 
   Files Scan();
-  // All news so far; never waits.
+  // Returns all news so far; never waits.
   News Drain();
 
   static constexpr int kMaxDepth = 64;
@@ -77,23 +81,23 @@ class FolderWatch {
   // One watched inode.
   struct Place {
     std::vector<std::string>
-        folders;      // of the tree, under which it is reached; links may give several
-    StringSet names;  // entries that a path from outside depends on
+        folders;      // the paths by which it is reached in the tree; links may give several
+    StringSet names;  // entries on which a path from outside depends
   };
   using Places = std::unordered_map<int, Place>;  // by watch descriptor
 
-  // What one Scan has found.
+  // The results of a Scan under way.
   struct Progress {
     Files files;
     Places places;
     StringMap<int> descriptors;  // by mask and path; -1: can't be watched
-    std::vector<Identity> way;   // the folders that we are in
+    std::vector<Identity> way;   // the folders from the root to the current one
   };
 
   void Walk(const std::string& folder, Progress& progress);
-  // Watches what `path`, seen from the real folder `from`, depends on.
+  // Watches the folders on which `path`, seen from the real folder `from`, depends.
   void WatchWay(std::string from, std::string path, Progress& progress);
-  // nullptr: can't be watched; errno tells why.
+  // Returns nullptr if the folder can't be watched; errno has the reason.
   Place* Watch(const std::string& folder, std::uint32_t mask, Progress& progress);
   void Handle(int descriptor, std::uint32_t mask, std::string_view name, News& news);
 
@@ -101,7 +105,7 @@ class FolderWatch {
   const std::string absolute_root_;
   const int fd_;
   Places places_;
-  StringSet folders_;  // of the tree
+  StringSet folders_;  // the folders of the tree
 };
 
 }  // namespace contour::file

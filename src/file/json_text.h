@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Places in a JSON text, which simdjson's elements don't know. Only for error messages: each call
-// reads the text again.
+// Finds places in a JSON text, which simdjson's elements don't know. It is only for error messages:
+// each call reads the text again.
 
 #pragma once
 
@@ -13,15 +13,16 @@
 
 namespace contour::file {
 
-// Why and where `text`, which simdjson refused with `reason`, is not JSON. Never quotes the text
-// (it may be a Secret).
+// Returns an error that says where `text`, which simdjson refused with `reason`, is not JSON. It
+// never quotes the text, which may be a Secret.
 absl::Status JsonSyntaxError(std::string_view text, std::string_view reason);
 
-// Of the field, or of the innermost thing around it that is there. REQUIRES: `text` is JSON.
+// Returns the position of the field, or of the innermost value around it that exists. REQUIRES:
+// `text` is JSON.
 Position FindInJson(std::string_view text, std::string_view path);
 
-// An error at the second of two equal keys of one object; ok if there is none. REQUIRES: `text` is
-// JSON.
+// Returns an error at the second of two equal keys of one object; OK if there is none. REQUIRES:
+// `text` is JSON.
 absl::Status CheckDuplicateKeys(std::string_view text);
 
 }  // namespace contour::file

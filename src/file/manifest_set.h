@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which objects are in force, given the objects of each file. Pure: no files, no threads.
+// Decides which objects are in force, given the objects of each file. Pure: no files, no threads.
 //
 //   set.Put("/m/a.yaml", objects);
 //   set.Remove("/m/b.yaml");
 //   sink.Apply(set.TakeChanges());
 //
-// An object (kind, namespace, name) that is in two files comes from the first path in byte order,
-// within one file from the first place; when the winner goes the other takes its place at once. A
+// An object (kind, namespace, name) that is in two files comes from the first path in byte order;
+// within one file the first one counts. When the winner goes, the other takes its place at once. A
 // file that has vanished but isn't removed yet (see Yield) comes after all others.
 
 #pragma once
@@ -34,20 +34,20 @@ struct Shadowed {
 
 class ManifestSet {
  public:
-  // All objects of a file, in place of those that it had. Ends its yielding.
+  // Sets all objects of a file, in place of those that it had. Ends its yielding.
   void Put(const std::string& path, std::vector<api::ObjectPtr> objects);
-  // The file has vanished, perhaps for a moment: its objects stay as long as no other file has
-  // them.
+  // Notes that the file has vanished, possibly for a moment. Its objects stay as long as no other
+  // file has them.
   void Yield(const std::string& path) { SetYielding(path, true); }
   void Unyield(const std::string& path) { SetYielding(path, false); }
   void Remove(const std::string& path);
 
-  // The difference to what was taken before, in the order of the refs. An object is a change only
+  // Returns the changes since the last call, in the order of the refs. An object is a change only
   // if its meaning or status differs.
   std::vector<api::Change> TakeChanges();
 
-  // Objects that are shadowed since the last call (true), or no longer are (false). Of the states
-  // at the calls of TakeChanges().
+  // Returns the objects that are shadowed since the last call (true), or no longer are (false), by
+  // comparing the states at the calls of TakeChanges().
   std::vector<std::pair<Shadowed, bool>> TakeShadowedChanges();
 
   std::size_t object_count() const { return in_force_.size(); }
@@ -55,9 +55,9 @@ class ManifestSet {
  private:
   struct File {
     bool yielding = false;
-    std::vector<api::ObjectRef> refs;  // of its objects
+    std::vector<api::ObjectRef> refs;  // those of its objects
   };
-  // A file has the object.
+  // An object in a file.
   struct Claim {
     const std::string* path;  // key of files_
     const File* file;

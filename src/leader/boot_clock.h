@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time since the machine's start, its sleep included (CLOCK_BOOTTIME): a lease runs out while we
-// are frozen or suspended too, and nobody can set this clock.
+// Returns the time since the machine's start, including the time in which it slept
+// (CLOCK_BOOTTIME): a lease expires while the process is frozen or the machine suspended too, and
+// nobody can set this clock.
 
 #pragma once
 

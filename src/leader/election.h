@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The leader election of this process: the elector on a thread and a connection of its own, so that
-// nothing that happens to watches and statuses costs the lease.
+// Runs the leader election of this process: the elector has a thread and a connection of its own,
+// so that watches and statuses can't cost the lease.
 //
 //   Election election(credentials, options, address, [&](const View& view) { … });
-//   election.Start();         // looks at the lock, and watches it
-//   election.Contend();       // ready to lead: takes it when it is free
+//   election.Start();         // reads the lock, and watches it
+//   election.Contend();       // ready to lead: takes the lock when it is free
 //   …
-//   request.may_start = [&] { return election.MayWrite(); };   // of everything the leader writes
+//   request.may_start = [&] { return election.MayWrite(); };   // for each write of the leader
 //   election.PublishAddress();                                 // the xDS port is open
 //   …
 //   election.Stop(2s);        // gives the lock back
 //
-// Threads: all methods from any but the election's own; `on_view` is called on that one and must
-// not block.
+// The methods may be called on any thread but the election's own. `on_view` is called on that one
+// and must not block.
 
 #pragma once
 
@@ -30,7 +30,7 @@ namespace contour::leader {
 
 struct View {
   Elector::State elector;
-  bool watching = false;  // the watch of the lock stands
+  bool watching = false;  // the watch of the lock is open
   Address::State address;
 };
 
@@ -38,25 +38,28 @@ class Election {
  public:
   Election(std::shared_ptr<kube::Credentials> credentials, const Options& options,
            AddressOptions address, std::function<void(const View&)> on_view);
-  ~Election();  // without giving the lock back, unless Stop was called
+  ~Election();  // doesn't give the lock back, unless Stop was called
   Election(const Election&) = delete;
   Election& operator=(const Election&) = delete;
 
   void Start();
   void Contend();
-  // Closes the gate at once, then gives the lock back, for at most `patience`. Once.
+  // Ends writing at once, then gives the lock back, for at most `patience`. To be called once.
   void Stop(std::chrono::milliseconds patience);
 
-  // Whether a write of the leader may go out now.
+  // True if a write of the leader may go out now.
   bool MayWrite() const;
-  // While we lead: now and whenever it was changed, until we don't lead any more.
+  // Publishes the address now and whenever somebody changed the slice, as long as this replica
+  // leads.
   void PublishAddress();
 
   View view() const;
-  // Why the election doesn't work any more and the process should be started anew; empty: it does.
+  // Returns why the election doesn't work any more, so that the process should be restarted; empty:
+  // it works.
   std::string NotAlive() const;
-  // Why we can't take part, with the cure; empty: we can, or the API server is away, or we could
-  // before (one on its way up refuses too, and who serves well is not to be taken out for that).
+  // Returns why this replica can't take part, with the remedy. Empty: it can, or the API server is
+  // away, or it could before. (A starting API server refuses requests too, and a replica that
+  // serves well should not become unready for that.)
   std::string NotReady() const;
 
  private:

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The election as a state machine: decides when to read, take, renew and release a lock, and in
-// which role we are. Time, chance and the lock itself are given to it.
+// Runs the election as a state machine: it decides when to read, take, renew and release a lock,
+// and which role this replica has. Time, randomness and the lock itself are given to it.
 //
 //   Elector elector(options, {.now = BootNow, .wall = system_clock::now}, loop, lock, listener);
-//   elector.Start();       // looks at the lock
-//   elector.Contend();     // from here on takes it when it is free
-//   elector.OnChanged(reading) …            // what a watch of the lock tells
+//   elector.Start();       // reads the lock
+//   elector.Contend();     // from now on takes it when it is free
+//   elector.OnChanged(reading) …            // each state that a watch of the lock delivers
 //   elector.Release([] { … });              // a clean stop: others needn't wait for the expiry
 //
 //                 taken, or renewed               can't renew for renew_deadline
@@ -14,21 +14,24 @@
 //       |  +--- another holder seen --+                                         |
 //       +---------------------------------- another holder seen ----------------+
 //
-// The rules, which are client-go's where two sides must agree:
-//  - A record is free if it has no holder, or if *we* have seen it unchanged for its own
-//    leaseDurationSeconds. Times in it aren't looked at: they are of another machine's clock.
-//  - Each write names the resourceVersion that it was decided by. So the first write is tried at
-//    once; only a refused one is followed by a read.
-//  - A holder that has our identity is ourselves, before a restart.
-//  - A lock that was there and is gone is made anew by its holder. Others wait `lease_duration`,
-//    since they can't know whether there is one. Who has never seen the lock makes it at once.
-//  - MayWrite() is true until `renew_deadline` after the *sending* of the last write that
-//    succeeded, by a clock that runs while we are frozen; others take over `lease_duration` after
-//    that at the earliest.
-//  - We go on being kCutOff, not kStandby, until another holder is seen: serving what we know does
-//    no harm while nobody else does.
+// The rules are client-go's where two electors must agree:
 //
-// Everything on the loop's thread, except MayWrite (any). Listener and lock outlive it.
+//  - A record is free if it has no holder, or if this process has seen it unchanged for the
+//    record's leaseDurationSeconds. Its times aren't looked at: they are from the clock of another
+//    machine.
+//  - Each write names the resourceVersion on which it was decided. So the first write is tried at
+//    once; only a write that is refused is followed by a read.
+//  - A holder with our identity is this replica before a restart.
+//  - A lock that was deleted is made again by its holder. Others wait `lease_duration`, since they
+//    can't know whether there is a holder. A replica that has never seen the lock makes it at once.
+//  - MayWrite() is true until `renew_deadline` after the *sending* of the last write that
+//    succeeded, by a clock that runs while the process is frozen. Others take over `lease_duration`
+//    after that at the earliest.
+//  - The role stays kCutOff, and doesn't become kStandby, until another holder is seen: serving the
+//    last state does no harm while nobody else serves.
+//
+// All methods must be called on the loop's thread, except MayWrite (any). Listener and lock outlive
+// the elector.
 
 #pragma once
 
@@ -50,61 +53,61 @@
 namespace contour::leader {
 
 enum class Role {
-  kStandby,  // somebody else leads, or nobody known
+  kStandby,  // another replica leads, or none is known to lead
   kLeader,   // the lock is ours
   kCutOff,   // it was ours and can't be renewed, but nobody else is known to have it
 };
 
-// "standby", "leader", "cut-off".
+// Returns "standby", "leader" or "cut-off".
 std::string_view RoleName(Role role);
 
-// The lock's object on the API server. Answers come later, on the loop's thread, never inside the
-// call; at most one is awaited at a time.
+// The interface to the lock's object on the API server. Answers come later, on the loop's thread,
+// never inside the call. At most one request is under way at a time.
 class Lock {
  public:
   using Done = std::function<void(absl::StatusOr<Reading>)>;
 
-  // kNotFound: there is no such object.
+  // Reads the lock. kNotFound: there is no such object.
   virtual void Read(Done done) = 0;
-  // kAlreadyExists; kNotFound: the namespace doesn't exist.
+  // Makes the lock. kAlreadyExists: there is one. kNotFound: the namespace doesn't exist.
   virtual void Create(const Record& record, Done done) = 0;
-  // kAborted: it isn't at base.resource_version any more; kNotFound.
+  // Writes a record. kAborted: the lock has no longer base.resource_version. kNotFound: it is gone.
   virtual void Update(const Reading& base, const Record& record, Done done) = 0;
 
  protected:
   ~Lock() = default;
 };
 
-// Whether the lock can be seen.
+// The outcome of the last request for the lock.
 enum class Sight {
-  kNotYet,       // no answer so far
-  kClear,        // the last request was answered
-  kUnreachable,  // the last request wasn't
-  kRefused,      // it was, with something that won't go away by itself: rights, namespace
+  kNotYet,       // there was no answer so far
+  kClear,        // it succeeded
+  kUnreachable,  // it got no answer
+  kRefused,      // it failed by a problem that won't go away by itself: rights, namespace
 };
 
 class Elector {
  public:
   struct Clocks {
     std::function<BootTime()> now;
-    std::function<std::chrono::system_clock::time_point()> wall;  // for what records say
+    std::function<std::chrono::system_clock::time_point()> wall;  // for the times in records
   };
   struct State {
     Role role = Role::kStandby;
-    std::string holder;  // as last seen; empty: nobody
+    std::string holder;  // the last one seen; empty: nobody
     Sight sight = Sight::kNotYet;
     bool worked = false;  // the lock has been read or written at least once
-    std::string problem;  // why the last request failed, with the cure; empty: it didn't
+    std::string problem;  // why the last request failed, with the remedy; empty: it didn't fail
     int transitions = 0;
-    std::uint64_t gained = 0;    // times that we became leader
-    std::uint64_t lost = 0;      // and ceased to be it
+    std::uint64_t gained = 0;    // times that this replica became the leader
+    std::uint64_t lost = 0;      // times that it ceased to be the leader
     std::uint64_t renewals = 0;  // writes of the lock that succeeded
-    std::uint64_t failures = 0;  // requests that failed, conflicts aside
+    std::uint64_t failures = 0;  // requests that failed, without conflicts
   };
   class Listener {
    public:
-    virtual void OnState(const State& state) = 0;  // whenever it changed
-    // For an Event: "became leader", "stopped leading", as client-go says it.
+    virtual void OnState(const State& state) = 0;  // called whenever it changed
+    // Called for an Event: "became leader" or "stopped leading", the texts of client-go.
     virtual void OnTurn(std::string_view what, const Reading& lock) = 0;
 
    protected:
@@ -117,32 +120,34 @@ class Elector {
 
   void Start();
   void Contend();
-  // What the watch says. While there is a watch, a lock that others hold isn't read time and again.
+  // These report the watch. While it is open, a lock that others hold isn't read at intervals.
   void OnWatching(bool watching);
   void OnChanged(Reading reading);
   void OnDeleted();
-  // Stops writing at once, gives the lock back if we hold it, then calls `done`, whatever came of
-  // it. Nothing is done afterwards. Once.
+  // Ends writing at once, gives the lock back if this replica holds it, then calls `done`, also if
+  // that failed. Afterwards the elector does nothing. To be called once.
   void Release(std::function<void()> done);
 
   const State& state() const { return state_; }
   bool MayWrite() const {
     return clocks_.now().count() < may_write_until_.load(std::memory_order_acquire);
   }
-  // Since when an answer has been awaited.
+  // Returns the time since which an answer has been awaited.
   std::optional<BootTime> busy_since() const { return busy_since_; }
 
  private:
-  // A lock that was deleted is ours only while we may write: nobody can have had it since.
+  // True if this replica holds the lock. A lock that was deleted is ours only while we may write:
+  // nobody else can have taken it since.
   bool IsOurs() const {
     return observed_ && observed_->record.holder == options_.identity &&
            (!deleted_at_ || MayWrite());
   }
-  bool IsHeld() const;  // by another, or perhaps
+  bool IsHeld() const;  // true if another replica holds it, or may hold it
   bool MayTake() const;
   void Gone();
   BootTime ExpiresAt() const;
-  // Of a new holder (`transitions` counted) or of ourselves.
+  // Returns the record that this replica writes. If it becomes the holder, `transitions` is
+  // counted.
   Record OurRecord() const;
 
   void Try();
@@ -172,14 +177,14 @@ class Elector {
 
   bool contending_ = false;
   bool watching_ = false;
-  std::function<void()> released_;  // set while and after we give it back
+  std::function<void()> released_;  // set while and after the lock is given back
   bool done_ = false;
   std::optional<Reading> observed_;
   BootTime observed_at_{};              // when its record was seen to change
   std::optional<BootTime> deleted_at_;  // when `observed_` was seen to exist no more
   std::optional<BootTime> busy_since_;
-  BootTime begun_{};  // of the last request
-  int refused_ = 0;   // writes in a row that came too late
+  BootTime begun_{};  // when the last request began
+  int refused_ = 0;   // conflicts in a row
   int release_tries_ = 0;
   std::atomic<std::int64_t> may_write_until_ = 0;  // BootTime
   State state_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a lock says: who holds it, since when, and how long that counts. Stored as client-go's
-// electors store it, so that they and we can take turns:
+// The record of a lock: who holds it, since when, and for how long. It is stored in the form of
+// client-go's electors, so that they and ours can share a lock:
 //
 //   Lease      spec: {holderIdentity, leaseDurationSeconds, acquireTime, renewTime,
 //              leaseTransitions}, times with microseconds
@@ -25,8 +25,8 @@ namespace contour::leader {
 struct Record {
   std::string holder;  // empty: free
   std::optional<std::chrono::seconds> lease_duration;
-  // As written. Only ever compared and copied: clocks of different machines don't agree, so expiry
-  // goes by when *we* saw the record change.
+  // The texts of the record. They are only compared and copied: clocks of different machines don't
+  // agree, so expiry counts from the time when this process saw the record change.
   std::string acquire_time;
   std::string renew_time;
   int transitions = 0;  // how often the holder changed
@@ -34,25 +34,25 @@ struct Record {
   bool operator==(const Record&) const = default;
 };
 
-// A lock as it was read.
+// The state of a lock when it was read.
 struct Reading {
   std::string resource_version;
   std::string uid;
   Record record;
-  std::string object;  // its JSON, for the write that follows
+  std::string object;  // the JSON of the object, for the next write
 };
 
-// Errors: kInvalidArgument for what isn't an object of that kind. An object without a record is
-// free; a record that can't be understood is somebody's: holder "unknown (…)".
+// Parses a lock. kInvalidArgument: `object` isn't an object of that kind. An object without a
+// record is free. A record that can't be understood counts as held: its holder is "unknown (…)".
 absl::StatusOr<Reading> Parse(LockKind kind, std::string_view object);
 
-// The object of `base` with another record: the body of an update, which the server refuses if the
-// object isn't at that resourceVersion any more.
+// Returns the object of `base` with another record, which is the body of an update. The server
+// refuses it if the object has another resourceVersion by then.
 std::string WithRecord(LockKind kind, const Reading& base, const Record& record);
-// A new object: the body of a create.
+// Returns a new object, which is the body of a create.
 std::string NewObject(const Options& options, const Record& record);
 
-// `2019-09-05T10:11:12.000000Z` for a Lease, `2019-09-05T10:11:12Z` for a ConfigMap.
+// Returns `2019-09-05T10:11:12.000000Z` for a Lease, `2019-09-05T10:11:12Z` for a ConfigMap.
 std::string FormatTime(LockKind kind, std::chrono::system_clock::time_point time);
 
 }  // namespace contour::leader
