@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What std::optional<T> is, for values that most have not: an absent one takes a pointer's room and
-// not that of a T. Copies and comparisons are of the values.
+// An optional value like std::optional<T>, for fields that most objects don't have: an absent value
+// takes the room of a pointer, not of a T. Copying and comparing copy and compare the values.
 //
-//   struct Service { Box<HealthCheck> health_check; };   // 10,000 of them, few are checked
+//   struct Service { Box<HealthCheck> health_check; };   // there are 10,000, and few have a check
 //
-// As a value: any thread, none is shared.
+// It is a plain value: each thread has its own.
 
 #pragma once
 
@@ -19,7 +19,7 @@ template <typename T>
 class Box {
  public:
   Box() = default;
-  // NOLINTBEGIN(google-explicit-constructor): as std::optional has them
+  // NOLINTBEGIN(google-explicit-constructor): std::optional has the same
   Box(std::nullopt_t) {}
   Box(T value) : value_(std::make_unique<T>(std::move(value))) {}
   Box(std::optional<T> value) {
@@ -44,7 +44,7 @@ class Box {
 
   bool has_value() const { return value_ != nullptr; }
   explicit operator bool() const { return has_value(); }
-  // REQUIRES of the others: there is one.
+  // The following REQUIRE a value.
   T& operator*() { return *value_; }
   const T& operator*() const { return *value_; }
   T* operator->() { return value_.get(); }
@@ -53,7 +53,7 @@ class Box {
   bool operator==(const Box& other) const {
     return has_value() == other.has_value() && (!has_value() || *value_ == *other.value_);
   }
-  // As std::optional orders: absent ones come first.
+  // Orders as std::optional does: absent values come first.
   auto operator<=>(const Box& other) const
     requires std::three_way_comparable<T>
   {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Durations as Go writes them: "1m30s", "250ms", "-1.5h", "0". "90" has no unit and is refused.
+// Parses durations in the form of Go: "1m30s", "250ms", "-1.5h", "0". "90" has no unit and is
+// refused.
 
 #pragma once
 
@@ -9,7 +10,8 @@
 
 namespace contour {
 
-// nullopt: not a duration ("inf", an empty text and what overflows are none either).
+// Returns nullopt if `text` isn't a duration. "inf", an empty text and a value that overflows
+// aren't durations either.
 std::optional<std::chrono::nanoseconds> ParseDuration(std::string_view text);
 
 }  // namespace contour

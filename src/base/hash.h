@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hash of content: the same bytes give the same value in every process and replica (versions are
-// made of it).
+// Hashes content: the same bytes give the same value in every process and replica. Versions of xDS
+// resources are such hashes.
 
 #pragma once
 
@@ -11,8 +11,8 @@
 
 namespace contour {
 
-// 128 bits of XXH3. Hashes of the members of a set may be added and subtracted, which gives the
-// hash of the set in time that follows the change: addition is modulo 2^64 in each half and doesn't
+// 128 bits of XXH3. Hashes of the members of a set may be added and subtracted to get the hash of
+// the set, at a cost that follows the change: addition is modulo 2^64 in each half and doesn't
 // depend on the order.
 struct Hash128 {
   std::uint64_t high = 0;
@@ -34,7 +34,7 @@ struct Hash128 {
 
 Hash128 HashBytes(std::string_view bytes);
 
-// Of a pair, so that ("ab", "c") and ("a", "bc") differ.
+// Returns the hash of a pair. Those of ("ab", "c") and ("a", "bc") differ.
 Hash128 HashPair(std::string_view first, std::string_view second);
 
 }  // namespace contour

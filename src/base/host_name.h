@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who we are, as far as the machine or the pod says.
+// Returns the names of the machine and of the pod.
 
 #pragma once
 
@@ -7,10 +7,11 @@
 
 namespace contour {
 
-// The name of the machine as gethostname(2) has it; in a pod the pod's name. Empty: not known.
+// Returns the name of the machine from gethostname(2); in a pod it is the pod's name. Empty:
+// unknown.
 std::string HostName();
 
-// The pod's name from the environment (POD_NAME). Empty: not given.
+// Returns the pod's name from the environment (POD_NAME). Empty: not given.
 std::string PodName();
 
 }  // namespace contour

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long something takes, counted in fixed ranges: the histogram behind a metric, wherever the
-// number arises.
+// Counts durations in fixed ranges. This is the histogram behind a metric.
 //
 //   Latency derive;                                    // a member
 //   derive.Observe(std::chrono::steady_clock::now() - started);
 //   text.Set("contour_core_derive_seconds", derive.values());
 //
-// Any thread, without a lock. A reader may see a count that is not in the sum yet.
+// The methods may be called on any thread, and take no lock. A reader may see a count whose
+// duration is not in the sum yet.
 
 #pragma once
 
@@ -37,7 +37,7 @@ struct LatencyValues {
     for (const std::uint64_t count : counts) all += count;
     return all;
   }
-  // For values that one thread owns.
+  // Adds a duration to values that one thread owns.
   void Observe(std::chrono::nanoseconds time) {
     const double seconds = std::chrono::duration<double>(time).count();
     ++counts[LatencyRange(seconds)];

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The log: one line an event on stderr. Any thread.
+// Writes the log: one line for each event, on stderr. The functions may be called on any thread.
 //
 //   log::Info("file", "manifest applied", {{"path", path}, {"objects", count}});
 //
 //   time="2026-11-24T11:53:07.581Z" level=info msg="manifest applied" context=file path=a.yaml
 //   {"time":"2026-11-24T11:53:07.581Z","level":"info","msg":"manifest applied","context":"file",…}
 //
-// An event about an object has the fields kind, namespace and name. Only the rooms at the edges
-// log; graph/ and envoy/ return what they have to say. Never give it Secret data.
+// An event about an object has the fields kind, namespace and name. Pure rooms (graph/, envoy/)
+// don't log: they return their findings. Never log Secret data.
 
 #pragma once
 
@@ -23,11 +23,11 @@ namespace contour::log {
 
 enum class Level { kDebug, kInfo, kWarning, kError };
 
-// "debug", "info", "warning", "error".
+// Returns "debug", "info", "warning" or "error".
 std::string_view LevelName(Level level);
 std::optional<Level> ParseLevel(std::string_view name);
 
-enum class Format { kText, kJson };  // key=value, or a JSON object, a line
+enum class Format { kText, kJson };  // each line has key=value pairs, or is a JSON object
 
 struct Field {
   template <typename Value>
@@ -42,7 +42,7 @@ struct Field {
 };
 using Fields = std::initializer_list<Field>;
 
-// `context` names the room or worker that speaks.
+// Writes a line. `context` names the room or worker that logs.
 void Write(Level level, std::string_view context, std::string_view message, Fields fields);
 
 inline void Debug(std::string_view context, std::string_view message, Fields fields = {}) {
@@ -61,10 +61,10 @@ inline void Error(std::string_view context, std::string_view message, Fields fie
 void SetLevel(Level level);  // lines below it are dropped; default kInfo
 Level GetLevel();
 
-// Before other threads log; default kText.
+// Sets the format, by default kText. To be called before other threads log.
 void SetFormat(Format format);
 
-// One line without its end, as Write makes it but for time and level; for tests.
+// Returns the line that Write makes, without time, level and line end; for tests.
 std::string FormatLine(Format format, std::string_view context, std::string_view message,
                        Fields fields);
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gives memory that was freed back to the system.
 //
-// glibc's allocator keeps it, spread over an arena per thread: after 200 Envoys had connected at
-// 10,000 hosts, four fifths of the resident memory was free. So every `period` it is compared what
-// is resident and what is in use, and if a good part of it is free, that is given back. This
-// takes some ten milliseconds, during which allocations may wait, and nothing when there is little
-// to gain: what lies between used blocks can't be given back, and isn't tried for again.
+// glibc's allocator keeps freed memory, spread over an arena per thread: after 200 Envoys had
+// connected at 10,000 hosts, four fifths of the resident memory was free. So the memory that is
+// resident is compared with the memory in use every `period`, and if a large part of it is free, it
+// is given back. This takes some ten milliseconds, during which allocations may wait. It isn't done
+// when there is little to gain: free blocks between used ones can't be given back, and aren't tried
+// again.
 
 #pragma once
 
@@ -15,12 +16,13 @@
 
 namespace contour {
 
-// Two arenas for all threads. By default glibc makes up to eight per processor, and each keeps free
-// blocks of its own; contour computes on one thread and serialises once for all streams, so
-// threads hardly meet. To be called before any other thread begins.
+// Limits the allocator to two arenas for all threads. By default glibc makes up to eight per
+// processor, and each keeps free blocks of its own. Contour computes on one thread and serializes
+// once for all streams, so threads rarely wait for each other. To be called before any other thread
+// begins.
 void ShareArenas();
 
-// Bytes that the allocator has from the system and in RAM; and of these in use.
+// The bytes that the allocator has in RAM, and how many of them are in use.
 struct HeapUse {
   std::size_t resident = 0;
   std::size_t used = 0;
@@ -28,14 +30,14 @@ struct HeapUse {
 };
 HeapUse MeasureHeap();  // Linux and glibc
 
-// Whether giving back is worth its time: more than 1 MiB, and a sixteenth of what is in use, above
-// the `kept` bytes that stayed free the last time.
+// True if giving memory back is worth its time: the free memory, above the `kept` bytes that stayed
+// free the last time, is more than 1 MiB and more than a sixteenth of the memory in use.
 bool WorthReturning(const HeapUse& heap, std::size_t kept);
 
 class MemoryKeeper {
  public:
   explicit MemoryKeeper(std::chrono::milliseconds period = std::chrono::seconds(5));
-  // Ends at once, whatever it waits for.
+  // Ends at once, without waiting for the period.
   ~MemoryKeeper() = default;
   MemoryKeeper(const MemoryKeeper&) = delete;
   MemoryKeeper& operator=(const MemoryKeeper&) = delete;

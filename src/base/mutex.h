@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// std::mutex with the annotations that clang's thread-safety analysis checks, a condition to wait
-// for, and a notification. Not absl::Mutex: the packaged absl is built without the thread
-// sanitizer, which then sees none of its locks and reports races everywhere.
+// A std::mutex with the annotations that clang's thread-safety analysis checks, a condition to wait
+// for, and a notification. absl::Mutex isn't used, because the packaged Abseil is built without the
+// thread sanitizer, which then sees none of its locks and reports races everywhere.
 //
 //   Mutex mutex_;
 //   Condition changed_;
@@ -40,7 +40,7 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   MutexLock(const MutexLock&) = delete;
   MutexLock& operator=(const MutexLock&) = delete;
 
-  // For a while without the lock: Unlock(), then Lock().
+  // Unlock() and then Lock() release the lock for a while.
   void Unlock() ABSL_UNLOCK_FUNCTION() {
     mutex_.Unlock();
     held_ = false;
@@ -55,7 +55,7 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   bool held_ = true;
 };
 
-// Both waits may return for no reason: look again.
+// A condition to wait for. Both waits may return without reason, so the caller checks again.
 class Condition {
  public:
   void Wait(Mutex& mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
@@ -63,7 +63,7 @@ class Condition {
     changed_.wait(lock);
     lock.release();
   }
-  // False when `deadline` has passed.
+  // Returns false if `deadline` has passed.
   bool WaitUntil(Mutex& mutex, std::chrono::steady_clock::time_point deadline)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock lock(mutex.mutex_, std::adopt_lock);
@@ -77,11 +77,11 @@ class Condition {
   std::condition_variable changed_;
 };
 
-// Something that happens once and is waited for. The waiter may destroy it as soon as Wait returns.
+// An event that happens once and is waited for. The waiter may destroy it as soon as Wait returns.
 class Notification {
  public:
   Notification() = default;
-  ~Notification() { const std::lock_guard lock(mutex_); }  // until Notify has let go
+  ~Notification() { const std::lock_guard lock(mutex_); }  // waits until Notify has released it
   Notification(const Notification&) = delete;
   Notification& operator=(const Notification&) = delete;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Places in a text and in a document, for error messages.
+// Finds places in a text and in a document, for error messages.
 
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace contour {
 
-// Both from 1, as editors count; columns in bytes.
+// A place in a text. Lines and columns count from 1, as in editors; columns are bytes.
 struct Position {
   int line = 1;
   int column = 1;
@@ -21,19 +21,19 @@ struct Position {
   bool operator==(const Position&) const = default;
 };
 
-// Where byte `offset` of the text is. An offset behind the end is the end.
+// Returns the position of byte `offset` of the text. An offset after the end counts as the end.
 Position PositionAt(std::string_view text, std::size_t offset);
 
-// kInvalidArgument, "line 3, column 7: …".
+// Returns kInvalidArgument, "line 3, column 7: …".
 absl::Status ErrorAt(Position position, std::string_view problem);
 
-// The steps of a field path as api::FieldError has it: `spec.routes[1]["a.b"]` → "spec", "routes",
-// 1, "a.b".
+// Returns the steps of a field path in the form of api::FieldError: `spec.routes[1]["a.b"]` →
+// "spec", "routes", 1, "a.b".
 using FieldStep = std::variant<std::string, std::size_t>;
 std::vector<FieldStep> SplitFieldPath(std::string_view path);
 
-// An error at the first control character or byte that is not UTF-8. yaml-cpp takes both silently
-// (and 0x04 for the end of the text).
+// Returns an error at the first control character or byte that is not UTF-8. yaml-cpp accepts both
+// silently, and takes 0x04 for the end of the text.
 absl::Status CheckCharacters(std::string_view text);
 
 }  // namespace contour

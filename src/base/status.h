@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Errors as values: what absl::Status lacks in the packaged version.
+// Helpers for errors as values, which absl::Status lacks in the packaged version.
 //
 //   absl::StatusOr<Config> Load(const std::string& path) {
 //     CONTOUR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
@@ -7,7 +7,7 @@
 //     return InvalidArgument("{}: expected a map, got {}", path, kind);
 //   }
 //
-// A message begins with what it is about (object, field path or file) and says what was expected.
+// A message begins with its subject (object, field path or file) and says what was expected.
 
 #pragma once
 
@@ -39,7 +39,7 @@ absl::Status FailedPrecondition(fmt::format_string<Args...> format, Args&&... ar
   return absl::FailedPreconditionError(fmt::format(format, std::forward<Args>(args)...));
 }
 
-// The message as the standard string view (the packaged absl has a type of its own).
+// Returns the message as a std::string_view. (The packaged Abseil has a type of its own.)
 inline std::string_view Message(const absl::Status& status) {
   return {status.message().data(), status.message().size()};
 }

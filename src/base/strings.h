@@ -22,23 +22,24 @@ template <typename Value>
 using StringMap = std::unordered_map<std::string, Value, StringHash, std::equal_to<>>;
 using StringSet = std::unordered_set<std::string, StringHash, std::equal_to<>>;
 
-// Go's %q: in double quotes, with `"` and `\` escaped and control characters as \n, \t, \x...
-// Status texts use it.
+// Returns the text as Go's %q does: in double quotes, with `"` and `\` escaped and control
+// characters as \n, \t, \x... Status texts use it.
 std::string Quote(std::string_view text);
 
-// ASCII only.
+// True if the text has an ASCII control character.
 bool HasControlCharacter(std::string_view text);
 
-// As messages show what others wrote: as it is, or quoted if it would break the line.
+// Returns a text of somebody else for a message: as it is, or quoted if it would break the line.
 std::string OneLine(std::string_view text);
 
-// The text between separators, white space trimmed, empty pieces left out: " a, ,b" → {"a", "b"}.
+// Returns the texts between separators, trimmed and without empty ones: " a, ,b" → {"a", "b"}.
 std::vector<std::string> SplitList(std::string_view text, char separator = ',');
 
-// In lower case, as host names, schemes and header names are compared; ASCII only.
+// Returns the text in lower case (ASCII only). Host names, schemes and header names are compared
+// so.
 std::string LowerCase(std::string_view text);
 
-// Without leading and trailing spaces, tabs and line ends.
+// Returns the text without leading and trailing spaces, tabs and line ends.
 std::string_view Trim(std::string_view text);
 
 }  // namespace contour

@@ -51,9 +51,8 @@ class FolderWatch {
   };
 
   struct News {
-    bool scan = false;  // Scan() must be called, after the files below were looked at
-    std::set<std::string>
-        written;  // files that were closed or renamed, so their content is complete
+    bool scan = false;              // Scan() must be called, after the files below were looked at
+    std::set<std::string> written;  // files with complete content: they were closed or renamed
     std::set<std::string> changed;  // files that are gone, or have other rights
     std::set<std::string> open;     // files being written; they will be in `written` or `changed`
   };
@@ -66,8 +65,7 @@ class FolderWatch {
 
   // Returns the root as given, without a slash at the end.
   const std::string& root() const { return root_; }
-  // Returns a descriptor that is readable when there is news; -1: the kernel gave no inotify
-  // instance.
+  // Returns a descriptor that can be read when there is news; -1: there is no inotify instance.
   int fd() const { return fd_; }
 
   Files Scan();

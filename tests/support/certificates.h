@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Certificates for tests, made when asked for: nothing secret lies in the tree.
+// Makes certificates for tests when they are needed, so that no key is in the tree.
 
 #pragma once
 
@@ -12,13 +12,14 @@ struct Pair {
   std::string key;          // PEM, ECDSA P-256
 };
 
-// A new pair at each call. `days` may be negative: the certificate has expired.
+// Returns a new pair at each call. If `days` is negative, the certificate has expired.
 Pair MakePair(const std::string& common_name, int days = 30);
 
-// RSA of `bits`, for checks of key sizes.
+// Returns a pair with an RSA key of `bits`, for checks of key sizes.
 Pair MakeRSAPair(const std::string& common_name, unsigned bits);
 
-// ECDSA on a curve as OpenSSL names it; with `explicit_curve` the key spells it out.
+// Returns a pair with an ECDSA key on a curve, named as in OpenSSL. With `explicit_curve` the key
+// has the curve's parameters instead of its name.
 Pair MakeECDSAPair(const std::string& common_name, const char* curve, bool explicit_curve = false);
 
 Pair MakeEd25519Pair(const std::string& common_name);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Envoy would refuse or could not follow in a snapshot: names without resources, domains or
-// server names twice, hosts without routes, bytes that are no message.
+// Finds faults of a snapshot that Envoy would NACK or could not resolve: names without resources,
+// domains or server names twice, hosts without routes, bytes that are no message.
 
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace contour::testing {
 
-// One text per fault; none for a good snapshot.
+// Returns one text for each fault; none for a good snapshot.
 std::vector<std::string> Faults(const xds::Snapshot& snapshot);
 
 }  // namespace contour::testing

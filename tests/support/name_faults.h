@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks of a snapshot against the virtual hosts that it was made from: every content is served
-// under the name that is its own, and nothing stands under a name for something else. Counts names
-// and contents anew, without the indexes of the pipeline.
+// Checks a snapshot against the virtual hosts from which it was made: every content must be served
+// under its own name, and no name may stand for another content. It counts names and contents
+// again, without the indexes of the pipeline.
 
 #pragma once
 
@@ -12,8 +12,7 @@
 
 namespace contour::testing {
 
-// One text per fault; none for a good snapshot. `options` are those that the pipeline was made
-// with.
+// Returns one text for each fault; none for a good snapshot. `options` are those of the pipeline.
 std::vector<std::string> NameFaults(const core::Pipeline& pipeline, const xds::Snapshot& snapshot,
                                     const core::Pipeline::Options& options);
 

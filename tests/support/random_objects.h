@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small random world: few names and hosts, so that objects collide, refer to one another, and to
-// what isn't there.
+// Makes random objects with few names and hosts, so that objects collide and refer to one another,
+// and to objects that don't exist.
 
 #pragma once
 
@@ -20,23 +20,24 @@ class RandomWorld {
  public:
   enum class Vocabulary : std::uint8_t {
     kUsual,
-    // Names and settings that are made so that different clusters, secrets and hosts meet under one
-    // name.
+    // Names and settings by which different clusters, secrets and hosts get equal names.
     kMeeting,
   };
   explicit RandomWorld(std::uint64_t seed, Vocabulary vocabulary = Vocabulary::kUsual);
 
-  // One random step: an object is added, edited (also without a change of meaning) or deleted.
+  // Makes one random change: an object is added, edited (also without a change of meaning) or
+  // deleted.
   api::Change Step();
 
-  // The objects after all steps so far.
+  // Returns the objects after all steps so far.
   const std::map<api::ObjectRef, api::ObjectPtr>& objects() const { return objects_; }
 
-  // A sequence of changes that brings an empty process to the same objects, in random order.
+  // Returns a sequence of changes that brings an empty process to the same objects, in random
+  // order.
   std::vector<api::Change> Shuffled();
 
  private:
-  int Pick(int count);  // 0 … count-1
+  int Pick(int count);  // returns 0 … count-1
   bool Chance(int percent) { return Pick(100) < percent; }
   template <typename T>
   const T& PickOf(const std::vector<T>& values) {

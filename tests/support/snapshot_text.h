@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Snapshots as text that people read and compare: YAML, a section for each type, resources by name.
+// Prints snapshots as text that people read and compare: YAML, a section for each type, resources
+// by name.
 //
-// Left out is what is the same in all fixtures: the listener stats-health, and every field whose
-// value is that of `common` (tests/fixtures/common.yaml, which tells its form). A field that
-// `common` has and a resource lacks is shown as "(absent)". So text and `common` together are the
-// whole resource. A socket address is shown as IP:port.
+// Content that is the same in all fixtures is left out: the listener stats-health, and every field
+// whose value is the one of `common` (tests/fixtures/common.yaml, which explains its form). A field
+// that `common` has and a resource lacks is shown as "(absent)". So text and `common` together are
+// the whole resource. A socket address is shown as IP:port.
 
 #pragma once
 
@@ -20,15 +21,15 @@ class SnapshotPrinter {
   // `common` is YAML.
   explicit SnapshotPrinter(std::string common);
 
-  // All resources. With `base` only those that differ from it, and the names of those that are
-  // gone.
+  // Prints all resources. With `base` it prints only those that differ from it, and the names of
+  // those that are gone.
   std::string Text(const xds::Snapshot& snapshot, const xds::Snapshot* base = nullptr) const;
 
  private:
   std::string common_;
 };
 
-// JSON or YAML as YAML, nodes that fit into one line in flow style.
+// Returns JSON or YAML as YAML, with nodes that fit into one line in flow style.
 std::string Compact(const std::string& yaml);
 
 }  // namespace contour::testing
