@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP clients that measure: single requests over one kept connection, polling until an answer is right, and a steady
-load that counts whatever goes wrong."""
+"""HTTP clients that measure. They send single requests over one connection, poll until an answer is right, or send a steady
+load and count the requests that fail."""
 import collections
 import dataclasses
 import http.client
@@ -29,7 +29,7 @@ class Answer:
 
 
 class Client:
-    """One kept HTTP/1.1 connection; a broken one is an error of the request, and the next request connects anew."""
+    """One HTTP/1.1 connection. When it breaks, the request fails, and the next one connects again."""
 
     def __init__(self, address, port, timeout=5.0):
         self.address, self.port, self.timeout = address, port, timeout
@@ -66,9 +66,9 @@ class Client:
             self._connection = None
 
     def poll(self, host, path, wanted, timeout=10.0, interval=0.001):
-        """Asks until wanted(answer) is true. Returns (seconds that it took, the other statuses seen on the way).
+        """Sends requests until wanted(answer) is true. Returns (seconds that it took, the other statuses seen on the way).
 
-        While nobody listens yet (the listener itself is new), a refused connection counts as status 0.
+        A refused connection counts as status 0, since the listener itself may be new.
         """
         started = time.monotonic()
         seen = collections.Counter()
@@ -86,7 +86,7 @@ class Client:
 
 
 class TLSClient(Client):
-    """The same behind TLS, with a server name of its own that need not be the host of the requests."""
+    """The same over TLS. The server name may differ from the host of the requests."""
 
     def __init__(self, address, port, server_name, context, timeout=5.0):
         super().__init__(address, port, timeout)
@@ -97,7 +97,7 @@ class TLSClient(Client):
 
 
 def tls_context(ca_path, minimum=None, maximum=None):
-    """A client's context that verifies against that CA. With versions even those that OpenSSL would rather not offer."""
+    """Returns a client's context that verifies against the CA. `versions` may include those that OpenSSL doesn't offer by default."""
     context = ssl.create_default_context(cafile=str(ca_path))
     if minimum or maximum:
         context.set_ciphers("ALL:@SECLEVEL=0")
@@ -154,7 +154,7 @@ class SteadyLoad:
     """Requests at a steady pace over several connections in the background.
 
     with SteadyLoad(address, port, "www.example.com", "/", per_second=200) as load:
-        ...                       # whatever must disturb nobody
+        ...                       # changes that no request may notice
     load.assert_clean()           # every answer was 200, no connection broke
     """
 
@@ -208,13 +208,13 @@ class SteadyLoad:
 
     @property
     def failed_milliseconds(self):
-        """From the first request that failed to the last."""
+        """Returns the time from the first request that failed to the last."""
         if not self.failed:
             return 0.0
         return 1000 * (max(end for _, end, _ in self.failed) - min(begin for begin, _, _ in self.failed))
 
     def until(self, total, timeout=10.0):
-        """Waits until there were so many requests, so that a short disturbance is looked at long enough."""
+        """Waits until there were so many requests, so that a short disturbance is observed for long enough."""
         end = time.monotonic() + timeout
         while self.total < total and time.monotonic() < end:
             time.sleep(0.01)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Kubernetes API: etcd and kube-apiserver (the binary of tests/cluster), with RBAC, TLS and bearer tokens.
 
-The namespace has no controllers, no nodes and no DNS: what a test wants to exist it creates, EndpointSlices too.
+It has no controllers, no nodes and no DNS: a test creates all objects that it needs, EndpointSlices too.
 """
 import dataclasses
 import hashlib
@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 def binary():
-    """$CONTOUR_CLUSTER_BINARY, or the one that ./dev keeps for the present sources."""
+    """Returns $CONTOUR_CLUSTER_BINARY, or the program that ./dev keeps for the present sources."""
     if path := os.environ.get("CONTOUR_CLUSTER_BINARY"):
         return pathlib.Path(path)
     sources = sorted((ROOT / "tests/cluster").glob("*.go")) + [ROOT / "tests/cluster/go.mod", ROOT / "tests/cluster/go.sum"]
@@ -39,7 +39,7 @@ class User:
     groups: tuple = ()
 
 
-# `admin` may do everything. `contour` is what the RBAC manifests bind: a service account by name.
+# `admin` may do everything. `contour` is the service account that the RBAC manifests bind.
 ADMIN = User("admin", "admin-token", ("system:masters",))
 
 
@@ -56,7 +56,7 @@ class ApiError(Exception):
 
 
 class Api:
-    """A small client: JSON in, JSON out, one connection per request. Raises ApiError for what isn't 2xx."""
+    """A small client: JSON in, JSON out, one connection per request. Raises ApiError unless the status is 2xx."""
 
     def __init__(self, address, port, token, ca_path):
         self.address, self.port, self.token = address, port, token
@@ -91,7 +91,7 @@ class Api:
         return self.request("PUT", self.path(value), value)
 
     def apply(self, value):
-        """Server-side apply: creates it or changes it to this."""
+        """Creates the object or changes it, by server-side apply."""
         return self.request("PATCH", self.path(value) + "?fieldManager=test&force=true", value,
                             content_type="application/apply-patch+yaml")
 
@@ -108,7 +108,7 @@ class Api:
         return self.request("DELETE", self.path(value))
 
     def read(self, value):
-        """The stored form of an object, of which kind, name and namespace are looked at."""
+        """Returns the stored form of an object, found by its kind, name and namespace."""
         return self.get(self.path(value))
 
     def create_namespace(self, name):

@@ -18,13 +18,13 @@ def binary():
 
 
 def run(*arguments, timeout=20, env=None):
-    """A subcommand that ends by itself; `env` on top of our own environment."""
+    """Runs a subcommand that ends by itself, with `env` added to the environment."""
     return subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False,
                           env={**os.environ, **(env or {})})
 
 
 class Contour(Process):
-    """`contour serve` with ports of its own; further flags as given.
+    """`contour serve` with ports of its own and the given flags.
 
     contour = Contour(work_dir, "--manifests", folder).start().wait_ready()
     """
@@ -45,7 +45,7 @@ class Contour(Process):
         ], self.work_dir / f"{name}.log")
 
     def port_flags(self):
-        """The flags that give it and its Envoys ports of their own, but for the xDS port."""
+        """Returns the flags that give it and its Envoys ports of their own, without the xDS port."""
         address = self.ingress_address
         return ["--http-address", "127.0.0.1", "--http-port", self.http_port,
                 "--debug-http-port", self.debug_port,
@@ -54,12 +54,12 @@ class Contour(Process):
                 "--envoy-service-https-address", address, "--envoy-service-https-port", self.ingress_https_port]
 
     def get(self, path):
-        """(status, text) of its own HTTP ports: /healthz, /readyz, /metrics; /debug/…"""
+        """Returns (status, text) of its HTTP ports: /healthz, /readyz, /metrics; /debug/…"""
         status, body = self.request("GET", path)
         return status, body.decode()
 
     def request(self, method, path, body=None, timeout=10):
-        """(status, bytes)"""
+        """Returns (status, bytes)."""
         port = self.debug_port if path.startswith("/debug") else self.http_port
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
         try:
@@ -70,20 +70,20 @@ class Contour(Process):
             connection.close()
 
     def wait_ready(self, timeout=20.0):
-        """Until it says that it is ready and its xDS port is open: the first complete build is done."""
+        """Waits until it is ready and its xDS port is open, that is, until its first complete build."""
         self.wait(lambda: self.get("/readyz")[0] == 200, "/readyz", timeout)
         self.wait(lambda: port_is_open(self.xds_address, self.xds_port), "its xDS port", timeout)
         return self
 
     def metric(self, name):
-        """The value of a metric without labels, or None."""
+        """Returns the value of a metric without labels, or None."""
         for line in self.get("/metrics")[1].splitlines():
             if line.startswith(name + " "):
                 return float(line.split()[1])
         return None
 
     def metric_families(self):
-        """The names of all metrics that it shows now."""
+        """Returns the names of all metrics that it shows now."""
         return {line.split()[2] for line in self.get("/metrics")[1].splitlines() if line.startswith("# TYPE ")}
 
     def bootstrap(self, admin_port, xds_mode=None):

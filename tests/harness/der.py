@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates and keys as no tool would make them: every field of a certificate can be given, its signature is one in
-name only (nobody verifies that of a server's own certificate).
+"""Makes certificates and keys that no tool would make: every field of a certificate can be given. Its
+signature isn't valid (nobody verifies the one of a server's own certificate).
 
 pem("CERTIFICATE", certificate(public_key(key), extensions=[extension(KEY_USAGE, b"...")]))
 """
@@ -67,7 +67,7 @@ def key_usage(*bits):
 def certificate(public_key, *, version=2, serial=b"\x01", algorithm=None, outer_algorithm=None, issuer=None, subject=None,
                 not_before=(UTC_TIME, b"250101000000Z"), not_after=(UTC_TIME, b"450101000000Z"), extensions=(),
                 signature=b"\x00\x30\x06\x02\x01\x01\x02\x01\x01", more=b""):
-    """DER. version None: the field is missing; extensions: DER each; more: what comes before the extensions."""
+    """Returns DER. version None: the field is missing; extensions: DER each; more: fields before the extensions."""
     algorithm = algorithm or der(SEQUENCE, oid(ECDSA_SHA256))
     common = name("a.example")
     to_be_signed = der(
@@ -88,7 +88,7 @@ def openssl(*arguments, stdin=None):
 
 
 def generate(algorithm, *options):
-    """A private key as PEM (PKCS#8): generate("EC", "ec_paramgen_curve:P-256")."""
+    """Returns a private key as PEM (PKCS#8): generate("EC", "ec_paramgen_curve:P-256")."""
     flags = [flag for option in options for flag in ("-pkeyopt", option)]
     return openssl("genpkey", "-algorithm", algorithm, *flags).decode()
 

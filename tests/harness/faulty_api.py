@@ -38,7 +38,7 @@ class Request:
 
 @dataclasses.dataclass
 class Fault:
-    """What happens to one request."""
+    """The fault that happens to one request."""
     delay: float = 0.0  # seconds before anything is done
     status: typing.Optional[int] = None  # answered with this, without asking the API server
     headers: dict = dataclasses.field(default_factory=dict)
@@ -111,7 +111,7 @@ class FaultyApi:
         self._thread.join()
 
     def cut(self):
-        """Breaks what is open now."""
+        """Breaks the connections that are open now."""
         with self._lock:
             connections, self._open = self._open, set()
         for connection in connections:

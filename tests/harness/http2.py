@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/2 frame by frame (RFC 9113), for what no proper client does: floods, and streams that are left open."""
+"""Speaks HTTP/2 frame by frame (RFC 9113), to do what no proper client does: floods, and streams that are left open."""
 import collections
 import dataclasses
 import socket
@@ -56,7 +56,7 @@ class Connection:
         self.socket.close()
 
     def send(self, data):
-        """False if the other side has closed."""
+        """Sends bytes. Returns False if the other side has closed the connection."""
         try:
             self.socket.sendall(data)
             return True
@@ -94,11 +94,11 @@ class Connection:
 
     @property
     def goaway(self):
-        """The error code of the GOAWAY frame that ended the connection, or None."""
+        """Returns the error code of the GOAWAY frame that ended the connection, or None."""
         codes = [struct.unpack(">I", received.payload[4:8])[0] for received in self.frames if received.kind == GOAWAY]
         return codes[-1] if codes else None
 
     def resets(self):
-        """Error codes by stream."""
+        """Returns error codes by stream."""
         return {received.stream: struct.unpack(">I", received.payload)[0] for received in self.frames
                 if received.kind == RST_STREAM}

@@ -7,7 +7,7 @@ import textwrap
 
 
 def replace(path, text):
-    """Atomic: written beside it, then renamed over it. Editors and deploy tools do this."""
+    """Replaces a file atomically: writes a new one beside it and renames it. Editors and deploy tools do this."""
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_text(text, encoding="utf-8")
@@ -15,7 +15,7 @@ def replace(path, text):
 
 
 def write_in_place(path, text):
-    """Truncated and written again: a reader may see half of it. `cat > file` does this."""
+    """Truncates a file and writes it again, so a reader may see half of it. `cat > file` does this."""
     with open(path, "w", encoding="utf-8") as file:
         half = len(text) // 2
         file.write(text[:half])
@@ -24,7 +24,7 @@ def write_in_place(path, text):
 
 
 class ConfigMapVolume:
-    """A folder as kubelet mounts a ConfigMap: every file is a link through `..data`, a link that is swapped.
+    """A folder in the form in which kubelet mounts a ConfigMap: every file is a link through `..data`, a link that is replaced.
 
     volume = ConfigMapVolume(folder)
     volume.update({"routes.yaml": text})
@@ -55,7 +55,7 @@ class ConfigMapVolume:
 
 
 def service(name, address, port, namespace="default", annotations=None):
-    """A Service with one unnamed port 80 and its EndpointSlice, which leads to address:port."""
+    """Returns a Service with one unnamed port 80 and its EndpointSlice, which leads to address:port."""
     lines = "".join(f"\n    {key}: {value!r}" for key, value in (annotations or {}).items())
     metadata = f"\n  annotations:{lines}" if lines else ""
     return textwrap.dedent(f"""\
@@ -88,7 +88,7 @@ def service(name, address, port, namespace="default", annotations=None):
 
 
 def ingress(name, host, service, path="/", namespace="default"):
-    """An Ingress with one rule that leads to port 80 of the Service."""
+    """Returns an Ingress with one rule that leads to port 80 of the Service."""
     return textwrap.dedent(f"""\
         apiVersion: networking.k8s.io/v1
         kind: Ingress
@@ -111,7 +111,7 @@ def ingress(name, host, service, path="/", namespace="default"):
 
 
 def ingress_route(name, fqdn, services, match="/", namespace="default"):
-    """A root IngressRoute with one route; services: name → weight (None: no weight)."""
+    """Returns a root IngressRoute with one route; services: name → weight (None: no weight)."""
     listed = ""
     for service_name, weight in services.items():
         listed += f"\n    - name: {service_name}\n      port: 80"

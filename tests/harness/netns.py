@@ -28,7 +28,7 @@ def _unshare(flags):
 
 
 def enter():
-    """Once per process, before it has threads. Without root it takes a user namespace as well."""
+    """Enters the namespace; once per process, before it has threads. Without root it takes a user namespace as well."""
     global _entered
     if _entered:
         return
@@ -50,7 +50,7 @@ def _ip(*arguments):
 
 
 def add_address(address):
-    """An address of its own, that can be taken away again (to cut a path, as there is no traffic control here)."""
+    """Adds an address that can be removed again, which cuts the path to it (there is no traffic control here)."""
     _ip("address", "add", f"{address}/32", "dev", "lo")
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""python no_ipv6.py COMMAND…: runs the command as on a kernel without IPv6: its sockets of that family fail with
-EAFNOSUPPORT. By a seccomp filter, which programs that it starts inherit (seccomp(2))."""
+"""python no_ipv6.py COMMAND…: runs the command like on a kernel without IPv6: its sockets of that family fail with
+EAFNOSUPPORT. A seccomp filter does this, which programs that it starts inherit (seccomp(2))."""
 import ctypes
 import errno
 import os

@@ -69,17 +69,17 @@ class Node:
     def inside(self, *command):
         return ["nsenter", f"--net=/proc/{self._namespace.pid}/ns/net", *map(str, command)]
 
-    # ---- What the node lacks; before its Envoy starts
+    # ---- Faults of the node; to be set before its Envoy starts
 
     def take_port(self, port):
-        """Another process listens there. Returns it: when it ends, the port is free."""
+        """Starts and returns another process that listens there. When it ends, the port is free."""
         code = f"import socket, time; s = socket.create_server(('0.0.0.0', {port})); time.sleep(1e6)"
         process = self._others_start(f"port-{port}", self.inside(sys.executable, "-c", code))
         wait_until(lambda: port_is_open(self.address, port), f"port {port}", 10)
         return process
 
     def forbid_writing(self, folder):
-        """The folder can't be written on this node."""
+        """Makes the folder one that can't be written on this node."""
         self._prefix += ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o ro tmpfs "$1"; shift; exec "$@"', "sh", folder]
 
     def remove_ipv6(self):
@@ -105,7 +105,7 @@ class Node:
         return self
 
     def cut(self):
-        """Its Envoy can't reach contour from here on."""
+        """Cuts its Envoy off from contour."""
         if self._joined:
             netns.remove_address(self.contour_address)
         self._joined = False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods without a kubelet: what a pod template says, done with processes.
+"""Runs pods without a kubelet: it does with processes what a pod template says.
 
 network = PodNetwork(cluster)                       # a bridge, the API server under its usual name
 pod = Pod(network, work_dir, template, "contour-0", "projectcontour").start()
@@ -39,7 +39,7 @@ def next_address():
 
 
 class Forwarder:
-    """Takes TCP connections on address:port and joins each with one to wherever `target()` says then."""
+    """Accepts TCP connections on address:port and joins each with one to the address that `target()` returns then."""
 
     def __init__(self, address, port, target):
         self._target = target
@@ -101,7 +101,7 @@ class PodNetwork:
         self.api_port = self._forwarders[0].port
 
     def service(self, namespace, name, port):
-        """Makes the Service reachable by its name, as kube-proxy does: by the EndpointSlices that carry its name."""
+        """Makes the Service reachable by its name, as kube-proxy does: by the EndpointSlices that have its name."""
         address = next_address()
         ip("address", "add", f"{address}/32", "dev", "pods")
 
@@ -127,7 +127,7 @@ class PodNetwork:
 
 
 def images(image):
-    """The program of an image, by the name that its containers call it."""
+    """Returns the program of an image, by the name by which its containers call it."""
     repository = image.rsplit(":", 1)[0].rsplit("/", 1)[-1]
     return {"contour": {"contour": contour.binary}, "envoy": {"envoy": envoy.binary}}[repository]
 
@@ -170,10 +170,10 @@ class Pod:
         self._pause = Process(f"{name} pause", ["unshare", "--net", "sleep", "infinity"], self.folder / "pause.log")
         self._volumes = {}
 
-    # ---- What kubelet makes before it starts containers
+    # ---- Things that kubelet makes before it starts containers
 
     def start(self):
-        """Volumes, then the init containers one by one, then all containers."""
+        """Makes the volumes, then starts the init containers one by one, then all containers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._pause.start()
         wait_until(lambda: os.readlink(f"/proc/{self._pause.pid}/ns/net") != os.readlink("/proc/self/ns/net"), "network namespace", 5)
@@ -288,7 +288,7 @@ class Pod:
         return next(entry["containerPort"] for entry in container["ports"] if entry["name"] == port)
 
     def _http_get(self, container, action, timeout):
-        """The status, as kubelet gets it: from outside, at the pod's address."""
+        """Returns the status in the way in which kubelet gets it: from outside, at the pod's address."""
         connection = http.client.HTTPConnection(self.address, self._port(container, action["port"]), timeout=timeout)
         try:
             connection.request("GET", action.get("path", "/"))
@@ -297,7 +297,7 @@ class Pod:
             connection.close()
 
     def probe(self, name, kind):
-        """Whether the readinessProbe or livenessProbe of the container passes now; one that it hasn't got does."""
+        """True if the readinessProbe or livenessProbe of the container passes now, or if it has none."""
         container = self._container(name)
         probe = container.get(kind)
         if probe is None:
@@ -319,7 +319,7 @@ class Pod:
         return self
 
     def wait_exit(self, timeout=60.0):
-        """For pods of Jobs: the exit code of the only container."""
+        """Returns the exit code of the only container, for pods of Jobs."""
         (process,) = self.containers.values()
         return process.wait_exit(timeout)
 
@@ -343,7 +343,7 @@ class Pod:
             failures.append(f"{container['name']}: preStop: {error}")
 
     def terminate(self):
-        """As kubelet ends a pod: the hook of each container, then SIGTERM. Returns the exit codes; a hook that fails fails."""
+        """Ends the pod like kubelet: the hook of each container, then SIGTERM. Returns the exit codes. A hook that fails is an error."""
         failures = []
         # Hooks that start a process do so from this thread, as the process ends with the thread that started it.
         over_http = [threading.Thread(target=self._pre_stop, args=(container, failures)) for container in self.spec["containers"]
@@ -367,7 +367,7 @@ class Pod:
 
 
 def status_of(process):
-    """Uid and effective capabilities of the program itself."""
+    """Returns the uid and effective capabilities of the program itself."""
     text = pathlib.Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
     fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     return int(fields["Uid"].split()[0]), int(fields["CapEff"].strip(), 16), int(fields["NoNewPrivs"].strip())

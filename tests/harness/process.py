@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that a test starts: output in a file, waiting that ends, and no survivors."""
+"""Programs that a test starts. Their output goes to a file, waiting for them has a limit, and they end with the test."""
 import ctypes
 import pathlib
 import re
@@ -17,7 +17,7 @@ def _die_with_parent():
 
 
 class Timeout(AssertionError):
-    """What was waited for didn't come."""
+    """The condition that was waited for didn't become true in time."""
 
 
 def wait_until(condition, what, timeout=30.0, interval=0.02):
@@ -40,7 +40,7 @@ _taken_ports = set()
 
 
 def free_port(address="127.0.0.1"):
-    """A TCP port that nobody listens on, never the same twice. Inside a namespace of our own nobody else takes it meanwhile."""
+    """Returns a TCP port on which nobody listens, never the same twice. In the test's namespace nobody else takes it meanwhile."""
     while True:
         with socket.socket() as probe:
             probe.bind((address, 0))
@@ -89,7 +89,7 @@ class Process:
         return self
 
     def log(self, whole=False):
-        """What it has printed since its latest start (or ever)."""
+        """Returns its output since its latest start (or ever)."""
         with open(self.log_path, "rb") as file:
             file.seek(0 if whole else self._log_start)
             return file.read().decode(errors="replace")
@@ -99,7 +99,7 @@ class Process:
         return self.wait(lambda: re.search(pattern, self.log(), re.MULTILINE), f"log line /{pattern}/", timeout)
 
     def wait(self, condition, what, timeout=30.0):
-        """wait_until that gives up at once when the program has ended."""
+        """Does what wait_until does, but fails at once when the program has ended."""
         def checked():
             try:
                 value = condition()
@@ -123,14 +123,14 @@ class Process:
         self._process.send_signal(number)
 
     def wait_exit(self, timeout=20.0):
-        """Its exit code; negative: the signal that ended it."""
+        """Returns its exit code; negative: the signal that ended it."""
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise Timeout(f"{self.name} still runs after {timeout:g} s\n{self.tail()}") from None
 
     def stop(self, timeout=20.0):
-        """SIGTERM, and its exit code."""
+        """Sends SIGTERM, and returns the exit code."""
         if self._process is None:
             return None
         if self.running:
@@ -138,13 +138,13 @@ class Process:
         return self.wait_exit(timeout)
 
     def kill(self):
-        """Ends it whatever it does; for the end of a test and for tests of crashes."""
+        """Kills it; for the end of a test and for tests of crashes."""
         if self.running:
             self._process.kill()
         if self._process is not None:
             self._process.wait()
 
     def resident_kib(self):
-        """Memory that it holds now."""
+        """Returns its resident memory."""
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1))

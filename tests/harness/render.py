@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What kustomize and helm make of the folders of deploy/: lists of objects. ./dev builds both programs from tests/render."""
+"""Renders the folders of deploy/ with kustomize and helm into lists of objects. ./dev builds both programs from tests/render."""
 import functools
 import hashlib
 import os
@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 def tool(name):
-    """Path of kustomize or helm."""
+    """Returns the path of kustomize or helm."""
     source = ROOT / "tests/render"
     digest = hashlib.sha256((source / "go.mod").read_bytes() + (source / "go.sum").read_bytes()).hexdigest()[:16]
     cache = pathlib.Path(os.environ.get("CONTOUR_CACHE", pathlib.Path.home() / ".cache/contour-dev"))
@@ -35,12 +35,12 @@ def _built(folder):
 
 
 def kustomize(folder):
-    """The objects, anew for each caller."""
+    """Returns the objects, new ones for each caller."""
     return [value for value in yaml.safe_load_all(_built(folder)) if value]
 
 
 def helm(chart, *arguments, release="contour", namespace="projectcontour"):
-    """`helm template` with the CRDs and hooks."""
+    """Returns the objects of `helm template` with the CRDs and hooks."""
     text = run("helm", "template", release, chart, "--namespace", namespace, "--include-crds", "--kube-version", KUBERNETES,
                *arguments)
     return [value for value in yaml.safe_load_all(text) if value]
@@ -53,7 +53,7 @@ def find(objects, kind, name):
 
 
 def container(objects, kind, owner, name):
-    """The container or init container of that name in the pods of an object."""
+    """Returns the container or init container of that name in the pods of an object."""
     spec = pod_template(find(objects, kind, owner))["spec"]
     found = [value for value in [*spec.get("initContainers", []), *spec["containers"]] if value["name"] == name]
     assert len(found) == 1, f"{len(found)} containers {name} in {kind} {owner}"
@@ -61,30 +61,30 @@ def container(objects, kind, owner, name):
 
 
 def arguments(objects, kind, owner, name, changes=None):
-    """The arguments that the container starts contour with: its subcommand, then its flags, as the manifest has them but for
-    `changes`, which say what can't be so outside of a pod."""
+    """Returns the arguments with which the container starts contour: its subcommand, then the flags of the manifest, except for
+    `changes`, for values that only work in a pod."""
     value = container(objects, kind, owner, name)
     assert value["command"] == ["contour"], value["command"]
     return changed(value["args"], changes or {})
 
 
 def pre_stop(objects, kind, owner, name, changes=None):
-    """The arguments of the preStop hook that a container runs."""
+    """Returns the arguments of the preStop hook that a container runs."""
     command = container(objects, kind, owner, name)["lifecycle"]["preStop"]["exec"]["command"]
     assert command[0] == "contour", command
     return changed(command[1:], changes or {})
 
 
 def environment(value, fields):
-    """What a container's `env` sets, for a pod with these fields: {"metadata.name": "contour-0"}."""
+    """Returns the variables of a container's `env`, for a pod with these fields: {"metadata.name": "contour-0"}."""
     return {entry["name"]: entry["value"] if "value" in entry else fields[entry["valueFrom"]["fieldRef"]["fieldPath"]]
             for entry in value.get("env", [])}
 
 
 def changed(words, changes):
     """`words` with other values for some flags, and other words for some that are no flags: changes = {"--xds-address":
-    "10.244.0.1", "--incluster": None, "/config/envoy.json": path}; None leaves it out. What isn't there is an error, so that a
-    test doesn't go on with what the manifest no longer says."""
+    "10.244.0.1", "--incluster": None, "/config/envoy.json": path}; None leaves it out. A name that isn't there is an error, so that
+    a test notices when the manifest changes."""
     left = dict(changes)
     result = []
     for word in map(str, words):
@@ -98,11 +98,11 @@ def changed(words, changes):
 
 
 def pod_template(value):
-    """The pod template of an object that makes pods, or None."""
+    """Returns the pod template of an object that makes pods, or None."""
     spec = value["spec"]["jobTemplate"]["spec"] if value["kind"] == "CronJob" else value.get("spec", {})
     return spec["template"] if value["kind"] in ("Deployment", "DaemonSet", "Job", "CronJob") else None
 
 
 def pod_templates(objects):
-    """(kind/name, pod template) of everything that makes pods."""
+    """Returns (kind/name, pod template) of all objects that make pods."""
     return [(f"{value['kind']}/{value['metadata']['name']}", pod_template(value)) for value in objects if pod_template(value)]

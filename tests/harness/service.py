@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stands for kube-proxy: an address that leads to the endpoints of an EndpointSlice, as they are when a connection is
-made. What is connected stays connected, whatever becomes of the slice; while the API server is away, the last known
+"""Takes the place of kube-proxy: an address that leads to the endpoints that an EndpointSlice has when a connection is
+made. Connections stay open, whatever becomes of the slice. While the API server is away, the last known
 endpoints count."""
 import select
 import socket
