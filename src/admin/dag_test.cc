@@ -53,7 +53,7 @@ std::vector<graph::VirtualHostPtr> Hosts() {
           std::make_shared<const graph::VirtualHost>(tcp)};
 }
 
-TEST(DagGraphviz, HasTheLabelsOfTheReference) {
+TEST(DagGraphviz, HasTheLabelsOfContour015) {
   EXPECT_EQ(DagGraphviz({Hosts()[0]}),
             R"(digraph DAG {
 rankdir="LR"

@@ -113,7 +113,7 @@ TEST_F(DebugServerTest, Explain) {
   EXPECT_THAT(Get("/debug/explain"), HasSubstr("400 "));
 }
 
-TEST_F(DebugServerTest, BusyWorkersAreSaid) {
+TEST_F(DebugServerTest, ReportsBusyWorkers) {
   EXPECT_THAT(Get("/debug/xds"), HasSubstr("200 application/json {"));
   EXPECT_THAT(Get("/debug/xds?type=XDS"), HasSubstr("400 "));
   busy_ = true;
@@ -171,7 +171,7 @@ TEST(Symbols, AreThoseOfTheProgram) {
 
 #ifdef CONTOUR_PROFILER
 // The header of the format: 0, 3 words follow, version 0, microseconds between samples, 0.
-TEST(Profiles, OfTheCPU) {
+TEST(Profiles, GivesACPUProfile) {
   Profiles profiles;
   std::atomic<bool> done = false;
   std::thread busy([&] {

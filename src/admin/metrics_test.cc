@@ -30,7 +30,7 @@ TEST(MetricsText, IsInTheOrderOfTheDeclarations) {
             "contour_xds_rejections_total{type=\"a\\\"b\"} 0\n");
 }
 
-TEST(MetricsText, LeavesOutWhatIsBeyondTheLimitAndSaysSo) {
+TEST(MetricsText, CountsTheSeriesThatItLeavesOut) {
   MetricsText text;
   for (int i = 0; i < 1003; ++i)
     text.Set("contour_ingressroute_total", 1, "namespace-" + std::to_string(10'000 + i));
@@ -64,7 +64,7 @@ TEST(MetricsText, HistogramsCountUpwards) {
   EXPECT_THAT(shown, HasSubstr("contour_core_derive_seconds_sum 3600.003"));
 }
 
-TEST(MetricsText, SummariesHaveTheQuantilesOfTheReference) {
+TEST(MetricsText, SummariesHaveTheQuantilesOfContour015) {
   LatencySummary summary;
   for (int i = 1; i <= 100; ++i) summary.Observe(i * 10ms);
   MetricsText text;
@@ -75,7 +75,7 @@ TEST(MetricsText, SummariesHaveTheQuantilesOfTheReference) {
   EXPECT_THAT(shown, HasSubstr("contour_cachehandler_onupdate_duration_seconds_count 100\n"));
 }
 
-TEST(Process, TellsOfItself) {
+TEST(Process, HasTheMetricsOfTheProcess) {
   MetricsText text;
   AddProcess(text);
   const std::string shown = text.String();

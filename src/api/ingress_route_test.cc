@@ -72,7 +72,7 @@ TEST(IngressRoute, RoutesAbsentNullAndEmptyDiffer) {
   EXPECT_EQ(ParseAs<IngressRoute>(head + "}").spec, IngressRouteSpec());
 }
 
-TEST(IngressRoute, NegativeNumbersAreForTheGraphToJudge) {
+TEST(IngressRoute, AcceptsNegativeNumbersWhichTheGraphChecks) {
   const IngressRoute route =
       ParseAs<IngressRoute>(Edited(kFull, {R"("port": 8080)", R"("port": -1)"}));
   EXPECT_EQ((*route.spec.routes)[0].services[1].port, -1);

@@ -39,7 +39,7 @@ TEST(BoxTest, ACopyIsAValueOfItsOwn) {
   EXPECT_EQ(*copy, "ab");
 }
 
-TEST(BoxTest, WhatWasMovedFromIsAbsent) {
+TEST(BoxTest, AValueThatWasMovedFromIsAbsent) {
   Text first(std::string("a"));
   const Text second(std::move(first));
   EXPECT_EQ(*second, "a");

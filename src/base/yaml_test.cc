@@ -204,7 +204,7 @@ TEST(Yaml, Errors) {
   }
 }
 
-TEST(Yaml, WhatIsExpandedIsLimited) {
+TEST(Yaml, LimitsTheExpansionOfAliases) {
   // "A billion laughs": nine levels of nine aliases each.
   std::string bomb = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n";
   for (int level = 1; level < 9; ++level) {

@@ -108,7 +108,7 @@ TEST(Authority, NoTwoSerialsAreEqual) {
   EXPECT_NE(one->key, two->key);
 }
 
-TEST(Authority, AnotherCAIsTold) {
+TEST(Authority, ReportsAnotherCA) {
   const auto one = MakeAuthority(TermsFor(KeyType::kECDSA));
   const auto two = MakeAuthority(TermsFor(KeyType::kECDSA));
   const auto leaf = Sign(*one, LeafFor(Role::kEnvoy, "a"), TermsFor(KeyType::kECDSA));
@@ -118,7 +118,7 @@ TEST(Authority, AnotherCAIsTold) {
   EXPECT_EQ(Message(mixed.status()), "the CA's key does not belong to its certificate");
 }
 
-TEST(Authority, WhatIsNoPemIsAnErrorWithoutItsText) {
+TEST(Authority, RefusesTextThatIsNoPemWithoutShowingIt) {
   EXPECT_THAT(std::string(Message(ReadValidity("secret").status())),
               HasSubstr("no certificate in PEM"));
   const auto authority = MakeAuthority(TermsFor(KeyType::kECDSA));
@@ -142,7 +142,7 @@ TEST(Authority, APairThatCanBeServedHasNoProblem) {
   EXPECT_EQ(problem.key, absl::OkStatus());
 }
 
-TEST(Authority, APairThatCannotBeServedSaysWhichHalfIsWrong) {
+TEST(Authority, ReportsWhichHalfOfAPairIsWrong) {
   const KeyPair pair = NewPair();
   const KeyPair other = NewPair();
   const std::string half = pair.certificate.substr(0, pair.certificate.size() / 2);

@@ -33,7 +33,7 @@ TEST_F(CAFileTest, TheFileThatIsThereIsTakenUnderEitherName) {
   EXPECT_EQ(FindCAFile(Path("cacert.pem")).passed_over, "");
 }
 
-TEST_F(CAFileTest, OfTwoFilesTheNamedOneWinsAndTheOtherIsToldIfItDiffers) {
+TEST_F(CAFileTest, TheNamedFileWinsAndTheOtherIsReportedIfItDiffers) {
   Write("cacert.pem", "one");
   Write("ca.crt", "one");
   EXPECT_EQ(FindCAFile(Path("cacert.pem")).passed_over, "");

@@ -135,7 +135,7 @@ TEST(DrainTest, EndsWhenTheTimeIsOver) {
                                         "count 7", "sleep 2000", "count 7"));
 }
 
-TEST(DrainTest, TellsEnvoyInFourTries) {
+TEST(DrainTest, AsksEnvoyInFourTries) {
   World world;
   world.counts = {0};
   world.fail_answers = {Unavailable("1"), Unavailable("2"), Unavailable("3")};

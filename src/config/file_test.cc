@@ -139,7 +139,7 @@ TEST(ConfigFile, Errors) {
 }
 
 // Found by config_file_fuzz: the key stood in the message as it was.
-TEST(ConfigFile, AKeyWithLineEndsIsToldInOneLine) {
+TEST(ConfigFile, ReportsAKeyWithLineEndsInOneLine) {
   Values v;
   EXPECT_THAT(std::string(Message(Load("{\"por\\nt\\r\\x7f\": 1}", &v))),
               StartsWith("c.yaml: line 1, column 2: \"por\\nt\\r\\x7f\": unknown key, expected"));

@@ -89,7 +89,7 @@ TEST_F(FileWatchTest, EqualTextIsNoNews) {
   EXPECT_EQ(Next(), "b");
 }
 
-TEST_F(FileWatchTest, WhatInotifyCannotTellIsSeenAfterAWhile) {
+TEST_F(FileWatchTest, SeesChangesWithoutInotifyAfterTheInterval) {
   fs::create_directory(folder_ / "elsewhere");
   Write(folder_ / "elsewhere" / "real", "a");
   fs::create_symlink("elsewhere/real", folder_ / "contour.yaml");
@@ -99,7 +99,7 @@ TEST_F(FileWatchTest, WhatInotifyCannotTellIsSeenAfterAWhile) {
   EXPECT_EQ(Next(), "b");
 }
 
-TEST_F(FileWatchTest, AVanishedFileIsToldOnceAndItsReturnToo) {
+TEST_F(FileWatchTest, ReportsAVanishedFileOnceAndItsReturn) {
   const fs::path path = folder_ / "contour.yaml";
   Write(path, "a");
   FileWatch watch(path, "a", Collect(), 20ms);

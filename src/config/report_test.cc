@@ -40,7 +40,7 @@ absl::Status Load(const std::vector<std::string>& lines, LoadedServe& into, File
   return absl::OkStatus();
 }
 
-TEST(ExampleConfigMap, LoadsAsItIsAndSaysNothing) {
+TEST(ExampleConfigMap, LoadsAsItIsAndSetsNothing) {
   LoadedServe loaded;
   FileValues values;
   const absl::Status status = Load(ExampleFile(), loaded, &values);

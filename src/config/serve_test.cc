@@ -71,14 +71,14 @@ std::string Announced(const std::vector<std::size_t>& lines) {
   return text;
 }
 
-TEST_F(LoadServeTest, TheFileOfTheAnnouncement) {
+TEST_F(LoadServeTest, LoadsTheDocumentedFile) {
   const auto loaded = Load(Announced({}));
   ASSERT_TRUE(loaded.ok()) << Message(loaded.status());
   EXPECT_TRUE(Differences(LoadedServe().settings(), (*loaded)->settings()).size() == 1u)
       << "only the path of the file";
 }
 
-TEST_F(LoadServeTest, TheFileOfTheAnnouncementUncommented) {
+TEST_F(LoadServeTest, LoadsTheDocumentedFileUncommented) {
   struct Case {
     std::vector<std::size_t> lines;
     std::function<bool(const Serve&)> holds;
@@ -116,7 +116,7 @@ TEST_F(LoadServeTest, TheFileOfTheAnnouncementUncommented) {
 }
 
 // Without its section it is a key of `tls`, which is told with the place that was meant.
-TEST_F(LoadServeTest, AnAnnouncedLineWithoutItsSection) {
+TEST_F(LoadServeTest, LoadsADocumentedLineWithoutItsSection) {
   const auto loaded = Load(Announced({13}));
   ASSERT_FALSE(loaded.ok());
   EXPECT_THAT(std::string(Message(loaded.status())),
@@ -125,7 +125,7 @@ TEST_F(LoadServeTest, AnAnnouncedLineWithoutItsSection) {
               HasSubstr("the nearest known one is leaderelection.configmap-name"));
 }
 
-TEST_F(LoadServeTest, TheArgumentsOfTheAnnouncement) {
+TEST_F(LoadServeTest, TakesTheDocumentedArguments) {
   CLI::App app;
   const auto given = std::make_shared<GivenFlags>();
   const LoadedServe defaults;

@@ -126,7 +126,7 @@ TEST(Settings, TheLastOfAFlagCounts) {
   EXPECT_EQ(v.port, 82);
 }
 
-TEST(Settings, ZeroIsTheDefaultWhereSaidSo) {
+TEST(Settings, ZeroIsTheDefaultWhereDeclared) {
   Values v;
   Settings s = Declare(v);
   ASSERT_TRUE(Parse(s, {"--port=0"}).ok());

@@ -96,7 +96,7 @@ TEST(Core, BuildsNothingBeforeThereIsASource) {
 }
 
 // An expired certificate is served, and whoever has a clock can tell.
-TEST(Pipeline, TellsWhichCertificatesAreServedAndUntilWhen) {
+TEST(Pipeline, ReportsTheServedCertificatesAndTheirExpiry) {
   const testing::Pair pair = testing::MakePair("old.example", -1);
   auto secret = std::make_shared<api::Secret>();
   secret->meta.ns = "default";

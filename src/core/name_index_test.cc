@@ -78,7 +78,7 @@ TEST(NameIndex, WhenTwoContentsMeetBothHaveTheirFullNames) {
 }
 
 // Where a Service changes, its hosts go from one content to the next one after the other.
-TEST(NameIndex, WhatMeetsOnlyWithinABatchDoesntCount) {
+TEST(NameIndex, NamesThatAreEqualOnlyWithinABatchDontCount) {
   Index index(Plain, Full);
   index.Add("apple");
   index.Add("apple");

@@ -374,7 +374,7 @@ class MeetingHashes : public ::testing::Test {
   }
 };
 
-TEST_F(MeetingHashes, ClustersThatCantBeToldApartAnswer503) {
+TEST_F(MeetingHashes, ClustersWithEqualHashesAnswer503) {
   Served served(NoDigits());
   served.Add(
       {Service("default", "web", "tls"), Root("default", "a.example", {Checked("web", "/tcp")})});
@@ -398,7 +398,7 @@ TEST_F(MeetingHashes, ClustersThatCantBeToldApartAnswer503) {
   EXPECT_EQ(output.names.closed[xds::Index(ResourceType::kCluster)], 0U);
 }
 
-TEST_F(MeetingHashes, EndpointsThatCantBeToldApartAreNobodys) {
+TEST_F(MeetingHashes, EndpointsWithEqualHashesAreEmpty) {
   const auto served = InEveryOrder(
       {Service("a", "b/c"), Slice("a", "b/c", "10.0.0.1"), Root("a", "one.example", {To("b/c")}),
        Service("a/b", "c"), Root("a/b", "two.example", {Checked("c", "/")})},
@@ -408,7 +408,7 @@ TEST_F(MeetingHashes, EndpointsThatCantBeToldApartAreNobodys) {
       served->snapshot()->Find(ResourceType::kEndpoints, "a/b/c/sha256-")->without_endpoints);
 }
 
-TEST_F(MeetingHashes, CertificatesThatCantBeToldApartAreNotServed) {
+TEST_F(MeetingHashes, CertificatesWithEqualHashesAreNotServed) {
   const std::string ns(40, 'n');
   const auto served = InEveryOrder(
       {TLSSecret(ns, "a/b"), TLSSecret(ns + "/a", "b"), TLSIngress(ns, "a.example", ns + "/a/b"),
@@ -417,7 +417,7 @@ TEST_F(MeetingHashes, CertificatesThatCantBeToldApartAreNotServed) {
   EXPECT_THAT(served->Names(ResourceType::kSecret), IsEmpty());
 }
 
-TEST_F(MeetingHashes, HostsThatCantBeToldApartAreNotServed) {
+TEST_F(MeetingHashes, HostsWithEqualHashesAreNotServed) {
   const std::string one = std::string(60, 'a') + ".example";
   const std::string two = std::string(60, 'b') + ".example";
   Served served(NoDigits());

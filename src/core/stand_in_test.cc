@@ -198,7 +198,7 @@ TEST_F(StandIns, ASecretOfAFilterChainIsFollowedThoughNoObjectUsesIt) {
   EXPECT_EQ(published().Find(ResourceType::kSecret, "default/old"), nullptr);
 }
 
-TEST(Followed, WhatIsUsedIsNotTouchedAndUnreadableNamesArePassedOver) {
+TEST(Followed, UsedNamesAreNotTouchedAndUnreadableNamesAreIgnored) {
   Pipeline pipeline({});
   const xds::SnapshotPtr before =
       pipeline.Apply({Service("blue"), Slice("blue", "10.0.0.1"), Ingress("blue")}).snapshot;

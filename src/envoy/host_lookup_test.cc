@@ -84,7 +84,7 @@ TEST(HostLookup, OnlyTheStepsThatCanFindSomething) {
 }
 
 // They are off until a route of a wildcard host asks for them.
-TEST(HostLookup, TheClassicShapeLooksForAnyHostWhereAWildcardDoesntTakeTheName) {
+TEST(HostLookup, ClassicDeliveryLooksForAnyHostWhereAWildcardDoesntTakeTheName) {
   const HttpConnectionManager manager = Manager({}, {.wildcards = true, .any_host = true});
   EXPECT_TRUE(manager.has_rds());
   EXPECT_TRUE(manager.upgrade_configs().empty());
@@ -95,7 +95,7 @@ TEST(HostLookup, TheClassicShapeLooksForAnyHostWhereAWildcardDoesntTakeTheName) 
                           "envoy.filters.http.router"));
 }
 
-TEST(HostLookup, NothingOfItInTheClassicShapeWithoutAWildcardOrAnyHost) {
+TEST(HostLookup, ClassicDeliveryHasNoLookUpWithoutAWildcardOrAnyHost) {
   for (const HostLookup lookup : {HostLookup{}, HostLookup{.wildcards = true, .any_host = false},
                                   HostLookup{.wildcards = false, .any_host = true}}) {
     EXPECT_THAT(Steps(Manager({}, lookup).http_filters()),

@@ -435,7 +435,7 @@ TEST(FilterChainTest, AWildcardClosesConnectionsOfNamesThatItDoesntTake) {
   EXPECT_EQ(Chain(host).bytes.find("rbac"), std::string::npos);
 }
 
-TEST(FilterChainTest, HostsWithOwnSettingsAreToldByTheirPattern) {
+TEST(FilterChainTest, HostsWithOwnSettingsAreFoundByTheirPattern) {
   graph::VirtualHost host = Host();
   host.host = "*.Example.com";
   host.secure->minimum_version = graph::TLSVersion::k1_3;

@@ -490,7 +490,7 @@ TEST(ScopeTest, WebsocketRoutesAreMarked) {
   EXPECT_FALSE(routes[1].metadata().filter_metadata().contains("contour.upgrade"));
 }
 
-TEST(ScopeTest, StandsForThePartInTheShardedShape) {
+TEST(ScopeTest, TakesThePlaceOfThePartInShardedDelivery) {
   graph::VirtualHost host = Host({To({Weighted("a")})});
   host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
   host.secure->routes = {To({Weighted("b")})};
@@ -510,7 +510,7 @@ TEST(ScopeTest, StandsForThePartInTheShardedShape) {
 }
 
 // Envoy has one set of scopes for both ports; the key tells them apart.
-TEST(ScopeTest, OfHTTPSHaveAKeyOfTheirOwn) {
+TEST(ScopeTest, HTTPSScopesHaveAKeyOfTheirOwn) {
   graph::VirtualHost host = Host({To({Weighted("a")})});
   host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
   host.secure->routes = {To({Weighted("b")})};
@@ -528,7 +528,7 @@ TEST(ScopeTest, OfHTTPSHaveAKeyOfTheirOwn) {
   EXPECT_EQ(https.route_configuration().name(), "ingress_https");
 }
 
-TEST(ScopeTest, OfAHostWithOwnConnectionsAnswer421OnOthers) {
+TEST(ScopeTest, AHostWithOwnConnectionsAnswers421OnOthers) {
   graph::VirtualHost host = Host({});
   host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
   host.secure->routes = {To({Weighted("a")}, {PathMatch::Type::kPrefix, "/a"})};

@@ -322,7 +322,7 @@ TEST_F(ManifestSourceTest, ABadFileKeepsItsLastGoodContent) {
   EXPECT_THAT(Problems(), IsEmpty());
 }
 
-TEST_F(ManifestSourceTest, ProblemsAreToldOnce) {
+TEST_F(ManifestSourceTest, ReportsEachProblemOnce) {
   Mutex mutex;
   std::vector<std::string> told;
   options_.on_problem = [&](const ManifestProblem& problem) {
@@ -424,7 +424,7 @@ TEST_F(ManifestSourceTest, ABadFileInANewFolderIsNamedInTheEnd) {
   EXPECT_THAT(AwaitProblems(1), ElementsAre(HasSubstr("dir/sub/a.yaml: line 4, column 9: ")));
 }
 
-TEST_F(ManifestSourceTest, AWriterThatNeverClosesIsHeardInTheEnd) {
+TEST_F(ManifestSourceTest, ReadsAFileThatItsWriterNeverCloses) {
   options_.write_grace = std::chrono::milliseconds(50);
   Start();
   std::ofstream file(dir_ / "a.yaml");

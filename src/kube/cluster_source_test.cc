@@ -329,7 +329,7 @@ TEST_F(ClusterSourceTest, WatchTimesAreBetweenFiveAndTenMinutes) {
   }
 }
 
-TEST_F(ClusterSourceTest, GoneInsideAWatchListsAgainAndTellsOnlyDifferences) {
+TEST_F(ClusterSourceTest, GoneInsideAWatchListsAgainAndDeliversOnlyDifferences) {
   StartSource();
   ListOthers();
   FakeIo::Exchange& list =
@@ -347,7 +347,7 @@ TEST_F(ClusterSourceTest, GoneInsideAWatchListsAgainAndTellsOnlyDifferences) {
   EXPECT_EQ(Stats(api::Kind::kService).objects, 3u);
 }
 
-TEST_F(ClusterSourceTest, ARelistThatFindsNothingNewTellsNothing) {
+TEST_F(ClusterSourceTest, ARelistThatFindsNothingNewDeliversNothing) {
   StartSource();
   ListOthers();
   FakeIo::Exchange& list = ListServices({ServiceJson("a", 1)}, 9);
@@ -413,7 +413,7 @@ TEST_F(ClusterSourceTest, AWatchFromTheFutureIsFoundOut) {
   EXPECT_EQ(sink_.Take(), "+Service default/a@40 |");
 }
 
-TEST_F(ClusterSourceTest, HistoryIsCheckedOnceAndNotWhereSomethingIsHeard) {
+TEST_F(ClusterSourceTest, HistoryIsCheckedOnceAndNotIfAnythingIsReceived) {
   StartSource();
   ListServices({ServiceJson("a", 50)}, 100).End(absl::UnavailableError("connection reset"));
   io_.Advance(1s);
@@ -786,7 +786,7 @@ TEST_F(ClusterSourceTest, WithNamespacesAnIngressClassThatFailsOtherwiseIsWaited
 
 // Whatever answers for the API server, in either way of listing, at the start and while running:
 // nothing counts as listed, nothing is removed.
-TEST_F(ClusterSourceTest, WhatOthersAnswerForTheServerIsNoList) {
+TEST_F(ClusterSourceTest, AnAnswerOfAnotherServerIsNoList) {
   struct Row {
     int status;
     std::string body;
@@ -1089,7 +1089,7 @@ TEST_F(ClusterSourceTest, AfterStopNothingIsDelivered) {
   source_->Stop();
 }
 
-TEST_F(ClusterSourceTest, StatsTellTheAgeOfTheLastBytes) {
+TEST_F(ClusterSourceTest, StatsHaveTheAgeOfTheLastBytes) {
   StartSource();
   EXPECT_EQ(Stats(api::Kind::kService).since_last_received, std::nullopt);
   ListServices({ServiceJson("a", 5)}, 9)

@@ -119,7 +119,7 @@ TEST_F(CredentialsTest, AFileInAVolumeIsReadThroughItsLinks) {
   EXPECT_EQ(Get(*credentials)->authorization, "Bearer two");
 }
 
-TEST_F(CredentialsTest, WhatCannotBeUsedLeavesTheLastGood) {
+TEST_F(CredentialsTest, KeepsTheLastGoodWhileAFileCannotBeUsed) {
   const TestCertificate one = authority_.Issue("one");
   const TestCertificate two = authority_.Issue("two");
   config_.token.file = folder_.Write("token", "good");
@@ -299,7 +299,7 @@ TEST_F(PluginTest, ManyWaitForOneRun) {
   EXPECT_EQ(Runs(), 1);
 }
 
-TEST_F(PluginTest, FailuresAreToldAndTriedAgain) {
+TEST_F(PluginTest, ReportsFailuresAndTriesAgain) {
   MakePlugin(R"({"token":"t$N"})", "[ $N -gt 1 ] || { echo not logged in >&2; exit 4; }");
   const auto credentials = Create();
   const auto failed = Get(*credentials);
@@ -325,7 +325,7 @@ TEST_F(PluginTest, TheEndDoesNotWaitForARunningPlugin) {
   EXPECT_LT(Clock::now() - begin, 5s);
 }
 
-TEST_F(PluginTest, IsToldAboutTheClusterIfItAsks) {
+TEST_F(PluginTest, GetsTheClusterIfItAsks) {
   MakePlugin(R"({"token":"t"})");
   config_.ca.text = authority_.ca_pem();
   const auto info = [this] {
@@ -344,7 +344,7 @@ TEST_F(PluginTest, IsToldAboutTheClusterIfItAsks) {
   EXPECT_TRUE(info()["spec"]["cluster"]["certificate-authority-data"].is_string());
 }
 
-TEST(ExecCredentialTest, WhatIsRefused) {
+TEST(ExecCredentialTest, RefusesWrongAnswers) {
   struct Case {
     const char *json, *want;
   };

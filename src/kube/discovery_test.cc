@@ -31,7 +31,7 @@ TEST(DiscoveryTest, NamesTheResourceOrLacksIt) {
   EXPECT_FALSE(*HasResource(ResourcesJson("contour.heptio.com/v1beta1", {}), kRoute));
 }
 
-TEST(DiscoveryTest, WhatIsNoAnswerOfAnAPIServerProvesNothing) {
+TEST(DiscoveryTest, AnAnswerThatIsNotOfAnAPIServerProvesNothing) {
   for (const std::string& text : {
            std::string(),
            std::string("default backend - 404"),

@@ -263,7 +263,7 @@ TEST_F(LoadTest, ABadFileIsAnErrorNotPassedOver) {
               HasSubstr(".kube/config: line 1"));
 }
 
-TEST_F(LoadTest, InClusterSaysWhatIsMissing) {
+TEST_F(LoadTest, InClusterNamesTheMissingFile) {
   options_.in_cluster = true;
   EXPECT_THAT(std::string(Message(LoadServerConfig(options_).status())), HasSubstr("not in a pod"));
 }

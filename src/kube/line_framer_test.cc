@@ -57,7 +57,7 @@ TEST(LineFramerTest, AnEndlessLineHoldsNoMemory) {
   EXPECT_THAT(Feed(framer, "\nnext\n"), ElementsAre("next"));
 }
 
-TEST(LineFramerTest, StopsWhenToldTo) {
+TEST(LineFramerTest, StopsWhenTheCallbackReturnsFalse) {
   LineFramer framer(100);
   std::vector<std::string> lines;
   const auto stop_at_b = [&](std::string_view line) {

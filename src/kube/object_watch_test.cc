@@ -51,7 +51,7 @@ class ObjectWatchTest : public testing::Test, public ObjectWatch::Listener {
   std::vector<std::string> told_;
 };
 
-TEST_F(ObjectWatchTest, TellsWhatHappensToTheObject) {
+TEST_F(ObjectWatchTest, ReportsTheChangesOfTheObject) {
   auto& request = io_.Next(kPath);
   EXPECT_THAT(request.path(), HasSubstr("fieldSelector=metadata.name%3Dcontour"));
   EXPECT_THAT(request.path(), HasSubstr("timeoutSeconds=450"));
@@ -108,7 +108,7 @@ TEST_F(ObjectWatchTest, SilenceEndsTheRequest) {
   EXPECT_THAT(Told(), ElementsAre("open", HasSubstr("silent")));
 }
 
-TEST_F(ObjectWatchTest, NothingIsToldAfterItsEnd) {
+TEST_F(ObjectWatchTest, ReportsNothingAfterItsEnd) {
   auto& request = io_.Next(kPath);
   watch_.reset();
   EXPECT_TRUE(request.gone());

@@ -38,7 +38,7 @@ TEST(WatchEventTest, Kinds) {
   EXPECT_EQ(event->status.reason, "Expired");
 }
 
-TEST(WatchEventTest, WhatIsNoEvent) {
+TEST(WatchEventTest, RefusesTextThatIsNoEvent) {
   simdjson::dom::parser parser;
   for (const char* text :
        {"", "x", "[]", "null", "{}", R"({"type":"ADDED"})", R"({"type":"ADDED","object":1})",
@@ -66,7 +66,7 @@ TEST(WatchEventTest, Pages) {
 }
 
 // An object that a list lacks is taken for deleted, so only what is certainly such a list is one.
-TEST(WatchEventTest, WhatIsNoPage) {
+TEST(WatchEventTest, RefusesTextThatIsNoPage) {
   simdjson::dom::parser parser;
   const std::string head = R"({"apiVersion":"v1","kind":"ServiceList")";
   for (

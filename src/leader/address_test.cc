@@ -108,7 +108,7 @@ TEST_F(AddressTest, CreatedReplacedLeftAlone) {
   EXPECT_EQ(state_.writes, 2u);
 }
 
-TEST(WantedSliceTest, WhatIsNoEndpointSliceIsNotChangedIntoOne) {
+TEST(WantedSliceTest, RefusesAnObjectThatIsNoEndpointSlice) {
   for (const char* present :
        {"<html>It works!</html>", "[]", "{}", R"({"kind":"Status","metadata":{}})"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(WantedSlice({}, present).status())) << present;
@@ -157,7 +157,7 @@ TEST_F(AddressTest, MissingRightsAreNamed) {
   EXPECT_EQ(state_.problem, "");
 }
 
-TEST_F(AddressTest, WithoutAnAddressNothingIsPublishedAndTheReasonIsSaid) {
+TEST_F(AddressTest, PublishesNothingWithoutAnAddressAndReportsWhy) {
   options_.pod_ip.clear();
   Make();
   EXPECT_EQ(state_.problem, "") << "nobody leads yet";

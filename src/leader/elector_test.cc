@@ -193,7 +193,7 @@ TEST_F(ElectorTest, ExpiryGoesByWhatIsSeenHere) {
   EXPECT_NE(server_.record().acquire_time, Other().acquire_time);
 }
 
-TEST_F(ElectorTest, RecordsSayHowLongTheyCount) {
+TEST_F(ElectorTest, ARecordCountsForItsOwnDuration) {
   server_.Set(Other(40s));
   me_.elector->Start();
   me_.elector->Contend();
@@ -216,7 +216,7 @@ TEST_F(ElectorTest, WithAWatchTheLockIsTakenWithinHalfASecondOfItsExpiry) {
   EXPECT_EQ(me_.role(), Role::kLeader);
 }
 
-TEST_F(ElectorTest, AReleaseThatTheWatchTellsIsTakenAtOnceWithoutReading) {
+TEST_F(ElectorTest, TakesALockAtOnceWhenTheWatchReportsItsRelease) {
   server_.Set(Other());
   me_.elector->Start();
   me_.elector->OnWatching(true);
@@ -232,7 +232,7 @@ TEST_F(ElectorTest, AReleaseThatTheWatchTellsIsTakenAtOnceWithoutReading) {
   EXPECT_EQ(server_.record().transitions, 4);
 }
 
-TEST_F(ElectorTest, OfTwoThatTryTheSecondIsRefused) {
+TEST_F(ElectorTest, TheSecondOfTwoWritersIsRefused) {
   Member other("you", server_);
   server_.Set(Other());
   for (Member* member : {&me_, &other}) {
@@ -296,7 +296,7 @@ TEST_F(ElectorTest, CutOffItStopsServingWhenAnotherHolderIsSeen) {
   EXPECT_EQ(server_.record().holder, "other");
 }
 
-TEST_F(ElectorTest, TheWatchTellsOfAnotherHolder) {
+TEST_F(ElectorTest, TheWatchReportsAnotherHolder) {
   Lead();
   me_.elector->OnChanged(server_.Set(Other()));
   EXPECT_EQ(me_.role(), Role::kStandby);

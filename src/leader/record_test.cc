@@ -67,7 +67,7 @@ TEST(RecordTest, WritingTouchesNothingElse) {
   EXPECT_EQ(map["metadata"]["resourceVersion"], "43");
 }
 
-TEST(RecordTest, WhatIsWrittenIsRead) {
+TEST(RecordTest, ReadsTheRecordThatWasWritten) {
   for (const LockKind kind : {LockKind::kLease, LockKind::kConfigMap}) {
     Options options;
     options.kind = kind;

@@ -11,7 +11,7 @@
 namespace contour::status {
 namespace {
 
-TEST(Fields, OfAnIngressRoute) {
+TEST(Fields, AnIngressRouteHasStatusAndDescription) {
   EXPECT_EQ(Fields({"invalid", "route \"/\": x\n", "label"}),
             R"({"currentStatus":"invalid","description":"route \"/\": x\n"})");
   EXPECT_EQ(Fields({"valid", "\xff", ""}),
@@ -19,7 +19,7 @@ TEST(Fields, OfAnIngressRoute) {
       << "bytes that are no UTF-8 don't throw";
 }
 
-TEST(Fields, OfAnIngressAreASet) {
+TEST(Fields, AddressesOfAnIngressAreASet) {
   const std::string fields =
       R"({"loadBalancer":{"ingress":[{"hostname":"a"},{"ip":"192.0.2.1"}]}})";
   EXPECT_EQ(AddressFields({{.ip = "192.0.2.1"}, {.hostname = "a"}}), fields);
@@ -29,7 +29,7 @@ TEST(Fields, OfAnIngressAreASet) {
   EXPECT_EQ(AddressFields({}), R"({"loadBalancer":{"ingress":null}})");
 }
 
-TEST(Fields, OfObjectsAsTheServerHasThem) {
+TEST(Fields, ReadsTheFieldsOfObjects) {
   api::IngressRoute route;
   route.status = {"valid", "valid IngressRoute"};
   EXPECT_EQ(FieldsOf(route), Fields({"valid", "valid IngressRoute", "a label that isn't written"}));

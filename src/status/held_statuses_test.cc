@@ -53,7 +53,7 @@ TEST_F(HeldStatusesTest, OnlyWhatIsMissingIsHeld) {
   EXPECT_EQ(held_.NextDue(), std::nullopt);
 }
 
-TEST_F(HeldStatusesTest, WhatComesInTimeIsNeverCalledMissing) {
+TEST_F(HeldStatusesTest, AnObjectThatComesInTimeIsNeverReportedAsMissing) {
   EXPECT_THAT(Offer("a", kNoService), IsEmpty());
   EXPECT_THAT(At(200ms), IsEmpty());
   EXPECT_THAT(Offer("a", kValid), ElementsAre("a: " + kValid.description)) << "at once";
@@ -93,7 +93,7 @@ TEST_F(HeldStatusesTest, EachObjectHasItsOwnHold) {
   EXPECT_THAT(At(350ms), ElementsAre("a: " + kNoService.description));
 }
 
-TEST(StatusTeller, TellsOnItsOwn) {
+TEST(StatusTeller, ReportsHeldStatusesOnItsThread) {
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<std::string> told;
@@ -117,7 +117,7 @@ TEST(StatusTeller, TellsOnItsOwn) {
 }
 
 // A kind can't be read any more: what seems to be missing may be there.
-TEST(StatusTeller, WhatSeemsToBeMissingIsHeldAsLongAsItIsUnsureWhatThereIs) {
+TEST(StatusTeller, HoldsMissingStatusesWhileAKindIsUnknown) {
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<std::string> told;

@@ -71,7 +71,7 @@ TEST_F(IngressAddressesTest, AreClearedWithTheService) {
   EXPECT_THAT(Take(), UnorderedElementsAre(Pair("a", AddressFields({}))));
 }
 
-TEST_F(IngressAddressesTest, OfAnotherClassAreLeftAlone) {
+TEST_F(IngressAddressesTest, LeavesIngressesOfAnotherClassAlone) {
   ObserveService({{.ip = "192.0.2.1"}});
   addresses_.SetOurs({{Ingress("a"), true}, {Ingress("b"), false}});
   Take();

@@ -115,7 +115,7 @@ TEST_F(StatusPlanTest, AChangeOfMindNeedsNoWrite) {
   EXPECT_FALSE(Next());
 }
 
-TEST_F(StatusPlanTest, AConflictIsJudgedByTheNewerObject) {
+TEST_F(StatusPlanTest, AfterAConflictTheNewerObjectIsCompared) {
   Observe("1", {});
   Want(kValid);
   const auto first = Next();
@@ -208,7 +208,7 @@ TEST_F(StatusPlanTest, NoMoreThanSoManyAtOnce) {
   EXPECT_TRUE(Next());
 }
 
-TEST_F(StatusPlanTest, WhatSomebodyElseWritesIsPutRightOnce) {
+TEST_F(StatusPlanTest, RepairsAForeignWriteOnce) {
   ObserveValid("1");
   Want(kValid);
   Observe("2", {"valid", "mine"});
@@ -348,7 +348,7 @@ TEST_F(StatusPlanTest, ALostLeadershipStopsAtOnce) {
   EXPECT_EQ(again->ref.name, "b");
 }
 
-TEST_F(StatusPlanTest, WhatAnotherLeaderWritesIsNoFight) {
+TEST_F(StatusPlanTest, WritesOfAnotherLeaderAreNoFight) {
   plan_->SetActive(false, now_);
   Want(kValid);
   for (int i = 0; i < 20; ++i) {

@@ -129,7 +129,7 @@ def test_no_set_is_made_beside_the_key_of_another_ca(work_dir, form, key_file):
     assert contents(folder) == {key_file: "of another CA"}
 
 
-def test_a_key_that_is_not_the_cas_is_said_before_it_is_needed(work_dir):
+def test_a_key_that_is_not_the_cas_is_reported_before_it_is_needed(work_dir):
     folder, other = work_dir / "certs", work_dir / "other"
     for path in (folder, other):
         assert certgen(path, "--pem", "--keep-ca-key").returncode == 0
@@ -388,7 +388,7 @@ def test_rotation_in_the_cluster(cluster, namespace, work_dir):
         assert secret(api, namespace, name)["metadata"]["resourceVersion"] == version, f"{name} is not touched"
 
 
-def test_without_the_right_to_remove_it_the_key_of_a_former_ca_is_said_to_be_there(cluster, namespace, work_dir):
+def test_without_the_right_to_remove_it_the_key_of_a_former_ca_is_reported(cluster, namespace, work_dir):
     del work_dir
     api = cluster.api()
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "writer", "namespace": namespace},

@@ -118,7 +118,7 @@ def test_arguments_of_a_file(work_dir):
     assert rows["--http-port"] == ("10", "flag --http-port")
 
 
-def test_announced_arguments():
+def test_documented_arguments():
     rows = in_force(*ANNOUNCED_ARGUMENTS)
     assert {name: row for name, row in rows.items() if row[1] != "default"} == {
         "--incluster": ("true", "flag --incluster"),
@@ -128,7 +128,7 @@ def test_announced_arguments():
     }
 
 
-def test_announced_config_map(work_dir):
+def test_documented_config_map(work_dir):
     """As printed; and with each of its settings uncommented, alone (below its section) and together."""
     defaults = in_force()
     lines = yaml.safe_load(ANNOUNCED_CONFIG_MAP)["data"]["contour.yaml"].splitlines()

@@ -72,7 +72,7 @@ def site(work_dir, backends, contour, envoy):
     return process, envoy(process), [key, other_key]
 
 
-def test_pages_tell_the_way_of_an_object(site):
+def test_pages_explain_an_object(site):
     contour, envoy, _ = site
     wait_until(lambda: contour.metric("contour_xds_envoys") == 1, "the Envoy", 10)
     graph = contour.get("/debug/dag")[1]

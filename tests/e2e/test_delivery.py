@@ -230,7 +230,7 @@ def test_served_without_the_control_plane():
         site.wait_for("plain.test", "/", "blue")
 
 
-def test_switching_the_shape_interrupts_nobody():
+def test_switching_the_delivery_mode_interrupts_nobody():
     """contour starts again with the other shape, there and back; the same Envoy goes on answering."""
     with Site("delivery_switch") as site:
         blue = site.backend("blue")

@@ -140,7 +140,7 @@ def test_served_without_the_control_plane():
         assert site.tls("host-0.test").get("host-0.test").status == 200
 
 
-def test_switching_the_shape_interrupts_nobody():
+def test_switching_the_delivery_mode_interrupts_nobody():
     """contour starts again with the other shape, there and back; the same Envoy goes on answering over TLS."""
     with Site("delivery_https_switch") as site:
         objects = service("blue", site.backend("blue")) + site.authority.secret("all", "switch.test", "strict.test", "new.test")

@@ -268,7 +268,7 @@ def test_combined(deployment, route):
     assert (codes["contour"], codes["envoy"]) == (0, 0)
 
 
-def test_what_the_environment_of_a_pod_lacks_is_said(deployment):
+def test_the_log_names_variables_that_a_pod_lacks(deployment):
     """A template that was written by hand and has no `env`."""
     installed = deployment("combined")
     container = render.container(installed.objects, "Deployment", "contour", "contour")

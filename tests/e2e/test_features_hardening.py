@@ -45,7 +45,7 @@ def test_settings_of_http2(site):
         assert connection.settings[http2.INITIAL_WINDOW_SIZE] == 1024 * 1024
 
 
-def test_more_streams_than_announced(site):
+def test_more_streams_than_permitted(site):
     with nobody_else_notices(site), http2.Connection(site.address, site.http_port) as connection:
         connection.read_until(lambda c: c.settings)
         for number in range(150):

@@ -142,7 +142,7 @@ def test_many_namespaces_share_few_connections(own_cluster, probe):
         forwarder.stop()
 
 
-def test_peer_falls_silent(own_cluster, probe, figure):
+def test_a_server_falls_silent(own_cluster, probe, figure):
     """The connection stays up, the kernel's probes are answered, but nothing comes: the limit on silence."""
     forwarder = Forwarder((own_cluster.address, own_cluster.port)).start()
     try:

@@ -96,7 +96,7 @@ def expected(hosts, server_name, authority, path, websocket):
     return by_routes(host, path, websocket)
 
 
-def test_the_model_says_what_is_meant():
+def test_the_model_is_right():
     """By hand, so that model and program don't share a mistake."""
     hosts = [Host(name, name) for name in ("a.b.test", "*.b.test", "*.a.b.test", "*.test")]
     wanted = {"a.b.test": "a.b.test", "b.b.test": "*.b.test", "x.a.b.test": "*.a.b.test", "b.test": "*.test", "x_y.b.test": "*.b.test",

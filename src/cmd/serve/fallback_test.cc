@@ -83,7 +83,7 @@ class FallbackTest : public testing::Test {
   std::unique_ptr<Fallback> fallback_;
 };
 
-TEST_F(FallbackTest, WhatTheFileHasIsRememberedWhetherItIsServedOrNot) {
+TEST_F(FallbackTest, RemembersTheContentOfTheFileServedOrNot) {
   Start();
   EXPECT_EQ(remembered_, nullptr) << "there is no file yet";
   fallback_.reset();

@@ -19,7 +19,7 @@ TEST(KindsLeftOut, AreThoseThatAreNamed) {
   EXPECT_THAT(*KindsLeftOut(config), ElementsAre(api::Kind::kSecret, api::Kind::kIngressClass));
 }
 
-TEST(KindsLeftOut, WhatIsNeededCannotBeLeftOut) {
+TEST(KindsLeftOut, RefusesToLeaveOutANeededKind) {
   for (const char* name : {"Service", "EndpointSlice", "Endpoints", "Secrets", "", "*"}) {
     config::Serve config;
     config.without = {name};

@@ -102,7 +102,7 @@ TEST_F(OwnCertificatesTest, GoodFilesAreInUseBeforeStartReturns) {
                     HasSubstr("not_after_seconds{file=\"" + Path("cacert.pem") + "\"}")));
 }
 
-TEST_F(OwnCertificatesTest, FilesThatCannotBeUsedAreSaidAndFilesThatComeLateAreTaken) {
+TEST_F(OwnCertificatesTest, ReportsFilesThatCannotBeUsedAndTakesFilesThatComeLate) {
   const certgen::KeyPair other = NewPair();
   const struct {
     const char* file;

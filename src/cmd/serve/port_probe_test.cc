@@ -82,7 +82,7 @@ TEST(PortProbe, AliveAsLongAsConnectionsAreAccepted) {
   EXPECT_THAT(probe.NotAlive(), HasSubstr("isn't listened on"));
 }
 
-TEST(PortProbe, WhatIsMeantToBeClosedIsNoFault) {
+TEST(PortProbe, APortThatIsToBeClosedIsNoFault) {
   Listener listener;
   listener.Knock();
   PortProbe probe(0ms, 0ms);
