@@ -46,11 +46,11 @@ class Known:
         self.root = root
         self.files = {path.relative_to(root).as_posix() for folder in FOLDERS for path in root.glob(f"{folder}/**/*")}
         self.files |= {path.name for path in root.iterdir()}
-        programs = self.text("dev", "src/config/*.cc", "src/cmd/**/*.cc", "tools/*.py", "bench/*.py")
+        programs = self.text("dev", "src/config/*.cc", "src/cmd/**/*.cc", "tools/**/*.py", "bench/*.py")
         self.flags = set(re.findall(r'flag = "([\w-]+)"', programs)) | set(re.findall(r"--([a-z][\w-]*)", programs))
         self.cases = set(re.findall(r"\bTEST(?:_[FP])?\(\s*(\w+),\s*(\w+)\)", self.text("src/**/*_test.cc", "tests/**/*_test.cc")))
         self.suites = {suite for suite, _ in self.cases}
-        self.functions = set(re.findall(r"^def (test_\w+)", self.text("tests/**/*.py", "tools/*.py"), re.M))
+        self.functions = set(re.findall(r"^def (test_\w+)", self.text("tests/**/*.py", "tools/**/*.py"), re.M))
 
     def text(self, *patterns):
         paths = [path for pattern in patterns for path in self.root.glob(pattern) if path.is_file()]
