@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many simulated Envoys on one control plane, and what they see of changes: each opens a connection
-// of its own, and on it a delta ADS stream or, with --per-type, a stream for each type in state of
-// the world. It subscribes as an Envoy does and acknowledges everything. (An Envoy without ADS
-// opens one EDS stream for each cluster; these open one in all, which costs less.)
+// Simulates many Envoys on one control plane and measures when they get changes. Each opens a
+// connection of its own, and on it a delta ADS stream or, with --per-type, a stream for each type
+// in state of the world. It subscribes as an Envoy does and acks everything. (An Envoy without ADS
+// opens one EDS stream for each cluster; a simulated one opens one in all, which costs less.)
 //
 //   envoys [--per-type] PORT ENVOYS HOSTS [restart | FOLDER KIND PER_SECOND SECONDS]
 //
@@ -70,7 +70,7 @@ class Changes {
     pending_[marker] = {Clock::now(), 0};
   }
 
-  // Looks for the markers in a resource: texts that begin with `prefix`.
+  // Finds the markers in a resource: texts that begin with `prefix`.
   void Seen(std::string_view bytes, std::string_view prefix) {
     for (std::size_t at = bytes.find(prefix); at != std::string_view::npos;
          at = bytes.find(prefix, at + 1)) {
@@ -95,7 +95,7 @@ class Changes {
     return pending_.size();
   }
 
-  // Milliseconds until the first, and until the last stream had the change.
+  // The milliseconds until the first and until the last stream had the change.
   std::string Report() {
     const std::lock_guard lock(mutex_);
     return fmt::format(R"("first_stream":{},"all_streams":{},"never_seen":{})", Percentiles(first_),
@@ -125,7 +125,7 @@ class Changes {
   std::vector<double> all_;
 };
 
-// The fields of a response that every Envoy looks at, without a copy of the resources.
+// The fields of a response that every simulated Envoy reads, without a copy of the resources.
 struct Envelope {
   std::string type;
   std::string version;  // state of the world
@@ -570,7 +570,7 @@ std::uint64_t BytesOf(const Envoys& envoys) {
   return bytes;
 }
 
-// Tells what has been reached, and waits until whoever started the program has looked.
+// Prints that a step is reached, and waits until the caller of the program has taken note.
 void Pause(const char* reached) {
   fmt::print(stderr, "{}\n", reached);
   std::string line;

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a fleet costs the control plane: many simulated Envoys (bench/envoys.cc) on one contour that reads manifests.
+"""Measures what many Envoys cost the control plane: simulated Envoys (bench/envoys.cc) on one contour that reads manifests.
 
 For each delivery mode:
   N hosts, each with a Service, its endpoints and an Ingress; contour starts; one Envoy connects, then all at once; then contour
   is started again and all come back at once; then files change at an even pace, and each change is timed from the rename of its
   file until the first and until the last Envoy has it. Meanwhile CPU and memory of contour are read.
 
-Prints one JSON line for what the connections cost, and one for each kind of change. Every loop is bounded and ends by itself.
+Prints one JSON line for the cost of the connections, and one for each kind of change. Every loop is bounded and ends by itself.
 
 With --peer a Contour of the Go family (1.33) is measured in the same run. It reads the same hosts from a real API server, and its
 Envoys open a stream for each type, in state of the world, since that is what it serves; file changes are not for it.

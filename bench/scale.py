@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a change costs at scale: a real kube-apiserver, a real Envoy, and a control plane between them, in a network
+"""Measures what a change costs at scale: a real kube-apiserver, a real Envoy, and a control plane between them, in a network
 namespace of their own.
 
-For each control plane (ours in each shape of delivery, and with --peer a Contour of the Go family) and each size N:
+For each control plane (ours in each delivery mode, and with --peer Contour 1.33) and each size N:
   N Services with one EndpointSlice each, N objects with a host and two routes (with --tls each, also a Secret of its own);
   start, until the first, middle and last host answer, and until every object has its status;
   30 times: create an object, ask for its host every 5 ms over a kept connection until 200, and count every other code;
@@ -10,9 +10,9 @@ For each control plane (ours in each shape of delivery, and with --peer a Contou
   100 edits that change nothing (an annotation that nobody reads);
 with resident and peak memory, CPU seconds per operation of the control plane and of Envoy, and bytes of xDS sent.
 
---kind ingressroute gives a peer the same hosts and routes as HTTPProxies, which are what it knows.
+With --kind ingressroute Contour 1.33 gets the same hosts and routes as HTTPProxies, which it knows instead.
 With --tls each the probes go to port 443, each new host with a TLS handshake until there is one. All Secrets hold the same
-certificate, under N names. (The shape for that is --delivery sharded-https.)
+certificate, under N names. (The delivery mode for that is sharded-https.)
 
 Prints one JSON line a run and a table with ratios. Every loop is bounded and ends by itself. Of several rounds (--rounds) the
 table shows the least of each figure, since other work on the machine only ever adds.
@@ -208,7 +208,7 @@ def median_ms(seconds):
 # ---- The control planes -----------------------------------------------------------------------------------------------
 
 class Peer(Process):
-    """A Contour of the Go family (1.33), with the flags that make it watch the same objects."""
+    """Contour 1.33, with the flags that make it watch the same objects."""
 
     def __init__(self, path, work_dir, kubeconfig, *flags, xds_port=None):
         self.xds_port, self.http_port, self.stats_port = xds_port or free_port(), free_port(), free_port()
@@ -243,7 +243,7 @@ STATUS_ADDRESS = "--ingress-status-address"
 
 
 def address_flags(program, kind):
-    """So that Ingresses, whose status is an address, have one to be written."""
+    """Returns the flags that give Ingresses, whose status is an address, one to be written."""
     if kind != "ingress":
         return []
     told = subprocess.run([program, "serve", "--help"], capture_output=True, text=True, check=False, timeout=20)
@@ -496,7 +496,7 @@ def least(results):
 
 
 def table(results):
-    """A table for each size: a column for each control plane, and the ratio of the peer's figure to ours."""
+    """A table for each size: a column for each control plane, and the ratio of Contour 1.33's figure to ours."""
     for n in sorted({result["n"] for result in results}):
         names = list(dict.fromkeys(result["control"] for result in results if result["n"] == n))
         of = {name: least([result for result in results if result["n"] == n and result["control"] == name]) for name in names}
@@ -518,7 +518,7 @@ def main():
     parser.add_argument("--n", default="1000", help="sizes, separated by commas")
     parser.add_argument("--kind", choices=KINDS, default="ingress")
     parser.add_argument("--tls", choices=("none", "each"), default="none", help="each: every host has a Secret of its own")
-    parser.add_argument("--delivery", default="classic,sharded", help="shapes of ours to measure, separated by commas")
+    parser.add_argument("--delivery", default="classic,sharded", help="delivery modes to measure, separated by commas")
     parser.add_argument("--peer", type=pathlib.Path, help="a contour of the Go family to measure beside ours")
     parser.add_argument("--skip-ours", action="store_true", help="measure the peer only")
     parser.add_argument("--rounds", type=int, default=1)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A long run of mixed random change with random faults: real kube-apiserver, a real Envoy with hosts under steady load that
-nobody edits, and other Envoys, in every mode of xDS, that come and go.
+nobody edits, and other Envoys, in every xDS mode, that come and go.
 
 What must hold: no request to those hosts fails; resident memory is flat; at the end, what is served equals what a fresh
 process serves for the same objects, name by name and version by version.

@@ -7,7 +7,7 @@
 //   storm [MODE[,MODE…] [HOSTS[,HOSTS…] [STREAMS]]]
 //
 // MODE: classic, sharded, sharded-https. Each simulated Envoy has a connection and a delta ADS
-// stream of its own. As Envoy does, it withholds acknowledgements of clusters while any cluster
+// stream of its own. As Envoy does, it withholds ACKs of clusters while any cluster
 // warms, and ends its subscription to an assignment with the last cluster that uses it. A phase
 // ends when every Envoy has exactly the content of the snapshot.
 //
@@ -126,10 +126,10 @@ api::ObjectPtr TlsSecret() {
   return secret;
 }
 
-// ---- What the processes share ----
+// ---- Memory that the processes share ----
 
 struct Shared {
-  // Holds what every Envoy is to have.
+  // The content that every Envoy is to have.
   struct Target {
     std::array<std::size_t, contour::xds::kResourceTypes> sizes{};
     std::array<Hash128, contour::xds::kResourceTypes> versions{};
@@ -662,7 +662,7 @@ class Storm {
   std::unique_ptr<contour::xds::Server> server_;
 };
 
-// In a process of its own; true: it ended with 0.
+// Runs a function in a process of its own. True: it ended with 0.
 template <typename Function>
 pid_t Fork(Function&& run) {
   const pid_t child = fork();

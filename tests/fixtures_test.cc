@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fixtures: tests/fixtures/<feature>/<case>/ holds
+// Runs the fixtures. tests/fixtures/<feature>/<case>/ has
 //   in.yaml       the objects, as in a manifest folder
-//   options.yaml  of the graph and the listeners, where they aren't the defaults (see ReadOptions)
-//   xds.yaml      the resources that must come out, less what is in tests/fixtures/common.yaml
-//   status.yaml   the statuses, and the problems of objects that have no status
+//   options.yaml  options of graph and listeners that aren't the defaults (see ReadOptions)
+//   xds.yaml      the expected resources, without the fields in tests/fixtures/common.yaml
+//   status.yaml   the expected statuses, and the problems of objects that have no status
 //
-// and, where a case is a history, in2.yaml, in3.yaml, …: objects that come or take the place of
-// earlier ones; a line "# gone: Secret default/tls" takes one away. xds2.yaml, … then hold the
-// resources that this step changes (what is sent to an Envoy), and status2.yaml, … the changed
-// statuses and the new problems; "{}": none.
+// A case with several steps has in2.yaml, in3.yaml, … too: objects that are added or replace
+// earlier ones; a line "# gone: Secret default/tls" removes one. xds2.yaml, … then have the
+// resources that this step changes (those that are sent to an Envoy), and status2.yaml, … the
+// changed statuses and the new problems; "{}": none.
 //
-// CONTOUR_UPDATE_FIXTURES=1 rewrites the expectations; whoever does that reads the difference.
+// CONTOUR_UPDATE_FIXTURES=1 rewrites the expectations; check the difference afterwards.
 //
-// No key lies in the tree: "{{certificate NAME}}" and "{{key NAME}}" in in.yaml stand for a pair
-// that is made when the test runs, and stand in xds.yaml for the same. "{{other key NAME}}" is one
-// that belongs to no certificate.
+// No key is in the tree: "{{certificate NAME}}" and "{{key NAME}}" in in.yaml and xds.yaml stand
+// for a pair that is made when the test runs. "{{other key NAME}}" is a key that belongs to no
+// certificate.
 
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>
@@ -70,7 +70,7 @@ void ReplaceAll(std::string& text, const std::string& from, const std::string& t
   }
 }
 
-// Puts pairs in place of placeholders and back.
+// Replaces placeholders by pairs, and pairs by placeholders.
 class Placeholders {
  public:
   std::string Expand(std::string text) {
@@ -158,7 +158,7 @@ std::string StatusText(const core::Pipeline::Output& output) {
   return testing::Compact(text.c_str());
 }
 
-// The objects of a step, and those that it takes away.
+// The objects of a step, and those that it removes.
 absl::StatusOr<std::vector<api::Change>> ReadChanges(const std::string& text) {
   CONTOUR_ASSIGN_OR_RETURN(const auto objects, file::ParseManifest(text, file::Format::kYaml));
   std::vector<api::Change> changes;
@@ -181,7 +181,7 @@ absl::StatusOr<std::vector<api::Change>> ReadChanges(const std::string& text) {
   return changes;
 }
 
-// A file that says nothing isn't there.
+// Checks that the step has no file without content.
 void ExpectFile(const fs::path& path, const std::string& got) {
   const char* update = std::getenv("CONTOUR_UPDATE_FIXTURES");
   if (update != nullptr && *update == '1') {
@@ -222,7 +222,7 @@ class FixtureTest : public ::testing::Test {
       before = output.snapshot;
     }
 
-    // Neither the history nor the order of arrival shows.
+    // The result doesn't depend on the history or on the order of arrival.
     core::Pipeline fresh(options);
     for (auto object = objects.rbegin(); object != objects.rend(); ++object) {
       if (object->second != nullptr) fresh.Apply({{object->first, object->second}});
@@ -265,7 +265,7 @@ class FixtureTest : public ::testing::Test {
     return scopes;
   }
 
-  // The other shapes hold the same hosts, clusters and all the rest.
+  // The other delivery modes have the same hosts, clusters and all the rest.
   static void ExpectSharded(const core::Pipeline::Options& options, const Objects& objects,
                             const xds::Snapshot& classic) {
     const xds::SnapshotPtr sharded = Build(options, envoy::Delivery::kSharded, objects);
@@ -292,7 +292,7 @@ class FixtureTest : public ::testing::Test {
     for (const ResourceType type : {ResourceType::kCluster, ResourceType::kEndpoints}) {
       EXPECT_EQ(sharded->table(type).version(), classic.table(type).version());
     }
-    // Each host with a chain in the classic shape has one here, or a secret of its name.
+    // Each host with a chain in classic delivery has one here, or a secret of its name.
     const auto chains = [](const xds::Snapshot& snapshot) {
       const xds::ResourcePtr listener =
           snapshot.Find(ResourceType::kListener, envoy::kIngressHTTPS);
@@ -321,7 +321,7 @@ void RegisterFixtures(const fs::path& root) {
   std::sort(directories.begin(), directories.end());
   for (const fs::path& directory : directories) {
     const fs::path relative = directory.lexically_relative(root);
-    // In a filter of GoogleTest, by which ctest runs each alone, what follows a `-` is left out.
+    // ctest runs each case by a filter of GoogleTest, which excludes names after a `-`.
     std::string name = relative.filename();
     std::replace(name.begin(), name.end(), '-', '_');
     ::testing::RegisterTest(

@@ -120,7 +120,7 @@ def is_test(path):
 
 
 def check_include(path, room_name, include):
-    """The rules that one include line breaks, in words."""
+    """Returns the rules that an include line breaks."""
     room = ROOMS[room_name]
     test = is_test(path)
     owner = include.split("/")[0]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Which lines of each room ran, from what a build of the preset `coverage` wrote as its tests ended.
+"""Reports which lines of each room ran, from the files that a build of the preset `coverage` wrote when its tests ended.
 
 usage: coverage.py BUILD [--missing ROOM] [--least PERCENT]
 Prints a line per room and, for rooms below PERCENT, their files with the fewest lines run; `--missing ROOM` the lines

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs clang-tidy on the files that changed, and remembers which were clean.
 
-Changed means: against the merge base with origin/main; where that is HEAD itself (a clean clone of main), in the last
-five commits; and whatever isn't committed. For a changed header its own .cc and test are looked at. At most 25 files a
+Changed files are those that differ from the merge base with origin/main; where that is HEAD itself (a clean clone of main),
+those of the last five commits; and those that aren't committed. For a changed header its own .cc and test are checked. At most 25 files a
 run, the latest first, so that the check stays short; `--all` takes every file.
 
 A file is remembered as clean by the hash of everything that clang-tidy could see of ours: the checks, the compile

@@ -3,7 +3,7 @@
 
 Each pytest process, of a run or of one of its workers (`-n 2`), moves into a network namespace of its own as it starts
 (harness/netns.py), so the tests talk to Envoy, contour and the API server as if all were on this machine, and several runs
-at once don't meet. Ports are taken as they are free; pod addresses are 10.244.x.y, one `pod_address` per use.
+at once don't meet. Free ports are taken; pod addresses are 10.244.x.y, one `pod_address` per use.
 
 Logs of everything that ran lie in build/log/e2e_dev/<test>/; those of the cluster in build/log/e2e_dev/cluster/ (with
 workers cluster-gw0/ and so on).
@@ -97,7 +97,7 @@ def backends(work_dir):
 def contour(work_dir):
     """contour("--manifests", folder) → a running contour that is ready.
 
-    Whatever a test did to it: if it still runs at the end, it must stop cleanly, and no sanitizer may have spoken.
+    If it still runs at the end of the test, it must stop cleanly, and no sanitizer may have reported anything.
     """
     started = []
 

@@ -71,7 +71,7 @@ def ingress(name, host, paths, annotations=None, tls_secret=None):
 
 
 class Authority:
-    """A CA and what it signs: (certificate, key) by name, made as they are asked for."""
+    """A CA and the pairs that it signs: (certificate, key) by name, made when they are needed."""
 
     def __init__(self, folder, name="authority"):
         self.folder = folder / name
@@ -138,7 +138,7 @@ class Site:
         return self
 
     def change_bootstrap(self, path):
-        """For Envoys that aren't as ours would be."""
+        """Changes the bootstrap, for Envoys that differ from those of contour's own bootstrap."""
 
     def envoy_arguments(self):
         return []
@@ -190,18 +190,18 @@ class Site:
         return TLSClient(self.address, self.https_port, server_name, tls_context(self.authority.certificate, **versions))
 
     def wait_tls(self, server_name, path="/", **versions):
-        """A client of that host, when it answers at all."""
+        """Returns a client of that host when it answers at all."""
         client = self.tls(server_name, **versions)
         client.poll(server_name, path, lambda answer: True)
         return client
 
 
 class RefusingSite(Site):
-    """In which Envoy refuses something, for once."""
+    """A site in whose tests Envoy NACKs something."""
 
     refuses = True
 
 
 def pause():
-    """What would go wrong has had the time to."""
+    """Waits for long enough that a fault would have shown."""
     time.sleep(0.3)

@@ -68,7 +68,7 @@ class Probe(Process):
         return next(when for when, what, *_ in self.lines() if what == "synced")
 
     def wait_for(self, kind, name, version=None, timeout=20.0):
-        """Until it has that object (in that version, if given)."""
+        """Waits until it has that object (in that version, if given)."""
         def there():
             has = self.state().get((kind, name))
             return has is not None and (version is None or has == version)
@@ -119,7 +119,7 @@ def without_secrets(state):
 
 
 def wait_same(probe, api, timeout=30.0):
-    """The probe has just what a list gives."""
+    """Waits until the probe has exactly the objects of a list."""
     def same():
         return without_secrets(probe.state()) == listed(api)
     try:
@@ -131,7 +131,7 @@ def wait_same(probe, api, timeout=30.0):
 
 
 def compact(cluster):
-    """Makes etcd forget its history up to now: watches from before get 410."""
+    """Makes etcd drop its history up to now, so that watches from before get 410."""
     arguments = cluster.etcd.arguments
     host, port = arguments[arguments.index("--listen-client-urls") + 1].removeprefix("http://").split(":")
 
@@ -172,12 +172,12 @@ class Forwarder:
         thread.start()
 
     def stall(self):
-        """What is connected now never hears anything again; new connections work."""
+        """Lets open connections receive nothing any more; new connections work."""
         self._stalled.set()
         self._stalled = threading.Event()
 
     def stop(self):
-        """No connections any more, those that are open included."""
+        """Closes all connections and accepts no new ones."""
         self._stopped.set()
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes the accepting thread
         self._listener.close()

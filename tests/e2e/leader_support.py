@@ -49,7 +49,7 @@ def install(cluster):
 
 
 class Replica(Contour):
-    """One pod: its name is its identity. Times are short, so that tests are."""
+    """One pod, whose name is its identity. Its times are short, so that tests are fast."""
 
     def __init__(self, fleet, name):
         self.pod_ip = next_pod_address()
@@ -70,7 +70,7 @@ class Replica(Contour):
         return self.get("/readyz")[0] == 200
 
     def wait_ready(self, timeout=20.0):
-        """As the kubelet sees it: a standby's xDS port is closed, and it is ready."""
+        """Waits until it is ready, as the kubelet sees it: a standby is ready although its xDS port is closed."""
         self.wait(self.ready, "/readyz", timeout)
         return self
 
@@ -189,7 +189,7 @@ class Fleet:
         assert not faults, "\n".join(faults)
 
     def holder(self):
-        """Who holds the lock as the API server has it; "" nobody."""
+        """Returns the holder of the lock on the API server; "": nobody."""
         try:
             return self.api.read(LEASE)["spec"].get("holderIdentity", "")
         except ApiError as error:
@@ -198,14 +198,14 @@ class Fleet:
             raise OSError(str(error)) from None  # just starting
 
     def wait_leader(self, replica, timeout=10.0):
-        """Seconds until it serves and the Service leads to it."""
+        """Waits until it serves and the Service leads to it; returns the seconds."""
         started = time.monotonic()
         wait_until(lambda: replica.serves() and self.service.endpoints == [(replica.pod_ip, XDS_PORT)],
                    f"{replica.name} serves", timeout, interval=0.005)
         return time.monotonic() - started
 
     def wait_another(self, *before, timeout=10.0):
-        """The first of the other replicas to serve, and the seconds that it took."""
+        """Returns the first of the other replicas to serve, and the seconds that it took."""
         started = time.monotonic()
 
         def found():
@@ -216,7 +216,7 @@ class Fleet:
         return wait_until(found, "another leader", timeout, interval=0.005), time.monotonic() - started
 
     def events(self):
-        """Messages of the election's Events, oldest first."""
+        """Returns the messages of the election's Events, oldest first."""
         items = self.api.get(f"/api/v1/namespaces/{NAMESPACE}/events")["items"]
         chosen = [item for item in items if item["reason"] == "LeaderElection"]
         return [item["message"] for item in sorted(chosen, key=lambda item: item["metadata"]["name"])]
@@ -242,7 +242,7 @@ class Fleet:
         return Client("127.0.0.1", self.ports["ingress_http_port"])
 
     def wait_answer(self, host, backend, timeout=15.0):
-        """Until each Envoy answers so, asked by connections that end up anywhere."""
+        """Waits until each Envoy gives that answer; a connection may reach any of them."""
         deadline = time.monotonic() + timeout
         right = 0
         while right < 12 * max(1, len(self.proxies)):
@@ -260,19 +260,19 @@ class Fleet:
         return SteadyLoad("127.0.0.1", self.ports["ingress_http_port"], host, per_second=240, connections=12)
 
     def envoys_connected(self):
-        """How many Envoys have a stream to contour now."""
+        """Returns the number of Envoys that have a stream to contour now."""
         return sum(envoy.stat("control_plane.connected_state") for envoy in self.proxies)
 
     def wait_connected(self, timeout=30.0):
         wait_until(lambda: self.envoys_connected() == len(self.proxies), "all Envoys are connected", timeout, interval=0.05)
 
     def assert_all_asked(self):
-        """The load came to every Envoy, and none refused anything."""
+        """Asserts that the load reached every Envoy, and that none NACKed anything."""
         for envoy in self.proxies:
             assert envoy.stat("http.ingress_http.downstream_rq_2xx") > 0, f"{envoy.name} got no request"
             envoy.assert_nothing_rejected()
 
 
 def record(value):
-    """The record of a ConfigMap lock."""
+    """Returns the record of a ConfigMap lock."""
     return json.loads(value["metadata"]["annotations"][ANNOTATION])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`contour certgen`: what OpenSSL, Envoy, contour and a real API server say of its output."""
+"""`contour certgen`: OpenSSL, Envoy, contour and a real API server take its output."""
 import base64
 import os
 import pathlib
@@ -105,7 +105,7 @@ def test_nothing_is_overwritten_unasked(work_dir):
 
 @pytest.mark.parametrize("form, key_file", [("--pem", "cakey.pem"), ("--yaml", "cakey.yaml")])
 def test_the_key_of_a_former_ca_goes_with_it(work_dir, form, key_file):
-    """Whoever has it can be contour for all that still trust that CA, and it renews nothing any more."""
+    """Whoever has that key can pose as contour to all that still trust its CA, and it can renew nothing any more."""
     folder = work_dir / "certs"
     assert certgen(folder, form, "--keep-ca-key").returncode == 0
     assert key_file in contents(folder)

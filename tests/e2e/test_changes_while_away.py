@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What changes while contour is away: its Envoys resume with clusters that the new snapshot lacks and their routes name."""
+"""Objects change while contour is away: its Envoys resume with clusters that the new snapshot lacks and their routes name."""
 import time
 
 import pytest
@@ -47,7 +47,7 @@ def moved(service, ns="default"):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_switched_route(mode, work_dir, contour, envoy, backends, figure):
-    """Delta names what it has, so that it stays. State of the world names a version that nobody knows any more."""
+    """An incremental Envoy names the clusters that it has, so they stay. In state of the world it names a version that is unknown now."""
     folder = work_dir / "manifests"
     folder.mkdir()
     blue, green = backends("blue", "green")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The test cluster itself: what the other tests stand on."""
+"""The test cluster itself, which the other tests need."""
 import pytest
 from conftest import USER_WITHOUT_RIGHTS
 from harness.cluster import ApiError

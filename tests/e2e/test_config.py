@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flags, environment and configuration file, as a person meets them."""
+"""Flags, environment and configuration file, as users see them."""
 import os
 import re
 import subprocess
@@ -10,7 +10,7 @@ from harness.contour import Contour, binary, run
 from harness.manifests import ConfigMapVolume, ingress, replace, service, write_in_place
 from harness.process import wait_until
 
-# As it was announced with Contour 0.15, to the letter.
+# The file that is documented in Contour 0.15, to the letter.
 ANNOUNCED_ARGUMENTS = ["--incluster", "--enable-leader-election", "--xds-address=0.0.0.0", "--xds-port=8001"]
 ANNOUNCED_CONFIG_MAP = """\
 apiVersion: v1
@@ -129,7 +129,7 @@ def test_documented_arguments():
 
 
 def test_documented_config_map(work_dir):
-    """As printed; and with each of its settings uncommented, alone (below its section) and together."""
+    """It loads as printed, and with its settings uncommented, each alone (below its section) and all together."""
     defaults = in_force()
     lines = yaml.safe_load(ANNOUNCED_CONFIG_MAP)["data"]["contour.yaml"].splitlines()
     settings = {
@@ -246,7 +246,7 @@ def test_a_changed_file_is_noticed(work_dir, how):
 
 
 def test_external_names_are_switched_by_the_file(work_dir):
-    """A key that has no flag reaches what it is for."""
+    """A key that has no flag has its effect."""
     manifests = work_dir / "manifests"
     manifests.mkdir()
     (manifests / "all.yaml").write_text("""\
@@ -313,7 +313,7 @@ def test_settings_of_the_listeners_are_in_the_listeners(work_dir, text, wanted):
     (["--xds-address=nowhere.invalid"], "--xds-address, --xds-port: can't listen on nowhere.invalid:8001: "),
 ])
 def test_addresses_that_nobody_could_listen_on_stop_the_start(work_dir, flags, message):
-    """An Envoy would refuse such a listener, and a standby would learn of its xDS port only when it leads."""
+    """An Envoy would NACK such a listener, and a standby would notice only when it leads that its xDS port can't be opened."""
     result = run("serve", "--insecure", "--manifests", work_dir, *flags)
     assert result.returncode == 1 and message in result.stderr, result.stderr
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics, debug pages and logs of a running contour with a real Envoy: what they say, and that they give no secret away."""
+"""Metrics, debug pages and logs of a running contour with a real Envoy: their content, and that they show no secret."""
 import base64
 import json
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shapes of delivery: whatever is asked of either, the answer is the same.
+"""The delivery modes `classic` and `sharded` give the same answer to every request.
 
 Two contours read the same random objects, one classic and one sharded, each with an Envoy of its own and the same backends
 behind them. Every request goes to both, byte for byte, and what comes back is compared: the certificate, status, redirect, and
@@ -105,7 +105,7 @@ def random_request(chance):
 # ---- Answers --------------------------------------------------------------------------------------------------------
 
 def exchange(address, port, server_name, request):
-    """What comes back, without what differs from one request to the next."""
+    """Returns the answer, without the parts that differ from one request to the next."""
     certificate, data = None, b""
     try:
         with contextlib.ExitStack() as stack:
@@ -148,8 +148,8 @@ def exchange(address, port, server_name, request):
 
 
 class Pair:
-    def __init__(self, name, shape, mode=None):
-        self.sites = [Site(f"{name}_classic", mode=mode), Site(f"{name}_{shape}", "--delivery", shape, mode=mode)]
+    def __init__(self, name, delivery, mode=None):
+        self.sites = [Site(f"{name}_classic", mode=mode), Site(f"{name}_{delivery}", "--delivery", delivery, mode=mode)]
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
@@ -173,7 +173,7 @@ class Pair:
 
 
 def compare(pair, requests):
-    """Asks both and returns (request, answers) of those that differ, when that is no longer due to what is on its way."""
+    """Asks both and returns (request, answers) of those that still differ when all updates have arrived."""
     statuses = set()
     for attempt in range(20):
         differences = []
@@ -189,7 +189,7 @@ def compare(pair, requests):
     return differences, statuses
 
 
-@pytest.mark.parametrize("mode,rounds,shape", [
+@pytest.mark.parametrize("mode,rounds,delivery", [
     ("delta-ads", 3, "sharded"),
     ("delta-ads", 3, "sharded-https"),
     pytest.param("delta-ads", 60, "sharded", marks=pytest.mark.long),
@@ -200,9 +200,9 @@ def compare(pair, requests):
     pytest.param("sotw-ads", 15, "sharded", marks=pytest.mark.long),
     pytest.param("sotw", 15, "sharded", marks=pytest.mark.long),
 ])
-def test_same_answers(mode, rounds, shape, figure):
+def test_same_answers(mode, rounds, delivery, figure):
     asked, seen = 0, set()
-    with Pair(f"delivery_{mode}_{rounds}", shape, mode) as pair:
+    with Pair(f"delivery_{mode}_{rounds}", delivery, mode) as pair:
         for seed in range(rounds):
             chance = random.Random(seed * 7919 + rounds)
             pair.publish(random_objects(chance, pair.sites[0].authority))
@@ -213,7 +213,7 @@ def test_same_answers(mode, rounds, shape, figure):
         for site in pair.sites:
             site.envoy.assert_nothing_rejected()
     assert {"200", "404", "301"} <= seen, seen  # else it compared nothing
-    figure(f"requests compared between classic and {shape}, {mode}", asked)
+    figure(f"requests compared between classic and {delivery}, {mode}", asked)
 
 
 def test_served_without_the_control_plane():
@@ -231,7 +231,7 @@ def test_served_without_the_control_plane():
 
 
 def test_switching_the_delivery_mode_interrupts_nobody():
-    """contour starts again with the other shape, there and back; the same Envoy goes on answering."""
+    """contour starts again with the other delivery mode, there and back; the same Envoy goes on answering."""
     with Site("delivery_switch") as site:
         blue = site.backend("blue")
         site.publish("all.yaml", service("blue", blue) + ingress("host", "switch.test", [("/", "Prefix", "blue")]))
@@ -242,7 +242,7 @@ def test_switching_the_delivery_mode_interrupts_nobody():
                 site.contour.arguments = arguments + flags
                 site.contour.start().wait_ready()
                 site.publish("all.yaml", service("blue", blue) + ingress("host", "switch.test", [("/", "Prefix", "blue")])
-                             + ingress("shape", f"{flags[1]}.test", [("/", "Prefix", "blue")]))
+                             + ingress("delivery", f"{flags[1]}.test", [("/", "Prefix", "blue")]))
                 scoped = "scoped_routes" in site.envoy.admin("/config_dump?resource=dynamic_listeners")
                 assert scoped == (flags[1] == "sharded")
                 time.sleep(0.5)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTPS in the sharded shape: one filter chain, certificates by server name, routes by a resource per host. That it answers
-as the classic shape does, test_delivery.py says of random hosts; here are those that need more than chance."""
+"""HTTPS in the delivery mode `sharded-https`: one filter chain, certificates by server name, a scoped route configuration for each
+host. test_delivery.py compares its answers with classic delivery for random hosts; here are the cases that aren't random."""
 import collections
 import contextlib
 import random
@@ -39,7 +39,7 @@ def handshake(site, server_name):
 
 
 def test_hosts_with_settings_of_their_own(figure):
-    """Every server name with every host, in both shapes: those with the usual settings answer through each other's
+    """Every server name with every host, in both delivery modes: those with the usual settings answer through each other's
     connections, the others through their own only."""
     usual, own = ["usual.test", "usual-too.test", "exact.wild.test"], ["strict.test", "a.wild.test"]
     names = usual + own + ["tcp.test", "unknown.test", "a.b.wild.test", "USUAL.test"]
@@ -141,7 +141,7 @@ def test_served_without_the_control_plane():
 
 
 def test_switching_the_delivery_mode_interrupts_nobody():
-    """contour starts again with the other shape, there and back; the same Envoy goes on answering over TLS."""
+    """contour starts again with the other delivery mode, there and back; the same Envoy goes on answering over TLS."""
     with Site("delivery_https_switch") as site:
         objects = service("blue", site.backend("blue")) + site.authority.secret("all", "switch.test", "strict.test", "new.test")
         objects += secure("switch", "switch.test") + secure("strict", "strict.test", STRICT)
@@ -169,7 +169,7 @@ def test_switching_the_delivery_mode_interrupts_nobody():
 
 
 def test_unknown_server_names():
-    """Nobody waits for what isn't there, and a host that is created later is served although it was asked for before."""
+    """Nobody waits for a certificate that doesn't exist, and a host that is created later is served although it was asked for before."""
     with Site("delivery_https_unknown", *SHAPE) as site:
         objects = service("blue", site.backend("blue")) + site.authority.secret("all", "known.test", "later.test")
         site.publish("all.yaml", objects + secure("known", "known.test"))
@@ -233,7 +233,7 @@ RANDOM_NAMES = {
 @pytest.mark.parametrize("total", [100_000])
 @pytest.mark.parametrize("kind", RANDOM_NAMES)
 def test_random_server_names(kind, total, figure):
-    """What a client that makes up server names costs Envoy and contour."""
+    """Measures the cost, to Envoy and contour, of a client that makes up server names."""
     with Site(f"delivery_https_random_{kind.split()[-1]}", *SHAPE) as site:
         site.publish("all.yaml", service("blue", site.backend("blue")) + site.authority.secret("all", LONG, "*.wild.test")
                      + secure("known", LONG) + secure("wild", "*.wild.test"))

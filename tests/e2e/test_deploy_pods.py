@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The split deployment as its manifests say it: the containers of the rendered templates run with their arguments, mounts,
+"""The deployments of the manifests: the containers of the rendered templates run with their arguments, mounts,
 service accounts, users and probes (harness/pods.py), against a real API server."""
 import itertools
 import threading
@@ -177,7 +177,7 @@ class Balancer:
 
 
 class ByEndpoints(Balancer):
-    """As kube-proxy does: a pod whose deletion has begun is out of the pool some time later, its readiness counts no more."""
+    """A balancer like kube-proxy: a pod whose deletion has begun leaves the pool some time later, whatever its readiness."""
 
     LAG = 2.0  # seconds for the EndpointSlice, its controller and the nodes
 
@@ -198,7 +198,7 @@ class ByEndpoints(Balancer):
 
 
 class ByProbes(Balancer):
-    """As a balancer outside of Kubernetes does: two failed probes of Envoy's health in a row, a second apart, take a pod out."""
+    """A balancer outside of Kubernetes: two failed probes of Envoy's health in a row, a second apart, take a pod out."""
 
     def __init__(self):
         super().__init__()
@@ -208,7 +208,7 @@ class ByProbes(Balancer):
         self._failed[pod] = 0
 
     def remove(self, pod):
-        """It isn't told."""
+        """Removes the pod; the balancer isn't informed."""
 
     def _run(self):
         while not self._stop.wait(1.0):
@@ -220,7 +220,7 @@ class ByProbes(Balancer):
 @pytest.mark.parametrize("overlay, kind, owner", [
     ("split-all", "DaemonSet", "envoy"), pytest.param("combined", "Deployment", "contour", marks=pytest.mark.long)])
 def test_envoys_are_rolled_with_one_connection_per_request(deployment, route, figure, overlay, kind, owner):
-    """No connection is open at most instants, so that an Envoy could end as soon as it is told to; balancers still send it
+    """Most of the time no connection is open, so that an Envoy could end as soon as it is asked to; balancers still send it
     connections for some seconds."""
     installed = deployment(overlay)
     if overlay != "combined":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guides, tried: each YAML block of docs/ingressroute.md is given to contour, and each row of the table below it is asked of
+"""Tries the guides: each YAML block of docs/ingressroute.md is given to contour, and each request of the table below it is sent to
 a real Envoy. Services and Secrets that the examples name are made here."""
 import re
 import urllib.parse

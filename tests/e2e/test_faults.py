@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fault suite, on manifests: odd objects, odd Envoys, and a machine that runs out of things. Where an Envoy serves,
+"""The fault suite on manifests: odd objects, odd Envoys, and a machine that runs out of memory, disk or descriptors. Where an Envoy serves,
 it is under steady load, of which no request may fail."""
 import concurrent.futures
 import contextlib
@@ -115,7 +115,7 @@ def test_delegation_a_thousand_deep(site, figure):
 
 
 def test_every_byte_in_hosts_and_paths(site):
-    """Whatever YAML can carry: nothing is refused by Envoy, nobody else is hurt."""
+    """Every byte that YAML can have: Envoy NACKs nothing, and no other host is affected."""
     text = ""
     for byte in [*range(0x20, 0x7f), 0x85, 0xa0, 0xe9, 0x2028, 0x1f600]:
         letter = chr(byte)
@@ -136,7 +136,7 @@ def test_every_byte_in_hosts_and_paths(site):
 # ---- Envoys ---------------------------------------------------------------------------------------------------------
 
 def test_envoy_that_restarts_every_second(site, envoy):
-    """One that flaps costs the steady one nothing, and is served each time."""
+    """An Envoy that restarts again and again costs the other one nothing, and is served each time."""
     with site.load():
         other = None
         for number in range(6):
@@ -200,7 +200,7 @@ def test_two_hundred_envoys_at_once(one_site, figure):
 
 
 def test_two_hundred_stalled_streams(one_site, figure):
-    """They ask for everything and never read: what each may hold is bounded, however much changes meanwhile."""
+    """They ask for everything and never read: the memory of each is bounded, however much changes meanwhile."""
     site = one_site
     site.write("hosts", "".join(manifests.ingress(f"host-{n}", f"host-{n}.example.com", "steady") for n in range(1000)))
     site.served("host-999.example.com")
@@ -237,7 +237,7 @@ def test_two_hundred_stalled_streams(one_site, figure):
 
 
 def test_requests_above_4_mib(one_site):
-    """An Envoy with 100,000 clusters tells their versions as it reconnects: read, and answered by what is gone."""
+    """An Envoy with 100,000 clusters sends their versions as it reconnects: they are read, and the removals are answered."""
     site = one_site
     channel, client = stub(site.contour)
     request = discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER)
@@ -262,7 +262,7 @@ def test_requests_above_4_mib(one_site):
 
 
 def test_odd_clients_hurt_nobody(one_site):
-    """What no Envoy would say: unknown types, wrong nonces, everything refused, streams dropped in the middle."""
+    """Requests that no Envoy would send: unknown types, wrong nonces, only NACKs, streams dropped in the middle."""
     site = one_site
 
     def request(type_url, **fields):
@@ -294,7 +294,7 @@ def test_odd_clients_hurt_nobody(one_site):
 
 
 def test_restart_under_load_moves_nothing(site, figure):
-    """200 hosts, contour restarted five times under load, once by SIGKILL: Envoy takes over nothing anew."""
+    """200 hosts, contour restarted five times under load, once by SIGKILL: Envoy applies nothing again."""
     site.write("hosts", "".join(manifests.ingress(f"host-{n}", f"host-{n}.example.com", "steady") for n in range(200)))
     site.served("host-199.example.com")
     time.sleep(0.5)
@@ -343,8 +343,8 @@ def test_disk_full_for_statuses(work_dir, full_disk, contour, envoy, backends):
 
 
 def test_file_descriptors_exhausted(one_site):
-    """All its descriptors taken by idle connections: what is connected is served on, changes too when there is room
-    again, and that no new Envoy could come is no secret."""
+    """Idle connections take all its descriptors: connected Envoys are served on, changes too when a descriptor is free
+    again, and liveness fails because no new Envoy could connect."""
     site = one_site
     limit = len(os.listdir(f"/proc/{site.contour.pid}/fd")) + 20
     resource.prlimit(site.contour.pid, resource.RLIMIT_NOFILE, (limit, limit))
@@ -381,7 +381,7 @@ def test_file_descriptors_exhausted(one_site):
 
 
 def test_out_of_memory_stops_with_a_message(work_dir, contour):
-    """At its limit it ends at once and says why; with room again it starts clean."""
+    """At its limit it ends at once with a message; with memory again it starts cleanly."""
     folder = work_dir / "manifests"
     folder.mkdir()
     text = manifests.service("steady", "10.244.0.9", 8080)

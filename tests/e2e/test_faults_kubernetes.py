@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fault suite, on an API server: it is slow, lies, forgets, or its users do odd things. Always under steady load
+"""The fault suite on an API server: it is slow, sends wrong or old state, or its users do odd things. Always under steady load
 through a real Envoy, of which no request may fail."""
 import base64
 import contextlib
@@ -144,7 +144,7 @@ def test_half_an_event(world):
 
 
 def test_older_resource_version(world):
-    """A watch that tells old events again, as a cache that lags does: the newer state stays."""
+    """A watch that sends old events again, as a cache that lags does: the newer state stays."""
     world.add("older")
     world.served("older")
     old = world.api.read(ingress_route("older"))
@@ -215,7 +215,7 @@ def test_namespace_of_5000_objects_deleted_at_once(world, figure):
 
 @pytest.mark.parametrize("what", ["garbage", "key-of-another", "empty"])
 def test_secret_replaced_by_something_bad(world, what, work_dir):
-    """The route on HTTP stays, the neighbour on HTTPS too, the author is told; mended, all is as before."""
+    """The route on HTTP stays, the host beside it on HTTPS too, and the status says so; repaired, all is as before."""
     make_ca(work_dir / "ca.crt", work_dir / "ca.key", "test")
     for name in ("one", "two"):
         make_certificate(work_dir / f"{name}.crt", work_dir / f"{name}.key", work_dir / "ca.crt", work_dir / "ca.key",
@@ -256,7 +256,7 @@ def test_secret_replaced_by_something_bad(world, what, work_dir):
 
 
 def test_sigterm_in_every_phase_of_the_start(world, contour, figure):
-    """However far the start has got: it ends soon, with 0, and says nothing odd."""
+    """However far the start has got, it ends soon, with 0, and logs nothing odd."""
     slowest = 0.0
     for wait in (0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5):
         world.way.fault = lambda request: Fault(delay=0.4)  # stretches the phases
@@ -273,7 +273,7 @@ def test_sigterm_in_every_phase_of_the_start(world, contour, figure):
 
 
 def test_two_contours_with_different_objects(world, contour, envoy, work_dir):
-    """One sees one namespace, one another: an Envoy that changes from one to the other gets exactly what that one knows."""
+    """One sees one namespace, one another: an Envoy that changes from one to the other gets exactly the hosts that that one knows."""
     try:
         world.api.create_namespace("elsewhere")
     except ApiError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`contour bootstrap` against contour's port with TLS: who is let in, and that certificates can be renewed on both sides
+"""`contour bootstrap` against contour's port with TLS: who can connect, and that certificates can be renewed on both sides
 while traffic flows. And `contour cli`."""
 import http.client
 import json
@@ -208,14 +208,14 @@ def test_a_missing_file_is_waited_for(pair):
 
 
 def test_what_grpc_logs_comes_through_our_log(pair, work_dir):
-    """Handshakes of strangers: a line, in our form, and not one for each."""
+    """Handshakes of foreign clients give a line in the form of our log, and not one for each."""
     p = pair()
     certificate, key = Authority(work_dir, "foreign").sign("envoy")
     context = ssl.create_default_context(cafile=str(p.authority.certificate))
     context.load_cert_chain(certificate, key)
 
     def first_byte():
-        """Of what the server sends unasked to everyone whom it lets in."""
+        """Returns the first byte that the server sends to every client that it accepts."""
         try:
             with socket.create_connection(("127.0.0.1", p.contour.xds_port), 2) as connection:
                 with context.wrap_socket(connection, server_hostname="contour") as tls:
@@ -230,7 +230,7 @@ def test_what_grpc_logs_comes_through_our_log(pair, work_dir):
 
 
 def test_the_ca_is_taken_under_the_name_of_cert_manager(pair, work_dir):
-    """Manifests say cacert.pem; cert-manager's Secrets have ca.crt. By both sides, and without a word when it is as named."""
+    """Manifests say cacert.pem; cert-manager's Secrets have ca.crt. Both sides take either, and log nothing if the flag names the file."""
     p = pair()
     assert p.contour.stop() == 0
     place = p.contour.arguments.index("--contour-cafile") + 1
@@ -274,7 +274,7 @@ def test_an_envoy_that_is_busy_for_long_keeps_its_connection(pair):
 
 @pytest.mark.parametrize("mode", ["delta-ads", "sotw-ads", "delta", "sotw"])
 def test_envoy_pings_contour_and_is_answered(pair, mode):
-    """In every mode; contour's gRPC neither refuses so many pings nor leaves them unanswered."""
+    """In every xDS mode, contour's gRPC neither refuses so many pings nor leaves them unanswered."""
     p = pair(mode=mode)
     envoy = p.envoy().wait_live()
     p.answers()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes under steady load, in each mode of xDS: nobody sees anything between the old answer and the new one."""
+"""Changes under steady load, in each xDS mode: no request gets anything but the old answer or the new one."""
 import collections
 import contextlib
 import socket

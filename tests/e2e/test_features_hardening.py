@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a hostile client can't do: docs/hardening.md, line by line, against a real Envoy. Every flood is bounded, and while
+"""Attacks of a hostile client: docs/hardening.md, line by line, against a real Envoy. Every flood is bounded, and while
 it runs an honest client gets its answers."""
 import contextlib
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What objects change in plain HTTP traffic: each feature seen in a request through a real Envoy."""
+"""The effects of objects on plain HTTP: each feature is seen in a request through a real Envoy."""
 import base64
 import collections
 import concurrent.futures
@@ -99,7 +99,7 @@ def child(name, *routes):
 
 
 def test_delegation(site):
-    """In the namespace, to another, along a chain, to what isn't there, and out of the prefix that was given."""
+    """Within the namespace, to another, along a chain, to an object that doesn't exist, and out of the prefix that was given."""
     def to(match, name, namespace=None):
         return {"match": match, "delegate": {"name": name, **({"namespace": namespace} if namespace else {})}}
     site.publish("delegation.yaml", ingress_route(

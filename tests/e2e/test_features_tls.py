@@ -283,7 +283,7 @@ def test_weights_of_tcp_services(site):
 # ---- PROXY protocol -------------------------------------------------------------------------------------------------
 
 def test_proxy_protocol_on_both_listeners():
-    """The preamble is required, and tells who the client is."""
+    """The preamble is required, and has the address of the client."""
     with Site("features_proxy_protocol", "--use-proxy-protocol") as site:
         site.put("all.yaml", site.authority.secret("proxied", "proxied.example")
                  + ingress("proxied", "proxied.example", [("/", "Prefix", "marker")], tls_secret="proxied"))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every fixture of tests/fixtures, loaded by a real Envoy in each mode of xDS and in both shapes of delivery: not one
-resource may be refused, and the answers to the requests that a fixture is about are the same in all of them.
+"""Every fixture of tests/fixtures, loaded by a real Envoy in each xDS mode and in two delivery modes: it must NACK
+nothing, and the answers to the requests that a fixture is about are the same in all of them.
 
 One contour and one Envoy of a mode for all fixtures: the objects of a fixture take the place of those before, together
 with a route of our own whose answer shows that Envoy has got that far. The fixtures' options.yaml don't matter here.
@@ -200,7 +200,7 @@ def answer(client, host, path, chance):
         got = client.get(host, path)
     except (OSError, http.client.HTTPException) as error:
         client.close()
-        # The shapes refuse an unknown server name differently: before the handshake, or by an alert.
+        # The delivery modes refuse an unknown server name differently: before the handshake, or by an alert.
         return "closed" if isinstance(error, (ssl.SSLError, ConnectionResetError)) else type(error).__name__
     if got.backend is None:
         return got.status, got.headers.get("location")

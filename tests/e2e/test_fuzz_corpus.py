@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the fuzzer of whole manifests found interesting, loaded by a real Envoy in each shape of delivery: whatever the
-authors of objects write, not one resource is refused. That the corpus crashes nothing and names nothing that isn't there
-is the fuzzer's own affair (tests/fuzz/objects_fuzz.cc)."""
+"""The corpus of the fuzzer of whole manifests, loaded by a real Envoy in each delivery mode: whatever the
+authors of objects write, it NACKs nothing. The fuzzer itself checks that the corpus crashes nothing and names nothing that
+doesn't exist (tests/fuzz/objects_fuzz.cc)."""
 import os
 import pathlib
 import shutil

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tools of the tests, tried without contour: each must be able to see a fault."""
+"""Tests of the harness without contour: each part must be able to see a fault."""
 import json
 import pathlib
 import socket

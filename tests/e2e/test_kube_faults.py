@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an API server can do to the source of objects (src/kube): restarts, lost history, silence, load."""
+"""Faults of an API server that the source of objects (src/kube) must survive: restarts, lost history, silence, load."""
 import base64
 import statistics
 import threading

@@ -371,8 +371,8 @@ def test_a_replica_whose_tls_files_are_bad_does_not_lead(fleet, namespace, backe
 
 @pytest.mark.parametrize("xds", ["leader", "all"])
 def test_envoys_of_a_frozen_contour_go_to_another(fleet, namespace, backends, figure, xds):
-    """The kernel of a frozen process answers for its connections, so that only pings of HTTP/2 tell. Envoys that had news
-    from it hear the next change from another replica."""
+    """The kernel of a frozen process answers for its connections, so that only pings of HTTP/2 notice. Envoys that it served
+    get the next change from another replica."""
     fleet = fleet(xds=xds)
     blue, green = backends("blue"), backends("green")
     a = fleet.add("a").wait_ready()
@@ -396,7 +396,7 @@ def test_envoys_of_a_frozen_contour_go_to_another(fleet, namespace, backends, fi
 
 
 def test_config_map_lock(fleet, namespace, cluster):
-    """As Contour 0.15 has it: the record is an annotation, whatever else is in the ConfigMap stays."""
+    """The lock of Contour 0.15: the record is an annotation, and the rest of the ConfigMap stays."""
     fleet = fleet()
     fleet.election = {"configmap-name": "contour", "configmap-namespace": NAMESPACE, "lease-duration": "3s",
                       "renew-deadline": "2s", "retry-period": "500ms"}
@@ -413,7 +413,7 @@ def test_config_map_lock(fleet, namespace, cluster):
 
 
 def test_missing_namespace_is_named(fleet, namespace, cluster):
-    """With the defaults of the announcement the lock's namespace has to be made first. Whoever may look there is told so."""
+    """With the documented defaults the lock's namespace must be created first; the log and the metrics say so."""
     del namespace
     fleet = fleet(**{"lease-namespace": "leader-elect"})
     fleet.kubeconfig = cluster.kubeconfig(ADMIN)

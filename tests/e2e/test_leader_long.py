@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The leader election with its real times (15 s / 10 s / 2 s), long outages, and an API server that forgets."""
+"""The leader election with its real times (15 s / 10 s / 2 s), long outages, and an API server that was restored."""
 import shutil
 import signal
 import time
@@ -119,8 +119,8 @@ def test_api_server_away_for_ten_minutes(fleet, backends, own_cluster, figure):
 
 
 def test_etcd_restored_from_an_older_state(fleet, backends, own_cluster, work_dir):
-    """The API server comes back with the objects, statuses and the lock of some time ago: a holder that is no more, an
-    older route. What it says counts; nobody fails, one leads, statuses are made right."""
+    """The API server comes back with the objects, statuses and the lock of some time ago: a holder that no longer exists, an
+    older route. That state counts; no request fails, one replica leads, statuses are repaired."""
     fleet = fleet()
     blue, green = backends("blue"), backends("green")
     a, b = fleet.start("a", "b")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Those who look (probes, scrapers, people with a browser) and those who do worse: slow and idle clients on every port that
+"""Clients that read (probes, scrapers, people with a browser) and clients that disturb: slow and idle ones on every port that
 contour opens, every signal that it can be sent, and debug pages read all the time at 10,000 hosts."""
 import contextlib
 import http.client
@@ -38,7 +38,7 @@ def probe(port, path="/healthz"):
 
 
 class Crowd:
-    """Many clients of one port, each of which is a nuisance in the same way."""
+    """Many clients of one port that all disturb in the same way."""
 
     def __init__(self, port, count, sent=b"", then=None, receive_buffer=None):
         self.sockets, self.then = [], then

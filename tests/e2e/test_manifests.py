@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""contour serve --manifests: from a file to the answer of a real Envoy, in both aggregated modes of xDS."""
+"""contour serve --manifests: from a file to the answer of a real Envoy, in both aggregated xDS modes."""
 import collections
 import json
 import re

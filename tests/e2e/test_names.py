@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One name, one content: objects that are made so that different clusters would get one name, seen from Envoy. Nobody's
-traffic reaches what is another's, nothing goes unencrypted or unverified that must not, and renaming interrupts nobody."""
+"""One name, one content: objects that are made so that different clusters would get one name, seen from Envoy. No
+traffic reaches another's pods, none is unencrypted or unverified that must not be, and renaming interrupts nobody."""
 import json
 
 import pytest
@@ -18,7 +18,7 @@ MODES = [(mode, delivery) for mode in ("delta-ads", "delta", "sotw-ads", "sotw")
 
 
 def in_every_mode(test):
-    """All deliveries by delta ADS and one by each other mode are part of ./dev test, the rest is long."""
+    """All delivery modes by delta ADS, and one by each other xDS mode, are part of ./dev test; the rest is long."""
     return pytest.mark.parametrize("mode,delivery", [
         pytest.param(mode, delivery, marks=() if mode == "delta-ads" or delivery == "classic" else pytest.mark.long)
         for mode, delivery in MODES])(test)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one node lacks costs the Envoys of the other nodes nothing: before, during and after restarts of contour, whichever
+"""A fault of one node costs the Envoys of the other nodes nothing: before, during and after restarts of contour, whichever
 Envoy comes back first. Each Envoy runs in a network namespace of its own."""
 import contextlib
 import itertools
@@ -80,7 +80,7 @@ class Fleet:
         return stack, found
 
     def restart(self, order):
-        """contour restarts, and the Envoys come back in this order, each when the one before has said what it refuses."""
+        """contour restarts, and the Envoys come back in this order, each when the one before has sent its NACKs."""
         for node in self.nodes:
             node.cut()
         self.contour.kill()
@@ -131,7 +131,7 @@ def all_orders(fleet):
 
 
 def start(fleet, *arguments):
-    """The broken one first: it is alone with contour until it has refused what it can't take."""
+    """Starts the broken one first: it is alone with contour until it has NACKed what it can't take."""
     fleet.broken.start_envoy(fleet.contour, fleet.mode, *arguments)
     wait_until(lambda: fleet.contour.metric("contour_xds_node_faults") or fleet.contour.metric("contour_xds_quarantined"),
                "what it refuses", 30)
@@ -205,7 +205,7 @@ def refused_certificate(mode, orders):
 
 
 def older_envoy(mode, orders):
-    """It lacks an extension that a passthrough host needs: a fault of its own that isn't its node's."""
+    """Makes an Envoy without an extension that a passthrough host needs: a fault of this Envoy, not of its node."""
     with Fleet(f"node_older_{mode}", mode) as fleet:
         fleet.put("tcp.yaml", fleet.authority.secret("t", "t.example") + ingress_route(
             "t", "t.example", tls={"passthrough": True}, tcpproxy=[("blue", {})]))

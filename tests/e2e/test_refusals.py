@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What objects of users can ask for, however odd: each case is either refused by our checks, and the log names the object,
+"""Odd requests of objects: each case is either refused by our checks, and the log names the object,
 or taken by a real Envoy. What neither does is in REFUSED, a list that should stay short: docs/decisions/0011.
 
-One contour and one Envoy for all cases, one after another; in each a host of another object has to be announced as well.
+One contour and one Envoy for all cases, one after another; in each a host of another object must be sent as well.
 """
 import functools
 import re

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What contour's checks allow and Envoy refuses (test_refusals.py has the list), such as a certificate whose RSA key has a
-public exponent of more than 33 bits, which OpenSSL takes and BoringSSL doesn't; and what an Envoy refuses that isn't as
-its bootstrap of ours would make it. The neighbours go on, the last good content is served, the author is told."""
+"""Content that contour's checks allow and Envoy NACKs (test_refusals.py has the list), such as a certificate whose RSA key has a
+public exponent of more than 33 bits, which OpenSSL takes and BoringSSL doesn't; and NACKs of an Envoy whose bootstrap
+isn't contour's. The other hosts go on, the last good content is served, and the object is named."""
 import json
 import pathlib
 import socket
@@ -20,7 +20,7 @@ from test_kubernetes import apply, installed, namespace, world  # noqa: F401  (f
 
 
 class RejectingSite(RefusingSite):
-    """With what is served and told of it."""
+    """A site that also reads the served content and the reports about it."""
 
     def certificate(self, host):
         """The one that Envoy serves, as DER; None if it serves none."""
@@ -38,7 +38,7 @@ class RejectingSite(RefusingSite):
 
 
 def refused_pair(folder, host):
-    """A certificate and its key that Envoy doesn't load."""
+    """Returns a certificate and its key that Envoy doesn't load."""
     certificate, key = folder / f"{host}-refused.crt", folder / f"{host}-refused.key"
     subprocess.run(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-pkeyopt",
                     "rsa_keygen_pubexp:1099511627791", "-out", key], check=True, capture_output=True)
@@ -147,7 +147,7 @@ def test_other_certificates_that_envoy_refuses(spoil):
 
 
 def test_trusted_certificates_that_envoy_refuses():
-    """Here a cluster is refused: the route goes on to the backend that was verified, by what it was verified with."""
+    """Here a cluster is NACKed: the route still leads to the backend that was verified, with the CA that verified it."""
     with RejectingSite("rejections_trusted") as site:
         certificate, key = site.authority.sign("upstream.example")
         secure = site.backend("secure", certificate=certificate, key=key)
@@ -197,7 +197,7 @@ class LargeSite(RejectingSite):
         pathlib.Path(path).write_text(json.dumps(value), encoding="utf-8")
 
     def responses(self, prefix):
-        """How many Envoy had of that kind, and how many of them it refused."""
+        """Returns the number of responses of that type, and how many of them Envoy NACKed."""
         stats = self.envoy.stats(prefix)
         return stats[f"{prefix}.update_attempt"], stats[f"{prefix}.update_rejected"]
 
@@ -218,7 +218,7 @@ def added_meanwhile(site, done, limit=30):
 
 @pytest.mark.parametrize("mode", ["delta-ads", "sotw-ads", "delta", "sotw"])
 def test_the_pods_of_what_stands_in_move_on(mode):
-    """A host goes from blue to green by a content that Envoy refuses. Nothing but its last good content uses blue then."""
+    """A host goes from blue to green by content that Envoy NACKs. Nothing but its last good content uses blue then."""
     with LargeSite(f"rejections_moving_{mode}", mode, limited=True) as site:
         first, second = site.backend("first"), site.backend("second")
         site.put("blue.yaml", service("blue", first))
@@ -241,7 +241,7 @@ def test_the_pods_of_what_stands_in_move_on(mode):
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["delta-ads", "sotw-ads"])
 def test_one_virtual_host_of_five_thousand(mode, figure):
-    """All of them change at once, and of one Envoy refuses what it becomes."""
+    """All of them change at once, and Envoy NACKs the new content of one."""
     count, bad = 5000, "h4999.example"
     with LargeSite(f"rejections_5000_{mode}", mode, limited=True) as site:
         site.put("services.yaml", service("blue", site.backend("blue")) + service("green", site.backend("green")))
@@ -287,7 +287,7 @@ def test_one_virtual_host_of_five_thousand(mode, figure):
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["delta-ads", "sotw-ads"])
 def test_one_filter_chain_of_a_thousand(mode, figure):
-    """An Envoy without the filter for TCP proxies: of all the chains that change at once it refuses that which needs it."""
+    """An Envoy without the filter for TCP proxies: of all the chains that change at once it NACKs the one that needs it."""
     count, bad = 1000, "h999.example"
     with LargeSite(f"rejections_1000_{mode}", mode,
                    without="envoy.filters.network/envoy.filters.network.tcp_proxy") as site:
@@ -335,7 +335,7 @@ def test_one_filter_chain_of_a_thousand(mode, figure):
 
 
 def test_an_event_on_the_object(world, backends, tmp_path):
-    """On a real API server, with the rights of deploy/rbac: the Secret and the Ingress that uses it get the words."""
+    """On a real API server, with the rights of deploy/rbac: the Secret and the Ingress that uses it get an Event with the error message."""
     world.apply_service("blue", backends("blue"))
     authority = Authority(tmp_path)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an author of objects must not be able to do: docs/threat-model.md names these tests."""
+"""Attacks by an author of objects, which must fail: docs/threat-model.md names these tests."""
 import json
 
 import pytest

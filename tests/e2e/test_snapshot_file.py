@@ -98,7 +98,7 @@ def test_what_was_served_last_is_served_without_the_api_server(site, envoy, back
 
 
 def test_a_new_envoy_without_the_api_server_and_changes_meanwhile(site, envoy, backends):
-    """What the file has and the live build hasn't goes, what it has too stays without a gap."""
+    """Hosts that only the file has go; hosts that the live build has too stay without a gap."""
     blue, green = backends("blue", "green")
     first = site.start()
     for name in ("stays", "goes"):

@@ -41,7 +41,7 @@ def test_a_status_follows_the_objects(world, backends):
 
 
 def test_an_object_before_its_service_is_written_once(world, backends):
-    """What is missing may only be late: no flash of `invalid`, one write."""
+    """A missing object may only be late: the status is never `invalid`, and is written once."""
     backend = backends("blue")
     seen = set()
     for number in range(5):

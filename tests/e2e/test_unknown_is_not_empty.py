@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What isn't known never counts as empty: rights that are lost, discovery that fails, and others that answer for the API
+"""A kind that isn't known never counts as empty: rights that are lost, discovery that fails, and others that answer for the API
 server, at a start and while running. A real Envoy is asked all the time, and no request of a route that was there fails."""
 import contextlib
 import json
@@ -237,7 +237,7 @@ def test_others_answer_for_the_api_server_at_a_restart(site, name):
 @pytest.mark.long
 @pytest.mark.parametrize("name", OTHERS)
 def test_others_answer_for_the_api_server_while_running(site, name):
-    """For twelve seconds; what is new then is served when the API server is back."""
+    """For twelve seconds; new objects of that time are served when the API server is back."""
     with site.load():
         good = site.file.read_bytes()
         site.way.fault = lambda request: OTHERS[name]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which host answers: a name is served by the host that is written like it, else by the wildcard host that takes it, which
+"""Requests reach the right host: a name is served by the host that is written like it, else by the wildcard host that takes it, which
 is one of exactly one label less, else by the default host, else by nobody. A small model says so, and real Envoys are asked
-in each mode of delivery.
+in each delivery mode.
 
 One backend process listens on all pod addresses, and each host leads to an address of its own, so an answer tells whose
 routes it came by.
@@ -185,7 +185,7 @@ def objects_of(hosts, authority):
 # ---- Real Envoys ----------------------------------------------------------------------------------------------------
 
 class Everywhere:
-    """A site for each mode of delivery, with one backend on all addresses behind them."""
+    """A site for each delivery mode, with one backend on all addresses behind them."""
 
     def __init__(self, name, deliveries=DELIVERIES):
         self.sites = {delivery: Site(f"wildcards_{name}_{delivery}", *deliveries[delivery]) for delivery in deliveries}
@@ -209,7 +209,7 @@ class Everywhere:
             site.publish("all.yaml", objects)
 
     def ask(self, server_name, authority, path="/", websocket=False):
-        """What each site answers, in the form of expected()."""
+        """Returns the answer of each site, in the form of expected()."""
         request = f"GET {path} HTTP/1.1\r\nhost: {authority}\r\n{WEBSOCKET if websocket else 'connection: close' + chr(13) + chr(10)}\r\n"
         answers = {}
         for delivery, site in self.sites.items():
@@ -226,7 +226,7 @@ class Everywhere:
         return answers
 
     def check(self, hosts, requests):
-        """Asks until all is as the model says; returns what was answered."""
+        """Asks until all answers are those of the model, and returns them."""
         deadline, answered = time.monotonic() + 5, {}
         while True:
             wrong = []
@@ -265,7 +265,7 @@ def test_answers_are_those_of_the_model(rounds, figure):
             asked += len(requests)
     # Else it compared nothing.
     assert {"200", "101", "301", "403", "404", "421", "refused", "fell through", "fell through to 403"} <= seen, seen
-    figure("requests to random hosts held against the model, in three modes of delivery", asked)
+    figure("requests to random hosts held against the model, in three delivery modes", asked)
 
 
 # ---- Each case ------------------------------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ def test_a_wildcard_without_plain_http_takes_no_plain_http(everywhere):
 
 
 def test_a_server_name_that_no_tls_wildcard_takes_is_refused(everywhere):
-    """As if there were no wildcard host; also for other hosts that it asks for through that connection."""
+    """It is answered as without a wildcard host; so are other hosts that are asked for through that connection."""
     hosts = [Host("*.wild.test", WILD.address, tls=True), Host("*.b.wild.test", NESTED.address, tls=True),
              Host("usual.test", "10.244.201.4", tls=True), Host("c.d.wild.test", "10.244.201.5", tls=True), DEFAULT]
     everywhere.publish(objects_of(hosts, everywhere.authority))

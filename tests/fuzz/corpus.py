@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the fuzzers' seeds from the fixtures: nothing of it is kept in the tree.
+"""Makes the fuzzers' seeds from the fixtures: none of them is kept in the tree.
 
 usage: corpus.py DESTINATION
 Writes DESTINATION/<target>/<seed>, a folder for each target that has seeds.

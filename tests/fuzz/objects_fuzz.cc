@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// libFuzzer target: any manifest through parsing, derivation and translation. What comes out holds
-// nothing that Envoy could not follow; one by one or all at once gives the same; and taken away
-// again nothing is left. A manifest that begins with the comment `#sharded` or `#sharded-https` is
-// delivered so.
+// libFuzzer target: runs any manifest through parsing, derivation and translation. The snapshot
+// must have no names that Envoy could not resolve. Objects that come one by one must give the same
+// as all at once, and when they are removed, nothing must be left. A manifest that begins with the
+// comment
+// `#sharded` or `#sharded-https` uses that delivery mode.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any history of adds, edits and deletes ends in exactly what a fresh process derives from the
-// final objects, and no step derives a host whose inputs did not change.
+// Any history of adds, edits and deletes must end in exactly the result that a fresh process
+// derives from the final objects, and no step may derive a host whose inputs did not change.
 //
-// CONTOUR_PROPERTY_SEEDS and CONTOUR_PROPERTY_STEPS change how much is tried;
-// CONTOUR_PROPERTY_FIRST_SEED where it begins. A failure prints its seed.
+// CONTOUR_PROPERTY_SEEDS and CONTOUR_PROPERTY_STEPS set the numbers of histories and of steps,
+// CONTOUR_PROPERTY_FIRST_SEED the first seed. A failure prints its seed.
 
 #include <gtest/gtest.h>
 
@@ -31,7 +31,7 @@ graph::Options OptionsFor(std::uint64_t seed) {
   return options;
 }
 
-// What a fresh process knows.
+// The result of a fresh process.
 struct Fresh {
   explicit Fresh(const graph::Options& options) : engine(options) {}
   graph::Engine engine;
@@ -56,8 +56,8 @@ void ExpectEqual(const graph::Engine& incremental, const graph::Engine& fresh) {
   }
 }
 
-// The hosts that looked at anything which the change touches: an oracle beside the engine's own
-// bookkeeping, from plain derivations of every host over the objects before and after.
+// Returns the hosts that read anything that the change touches. It doesn't use the bookkeeping of
+// the engine, but plain derivations of every host over the objects before and after.
 std::set<std::string> HostsThatMayBeDerived(const std::map<api::ObjectRef, api::ObjectPtr>& before,
                                             const api::Change& change,
                                             const graph::Options& options) {
@@ -146,7 +146,7 @@ TEST(GraphProperty, OnlyHostsWhoseInputsChangedAreDerived) {
       const std::uint64_t derivations = engine.derivations();
       engine.Apply({change});
       EXPECT_LE(engine.derivations() - derivations, may.size()) << change.ref.String();
-      // Nothing that reads nothing new: the same change again.
+      // The same change again must derive nothing.
       const std::uint64_t again = engine.derivations();
       engine.Apply({change});
       EXPECT_EQ(engine.derivations(), again) << change.ref.String();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any history of objects ends in the very bytes that a fresh process would serve for the final
-// objects; and no snapshot on the way holds what Envoy would refuse or could not follow: names
-// without resources, domains or server names twice.
+// Any history of objects must end in the same bytes that a fresh process would serve for the final
+// objects. No snapshot on the way may have anything that Envoy would NACK or could not resolve:
+// names without resources, domains or server names twice.
 //
-// The environment variables of graph_property_test.cc count here too (with a tenth of the seeds).
+// The environment variables of graph_property_test.cc are used here too (with a tenth of the
+// seeds).
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -49,7 +50,7 @@ TEST(PipelineProperty, SnapshotIsThatOfAFreshProcessAndClosed) {
     testing::RandomWorld world(static_cast<std::uint64_t>(seed),
                                meeting ? Vocabulary::kMeeting : Vocabulary::kUsual);
     core::Pipeline::Options options;
-    // In some worlds even the full hashes meet, now and then or always.
+    // In some histories even the full hashes are equal, sometimes or always.
     const bool hashes_meet = meeting && seed % 7 < 2;
     if (hashes_meet) options.hash_digits = static_cast<std::size_t>(seed % 7);
     if (seed % 5 == 0) options.graph.root_namespaces = {"roots", "default"};
@@ -62,14 +63,14 @@ TEST(PipelineProperty, SnapshotIsThatOfAFreshProcessAndClosed) {
       const xds::SnapshotPtr before = snapshot;
       const api::Change change = world.Step();
       snapshot = pipeline.Apply({change}).snapshot;
-      // What doesn't change the content is the same snapshot, so that nothing is sent.
+      // A change that leaves the content as it is gives the same snapshot, so that nothing is sent.
       if (before != nullptr && before->Version() == snapshot->Version()) {
         EXPECT_EQ(before, snapshot);
       }
       EXPECT_EQ(pipeline.Apply({change}).snapshot, snapshot) << "the same again";
       if (step % 10 == 0) {
         EXPECT_THAT(testing::NameFaults(pipeline, *snapshot, options), ::testing::IsEmpty());
-        // A certificate that is called like another isn't there.
+        // A certificate with the name of another isn't served.
         if (!hashes_meet) {
           EXPECT_THAT(testing::Faults(*snapshot), ::testing::IsEmpty());
         }
@@ -90,7 +91,7 @@ TEST(PipelineProperty, SnapshotIsThatOfAFreshProcessAndClosed) {
       }
     }
   }
-  // Names do meet in these histories.
+  // Checks that equal names do occur in these histories.
   if (seeds >= 20) {
     EXPECT_GT(contested, 5 * seeds);
     EXPECT_GT(closed, seeds / 5);

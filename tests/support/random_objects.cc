@@ -57,7 +57,7 @@ const std::vector<Pair>& Pairs() {
 
 }  // namespace
 
-// What objects are called and ask for.
+// The names and settings of objects.
 struct RandomWorld::Words {
   Names namespaces;
   Names services;

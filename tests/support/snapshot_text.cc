@@ -34,7 +34,7 @@ std::string ToJson(const xds::TypeInfo& type, const std::string& bytes) {
   return status.ok() ? json : "\"" + status.ToString() + "\"";
 }
 
-// ---- What is left out ----
+// ---- Fields that are left out ----
 
 bool Equal(const YAML::Node& a, const YAML::Node& b) {
   if (a.Type() != b.Type()) return false;
