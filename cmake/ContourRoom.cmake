@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A room is a folder of src/ with one static library. It links the rooms and libraries that docs/architecture.md
-# allows it, nothing else; tools/check_rooms.py holds the includes against the same table.
+# allows it, and nothing else; tools/check_rooms.py checks the includes against the same table.
 #
 #   contour_room(graph
 #     SOURCES engine.cc engine.h …
@@ -68,7 +68,7 @@ function(contour_room name)
   endif()
 endfunction()
 
-# For rooms that do nothing often: of a compact program their code is made small rather than fast. Before contour_room.
+# For rooms whose code rarely runs: in a compact program it is compiled for size rather than speed. To be called before contour_room.
 macro(contour_for_size)
   if(CONTOUR_COMPACT)
     add_compile_options(-Os)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Every library from outside, by the name under which the rooms ask for it. All come from Debian packages
-# (the list is in ./dev); headers are SYSTEM, so that our warnings are about our code only.
+# Finds the libraries, under the names by which the rooms link them. All come from Debian packages
+# (tools/build-packages.txt); their headers are SYSTEM, so that warnings are about our code only.
 
 option(CONTOUR_COMPACT "fewer pages in memory: gRPC, protobuf, Abseil and RE2 within the program, without what it doesn't
   use of them; generated code for size (docs/decisions/0034-compact-program.md)" OFF)
@@ -30,7 +30,7 @@ pkg_check_modules(profiler REQUIRED IMPORTED_TARGET libprofiler)
 find_package(benchmark QUIET)
 
 if(CONTOUR_COMPACT)
-  # Debian's package files name the shared libraries; the archives lie beside them.
+  # Debian's package files name the shared libraries; the archives are in the same folders.
   function(archive_of name result)
     find_library(archive_of_${name} lib${name}.a REQUIRED)
     set(${result} ${archive_of_${name}} PARENT_SCOPE)
@@ -57,7 +57,7 @@ if(CONTOUR_COMPACT)
       set_target_properties(${target} PROPERTIES IMPORTED_LOCATION ${location} IMPORTED_LOCATION_NONE ${location})
     endif()
   endforeach()
-  # There is no archive of spdlog; of its headers only what is used is compiled.
+  # There is no archive of spdlog; only the headers that are used are compiled.
   set_target_properties(PkgConfig::spdlog PROPERTIES
     INTERFACE_COMPILE_OPTIONS -DSPDLOG_FMT_EXTERNAL INTERFACE_LINK_LIBRARIES PkgConfig::fmt)
 endif()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# envoy_protos: Envoy's v3 API, generated once from the pinned Python package and compiled once. Without warnings,
-# sanitizers or a unity build (file-level statics clash), behind ccache.
+# envoy_protos: Envoy's v3 API, generated once from the pinned Python package and compiled once. It is compiled without
+# warnings, sanitizers or a unity build (file-level statics clash), and with ccache.
 
 set(CONTOUR_PROTOS_FROM "" CACHE PATH
     "build folder whose compiled envoy_protos is used instead of compiling it again (other compilers, sanitizers)")

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-# The version of the checkout in SOURCE, into the variable VERSION; BASE is that of project().
+# Sets the variable VERSION to the version of the checkout in SOURCE; BASE is the version of project().
 #
 #   at the tag v0.1.0        0.1.0
-#   12 commits behind it     0.1.0+12.g1a2b3c4
+#   12 commits after it      0.1.0+12.g1a2b3c4
 #   no tag, or no git        BASE+g1a2b3c4, BASE
 #
-# A tree with changes gets `.dirty`. With OUTPUT (cmake -D… -P GitVersion.cmake) it writes the C++ source that says it, if
-# that changes anything.
+# A tree with changes gets `.dirty`. With OUTPUT (cmake -D… -P GitVersion.cmake) it writes the C++ source that has the
+# version, if that changes anything.
 
 find_program(GIT git)
 set(VERSION ${BASE})
 if(GIT AND EXISTS ${SOURCE}/.git)
-  # A folder of another user (a mounted source tree) is ours to read all the same.
+  # git must read a folder of another user too (a mounted source tree).
   set(git ${GIT} -c safe.directory=* -C ${SOURCE})
   execute_process(COMMAND ${git} describe --tags --long --match "v[0-9]*" --abbrev=7
                   OUTPUT_VARIABLE described OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)

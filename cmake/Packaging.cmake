@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# `cmake --install` and `cpack`: the program, what installs it on a cluster, and the documents.
+# For `cmake --install` and `cpack`: the program, the manifests that install it on a cluster, and the documents.
 
 include(GNUInstallDirs)
 set(CMAKE_INSTALL_DOCDIR ${CMAKE_INSTALL_DATAROOTDIR}/doc/contour-ingress)
 
-# The program's own word on itself.
+# The program prints its own man page.
 set(documents ${CMAKE_BINARY_DIR}/documents)
 add_custom_command(
   OUTPUT ${documents}/contour.1 ${documents}/configuration-reference.md ${documents}/configuration-example.yaml

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# The version that the program, its package and its image name, from git: see GitVersion.cmake.
+# The version of the program, its package and its image, from git: see GitVersion.cmake.
 #
-# It is looked up at each build, not only as CMake runs; the one source file that has it is compiled again when it changes.
+# It is found at each build, not only when CMake runs. Only the source file that has it is compiled again when it changes.
 
 set(contour_version_source ${CMAKE_BINARY_DIR}/version/version_text.cc)
 add_custom_target(contour_version_text

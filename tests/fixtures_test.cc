@@ -181,7 +181,7 @@ absl::StatusOr<std::vector<api::Change>> ReadChanges(const std::string& text) {
   return changes;
 }
 
-// Checks that the step has no file without content.
+// Compares a result with its file. A result without content has no file.
 void ExpectFile(const fs::path& path, const std::string& got) {
   const char* update = std::getenv("CONTOUR_UPDATE_FIXTURES");
   if (update != nullptr && *update == '1') {

@@ -34,8 +34,8 @@ LIBRARIES = {
     "gperftools": (r"^gperftools/", r"profiler|gperftools"),
     "spdlog": (r"^spdlog/", r"spdlog"),
 }
-# What makes code hard to test. Rooms marked `pure` have none of it: they are functions of their arguments. (<arpa/inet.h>
-# and <ctime> are no breach: inet_pton and std::tm are values; what asks the clock is looked for by name.)
+# Headers and names that make code hard to test. Rooms marked `pure` have none: they are functions of their arguments.
+# (<arpa/inet.h> and <ctime> are no breach: inet_pton and std::tm are values; functions that read the clock are found by name.)
 IMPURE_HEADERS = (
     r"^(thread|mutex|shared_mutex|condition_variable|future|atomic|semaphore|latch|barrier|stop_token|random|fstream|"
     r"filesystem|iostream|unistd\.h|poll\.h|netdb\.h|fcntl\.h|signal\.h|pthread\.h)$"
@@ -76,7 +76,7 @@ ROOMS = {
     "certgen": Room("contour's own certificates: an authority, key pairs, their expiry", ("base",), ("OpenSSL",)),
     "cmd": Room("one file per subcommand; serve.cc wires the rooms", EVERY_ROOM, tuple(LIBRARIES)),
 }
-# Of a room listed above, only these headers: the values that pass between the rooms, not how they are made.
+# Headers that may be included of a room listed above: the values that pass between the rooms, not how they are made.
 ONLY_HEADERS = {
     ("envoy", "graph"): ("graph/model/model.h", "graph/policy/*.h"),
     ("status", "graph"): ("graph/model/model.h",),
@@ -86,9 +86,9 @@ ONLY_HEADERS = {
     ("admin", "api"): ("api/object.h",),
     ("admin", "xds"): ("xds/view.h", "xds/snapshot/snapshot.h", "xds/session/ledger.h"),
 }
-# Generated protobuf headers are slow to compile: in .cc files of these rooms only.
+# Generated protobuf headers are slow to compile, so only .cc files of these rooms include them.
 PROTOBUF_ROOMS = ("envoy", "xds", "cmd")
-# A test of a room may use what helps to build its input.
+# Libraries that a test of a room may use to build its input.
 TEST_ONLY_LIBRARIES = ("protobuf", "nlohmann", "yaml-cpp", "OpenSSL", "simdjson")
 
 # ---- The checks -----------------------------------------------------------------------------------------------------

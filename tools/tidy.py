@@ -24,7 +24,7 @@ MOST_FILES = 25
 COMMITS = 5
 # The compile commands are g++'s; clang doesn't know all of its warnings.
 EXTRA = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-error", "--extra-arg=-Wthread-safety"]
-# What a test copies costs nobody anything; faults count there too.
+# Copies in tests cost nothing that matters; faults count there too.
 IN_TESTS = ["--checks=-performance-*"]
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
