@@ -4,7 +4,7 @@
 include(GNUInstallDirs)
 set(CMAKE_INSTALL_DOCDIR ${CMAKE_INSTALL_DATAROOTDIR}/doc/contour-ingress)
 
-# The program prints its own man page.
+# Documents that the program prints itself.
 set(documents ${CMAKE_BINARY_DIR}/documents)
 add_custom_command(
   OUTPUT ${documents}/contour.1 ${documents}/configuration-reference.md ${documents}/configuration-example.yaml

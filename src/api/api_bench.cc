@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parsing of 10,000 objects as an API server sends them, one JSON text each.
+// Measures parsing 10,000 objects in the form in which an API server sends them, one JSON text
+// each.
 
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>

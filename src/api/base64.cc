@@ -45,7 +45,7 @@ std::optional<std::string> DecodeBase64(std::string_view text) {
     if (padding < 2) decoded += static_cast<char>(group >> 8 & 0xff);
     if (padding < 1) decoded += static_cast<char>(group & 0xff);
     group = 0;
-    // `padding` is kept: nothing but line ends may follow it.
+    // `padding` stays set, since only line ends may follow it.
     length = 0;
   }
   if (length != 0) return std::nullopt;

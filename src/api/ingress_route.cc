@@ -39,7 +39,7 @@ void ReadService(JsonReader& reader, IngressRouteService* service) {
   });
 }
 
-// `services` and `delegate`, which routes and TCP proxies have alike.
+// Reads `services` and `delegate`, which both routes and TCP proxies have.
 template <typename Target>
 void ReadTarget(JsonReader& reader, Target* target) {
   reader.Each("services", &target->services,

@@ -33,7 +33,7 @@ std::string_view TypeName(element got) {
   return "something else";
 }
 
-// `.key`, or `["key"]` where a reader could take a dot of the key for a step.
+// Appends `.key`, or `["key"]` if a dot of the key could be taken for a step of the path.
 void AppendKey(std::string_view key, std::string* path) {
   if (key.find_first_of("./[]\"\\") != std::string_view::npos) {
     *path += fmt::format("[{}]", Quote(key));

@@ -47,7 +47,7 @@ KindRow Row(std::string_view name, std::string_view api_version,
           ReadAs<T>, SameSpecAs<T>, same_status};
 }
 
-// In the order of Kind.
+// Returns the rows, in the order of Kind.
 const std::array<KindRow, kKindCount>& Rows() {
   static const std::array<KindRow, kKindCount> rows = {
       Row<Service>("Service", "v1", {""}, SameStatusAs<Service>),

@@ -24,11 +24,11 @@ absl::Status Report(FieldError failure, FieldError* error) {
   return status;
 }
 
-// RFC 3339 → seconds since 1970.
+// Parses RFC 3339 into seconds since 1970.
 std::optional<std::int64_t> ParseTimestamp(std::string_view text) {
   absl::Time time;
   std::string unused;
-  // ParseTime takes more: "infinite-past" and white space around.
+  // ParseTime would also accept "infinite-past" and white space around the text.
   if (text.empty() || text.front() < '0' || text.front() > '9' || text.back() == ' ' ||
       !absl::ParseTime(absl::RFC3339_full, absl::string_view(text.data(), text.size()), &time,
                        &unused)) {
@@ -37,8 +37,8 @@ std::optional<std::int64_t> ParseTimestamp(std::string_view text) {
   return absl::ToUnixSeconds(time);
 }
 
-// A name becomes part of paths and of "namespace/name" (as in the API server's
-// ValidatePathSegmentName).
+// Checks a name, which becomes part of paths and of "namespace/name", as the API server's
+// ValidatePathSegmentName does.
 void CheckName(JsonReader& reader, std::string_view key, std::string_view name) {
   if (name == "." || name == ".." || name.find_first_of("/%") != std::string_view::npos) {
     reader.Fail(key, fmt::format("expected a name without / and %, got \"{}\"", name));
@@ -126,7 +126,7 @@ absl::StatusOr<ParsedObject> ParseElement(const simdjson::dom::element& element,
   }
   ReadMeta(reader, *row, default_namespace, &meta);
   if (parsed.api_version != row->api_version) {
-    // Before what is wrong with the metadata: the first thing to mend is the version.
+    // The version is reported before faults of the metadata, since it must be corrected first.
     return Report({ObjectName(parsed.kind, meta), "apiVersion",
                    fmt::format("{} is not read, use {}", parsed.api_version, row->api_version)},
                   error);

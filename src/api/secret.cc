@@ -12,7 +12,7 @@
 namespace contour::api {
 namespace {
 
-// The keys that are kept, and where.
+// The keys that are kept, and the members that keep them.
 constexpr std::pair<std::string_view, std::string Secret::*> kKeys[] = {
     {"tls.crt", &Secret::tls_crt},
     {"tls.key", &Secret::tls_key},
@@ -20,7 +20,7 @@ constexpr std::pair<std::string_view, std::string Secret::*> kKeys[] = {
     {"crl.pem", &Secret::crl_pem},
 };
 
-// Types that no object can refer to for certificates, though a token has a `ca.crt`.
+// True for types to which no object can refer for certificates, although a token has a `ca.crt`.
 bool IsOfNoUse(std::string_view type) {
   return type == "helm.sh/release.v1" || type == "kubernetes.io/service-account-token" ||
          type == "bootstrap.kubernetes.io/token";
@@ -40,7 +40,7 @@ void Read(JsonReader& reader, Secret* object) {
       object->*member = *std::move(decoded);
     }
   });
-  // Plain text in manifests; the API server merges it into `data` when writing.
+  // Manifests may have plain text here; the API server merges it into `data` when writing.
   reader.Object("stringData", [&] {
     for (const auto& [key, member] : kKeys) reader.String(key, &(object->*member));
   });

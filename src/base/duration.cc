@@ -11,7 +11,7 @@ std::optional<std::chrono::nanoseconds> ParseDuration(std::string_view text) {
   absl::Duration duration;
   if (!absl::ParseDuration(absl::string_view(text.data(), text.size()), &duration))
     return std::nullopt;
-  // absl's grammar is Go's plus "inf"; what doesn't fit saturates in the conversion.
+  // The grammar of Abseil is that of Go and "inf"; a value that doesn't fit saturates.
   const std::chrono::nanoseconds result = absl::ToChronoNanoseconds(duration);
   if (result == std::chrono::nanoseconds::max() || result == std::chrono::nanoseconds::min())
     return std::nullopt;

@@ -33,7 +33,7 @@ std::atomic<Level> current_level = Level::kInfo;
 std::atomic<Format> current_format = Format::kText;
 
 constexpr const char* kTextPattern = "time=\"%Y-%m-%dT%H:%M:%S.%e%z\" level=%l %v";
-// The message brings the rest of the object.
+// The message has the rest of the JSON object.
 constexpr const char* kJsonPattern = "{\"time\":\"%Y-%m-%dT%H:%M:%S.%e%z\",\"level\":\"%l\",%v";
 
 spdlog::logger& Logger() {
@@ -48,13 +48,13 @@ spdlog::logger& Logger() {
   return *logger;
 }
 
-// Bare where a reader of key=value text can't be misled, quoted otherwise.
+// Returns the value of a key=value pair, in quotes if it would be ambiguous without.
 std::string TextValue(std::string_view text) {
   const bool bare = !text.empty() && text.find_first_of(" \t\n\r\"=\\") == std::string_view::npos;
   return bare ? std::string(text) : Quote(text);
 }
 
-// A JSON string. Of text that isn't UTF-8, every byte beyond ASCII becomes U+FFFD.
+// Returns a JSON string. If the text isn't UTF-8, every byte beyond ASCII becomes U+FFFD.
 std::string JsonValue(std::string_view text) {
   const bool valid = simdjson::validate_utf8(text.data(), text.size());
   std::string quoted = "\"";
@@ -74,7 +74,7 @@ std::string JsonValue(std::string_view text) {
   return quoted + '"';
 }
 
-// Of what was a number: JSON has no infinities.
+// True if the field's number is one in JSON, which has no infinities.
 bool IsJsonNumber(const Field& field) {
   return field.bare && (field.value == "true" || field.value == "false" ||
                         field.value.find_first_not_of("0123456789+-.e") == std::string::npos);

@@ -57,7 +57,7 @@ absl::Status CheckCharacters(std::string_view text) {
                    fmt::format("control character 0x{:02x}", static_cast<unsigned char>(*control)));
   }
   if (simdjson::validate_utf8(text.data(), text.size())) return absl::OkStatus();
-  // A line that ends inside a character would be found one byte late; lines end with ASCII.
+  // Lines end with an ASCII character, so no line ends inside a character.
   std::size_t start = 0;
   while (start < text.size()) {
     const std::size_t end = std::min(text.find('\n', start), text.size());

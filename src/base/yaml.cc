@@ -41,9 +41,9 @@ Position ToPosition(const YAML::Mark& mark) {
   return mark.is_null() ? Position() : Position{mark.line + 1, mark.column + 1};
 }
 
-// The text with an end mark behind it where it ends with white space: yaml-cpp takes a quoted
-// scalar that is never closed for one that ends with the file if only white space follows; in front
-// of an end mark it doesn't.
+// Returns the text, with an end mark after it if it ends with white space. yaml-cpp accepts a
+// quoted scalar that is never closed if only white space follows up to the end of the file, but not
+// before an end mark.
 std::string WithEndMark(std::string_view text) {
   std::string marked(text);
   if (text.ends_with('\n')) {
@@ -54,13 +54,13 @@ std::string WithEndMark(std::string_view text) {
   return marked;
 }
 
-// Not behind the end of the text, where the end mark is.
+// Returns the position, or the end of the text if it is in the end mark after that.
 Position Clamp(Position position, std::string_view text) {
   const Position end = PositionAt(text, text.size());
   return position.line > end.line ? end : position;
 }
 
-// What a visitor returned, through yaml-cpp.
+// The exception by which the error of a visitor leaves yaml-cpp.
 struct Stopped {
   absl::Status status;
 };
@@ -74,10 +74,10 @@ std::string_view StripLeadingZeros(std::string_view digits) {
   return digits;
 }
 
-// As a JSON number that is no integer; nullopt: infinite, which JSON can't say.
+// Returns a JSON number that is no integer; nullopt: it is infinite, which JSON doesn't have.
 std::optional<std::string> DecimalJson(const std::string& text) {
   double value = 0;
-  // from_chars takes no plus sign.
+  // from_chars accepts no plus sign.
   const char* begin = text.data() + (text.front() == '+' ? 1 : 0);
   const auto [end, error] = std::from_chars(begin, text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) {
@@ -88,7 +88,8 @@ std::optional<std::string> DecimalJson(const std::string& text) {
   return json;
 }
 
-// Of the core schema's integer in base 8, 10 or 16; nullopt if it is none.
+// Returns the JSON number of an integer of the core schema in base 8, 10 or 16; nullopt if it is
+// none.
 std::optional<std::string> IntegerJson(const std::string& text) {
   std::string_view digits = text;
   int base = 10;
@@ -114,8 +115,8 @@ std::optional<std::string> IntegerJson(const std::string& text) {
       std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
   const bool fits = error == std::errc() && !(negative && value > std::uint64_t{1} << 63);
   if (fits) return fmt::format("{}{}", negative && value != 0 ? "-" : "", value);
-  // No field that we read is so large; as a decimal it is at least a number for those that aren't
-  // read.
+  // No field that contour reads is so large. As a decimal it is still a number for fields that
+  // aren't read.
   return base == 10 ? DecimalJson(text) : std::nullopt;
 }
 
@@ -190,7 +191,7 @@ class YamlDocument::Builder : public YAML::EventHandler {
   Builder(std::string_view text, const Visit& visit) : text_(text), visit_(visit) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    // At a comma between documents yaml-cpp stands still and makes empty documents for ever.
+    // At a comma between documents yaml-cpp would make empty documents without end.
     const Position start = ToPosition(mark);
     if (start == start_) throw Stopped{ErrorAt(start, "not YAML: expected a document")};
     start_ = start;
@@ -215,8 +216,8 @@ class YamlDocument::Builder : public YAML::EventHandler {
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
-    // "?": plain, no tag. Of the standard tags those of numbers, booleans and null leave the type
-    // to the spelling.
+    // "?" means plain text without a tag. The standard tags of numbers, booleans and null leave the
+    // type to the spelling too.
     const bool plain = tag == "?" || tag == "tag:yaml.org,2002:int" ||
                        tag == "tag:yaml.org,2002:float" || tag == "tag:yaml.org,2002:bool" ||
                        tag == "tag:yaml.org,2002:null";
@@ -254,8 +255,8 @@ class YamlDocument::Builder : public YAML::EventHandler {
     return id;
   }
 
-  // yaml-cpp takes a plain text that ends a block map, as where a file was cut off, for a key
-  // without a value. It is one only with a colon behind or a question mark before it.
+  // yaml-cpp takes plain text at the end of a block map, where a file was cut off, for a key
+  // without a value. It is a key only with a colon after it or a question mark before it.
   void CheckLastKey(const Node& map) {
     if (map.children.size() < 2) return;
     const Node& key = nodes()[map.children[map.children.size() - 2]];
@@ -302,7 +303,7 @@ bool IsScalar(const Node& node) {
 
 }  // namespace
 
-// One pass over a tree, aliases expanded, into JSON.
+// Writes a tree as JSON in one pass, with aliases expanded.
 class JsonWriter {
  public:
   JsonWriter(const std::vector<Node>& nodes, const YamlLimits& limits)
@@ -321,7 +322,7 @@ class JsonWriter {
     return node.kind == Node::Kind::kAlias ? nodes_[node.target] : node;
   }
 
-  // Merges do work without writing; counted like bytes.
+  // Counts the work of a merge, which writes nothing, like bytes.
   absl::Status Charge(const Node& at) {
     if (json_.size() + merged_ <= limits_.max_json_bytes) return absl::OkStatus();
     return ErrorAt(at.position, fmt::format("with its aliases the document is larger than {} bytes",
@@ -375,7 +376,7 @@ class JsonWriter {
     return Charge(nodes_[id]);
   }
 
-  // The members of a map: its own, then those of its merge keys that it hasn't yet.
+  // Collects the members of a map: its own, then those of its merge keys that it doesn't have.
   absl::Status Collect(const Node& map, int depth, std::vector<Member>* members,
                        std::unordered_set<std::string_view>* seen) {
     if (depth > limits_.max_depth) return TooDeep(map);
@@ -440,7 +441,7 @@ struct Found {
   NodeId value;
 };
 
-// In the order in which JsonWriter takes them.
+// Finds a member of a map, in the order in which JsonWriter takes them.
 std::optional<Found> FindMember(const std::vector<Node>& nodes, NodeId map,
                                 std::string_view wanted) {
   const auto resolve = [&](NodeId id) {
@@ -464,7 +465,7 @@ std::optional<Found> FindMember(const std::vector<Node>& nodes, NodeId map,
   return std::nullopt;
 }
 
-// Where the path leads to: a key and its value; of a list's item both are the item.
+// Returns the key and the value to which the path leads; for an item of a list both are the item.
 Found Follow(const std::vector<Node>& nodes, std::string_view path) {
   NodeId id = 0;
   NodeId named = 0;
@@ -512,7 +513,7 @@ absl::Status ForEachYamlDocument(std::string_view text,
   } catch (const YAML::DeepRecursion& error) {
     return ErrorAt(Clamp(ToPosition(error.mark), text), "not YAML: nested too deeply");
   } catch (const YAML::Exception& error) {
-    // The parser's words may hold a character of the text, whatever that is.
+    // The parser's message may have any character of the text.
     return ErrorAt(Clamp(ToPosition(error.mark), text),
                    fmt::format("not YAML: {}", OneLine(error.msg)));
   } catch (const std::exception& error) {

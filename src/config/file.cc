@@ -24,7 +24,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Levenshtein's.
+// Returns the Levenshtein distance.
 std::size_t EditDistance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -45,7 +45,8 @@ std::string_view LastStep(std::string_view key) {
   return dot == std::string_view::npos ? key : key.substr(dot + 1);
 }
 
-// What was meant, if anything is near enough. A key in the wrong section is near its right place.
+// Returns the key that was probably meant; nullptr: none is near enough. A key in the wrong section
+// is near its right place.
 const char* NearestKey(const Settings& settings, std::string_view wrong) {
   const char* nearest = nullptr;
   std::size_t distance = std::max<std::size_t>(LastStep(wrong).size() / 2, 2) + 1;
@@ -61,7 +62,7 @@ const char* NearestKey(const Settings& settings, std::string_view wrong) {
   return nearest;
 }
 
-// Below `section`, or at the top if that is empty.
+// Returns the keys below `section`, or those at the top if that is empty.
 std::vector<std::string> KeysOf(const Settings& settings, std::string_view section) {
   std::vector<std::string> keys;
   for (const Setting& setting : settings.all()) {
@@ -87,7 +88,8 @@ class Reader {
          FileValues* values)
       : document_(document), path_(path), settings_(settings), values_(values) {}
 
-  // `section` is "" or ends with a dot; `field` is the same as YamlDocument::FindKey takes it.
+  // Reads a section. `section` is "" or ends with a dot; `field` is the same for
+  // YamlDocument::FindKey.
   absl::Status Read(const Json& map, const std::string& section, const std::string& field) {
     for (const auto& [name, value] : map.items()) {
       const std::string key = section + name;
@@ -152,7 +154,7 @@ class Reader {
     return absl::OkStatus();
   }
 
-  // nullopt: another type.
+  // Returns the text of a value; nullopt: it is of another type.
   static std::optional<std::string> TextOf(Kind kind, const Json& value) {
     switch (kind) {
       case Kind::kBool:

@@ -51,7 +51,7 @@ void FileWatch::Run() {
       while (read(inotify_, events.data(), events.size()) > 0) {
       }
     }
-    // Somebody who removes the file and writes it again is not a failure.
+    // A file that is removed and written again is no failure.
     Look(ready == 0);
   }
 }

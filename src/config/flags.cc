@@ -17,7 +17,7 @@
 namespace contour::config {
 namespace {
 
-// Of the app or of one of its commands.
+// True if the app or one of its commands has this flag.
 bool IsFlag(const CLI::App& app, const std::string& name) {
   const CLI::Option* const option = app.get_option_no_throw(name);
   if (option != nullptr && option->get_items_expected_max() == 0) return true;

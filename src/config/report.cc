@@ -34,7 +34,7 @@ std::string_view LastStep(std::string_view key) {
   return dot == std::string_view::npos ? key : key.substr(dot + 1);
 }
 
-// As it stands behind the key.
+// Returns the value as it is written after the key.
 std::string Yaml(const Setting& setting) {
   switch (setting.kind) {
     case Kind::kBool:
@@ -54,7 +54,7 @@ std::string Yaml(const Setting& setting) {
   return plain ? setting.default_value : Quote(setting.default_value);
 }
 
-// The words in lines that begin with `indent` and have at most 100 columns.
+// Returns the text in lines that begin with `indent` and have at most 100 columns.
 std::string Wrap(std::string_view text, const std::string& indent) {
   std::string lines;
   std::string line;

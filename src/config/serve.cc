@@ -261,13 +261,13 @@ absl::Status LoadedServe::ChooseLock() {
   return absl::OkStatus();
 }
 
-// What only several settings together can break.
+// Checks rules about several settings together.
 absl::Status LoadedServe::Check() const {
   const LeaderElection& election = serve_.leader_election;
   if (election.retry_period <= std::chrono::milliseconds(0)) {
     return InvalidArgument("leaderelection.retry-period: expected more than 0s");
   }
-  // With 1.2 for the jitter of a retry, as Kubernetes' own electors ask for it.
+  // The factor 1.2 is for the jitter of a retry; client-go requires it too.
   if (election.renew_deadline * 10 <= election.retry_period * 12) {
     return InvalidArgument(
         "leaderelection.renew-deadline: expected more than 1.2 times leaderelection.retry-period "

@@ -16,7 +16,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// In the largest unit that leaves no rest.
+// Returns the duration in the largest unit that leaves no rest.
 std::string ShowDuration(milliseconds duration) {
   const auto count = duration.count();
   if (count == 0) return "0s";
@@ -39,7 +39,7 @@ bool IsKey(const Setting& setting, std::string_view key) {
                      [&](const char* known) { return known == key; });
 }
 
-// `where` names the place, for the message.
+// Sets a value from `text`. `where` names the place, for the message.
 absl::Status Set(Setting& setting, const std::string& where, std::string_view text, Source source) {
   if (setting.declaration.zero_is_default && (text.empty() || text == "0")) {
     return absl::OkStatus();

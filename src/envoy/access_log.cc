@@ -138,7 +138,7 @@ constexpr ArgumentsOperator kArgumentsOperators[] = {
     {"START_TIME", true, false},
 };
 
-// Envoy has an implementation of these beside the built-in ones.
+// Envoy implements this operator by an extension, beside the built-in ones.
 constexpr std::string_view kWithoutQuery = "REQ_WITHOUT_QUERY";
 
 std::string ToUpper(std::string_view text) {
@@ -166,8 +166,8 @@ struct Operator {
   std::optional<std::string_view> length;
 };
 
-// Reads one at the start of `text` (behind the %) and takes it off, with its %. nullopt: that is
-// none.
+// Reads an operator at the start of `text` (after the %) and removes it, with its last %. nullopt:
+// the text begins with none.
 std::optional<Operator> TakeOperator(std::string_view* text) {
   Operator found;
   const std::size_t end_of_name = text->find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
@@ -194,7 +194,8 @@ std::optional<Operator> TakeOperator(std::string_view* text) {
   return found;
 }
 
-// Envoy refuses a header name with characters that headers can't have, and only one alternative.
+// True if Envoy takes the arguments: a header name without forbidden characters, and at most one
+// alternative.
 bool IsGoodHeader(std::string_view arguments) {
   const std::size_t question = arguments.find('?');
   if (question != std::string_view::npos) {
@@ -209,7 +210,7 @@ bool IsGoodHeader(std::string_view arguments) {
   });
 }
 
-// METADATA(KIND:namespace:key…)
+// Checks the arguments of METADATA(KIND:namespace:key…).
 bool IsGoodMetadata(std::string_view arguments) {
   const std::string_view kind = arguments.substr(0, arguments.find(':'));
   if (kind.size() == arguments.size()) return false;
@@ -245,7 +246,7 @@ absl::Status CheckOperator(const std::string& format, const Operator& found) {
   return absl::OkStatus();
 }
 
-// Every operator in a format string is known; %% is a percent sign.
+// Checks that every operator in a format string is known; %% is a percent sign.
 absl::Status CheckFormat(const std::string& format) {
   std::string_view rest = format;
   for (std::size_t at = rest.find('%'); at != std::string_view::npos; at = rest.find('%')) {

@@ -38,9 +38,9 @@ using EnvoyCluster = ::envoy::config::cluster::v3::Cluster;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Whoever may enter the folder may ask Envoy's admin interface by its socket.
+// Whoever may enter the folder may use Envoy's admin interface by its socket.
 constexpr std::uint32_t kSocketMode = 0644;
-// Of a Unix socket, in bytes (sun_path without the final zero).
+// The longest path of a Unix socket, in bytes (sun_path without the final zero).
 constexpr std::size_t kLongestSocketPath = 107;
 
 struct Mode {
@@ -63,7 +63,7 @@ const Mode& ModeOf(BootstrapMode mode) {
   return kModes[0];
 }
 
-// A stream that says once who asks.
+// Sets a stream that sends the node in its first message only.
 void SetFirstStream(bool delta, core::ApiConfigSource* source) {
   SetStream(delta, source);
   source->set_set_node_on_first_message_only(true);
@@ -83,15 +83,15 @@ void SetDynamicResources(const Mode& mode, EnvoyBootstrap::DynamicResources* res
   }
 }
 
-// The address of the only endpoint, to be filled in.
+// Adds the only endpoint and returns its address, which is to be filled in.
 core::Address* AddEndpoint(std::string_view name, EnvoyCluster* cluster) {
   auto* assignment = cluster->mutable_load_assignment();
   assignment->set_cluster_name(std::string(name));
   return assignment->add_endpoints()->add_lb_endpoints()->mutable_endpoint()->mutable_address();
 }
 
-// The kernel answers TCP keepalive for a contour that is frozen or hangs; only pings that the
-// process itself must answer show it. Envoy gives such a connection up after 16 s at the latest.
+// The kernel answers TCP keepalive even if contour is frozen or hangs. Pings must be answered by
+// the process itself. Envoy closes a connection without an answer after 16 s at the latest.
 constexpr PingKeepalive kXdsKeepalive = {.interval = seconds(5), .timeout = seconds(10)};
 
 constexpr std::string_view kCertificateSecret = "contour_xds_tls_certificate";
@@ -104,7 +104,7 @@ std::string ValidationPath(const BootstrapOptions& options) {
   return options.resources_dir + "/sds/xds-validation-context.json";
 }
 
-// The folder to watch for a file in it.
+// Returns the folder to watch for a file in it.
 std::string FolderOf(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -154,7 +154,7 @@ void SetContourCluster(const BootstrapOptions& options, EnvoyCluster* cluster) {
   SetDuration(seconds(5), cluster->mutable_connect_timeout());
   SetAddress(options.xds_address, options.xds_port, AddEndpoint(kContourCluster, cluster));
   SetHTTP2(kXdsKeepalive, cluster);
-  // Without limits that matter: a stream or request to the control plane must never be refused.
+  // These limits are too high to matter: Envoy must never refuse a stream to the control plane.
   for (const auto priority : {core::HIGH, core::DEFAULT}) {
     auto* thresholds = cluster->mutable_circuit_breakers()->add_thresholds();
     thresholds->set_priority(priority);
@@ -163,7 +163,7 @@ void SetContourCluster(const BootstrapOptions& options, EnvoyCluster* cluster) {
     thresholds->mutable_max_requests()->set_value(60000000);
     thresholds->mutable_max_retries()->set_value(50);
   }
-  // The kernel notices a peer that has vanished after 45 s at the latest.
+  // The kernel notices after 45 s at the latest that the other side has vanished.
   auto* keepalive = cluster->mutable_upstream_connection_options()->mutable_tcp_keepalive();
   keepalive->mutable_keepalive_probes()->set_value(3);
   keepalive->mutable_keepalive_time()->set_value(30);
@@ -192,18 +192,18 @@ void SetStatsCluster(const BootstrapOptions& options, EnvoyCluster* cluster) {
   SetAdminAddress(options, AddEndpoint(kServiceStatsCluster, cluster));
 }
 
-// What only the runtime can say.
+// Sets values that only the runtime has.
 void SetRuntime(::envoy::config::bootstrap::v3::LayeredRuntime* runtime) {
   auto* layer = runtime->add_layers();
   layer->set_name("contour");
   auto& values = *layer->mutable_static_layer()->mutable_fields();
-  // An expression above the limit makes Envoy refuse a whole route configuration; contour has a
-  // limit of its own, far below, that costs nobody but the object with the expression.
+  // An expression above the limit makes Envoy NACK a whole route configuration. contour has a limit
+  // of its own, far below, which only affects the object with the expression.
   values["re2.max_program_size.error_level"].set_number_value(1048576);
   values["re2.max_program_size.warn_level"].set_number_value(1048576);
-  // A connection that sends many requests at once shares the thread with the others.
+  // A connection that sends many requests at once must share the thread with the others.
   values["http.max_requests_per_io_cycle"].set_number_value(5);
-  // So that values can still be changed on the admin interface.
+  // This layer permits changing values on the admin interface.
   auto* admin = runtime->add_layers();
   admin->set_name("admin");
   admin->mutable_admin_layer();
@@ -242,7 +242,7 @@ void SetOverloadManager(const BootstrapOptions& options, EnvoyBootstrap* message
   }
 }
 
-// Whether there are TLS files: all three or none.
+// True if there are TLS files, false if there are none; an error if only some are given.
 absl::StatusOr<bool> HasTLS(const BootstrapOptions& options) {
   const int given =
       !options.ca_file.empty() + !options.cert_file.empty() + !options.key_file.empty();
@@ -313,8 +313,8 @@ absl::StatusOr<std::string> BootstrapJSON(const BootstrapOptions& options) {
   if (with_tls) SetTLS(options, contour);
   SetStatsCluster(options, message.mutable_static_resources()->add_clusters());
 
-  // There is no sink that statistics would be pushed to. To gather them every 5 s for nobody takes
-  // 2 % of a core at 10,000 hosts; now they are gathered when the admin interface is asked.
+  // Statistics are pushed nowhere. To gather them every 5 s would take 2 % of a core at 10,000
+  // hosts; so they are gathered when the admin interface is asked.
   message.set_stats_flush_on_admin(true);
   auto* admin = message.mutable_admin();
   SetAdminAddress(options, admin->mutable_address());

@@ -19,7 +19,7 @@ namespace {
 namespace tls = ::envoy::extensions::transport_sockets::tls::v3;
 using EnvoyCluster = ::envoy::config::cluster::v3::Cluster;
 
-// A resolver that answers at all does so by then.
+// A DNS resolver that answers at all does so within this time.
 constexpr std::chrono::seconds kDNSTime{1};
 
 EnvoyCluster::LbPolicy Policy(std::string_view strategy) {
@@ -32,7 +32,7 @@ EnvoyCluster::LbPolicy Policy(std::string_view strategy) {
 void SetHealthCheck(const graph::HealthCheck& check, EnvoyCluster* message) {
   using std::chrono::seconds;
   auto* health_check = message->add_health_checks();
-  // Envoy takes nothing below one unit for these.
+  // Envoy requires at least one unit for these.
   SetDuration(std::max(check.timeout, seconds(1)), health_check->mutable_timeout());
   SetDuration(std::max(check.interval, seconds(1)), health_check->mutable_interval());
   health_check->mutable_unhealthy_threshold()->set_value(check.unhealthy_threshold);
@@ -40,7 +40,7 @@ void SetHealthCheck(const graph::HealthCheck& check, EnvoyCluster* message) {
   auto* http = health_check->mutable_http_health_check();
   http->set_path(check.path.empty() ? "/" : Text(check.path));
   if (!check.host.empty()) http->set_host(Text(check.host));
-  // An endpoint that Kubernetes took away gets no more traffic, however healthy it looks.
+  // An endpoint that Kubernetes removed gets no more traffic, however healthy it seems.
   message->set_ignore_health_on_host_removal(true);
 }
 
@@ -74,8 +74,8 @@ void SetTLS(const graph::Cluster& cluster, EnvoyCluster* message) {
   auto* common = context.mutable_common_tls_context();
   if (cluster.protocol == graph::Protocol::kH2) common->add_alpn_protocols("h2");
   if (cluster.validation) {
-    // Both parts, also if one were empty: Envoy then refuses the cluster, and nothing reaches an
-    // upstream that isn't verified.
+    // Both parts are set, even if one were empty: Envoy then NACKs the cluster, and nothing reaches
+    // an upstream that isn't verified.
     auto* validation = common->mutable_validation_context();
     validation->mutable_trusted_ca()->set_inline_bytes(cluster.validation->ca_certificate);
     auto* san = validation->add_match_typed_subject_alt_names();
@@ -121,7 +121,7 @@ ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource con
   if (!result.assignment) result.warm_time = kDNSTime;
   if (cluster.health_check) {
     SetHealthCheck(*cluster.health_check, &message);
-    // Any number of seconds can be written, and nobody waits for an hour.
+    // An object can have any number of seconds, so the time is limited.
     result.warm_time += std::clamp<std::chrono::seconds>(
         cluster.health_check->timeout, std::chrono::seconds(1), std::chrono::hours(1));
   }

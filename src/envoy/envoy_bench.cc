@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one changed object costs in this room: translation of a host, a cluster, an assignment.
+// Measures what one changed object costs in this room: translation of a host, a cluster, an
+// assignment.
 
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>

@@ -16,8 +16,8 @@ namespace {
 
 namespace hcm = ::envoy::extensions::filters::network::http_connection_manager::v3;
 
-// Without "clear the route cache whenever a header changed", else the restored authority would
-// throw away the route that was found.
+// Returns a Lua filter that doesn't clear the route cache when a header changes; otherwise
+// restoring the authority would drop the route that was found.
 hcm::HttpFilter LuaFilter(std::string_view name, const std::string& program) {
   ::envoy::extensions::filters::http::lua::v3::Lua lua;
   lua.mutable_default_source_code()->set_inline_string(program);
@@ -52,9 +52,9 @@ std::string WildcardRegex(std::string_view host) {
   return regex;
 }
 
-// The port is what follows the last colon, but not within the brackets of an IPv6 address: as Envoy
-// finds it where a route configuration ignores ports. A plain host, whose domains there are `host`
-// and `host:*`, takes more colons as well; a wildcard doesn't.
+// The port is the text after the last colon, unless that is within the brackets of an IPv6 address.
+// Envoy finds it so where a route configuration ignores ports. A plain host, whose domains there
+// are `host` and `host:*`, takes more colons as well; a wildcard doesn't.
 std::string ExactProgram() {
   return fmt::format(R"(function envoy_on_request(handle)
   local headers = handle:headers()
@@ -99,8 +99,8 @@ end
 )";
 }
 
-// Asking for the metadata makes Envoy look for the route while the key still stands. Envoy itself
-// refuses an upgrade only if it has a route from the start.
+// Asking for the metadata makes Envoy look for the route while `:authority` still has the key.
+// Envoy itself refuses an upgrade only if it has a route from the start.
 std::string RestoreProgram() {
   return fmt::format(R"(function envoy_on_request(handle)
   local found = handle:metadata():get("found")

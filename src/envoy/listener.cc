@@ -39,14 +39,14 @@ namespace sni = ::envoy::extensions::transport_sockets::tls::cert_mappers::sni::
 namespace tcp = ::envoy::extensions::filters::network::tcp_proxy::v3;
 namespace tls = ::envoy::extensions::transport_sockets::tls::v3;
 
-// In the order of preference; no CBC, no SHA-1.
+// The cipher suites in the order of preference, without CBC and SHA-1.
 constexpr std::string_view kCipherSuites[] = {
     "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]",
     "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]",
     "ECDHE-ECDSA-AES256-GCM-SHA384",
     "ECDHE-RSA-AES256-GCM-SHA384",
 };
-// After them where TLS 1.1 is permitted, which has no others.
+// These follow where TLS 1.1 is permitted, which has no others.
 constexpr std::string_view kOldCipherSuites[] = {
     "ECDHE-ECDSA-AES128-SHA",
     "ECDHE-RSA-AES128-SHA",
@@ -54,11 +54,11 @@ constexpr std::string_view kOldCipherSuites[] = {
     "ECDHE-RSA-AES256-SHA",
 };
 
-// What a client may keep waiting or make Envoy hold. docs/hardening.md says which attack each
-// answers.
+// Limits for clients. docs/hardening.md says which attack each of them stops.
 constexpr std::chrono::seconds kHandshakeTimeout{15};
 constexpr std::chrono::seconds kRequestHeadersTimeout{60};
-// Of a stream and of a connection, in bytes: as much as Envoy holds of an HTTP/1.1 connection.
+// The window of a stream and of a connection, in bytes. Envoy buffers as much of an HTTP/1.1
+// connection.
 constexpr std::uint32_t kHTTP2Window = 1024 * 1024;
 
 void SetListenAddress(const std::string& host, std::uint16_t port, listener::Listener* message) {
@@ -83,7 +83,7 @@ void AddRouter(hcm::HttpConnectionManager* manager) {
   Add("envoy.filters.http.router", http::router::v3::Router(), manager->add_http_filters());
 }
 
-// Routes by the route configuration that is called like the listener.
+// Takes routes from the route configuration that has the name of the listener.
 void SetRDS(std::string_view name, const ListenerOptions& options,
             hcm::HttpConnectionManager* manager) {
   auto* rds = manager->mutable_rds();
@@ -92,11 +92,11 @@ void SetRDS(std::string_view name, const ListenerOptions& options,
 }
 
 // The second fragment of a scope's key on HTTPS, so that hosts of plain HTTP are not found there,
-// nor the other way round: Envoy has one set of scopes for both. The header says how the client is
-// connected; as `use_remote_address` is set, Envoy overwrites what a client claims.
+// and vice versa: Envoy has one set of scopes for both. The header has the client's protocol; since
+// `use_remote_address` is set, Envoy overwrites the header of a client.
 constexpr std::string_view kProtocolHeader = "x-forwarded-proto";
 
-// Routes by a resource per host.
+// Takes routes from a scoped route configuration for each host.
 void SetScopedRDS(std::string_view name, const ListenerOptions& options, const HostLookup& lookup,
                   hcm::HttpConnectionManager* manager) {
   auto* scoped = manager->mutable_scoped_routes();
@@ -112,7 +112,7 @@ void SetScopedRDS(std::string_view name, const ListenerOptions& options, const H
   by_protocol->set_index(0);
 }
 
-// Plain HTTP and HTTPS alike, but for where the routes come from.
+// Returns the settings for both plain HTTP and HTTPS, without the source of the routes.
 hcm::HttpConnectionManager IngressManager(std::string_view name, const std::string& access_log,
                                           const ListenerOptions& options) {
   hcm::HttpConnectionManager manager;
@@ -141,7 +141,7 @@ hcm::HttpConnectionManager IngressManager(std::string_view name, const std::stri
   return manager;
 }
 
-// HTTP of one of the two ports, with its routes as the shape of delivery has them.
+// Adds the connection manager of one of the two ports, with routes by the delivery mode.
 void AddIngressManager(bool https, const ListenerOptions& options, const HostLookup& lookup,
                        listener::FilterChain* chain) {
   const std::string_view name = https ? kIngressHTTPS : kIngressHTTP;
@@ -161,7 +161,7 @@ void AddTCPProxy(const graph::TCPProxy& source, const ListenerOptions& options, 
   tcp::TcpProxy proxy;
   proxy.set_stat_prefix(std::string(kIngressHTTPS));
   std::vector<Share> shares = Shares(source.clusters, names);
-  // Envoy takes no weight 0 here. (All 0 is an even split, so some are left.)
+  // Envoy takes no weight 0 here. (If all were 0, they are 1, so some are left.)
   std::erase_if(shares, [](const Share& share) { return share.weight == 0; });
   for (const Share& share : shares) used->push_back(share.cluster);
   if (shares.size() == 1) {
@@ -195,13 +195,14 @@ struct Versions {
   graph::TLSVersion maximum;
 };
 
-// The configured minimum is never undercut, not even by a host's maximum.
+// Returns the versions of a host. They are never below the configured minimum, not even if the
+// host's maximum is.
 Versions VersionsOf(const graph::SecureVirtualHost& secure, const ListenerOptions& options) {
   const graph::TLSVersion minimum = std::max(options.minimum_tls_version, secure.minimum_version);
   return {minimum, std::max(minimum, secure.maximum_version)};
 }
 
-// What is the same for every certificate.
+// Returns the settings that are the same for every certificate.
 tls::DownstreamTlsContext TLSContext(const Versions& versions, bool http) {
   tls::DownstreamTlsContext context;
   auto* common = context.mutable_common_tls_context();
@@ -237,10 +238,10 @@ void SetTLS(const graph::SecureVirtualHost& secure, const ListenerOptions& optio
   AddTLS(context, chain);
 }
 
-// What a handshake without a server name asks for: nobody's name.
+// The secret name for a handshake without a server name. No host has it.
 constexpr std::string_view kNoServerName = "(none)";
 
-// The certificate by the server name; those of `prefetched` at once.
+// Makes Envoy fetch the certificate by the server name, and those of `prefetched` at once.
 void SetTLSByServerName(const std::vector<std::string>& prefetched, const ListenerOptions& options,
                         listener::FilterChain* chain) {
   tls::DownstreamTlsContext context =
@@ -270,9 +271,9 @@ void AddTLSHost(std::string_view host, listener::FilterChain* chain) {
   Add("envoy.filters.network.set_filter_state", config, chain->add_filters());
 }
 
-// Closes connections of other server names than those that the wildcard host takes, since Envoy's
-// filter chain takes any number of labels. That is after the handshake, with the client's first
-// bytes: no filter of Envoy can close it by the name earlier.
+// Closes connections with server names that the wildcard host doesn't take, since Envoy's filter
+// chain takes any number of labels. This happens after the handshake, with the client's first
+// bytes: no filter of Envoy can close a connection by the name earlier.
 void AddServerNames(std::string_view host, listener::FilterChain* chain) {
   ::envoy::extensions::filters::network::rbac::v3::RBAC filter;
   filter.set_stat_prefix(std::string(kIngressHTTPS) + ".");
@@ -283,7 +284,7 @@ void AddServerNames(std::string_view host, listener::FilterChain* chain) {
   Add("envoy.filters.network.rbac", filter, chain->add_filters());
 }
 
-// Whether Envoy takes the host in `server_names`: it refuses the whole listener for a wildcard that
+// True if Envoy takes the host in `server_names`: it NACKs the whole listener for a wildcard that
 // isn't the first label.
 bool IsServerName(std::string_view host) {
   if (IsWildcardHost(host)) host.remove_prefix(2);
@@ -334,7 +335,7 @@ std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
   auto& message = *google::protobuf::Arena::CreateMessage<listener::FilterChain>(&arena);
   result.name = Text(host.host);
   message.set_name(result.name);
-  // Envoy compares with the client's SNI in lower case.
+  // Envoy compares this with the client's SNI in lower case.
   message.mutable_filter_chain_match()->add_server_names(LowerCase(result.name));
   if (secure.secret != nullptr) SetTLS(secure, options, names, &message);
   if (secure.tcp_proxy) {
@@ -374,7 +375,7 @@ Resource CertificatesListener(std::string_view name, const std::vector<std::stri
   result.name = name;
   listener::Listener message;
   message.set_name(result.name);
-  // Nobody connects, but Envoy wants an address that no other listener has. The @ is for one
+  // Nobody connects, but Envoy needs an address that no other listener has. The @ makes it a socket
   // without a file.
   message.mutable_address()->mutable_pipe()->set_path("@" + result.name);
   message.mutable_bind_to_port()->set_value(false);

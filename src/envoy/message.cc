@@ -29,8 +29,9 @@ void SetProtocolOptions(const ProtocolOptions& options,
 
 constexpr std::chrono::seconds kLongest = std::chrono::hours(24) * 365 * 100;
 
-// Length of the well-formed UTF-8 sequence at the start of `text`, 0 if there is none. The table of
-// well-formed sequences of the Unicode standard (no surrogates, no overlong forms).
+// Returns the length of the well-formed UTF-8 sequence at the start of `text`, 0 if there is none.
+// It follows the table of well-formed sequences of the Unicode standard (no surrogates, no overlong
+// forms).
 std::size_t SequenceLength(std::string_view text) {
   const auto at = [&](std::size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
@@ -59,7 +60,7 @@ std::string_view TakePiece(char separator, std::string_view* text) {
   return piece;
 }
 
-// Four decimal numbers up to 255 without leading zeros.
+// True for four decimal numbers up to 255 without leading zeros.
 bool IsIPv4(std::string_view host) {
   if (std::count(host.begin(), host.end(), '.') != 3) return false;
   for (int i = 0; i < 4; ++i) {
@@ -76,8 +77,8 @@ bool IsIPv4(std::string_view host) {
   return true;
 }
 
-// How many of the eight groups a part of an IPv6 address gives, on one side of "::"; nullopt if it
-// is malformed. An IPv4 address counts two and may stand only at the end of the whole.
+// Returns how many of the eight groups a part of an IPv6 address on one side of "::" has; nullopt
+// if it is malformed. An IPv4 address counts as two, and is permitted only at the end of the whole.
 std::optional<int> CountGroups(std::string_view part, bool is_end) {
   if (part.empty()) return 0;
   int groups = 0;

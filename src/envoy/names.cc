@@ -20,11 +20,11 @@ namespace {
 
 constexpr std::size_t kNameLimit = 60;
 
-// Lower-case hexadecimal digits of a digest.
+// Returns the lower-case hexadecimal digits of a digest.
 std::string HexDigest(const EVP_MD* algorithm, std::string_view data) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
-  // Fails only without memory; the digits are then those of no bytes.
+  // This fails only without memory; then there are no digits.
   if (EVP_Digest(data.data(), data.size(), digest.data(), &size, algorithm, nullptr) != 1) size = 0;
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string hex;
@@ -40,7 +40,7 @@ std::string Join(const std::vector<std::string>& parts) {
   return fmt::format("{}", fmt::join(parts, "/"));
 }
 
-// Go's text of a duration of whole seconds: 5s, 1m30s, 1h0m0s.
+// Returns Go's text of a duration of whole seconds: 5s, 1m30s, 1h0m0s.
 std::string GoDuration(std::int64_t seconds) {
   const std::int64_t hours = seconds / 3600;
   const std::int64_t minutes = seconds / 60 % 60;
@@ -49,8 +49,8 @@ std::string GoDuration(std::int64_t seconds) {
   return fmt::format("{}s", seconds);
 }
 
-// A digest over fields of which each says where it ends, so that different fields never give the
-// same bytes. `purpose` keeps digests of different things apart.
+// A digest over fields that have their lengths, so that different fields never give the same bytes.
+// `purpose` makes digests of different kinds of things different.
 class Fields {
  public:
   explicit Fields(std::string_view purpose) { Add(purpose); }
@@ -76,7 +76,8 @@ class Fields {
   std::string bytes_;
 };
 
-// The structured bindings make the compiler ask for a field that is added to a struct.
+// A field that is added to the struct doesn't compile until it is added to these structured
+// bindings.
 void AddTo(Fields& fields, const graph::HealthCheck& check) {
   const auto& [path, host, interval, timeout, unhealthy, healthy, written_interval, written_timeout,
                written_unhealthy, written_healthy] = check;
@@ -125,8 +126,8 @@ std::string DigestOf(const graph::Cluster& cluster, std::size_t digits) {
   return fields.Digest(digits);
 }
 
-// True if a name that joins parts by one of `separators` shows where this part ends: it is not
-// empty, and all of it is printable ASCII other than these and the backslash, with which Text()
+// True if the end of this part is clear in a name that joins parts by one of `separators`: it is
+// not empty, and has only printable ASCII other than these and the backslash, with which Text()
 // begins an escape.
 bool IsCleanPart(std::string_view part, std::string_view separators) {
   return !part.empty() && std::all_of(part.begin(), part.end(), [&](char c) {
@@ -134,7 +135,7 @@ bool IsCleanPart(std::string_view part, std::string_view separators) {
   });
 }
 
-// What tells clusters of one Service port apart, without separators.
+// Returns the text by which clusters of one Service port differ, without separators.
 std::string DistinguishingText(const graph::Cluster& cluster) {
   std::string text = cluster.strategy;
   if (cluster.health_check) {
@@ -191,8 +192,7 @@ std::string FullClusterName(const graph::Cluster& cluster, std::size_t digits) {
 
 std::string SecretName(const graph::ServingSecret& secret, std::size_t digits) {
   std::string name = HashName(kNameLimit, {secret.ns, secret.name});
-  // Without "/" it would be a text that may be a host's, and hosts name secrets too where HTTPS is
-  // sharded.
+  // A name without "/" could be that of a host, and hosts name secrets too where HTTPS is sharded.
   const bool clean = IsCleanPart(secret.ns, "/") && IsCleanPart(secret.name, "/");
   return clean && name.find('/') != std::string::npos ? name : FullSecretName(secret, digits);
 }
@@ -226,7 +226,7 @@ std::string Names::Secret(const graph::ServingSecret& secret) const {
 
 std::string AltStatName(const graph::Cluster& cluster, std::size_t digits) {
   std::string name = Text(fmt::format("{}_{}_{}", cluster.ns, cluster.service, cluster.port));
-  // Envoy makes "_" of ":".
+  // Envoy replaces ":" by "_".
   if (IsCleanPart(cluster.ns, "_:") && IsCleanPart(cluster.service, "_:")) return name;
   Fields fields("statistics");
   fields.Add(cluster.ns);

@@ -4,7 +4,7 @@
 namespace contour::envoy {
 namespace {
 
-// Protobuf's base-128 integer, low groups first.
+// Appends a base-128 integer of protobuf, low groups first.
 void AppendVarint(std::uint64_t value, std::string* bytes) {
   while (value >= 0x80) {
     bytes->push_back(static_cast<char>((value & 0x7f) | 0x80));

@@ -21,17 +21,18 @@ namespace {
 namespace core = ::envoy::config::core::v3;
 namespace route = ::envoy::config::route::v3;
 
-// Envoy's rule for `path_separated_prefix`; it refuses the whole route configuration otherwise.
+// True if Envoy takes the path as a `path_separated_prefix`; it NACKs the whole route configuration
+// otherwise.
 bool IsSegmentPrefix(std::string_view path) {
   return path.size() >= 2 && path.back() != '/' &&
          path.find_first_of("?#") == std::string_view::npos;
 }
 
-// Holds what the routes of a host have in common.
+// The values that the routes of a host have in common.
 struct Common {
   std::string tls_host;  // value of kTLSHostKey that they ask for; empty: any connection
 
-  // True where look-up filters can lead to the host: each route tells them that it was found.
+  // True if look-up filters can lead to the host. Each route then has the mark of a found host.
   bool looked_up = false;
 };
 
@@ -56,7 +57,7 @@ void SetMatch(const graph::PathMatch& match, const Common& common, route::RouteM
       message->set_prefix(std::move(value));
       break;
     case Type::kSegmentPrefix:
-      // Below "/" lies every path. A prefix with a query takes no path in either form.
+      // "/" is a prefix of every path. A prefix with a query takes no path in either form.
       if (IsSegmentPrefix(value)) {
         message->set_path_separated_prefix(std::move(value));
       } else {
@@ -107,7 +108,7 @@ void SetAction(const graph::RouteAction& source, const Names& names, route::Rout
   route::RouteAction* action = message->mutable_route();
   SetClusters(source.clusters, names, action, used);
   if (source.timeout) {
-    // 0 is none. A negative time, which Envoy refuses, is one that can't be kept: none as well.
+    // 0 means no timeout. A negative time, which Envoy doesn't take, means none as well.
     SetDuration(source.timeout->infinite ? std::chrono::nanoseconds(0) : source.timeout->duration,
                 action->mutable_timeout());
   }
@@ -176,7 +177,7 @@ void SetRoutes(const std::vector<graph::Route>& routes, const Common& common, co
   clusters->shrink_to_fit();  // it is kept for each host
 }
 
-// Switches the filter `name`, which is off otherwise, on for requests of this route.
+// Switches on the filter `name`, which is off by default, for requests of this route.
 void SwitchOn(std::string_view name, route::Route* message) {
   route::FilterConfig on;
   on.mutable_config();  // present and empty: no configuration of its own
@@ -189,7 +190,7 @@ std::string AuthorityRegex(std::string_view host) {
   return "(?i)" + WildcardRegex(host) + "(:[^:]*)?";
 }
 
-// The first route of a wildcard host in the classic shape, for names that the host doesn't take. On
+// The first route of a wildcard host in classic delivery, for names that the host doesn't take. On
 // plain HTTP filters of the listener look for the host "*" instead; where the listener has none,
 // and on HTTPS, the answer is 404. A direct response would not do, since Envoy refuses an upgrade
 // there before it runs filters.
@@ -245,7 +246,7 @@ std::optional<Resource> Translate(const std::string& host, const std::vector<gra
 // The second fragment of the key of HTTPS; see SetScopedRDS in listener.cc.
 constexpr const char* kHTTPSKey = "https";
 
-// The routes of one host as a resource of their own.
+// Returns the routes of one host as a scoped route configuration.
 std::optional<Resource> TranslateScope(const std::string& host,
                                        const std::vector<graph::Route>& routes, bool https,
                                        std::string tls_host, const Names& names) {
@@ -260,14 +261,15 @@ std::optional<Resource> TranslateScope(const std::string& host,
   if (https) message.mutable_key()->add_fragments()->set_string_key(kHTTPSKey);
   auto* configuration = message.mutable_route_configuration();
   configuration->set_name(std::string(https ? kIngressHTTPS : kIngressHTTP));
-  // As of a route configuration that is fetched: a route may be there before its cluster.
+  // This is the default of a route configuration that is fetched: a route may come before its
+  // cluster.
   configuration->mutable_validate_clusters()->set_value(false);
   auto* virtual_host = configuration->add_virtual_hosts();
   virtual_host->set_name(VirtualHostName(host, names.hash_digits));
   virtual_host->add_domains("*");  // the scope has been found by the host
   if (IsWildcardHost(host)) AddOtherNames(Text(host), virtual_host);
   SetRoutes(routes, {std::move(tls_host), true}, names, virtual_host, &result.clusters);
-  // The host is known: a path without a route is not a reason to look further.
+  // The host is known, so a path without a route must not be looked up further.
   route::Route* rest = virtual_host->add_routes();
   rest->mutable_match()->set_prefix("");
   rest->mutable_direct_response()->set_status(404);
@@ -288,7 +290,7 @@ VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
   result.http = ShardsHTTP(options.delivery)
                     ? TranslateScope(host.host, host.http_routes, false, "", names)
                     : Translate(host.host, host.http_routes, false, "", names);
-  // A TCP proxy takes the whole connection, and without a certificate nothing can be read of it.
+  // A TCP proxy takes the whole connection, and without a certificate its requests can't be read.
   if (!host.secure || host.secure->tcp_proxy || host.secure->secret == nullptr) return result;
   std::string tls_host = TakesOwnConnectionsOnly(host, options) ? TLSHostValue(host.host) : "";
   result.https =

@@ -18,7 +18,8 @@ std::vector<Share> Shares(const std::vector<graph::WeightedCluster>& clusters, c
   if (sum == 0) {
     for (Share& share : shares) share.weight = 1;
   } else if (sum > kMaximum) {
-    // At most `sum / divisor + shares.size()` after rounding up, so leave room for these.
+    // The new sum is at most `sum / divisor + shares.size()` after rounding up, so leave room for
+    // that.
     const std::uint64_t divisor = sum / (kMaximum - shares.size()) + 1;
     for (Share& share : shares) {
       share.weight = static_cast<std::uint32_t>((share.weight + divisor - 1) / divisor);
