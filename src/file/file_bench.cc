@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Manifests: parsing, the first read of a large folder, and the way of one edit in it.
+// Measures manifests: parsing, the first read of a large folder, and one edit in it.
 
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>

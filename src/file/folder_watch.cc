@@ -23,7 +23,7 @@
 namespace contour::file {
 namespace {
 
-// IN_MASK_ADD: one inode may be watched for two reasons.
+// IN_MASK_ADD is set because one inode may be watched for two reasons.
 constexpr std::uint32_t kNames = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
                                  IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_MASK_ADD;
 constexpr std::uint32_t kContent = IN_CLOSE_WRITE | IN_ATTRIB;
@@ -42,7 +42,7 @@ std::string Join(std::string_view folder, std::string_view name) {
 
 std::string ErrorText(int error) { return std::generic_category().message(error); }
 
-// It isn't there, as opposed to: it can't be seen.
+// True if the error means that the file doesn't exist, and not only that it can't be read.
 bool IsAbsence(int error) { return error == ENOENT || error == ENOTDIR || error == ELOOP; }
 
 std::string Absolute(const std::string& path) {
@@ -51,7 +51,7 @@ std::string Absolute(const std::string& path) {
   return error ? path : absolute.string();
 }
 
-// Without links; the path itself if it can't be told.
+// Returns the path without links, or the path itself if it can't be resolved.
 std::string RealPath(const std::string& path) {
   const std::unique_ptr<char, void (*)(void*)> real(realpath(path.c_str(), nullptr), std::free);
   return real == nullptr ? path : real.get();
@@ -65,17 +65,17 @@ std::optional<std::string> ReadLink(const std::string& path) {
   return target;
 }
 
-// Holds what one folder had in it.
+// The entries of a folder.
 struct Listing {
   FolderWatch::Identity identity;
-  // With their types (DT_UNKNOWN: the file system doesn't say), in byte order.
+  // The names with their types, in byte order. DT_UNKNOWN: the file system doesn't know the type.
   std::vector<std::pair<std::string, unsigned char>> names;
 };
 
 std::optional<Listing> List(const std::string& folder) {
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(opendir(folder.c_str()), closedir);
   if (stream == nullptr) return std::nullopt;
-  // The path may lead to another folder by now, so the open one is asked.
+  // The path may lead to another folder by now, so the open folder is used.
   struct stat status = {};
   if (fstat(dirfd(stream.get()), &status) != 0) return std::nullopt;
   Listing listing{{status.st_dev, status.st_ino}, {}};
@@ -151,7 +151,7 @@ void FolderWatch::Walk(const std::string& folder, Progress& progress) {
   if (progress.files.folders.size() >= kMaxFolders) return beyond("too many folders");
   struct stat status = {};
   if (stat(folder.c_str(), &status) != 0) {
-    // One that was just listed and is gone again is no problem; of the root it is.
+    // A folder that was just listed and is gone again is no problem, unless it is the root.
     if (IsAbsence(errno) && !progress.way.empty()) return;
     return unread(ErrorText(errno));
   }
@@ -162,7 +162,7 @@ void FolderWatch::Walk(const std::string& folder, Progress& progress) {
   const Identity identity = {status.st_dev, status.st_ino};
   if (std::find(progress.way.begin(), progress.way.end(), identity) != progress.way.end()) return;
 
-  // First the watch, then the list.
+  // The watch must be set before the folder is listed.
   Place* place = Watch(folder, kNames | kContent | IN_MODIFY, progress);
   if (place != nullptr) place->folders.push_back(folder);
   const auto listing = List(folder);
@@ -240,7 +240,7 @@ void FolderWatch::Handle(int descriptor, std::uint32_t mask, std::string_view na
   if (found == places_.end()) return;
   const Place& place = found->second;
   if (name.empty()) {
-    // About the watched folder itself.
+    // The event is about the watched folder itself.
     if ((mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) != 0) news.scan = true;
     if ((mask & IN_ATTRIB) != 0 && !place.folders.empty()) news.scan = true;
     if ((mask & IN_IGNORED) != 0) places_.erase(found);
@@ -262,7 +262,7 @@ void FolderWatch::Handle(int descriptor, std::uint32_t mask, std::string_view na
       continue;
     }
     if (!FormatOf(name)) continue;
-    // A further name of a file that is complete; any other new file will be closed.
+    // A hard link is a further name of a complete file. Any other new file will be closed.
     const bool is_hard_link = is_new && status.st_nlink > 1;
     if ((mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0 || is_hard_link) {
       news.open.erase(path);

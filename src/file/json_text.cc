@@ -15,8 +15,8 @@
 namespace contour::file {
 namespace {
 
-// Walks over text that is known to be JSON. Escapes in keys are left as they are: two spellings of
-// one key pass for two keys.
+// Walks over text that is known to be JSON. Escapes in keys are left as they are, so two spellings
+// of one key count as two keys.
 class Scanner {
  public:
   explicit Scanner(std::string_view text) : text_(text) { SkipSpace(); }
@@ -24,7 +24,7 @@ class Scanner {
   std::size_t offset() const { return at_; }
   char Peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
 
-  // REQUIRES: at `{` or `[`. Whether there is a first member.
+  // Returns true if there is a first member. REQUIRES: at `{` or `[`.
   bool Open() {
     const char close = Peek() == '{' ? '}' : ']';
     Advance();
@@ -32,19 +32,20 @@ class Scanner {
     Advance();
     return false;
   }
-  // After a member: whether there is another one. Leaves the object or list if not.
+  // Returns true if there is another member; leaves the object or list if not. REQUIRES: after a
+  // member.
   bool Next() {
     const bool more = Peek() == ',';
     Advance();
     return more;
   }
-  // REQUIRES: at a key. Leaves the scanner at its value.
+  // Returns the key and goes to its value. REQUIRES: at a key.
   std::string_view Key() {
     const std::string_view key = String();
     Advance();  // the colon
     return key;
   }
-  // REQUIRES: at a value.
+  // Skips a value. REQUIRES: at a value.
   void SkipValue() {
     int depth = 0;
     do {
@@ -99,8 +100,8 @@ absl::Status JsonSyntaxError(std::string_view text, std::string_view reason) {
   try {
     [[maybe_unused]] const auto unused = nlohmann::json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {
-    // "[json.exception…] parse error at line 1, column 2: syntax error while parsing … - WHY; last
-    // read: 'TEXT'…"
+    // The message has the form "[json.exception…] parse error at line 1, column 2: syntax error
+    // while parsing … - WHY; last read: 'TEXT'…".
     std::string_view why = error.what();
     why = why.substr(0, why.find("; last read"));
     const std::size_t start = why.find("syntax error ");
@@ -108,7 +109,7 @@ absl::Status JsonSyntaxError(std::string_view text, std::string_view reason) {
     return ErrorAt(PositionAt(text, error.byte == 0 ? 0 : error.byte - 1),
                    fmt::format("not JSON: {}", why));
   } catch (const std::exception&) {
-    // Below: nlohmann has nothing to say about where.
+    // nlohmann gives no place for this error.
   }
   return ErrorAt({}, fmt::format("not JSON: {}", reason));
 }
@@ -133,14 +134,14 @@ Position FindInJson(std::string_view text, std::string_view path) {
 
 absl::Status CheckDuplicateKeys(std::string_view text) {
   Scanner scanner(text);
-  // The objects and lists that we are in; of a list the set stays empty.
+  // The objects and lists around the current place; the set of a list stays empty.
   struct Level {
     bool is_object;
     std::unordered_set<std::string_view> keys;
   };
   std::vector<Level> levels;
   while (true) {
-    // At a value, or at a key and then at its value.
+    // The scanner is at a value, or at a key and then at its value.
     if (!levels.empty() && levels.back().is_object) {
       const std::size_t offset = scanner.offset();
       const std::string_view key = scanner.Key();

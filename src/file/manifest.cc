@@ -18,10 +18,10 @@ namespace {
 
 using simdjson::dom::element;
 
-// Where a field is; the path counts from the top of the document.
+// Returns the position of a field; the path begins at the top of the document.
 using Locate = std::function<Position(std::string_view path)>;
 
-// The text of a key, or `otherwise` if there is none: what is wrong with it ParseElement will say.
+// Returns the text of a key, or `otherwise` if there is none; ParseElement reports the fault.
 std::string_view TextOf(const element& object, std::string_view key, std::string_view otherwise) {
   std::string_view text;
   return object.at_key(key).get(text) == simdjson::SUCCESS ? text : otherwise;
@@ -32,7 +32,7 @@ class Collector {
   Collector(std::string_view default_namespace, std::vector<api::ObjectPtr>* objects)
       : default_namespace_(default_namespace), objects_(objects) {}
 
-  // The object, or those in the list, at `path` of the document.
+  // Adds the object, or the objects in the list, at `path` of the document.
   absl::Status Add(const element& value, const std::string& path, const api::TypeMeta& assumed,
                    const Locate& locate) {
     const std::string_view kind = TextOf(value, "kind", assumed.kind);
@@ -62,7 +62,7 @@ class Collector {
     if (items.get(array) != simdjson::SUCCESS) {
       return ErrorAt(locate(path), fmt::format("{}: expected a list", path));
     }
-    // The items of a plain List say what they are; those of an XList are X.
+    // The items of a plain List have their kinds; those of an XList are X.
     const api::TypeMeta assumed =
         item_kind.empty() ? api::TypeMeta{} : api::TypeMeta{api_version, item_kind};
     std::size_t index = 0;

@@ -48,7 +48,8 @@ void ManifestSet::Remove(const std::string& path) {
 }
 
 const ManifestSet::Claim& ManifestSet::Winner(const Claims& claims) {
-  // The first of equals: within a file the claims are in the order of its text.
+  // min_element returns the first of equal ones; within a file the claims are in the order of its
+  // text.
   return *std::min_element(claims.begin(), claims.end(), [](const Claim& a, const Claim& b) {
     return std::tie(a.file->yielding, *a.path) < std::tie(b.file->yielding, *b.path);
   });

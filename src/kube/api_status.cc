@@ -29,7 +29,7 @@ ApiStatus ApiStatusOf(simdjson::dom::element object) {
   if (object["message"].get(text) == simdjson::SUCCESS)
     status.message = text.substr(0, kMostMessage);
   if (object["details"]["retryAfterSeconds"].get(number) == simdjson::SUCCESS && number > 0) {
-    // A longer wait is of no use to anybody, and could overflow a clock.
+    // A longer wait is useless, and could overflow a clock.
     status.retry_after = std::min<std::chrono::seconds>(std::chrono::seconds(number), kMostWait);
   }
   simdjson::dom::array causes;

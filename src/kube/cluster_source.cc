@@ -23,7 +23,7 @@ constexpr api::Kind kKinds[] = {
     api::Kind::kTLSCertificateDelegation,
 };
 
-// Sorted, each once; {""} (all namespaces) for an empty list.
+// Returns the names sorted, each once; {""} (all namespaces) for an empty list.
 std::vector<std::string> Namespaces(std::vector<std::string> names) {
   if (names.empty()) return {""};
   std::sort(names.begin(), names.end());
@@ -42,7 +42,7 @@ void AddUnknown(const ReflectorStats& one, TimePoint now, KindStats& sum) {
   sum.trouble = std::max(sum.trouble, one.trouble);
 }
 
-// "Secret: HTTP 403 Forbidden: … (missing right: list secrets in all namespaces)".
+// Returns "Secret: HTTP 403 Forbidden: … (missing right: list secrets in all namespaces)".
 std::string Describe(const KindStats& kind) {
   std::string text(api::KindName(kind.kind));
   if (!kind.last_error.empty()) text += ": " + kind.last_error;

@@ -15,7 +15,7 @@ namespace {
 using simdjson::SUCCESS;
 using simdjson::dom::element;
 
-// A group that each API server has whose objects we can use.
+// A group that every API server has whose objects contour can use.
 constexpr std::string_view kGroupOfAll = "discovery.k8s.io";
 
 std::string_view Text(simdjson::simdjson_result<element> value) {
@@ -23,7 +23,7 @@ std::string_view Text(simdjson::simdjson_result<element> value) {
   return value.get(text) == SUCCESS ? text : std::string_view();
 }
 
-// A document of this kind.
+// Parses a document of this kind.
 absl::StatusOr<element> ReadDocument(simdjson::dom::parser& parser, std::string_view body,
                                      std::string_view kind) {
   element document;

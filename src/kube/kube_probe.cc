@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kube_probe: a ClusterSource without the rest of the controller. Test helper; writes one line per
-// change to standard output, at once:
+// kube_probe: a ClusterSource without the rest of the controller, for tests. It writes one line for
+// each change to standard output, at once:
 //
 //   TIME changed KIND NAMESPACE/NAME RESOURCE_VERSION
 //   TIME gone KIND NAMESPACE/NAME
@@ -35,7 +35,7 @@
 namespace contour::kube {
 namespace {
 
-// One write per line or batch, so that a reader sees whole lines.
+// Prints lines with one write, so that a reader sees whole lines.
 void Print(const std::string& lines) {
   std::string_view rest = lines;
   while (!rest.empty()) {
@@ -105,7 +105,7 @@ struct Options {
   ClusterSourceOptions source;
 };
 
-// Every option takes a value, but for --in-cluster and --pages.
+// Parses the options. Each has a value, except for --in-cluster and --pages.
 bool ParseOptions(int argc, char** argv, Options* options) {
   using std::chrono::milliseconds;
   using std::chrono::seconds;

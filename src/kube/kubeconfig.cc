@@ -19,14 +19,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The named entry (cluster, context or user) and where it was found. Reads fields and keeps the
-// first error.
+// The named entry (cluster, context or user) and the place where it was found. It reads fields and
+// keeps the first error.
 class Entry {
  public:
   Entry(std::string where, std::string folder, const YAML::Node& node)
       : where_(std::move(where)), folder_(std::move(folder)), node_(node) {}
 
-  // Empty if absent or null.
+  // Returns the text of a field; empty if it is absent or null.
   std::string Text(const char* key) {
     const YAML::Node value = Value(key);
     if (!value || value.IsNull()) return "";
@@ -45,7 +45,7 @@ class Entry {
     return text == "true";
   }
 
-  // `key`-data in base64, or the file `key`.
+  // Returns the field `key`-data, decoded from base64, or the file `key`.
   Material FileOrData(const std::string& key) {
     if (const std::string data = Text((key + "-data").c_str()); !data.empty()) {
       std::optional<std::string> decoded = api::DecodeBase64(data);
@@ -55,7 +55,7 @@ class Entry {
     return {.file = Path(key.c_str()), .text = ""};
   }
 
-  // A file, relative to the kubeconfig's folder.
+  // Returns the path of a file, relative to the kubeconfig's folder.
   std::string Path(const char* key) {
     const std::string path = Text(key);
     return path.empty() ? path : Resolve(path);
@@ -91,8 +91,8 @@ struct Document {
   YAML::Node root;
 };
 
-// The entry `name` of the list `list` (whose items are {name, <item>}) in the first file that has
-// it.
+// Finds the entry `name` of the list `list` (whose items are {name, <item>}) in the first file that
+// has it.
 absl::StatusOr<Entry> Find(const std::vector<Document>& documents, const char* list,
                            const char* item, const std::string& name) {
   for (const Document& document : documents) {

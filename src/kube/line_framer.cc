@@ -4,7 +4,7 @@
 
 namespace contour::kube {
 
-// Above this an emptied buffer is given back: one big object shouldn't cost its size for ever.
+// A larger buffer is freed when it is empty, so that one big object doesn't cost its size for ever.
 constexpr std::size_t kKeptCapacity = 256 * 1024;
 
 void LineFramer::Keep(std::string_view piece) {

@@ -95,7 +95,7 @@ void ObjectWatch::Closed(const absl::Status& status) {
   silence_timer_.Clear();
   const bool was_open = std::exchange(open_, false);
   listener_.OnClosed(status);
-  // One that ended in time is followed at once.
+  // A request that ended in time is followed by the next at once.
   const bool at_once = was_open && status.ok();
   wait_timer_.Set(at_once ? Clock::duration::zero() : backoff_.Next(session_.loop().Random()),
                   [this] { Start(); });

@@ -51,7 +51,7 @@ class Pipe {
   bool open_ = false;
 };
 
-// Our environment with the given variables on top, as NAME=value.
+// Returns our environment with the given variables added, as NAME=value.
 std::vector<std::string> MergedEnvironment(const ProcessSpec& spec) {
   std::vector<std::string> variables;
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -107,7 +107,7 @@ absl::StatusOr<pid_t> Spawn(const ProcessSpec& spec, const Pipe& out, const Pipe
   return child;
 }
 
-// False: nothing will come any more.
+// Reads some bytes. Returns false if no more will come.
 bool ReadSome(int from, std::string* into, std::size_t most) {
   char buffer[16 * 1024];
   const ssize_t got = read(from, buffer, sizeof buffer);
@@ -154,8 +154,8 @@ absl::StatusOr<ProcessResult> RunProcess(const ProcessSpec& spec, const std::sto
           fmt::format("{}: not done after {} ms", spec.argv[0], spec.timeout.count()));
     }
     if (!problem.ok()) break;
-    // What it started may hold the pipes open longer than it lives: then a last read of what is
-    // there must do.
+    // Processes that it started may keep the pipes open after its end. Then the bytes that are
+    // there now are read, and no more.
     if (ended && (pipes[0].revents == 0 || pipes[0].fd < 0)) break;
     if (!ended) ended = waitpid(child, &wait_status, WNOHANG) == child;
   }

@@ -35,11 +35,12 @@ constexpr seconds kGoodLife{5};  // a request that lived as long shows that the 
 constexpr milliseconds kWakeSpread{200};
 constexpr seconds kLongestRetryAfter{120};
 
-// Secrets of these types can't hold what we look for and may be many and large.
+// Excludes Secrets of types that can't have certificates for contour, and may be many and large.
 constexpr std::string_view kSecretSelector =
     "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
 
-// resourceVersions of one kind are numbers that grow (Kubernetes 1.35 says so; etcd always did it).
+// Compares resourceVersions. Those of one kind are numbers that grow (documented since Kubernetes
+// 1.35, and always so with etcd).
 bool IsOlder(std::string_view a, std::string_view b) {
   std::uint64_t left = 0;
   std::uint64_t right = 0;
@@ -55,7 +56,7 @@ bool IsOlder(std::string_view a, std::string_view b) {
 struct Reflector::JsonParser {
   simdjson::dom::parser parser;
 
-  // Gives back what an unusually large document took.
+  // Frees the memory of an unusually large document.
   void Shrink() {
     if (parser.capacity() > kKeptParser) parser = simdjson::dom::parser();
   }
@@ -110,7 +111,7 @@ void Reflector::ServerIsReachable() {
           Waiting::kForTime);
 }
 
-// ---- Requests
+// ---- Requests ----
 
 void Reflector::Next() {
   waiting_ = Waiting::kNo;
@@ -187,19 +188,19 @@ void Reflector::Abort() {
   if (call_) session_.Cancel(*std::exchange(call_, std::nullopt));
 }
 
-// ---- Answers
+// ---- Answers ----
 
 void Reflector::OnHead(const HttpHead& head) {
   head_ = head;
   last_bytes_ = session_.loop().Now();
-  // What an outage taught the backoff doesn't count once the server answers: while it comes up it
-  // refuses (403, 429, 5xx) for a second or two.
+  // The backoff of an outage ends once the server answers: while it starts it refuses requests
+  // (403, 429, 5xx) for a second or two.
   if (std::exchange(unreachable_, false)) backoff_.Reset();
   if (head.status == 200 && !IsDiscovery()) OnAccepted();
   owner_.ServerReached(*this);
 }
 
-// A status of 200 alone says little: a balancer has it for its own pages, too.
+// A status of 200 alone proves nothing: a balancer has it for its own pages, too.
 void Reflector::OnAccepted() {
   forbidden_since_.reset();
   stats_.forbidden = false;
@@ -364,7 +365,7 @@ bool Reflector::OnWatchEvent(const WatchEvent& event, const Item& item) {
   return true;
 }
 
-// Something that isn't an event of this kind, from whoever answered for the server.
+// Handles a line that isn't an event of this kind; another server may have answered.
 void Reflector::OnOddLine(const absl::Status& why) {
   Abort();
   const std::string text(Message(why));
@@ -373,7 +374,7 @@ void Reflector::OnOddLine(const absl::Status& why) {
   Retry(Trouble::kOdd, text);
 }
 
-// Objects in a watch name their kind, items of a list needn't.
+// Checks kind and namespace. Objects in a watch have their kind, items of a list may omit it.
 absl::Status Reflector::CheckScope(const Item& item) const {
   const std::string_view version = api::ApiVersion(scope_.kind);
   const std::string_view kind = api::KindName(scope_.kind);
@@ -389,8 +390,9 @@ absl::Status Reflector::CheckScope(const Item& item) const {
   return absl::OkStatus();
 }
 
-// Events come in the order of their versions. One that is older than where the watch is tells of a
-// server that was restored or lags: what it says could be the past, a list tells what is.
+// True if the event is older than the watch. Events come in the order of their versions, so such an
+// event means that the server was restored or lags. Its object may be outdated, and a list is
+// needed.
 bool Reflector::WentBack(const Item& item) {
   if (!IsOlder(item.resource_version, resource_version_)) return false;
   Abort();
@@ -398,7 +400,7 @@ bool Reflector::WentBack(const Item& item) {
   return true;
 }
 
-// Takes in the objects of the page in `body_`; an error leaves the list as it was.
+// Takes the objects of the page in `body_`; an error leaves the list as it was.
 absl::Status Reflector::TakePage(std::string* resource_version) {
   CONTOUR_ASSIGN_OR_RETURN(const ListPage page,
                            ParseListPage(parser_->parser, body_, api::ApiVersion(scope_.kind),
@@ -494,7 +496,7 @@ void Reflector::OnErrorEvent(const ApiStatus& status) {
   Retry(Trouble::kRefused, text, status.retry_after);
 }
 
-// ---- Objects
+// ---- Objects ----
 
 Reflector::Parsed Reflector::Parse(const Item& item, api::ObjectPtr* object) {
   const api::TypeMeta type{api::ApiVersion(scope_.kind), api::KindName(scope_.kind)};
@@ -524,7 +526,7 @@ void Reflector::Listed(const Item& item, bool again) {
   api::ObjectPtr object;
   switch (Parse(item, &object)) {
     case Parsed::kUnwanted:
-      // The list under way may have had it when it was of use.
+      // The list under way may have had the object when it could be used.
       if (again) {
         pending_.push_back({{scope_.kind, std::string(item.ns), std::string(item.name)}, nullptr});
       }
@@ -547,7 +549,7 @@ void Reflector::Commit(std::string_view resource_version) {
       Forget(change.ref.ns, change.ref.name);
     }
   }
-  // An event that was left out may have been about any object, so that none counts as gone.
+  // An event that was left out may have been about any object, so no object counts as gone.
   const bool has_gaps = framer_.skipped() != skipped_before_;
   for (auto known = known_.begin(); known != known_.end();) {
     if (known->mark == mark_ || has_gaps) {
@@ -624,7 +626,7 @@ void Reflector::Progress(std::string_view resource_version) {
   backoff_.Reset();
 }
 
-// ---- What goes wrong
+// ---- Failures ----
 
 void Reflector::NotFound(const ApiStatus& status) {
   not_found_ = Message(ToStatus(status));
@@ -757,7 +759,7 @@ void Reflector::MarkSynced() {
   owner_.ReflectorSynced(*this);
 }
 
-// ---- Silence
+// ---- Silence ----
 
 milliseconds Reflector::SilenceLimit() const {
   if (phase_ == Phase::kWatch) return options_.silence_limit;
@@ -777,7 +779,7 @@ void Reflector::CheckSilence() {
   const std::string text = fmt::format("nothing came for {} ms", limit.count());
   const bool listing = phase_ == Phase::kListStream;
   Abort();
-  // A server that answers but doesn't know the bookmark that ends such a list.
+  // The server answers, but doesn't know the bookmark that ends such a list.
   if (listing && head_.status == 200) return FallBackToPages(text, Streaming::kFailed);
   const std::optional<TimePoint> received = session_.transport().LastReceived();
   if (!received || now - *received >= limit) session_.transport().ResetConnections();

@@ -13,7 +13,8 @@ class Session::Call final : public HttpHandler, public std::enable_shared_from_t
   Call(Session& session, CallId id, ApiRequest request, HttpHandler& handler)
       : session_(session), id_(id), request_(std::move(request)), handler_(handler) {}
 
-  // A task of its own, since the identity may be at hand: handlers are never called inside Start.
+  // Runs as a task of its own, since the identity may be known already, and handlers must never be
+  // called inside Start.
   void Begin() {
     session_.loop_.Post([weak = weak_from_this()] {
       if (const auto call = weak.lock()) call->Try();

@@ -125,7 +125,7 @@ class TestServer::Connection final : public ServerStream {
   }
 
  private:
-  // Appends what comes to buffer_; false: nothing will come.
+  // Appends received bytes to buffer_. Returns false if no more will come.
   bool Fill() {
     while (!server_.stopping_) {
       pollfd look{socket_, POLLIN, 0};

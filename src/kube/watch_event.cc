@@ -21,7 +21,7 @@ absl::StatusOr<element> Parse(simdjson::dom::parser& parser, std::string_view te
   return document;
 }
 
-// Empty if absent, null or no text.
+// Returns the text, "" if it is absent, null or no text.
 std::string_view Text(simdjson::simdjson_result<element> value) {
   std::string_view text;
   return value.get(text) == SUCCESS ? text : std::string_view();

@@ -19,7 +19,7 @@ using std::chrono::milliseconds;
 
 constexpr std::string_view kContext = "leader";
 constexpr const char* kServiceName = "kubernetes.io/service-name";
-// Any other value than the EndpointSlice controller's, so that it leaves the slice to us.
+// A value other than the EndpointSlice controller's makes that controller leave the slice alone.
 constexpr const char* kManagedBy = "endpointslice.kubernetes.io/managed-by";
 constexpr const char* kManager = "contour";
 constexpr milliseconds kDeadline{4'000};
@@ -188,7 +188,7 @@ void Address::OnListed(const kube::Response& response) {
   absl::StatusOr<std::string> others = response.status.ok()
                                            ? SlicesOfOthers(options_, response.body)
                                            : absl::StatusOr<std::string>(response.status);
-  // Without an answer the names that are known stay.
+  // Without an answer the known names stay.
   if (others.ok()) others_ = *std::move(others);
   Settled();
 }
@@ -218,7 +218,7 @@ void Address::Failed(const absl::Status& status) {
         "create of it (deploy/rbac)",
         options_.ns);
   }
-  // Somebody else wrote it, or we may not write at the moment: no news.
+  // It is no failure if somebody else wrote the slice, or we may not write at the moment.
   const bool news = !absl::IsAborted(status) && !absl::IsAlreadyExists(status) &&
                     !absl::IsFailedPrecondition(status);
   if (news && problem != state_.problem) {

@@ -17,10 +17,10 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 constexpr std::string_view kContext = "leader";
-// So many conflicts in a row are answered at once; then somebody else writes all the time.
+// After so many conflicts in a row the next try waits, since somebody else writes all the time.
 constexpr int kRefusedAtOnce = 3;
 constexpr int kReleaseTries = 2;
-// Standbys that see the same expiry don't come all at the same moment.
+// Standbys that see the same expiry spread their tries over this time.
 constexpr milliseconds kSpread{500};
 constexpr milliseconds kShortestWait{100};
 
@@ -28,7 +28,8 @@ nanoseconds Scaled(nanoseconds time, double factor) {
   return nanoseconds(static_cast<std::int64_t>(static_cast<double>(time.count()) * factor));
 }
 
-// Resource versions are numbers that grow (Kubernetes 1.35 and later say so); nullopt: not here.
+// Returns the number of a resourceVersion. They are numbers that grow (documented since Kubernetes
+// 1.35); nullopt: this one isn't a number.
 std::optional<std::uint64_t> VersionNumber(std::string_view version) {
   std::uint64_t number = 0;
   const auto [end, error] =
@@ -70,7 +71,7 @@ void Elector::Contend() {
 
 void Elector::OnWatching(bool watching) {
   watching_ = watching;
-  // What happened before the watch is read; without one, reading goes on by the clock.
+  // Changes from before the watch must be read. Without a watch the lock is read at intervals.
   if (state_.role == Role::kStandby && released_ == nullptr) {
     if (watching && !busy_since_) return Read();
     Schedule();
@@ -186,7 +187,7 @@ void Elector::OnRead(absl::StatusOr<Reading> reading) {
     deleted_at_.reset();
     Observe(*std::move(reading));
     Tell();
-    // As leader we read only after a write was refused, and another try is due.
+    // The leader reads only after a write was refused, and another try is due.
     return contending_ && IsOurs() ? Try() : Decide();
   }
   if (!absl::IsNotFound(reading.status())) {
@@ -318,8 +319,8 @@ void Elector::Observe(Reading reading) {
     if (changed) Tell();
     return;
   }
-  // Somebody has taken it, or it says (after a restore of the API server's data) that it is free:
-  // somebody may be about to.
+  // Another replica has taken the lock. Or it is free after a restore of the API server's data, and
+  // another replica may be about to take it.
   CloseGate();
   SetRole(record.holder.empty() ? Role::kCutOff : Role::kStandby);
 }
@@ -337,7 +338,8 @@ void Elector::Decide() {
 
 void Elector::Schedule() {
   if (busy_since_ || done_ || released_ != nullptr) return;
-  // A period from the beginning of the try before; so one that got no answer is repeated at once.
+  // The period counts from the beginning of the try before, so a try without answer is repeated at
+  // once.
   nanoseconds wait = std::clamp<nanoseconds>(begun_ + options_.retry_period - clocks_.now(),
                                              kShortestWait, options_.retry_period);
   if (state_.role == Role::kStandby) {

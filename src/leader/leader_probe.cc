@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// leader_probe: an Election without the rest of the controller, to take turns with other electors.
-// Test helper; leads for a while, gives the lock back, waits until somebody else has led, and so
-// on. Writes to standard output, in nanoseconds since 1970:
+// leader_probe: an Election without the rest of the controller, for tests with other electors. It
+// leads for a while, gives the lock back, waits until somebody else has led, and so on. It writes
+// to standard output, in nanoseconds since 1970:
 //
 //   leading TIME
 //   stopped TIME      before the lock is given back

@@ -11,7 +11,7 @@
 namespace contour::leader {
 namespace {
 
-// A version 4 UUID.
+// Returns a UUID of version 4.
 std::string RandomUuid() {
   std::random_device random;
   const auto word = [&] { return static_cast<std::uint32_t>(random()); };

@@ -34,7 +34,8 @@ std::string Text(const Json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-// nullopt: there is none, or it is negative. What doesn't fit is the greatest that does.
+// Returns a number; nullopt: there is none, or it is negative. A number that is too large becomes
+// the largest one.
 std::optional<std::int32_t> Number(const Json& object, const char* key) {
   constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
   const auto found = object.find(key);
@@ -43,7 +44,7 @@ std::optional<std::int32_t> Number(const Json& object, const char* key) {
   return static_cast<std::int32_t>(std::min<std::uint64_t>(found->get<std::uint64_t>(), kMost));
 }
 
-// nullptr: there is none.
+// Returns a member, nullptr if there is none.
 const Json* Member(const Json& object, const char* key) {
   if (!object.is_object()) return nullptr;
   const auto found = object.find(key);
@@ -58,7 +59,7 @@ Record ReadRecord(const Json& fields, const char* transitions) {
   }
   record.acquire_time = Text(fields, "acquireTime");
   record.renew_time = Text(fields, "renewTime");
-  // One more must fit, for our own turn.
+  // One more must fit, for this replica as the next holder.
   record.transitions =
       std::min(Number(fields, transitions).value_or(0), std::numeric_limits<int>::max() - 1);
   return record;
@@ -91,7 +92,7 @@ void SetRecord(LockKind kind, const Record& record, Json& object) {
 absl::StatusOr<Reading> Parse(LockKind kind, std::string_view object) {
   const Json json = Json::parse(object, nullptr, false);
   const Json* const metadata = json.is_discarded() ? nullptr : Member(json, "metadata");
-  // Whoever answers for the API server with something else hasn't said that the lock is free.
+  // Another answer isn't from an API server, and doesn't mean that the lock is free.
   if (metadata == nullptr || Text(json, "kind") != ObjectKind(kind) ||
       Text(json, "apiVersion") != ApiVersion(kind)) {
     return InvalidArgument("the lock's {} can't be read", KindName(kind));

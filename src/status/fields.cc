@@ -18,7 +18,8 @@ namespace {
 
 using nlohmann::json;
 
-// Bytes that are no UTF-8 can't come from an API server, but from a manifest.
+// Returns the JSON text. Bytes that are no UTF-8 can come from a manifest, but not from an API
+// server.
 std::string Text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -27,7 +28,7 @@ std::string IngressRouteFields(const std::string& current_status, const std::str
   return Text({{"currentStatus", current_status}, {"description", description}});
 }
 
-// "" where there is none.
+// Returns the text at `pointer`, "" if there is none.
 std::string_view StringAt(simdjson::dom::element element, std::string_view pointer) {
   std::string_view text;
   if (element.at_pointer(pointer).get(text) != simdjson::SUCCESS) return {};

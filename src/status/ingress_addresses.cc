@@ -19,13 +19,13 @@ bool IsIPAddress(const std::string& text) {
          inet_pton(AF_INET6, text.c_str(), &address) == 1;
 }
 
-// As an IP address with a mistake does.
+// True if the name ends in digits, like an IP address with a mistake.
 bool EndsInDigits(std::string_view name) {
   const std::string_view label = name.substr(name.rfind('.') + 1);
   return std::all_of(label.begin(), label.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// As the API server takes it here: labels of lower-case letters, digits and -.
+// True for a name that the API server takes here: labels of lower-case letters, digits and -.
 bool IsHostName(std::string_view name) {
   if (name.empty() || name.size() > 253) return false;
   const auto is_alphanumeric = [](char c) {

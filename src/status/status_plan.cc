@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr std::chrono::seconds kLongestRetryAfter{120};
-// This many answers of 404 in a row are expected of an object whose deletion is on its way.
+// An object whose deletion is on its way may give this many answers of 404 in a row.
 constexpr int kQuietNotFound = 3;
 
 }  // namespace
@@ -31,7 +31,7 @@ Outcome OutcomeOf(const absl::Status& status, std::optional<std::chrono::seconds
   return outcome;
 }
 
-// Kept only for objects that somebody else has changed.
+// Kept only for objects whose status somebody else has changed.
 struct StatusPlan::Battle {
   std::uint64_t overwrites = 0;  // each within the window of the one before
   bool fighting = false;
@@ -76,7 +76,7 @@ StatusPlan::Text StatusPlan::Share(std::string fields) {
 milliseconds StatusPlan::Delay(int failures) const {
   const auto step = std::min<milliseconds>(options_.first_delay * (1 << std::min(failures, 16)),
                                            options_.most_delay);
-  // Replicas and objects that failed together must not come back together.
+  // Replicas and objects that failed at the same time must not try again at the same time.
   return std::chrono::duration_cast<milliseconds>(step * (0.8 + 0.4 * random_()));
 }
 
@@ -121,7 +121,7 @@ void StatusPlan::Observe(const std::vector<api::Change>& changes, Time now) {
     Entry& entry = at->second;
     const bool was_right = entry.Right();
     if (entry.resource_version != change.object->meta.resource_version && entry.conflicts > 0) {
-      // The object that the conflict was about. Somebody who changes it all the time is given way.
+      // This is the object of the conflict. If somebody changes it all the time, the write waits.
       if (entry.conflicts <= 3) entry.due = {};
     }
     entry.resource_version = change.object->meta.resource_version;
@@ -202,7 +202,7 @@ void StatusPlan::SetActive(bool active, Time) {
   active_ = active;
   pauses_.clear();
   for (auto entry = entries_.begin(); entry != entries_.end();) {
-    // A new leader begins without what happened to an earlier one.
+    // A new leader begins without the failures of an earlier one.
     entry->second.failures = entry->second.conflicts = 0;
     entry->second.due = {};
     EndBattle(entry->first, entry->second);
@@ -275,7 +275,7 @@ void StatusPlan::Finished(const Write& write, const Outcome& outcome, Time now) 
     entry.failures = entry.conflicts = 0;
     entry.due = {};
     if (entry.battle != nullptr) entry.battle->last = now;
-    // The event that says so is on its way, unless it was faster than the answer.
+    // The event of this write is on its way, unless it came before the answer.
     if (!observed_newer) {
       entry.known = Share(write.fields);
       if (std::string version = ResourceVersionOf(outcome.object); !version.empty()) {
@@ -284,7 +284,7 @@ void StatusPlan::Finished(const Write& write, const Outcome& outcome, Time now) 
     }
   } else if (absl::IsAborted(status)) {
     ++entry.conflicts;
-    // The newer object decides; the delay is for the case that it never comes.
+    // The newer object is compared; the delay is for the case that it never comes.
     const bool at_once = observed_newer && entry.conflicts <= 3;
     entry.due = at_once ? Time() : now + Delay(entry.conflicts - 1);
   } else if (forbidden) {
@@ -316,7 +316,7 @@ std::vector<StatusPlan::Fight> StatusPlan::Fights(std::size_t most, Time now) co
   for (const api::ObjectRef& ref : fights_) {
     if (fights.size() == most) break;
     const Entry& entry = entries_.at(ref);
-    // One that waits for its repair goes on; else it is over a window after the last blow.
+    // A fight goes on while its repair waits; else it is over one window after the last change.
     if (!entry.waiting && now - entry.battle->last > options_.fight_window) continue;
     fights.push_back({ref, entry.battle->writer, entry.battle->overwrites, entry.battle->pause});
   }
