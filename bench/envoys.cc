@@ -308,7 +308,7 @@ class Reactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byt
 };
 
 // What one Envoy asks and answers, by delta on one aggregated stream, or per type in state of the
-// world, as Envoys of a Contour of the Go family do.
+// world, as the Envoys of Contour 1.33 do.
 class Stream {
  public:
   // `first`: nullptr for the Envoy that finds out what there is. `again`: it has everything.

@@ -8,7 +8,7 @@ For each delivery mode:
 
 Prints one JSON line for the cost of the connections, and one for each kind of change. Every loop is bounded and ends by itself.
 
-With --peer a Contour of the Go family (1.33) is measured in the same run. It reads the same hosts from a real API server, and its
+With --peer Contour 1.33 is measured in the same run. It reads the same hosts from a real API server, and its
 Envoys open a stream for each type, in state of the world, since that is what it serves; file changes are not for it.
 
 usage: fleet.py [--n 10000] [--envoys 200] [--delivery classic,sharded] [--change endpoints:20:10,routes:2:10] [--peer PATH]
@@ -244,7 +244,7 @@ def main():
     parser.add_argument("--delivery", default="classic,sharded")
     parser.add_argument("--change", default="endpoints:20:10,routes:2:10")
     parser.add_argument("--nice", type=int, default=0, help="for all that takes part, below 0 as root, on a busy machine")
-    parser.add_argument("--peer", type=pathlib.Path, help="a contour of the Go family to measure beside ours")
+    parser.add_argument("--peer", type=pathlib.Path, help="Contour 1.33, to measure beside ours")
     options = parser.parse_args()
     changes = [change(text) for text in options.change.split(",") if text]
     program = pathlib.Path(os.environ["CONTOUR_BINARY"]).parent.parent / "bench/envoys"

@@ -519,7 +519,7 @@ def main():
     parser.add_argument("--kind", choices=KINDS, default="ingress")
     parser.add_argument("--tls", choices=("none", "each"), default="none", help="each: every host has a Secret of its own")
     parser.add_argument("--delivery", default="classic,sharded", help="delivery modes to measure, separated by commas")
-    parser.add_argument("--peer", type=pathlib.Path, help="a contour of the Go family to measure beside ours")
+    parser.add_argument("--peer", type=pathlib.Path, help="Contour 1.33, to measure beside ours")
     parser.add_argument("--skip-ours", action="store_true", help="measure the peer only")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--nice", type=int, default=0, help="for all that takes part, below 0 as root, on a busy machine")
