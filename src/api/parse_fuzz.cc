@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// libFuzzer target: any bytes as the JSON of an object. What is accepted must equal itself and have
-// a name.
+// libFuzzer target: parses any bytes as the JSON of an object. An accepted object must equal itself
+// and have a name.
 
 #include <cstddef>
 #include <cstdint>

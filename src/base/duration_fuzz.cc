@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// libFuzzer target: any text as a duration. What is accepted has digits, and a sign before it turns
-// it round.
+// libFuzzer target: parses any text as a duration. An accepted text has digits, and with a minus
+// sign before it the duration is negated.
 
 #include <cstddef>
 #include <cstdint>

@@ -21,7 +21,8 @@ TEST(WorthReturning, AMebibyteAndASixteenthMoreThanStayedLastTime) {
   EXPECT_FALSE(WorthReturning({.resident = 0, .used = 10 * kMiB}, 0));
 }
 
-// Small blocks, every hundredth of which stays: nothing that the allocator gives back by itself.
+// Allocates small blocks and keeps every hundredth, so that the allocator gives nothing back by
+// itself.
 TEST(MemoryKeeper, GivesBackWhatIsFree) {
 #ifdef CONTOUR_SANITIZED
   GTEST_SKIP() << "the sanitizer's allocator keeps what is freed, on purpose";

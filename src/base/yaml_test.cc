@@ -18,7 +18,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// The JSON of each document, or the one error.
+// Returns the JSON of each document, or the error.
 std::vector<std::string> Convert(std::string_view text, const YamlLimits& limits = {}) {
   std::vector<std::string> documents;
   const absl::Status status =
@@ -56,7 +56,7 @@ TEST(Yaml, CoreSchemaOfPlainScalars) {
            {"TRUE", "true"},
            {"false", "false"},
            {"FALSE", "false"},
-           // Booleans of YAML 1.1 only.
+           // These are booleans in YAML 1.1 only.
            {"yes", "\"yes\""},
            {"no", "\"no\""},
            {"on", "\"on\""},
@@ -113,7 +113,7 @@ TEST(Yaml, CoreSchemaOfPlainScalars) {
            {">-\n  one\n  two", R"("one two")"},
            {"[1, [], {}, {b: }]", R"([1,[],{},{"b":null}])"},
        }) {
-    // A lone dash starts a list, so that it can't stand there.
+    // A lone dash starts a list, so it isn't permitted there.
     if (std::string_view(c.yaml) == "-") continue;
     EXPECT_EQ(Scalar(c.yaml), c.json) << c.yaml;
   }
@@ -185,7 +185,7 @@ TEST(Yaml, Errors) {
        }) {
     EXPECT_THAT(Convert(c.yaml), ElementsAre(c.error)) << c.yaml;
   }
-  // The parser's own words follow.
+  // The parser's own message follows.
   for (const Case& c : {
            Case{"a: b: c\n", "line 1, column 5: not YAML: "},
            {"a: [1, 2\nb: 3\n", "line "},
@@ -197,7 +197,7 @@ TEST(Yaml, Errors) {
            {"a: 1\n- b\n", "line 2, column 1: not YAML: "},
            {"kind: Service\n metadata: {}\n", "line 2, column 10: not YAML: "},
            {"a: @x\n", "line 1, column 4: not YAML: "},
-           // Found by config_file_fuzz: the character stood in the message as it was.
+           // Found by config_file_fuzz: the message had the character as it was.
            {"a: \"\\\r\"\n", "line 1, column 7: not YAML: \"unknown escape character: \\r\""},
        }) {
     EXPECT_THAT(Convert(c.yaml), ElementsAre(StartsWith(c.error))) << c.yaml;
@@ -215,7 +215,7 @@ TEST(Yaml, LimitsTheExpansionOfAliases) {
   EXPECT_THAT(Convert(bomb, {.max_json_bytes = 1'000'000}),
               ElementsAre(HasSubstr("with its aliases the document is larger than 1000000 bytes")));
 
-  // Merging the same keys again and again writes nothing.
+  // Merging the same keys repeatedly writes nothing.
   std::string merges = "a: &a {";
   for (int i = 0; i < 1000; ++i) merges += "k" + std::to_string(i) + ": 1, ";
   merges += "}\nb: {<<: [*a";
@@ -224,7 +224,7 @@ TEST(Yaml, LimitsTheExpansionOfAliases) {
   EXPECT_THAT(Convert(merges, {.max_json_bytes = 1'000'000}),
               ElementsAre(HasSubstr("is larger than")));
 
-  // Each alias lies deeper than the last.
+  // Each alias is deeper than the last.
   std::string deep = "a0: &a0 []\n";
   for (int i = 1; i < 200; ++i) {
     deep += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [*a" + std::to_string(i - 1) +

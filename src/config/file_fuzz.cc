@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // libFuzzer target: any bytes as a configuration file (up to the first zero byte) and as flags of
-// `contour serve` (the rest, cut at zero bytes). What is accepted means the same when it is read
-// again and when it is written as it is shown; what is refused is refused in one line that names a
-// place.
+// `contour serve` (the rest, cut at zero bytes). Accepted input means the same when it is read
+// again and when it is written in the form in which it is shown. The error for refused input is one
+// line that names a place.
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -35,7 +35,7 @@ void Require(bool holds, std::string_view what) {
   std::abort();
 }
 
-// A file in memory with this text.
+// Makes a file in memory with this text.
 class MemoryFile {
  public:
   MemoryFile() : descriptor_(memfd_create("config", MFD_CLOEXEC)) {
@@ -54,7 +54,7 @@ class MemoryFile {
   std::string path_ = "/proc/self/fd/" + std::to_string(descriptor_);
 };
 
-// Nothing, if the command line is refused.
+// Returns nullopt if the command line is refused.
 std::shared_ptr<GivenFlags> Flags(std::string_view text) {
   std::vector<std::string> arguments;
   while (!text.empty()) {

@@ -118,7 +118,7 @@ TEST(ConfigFile, Errors) {
            {"tls:\n  minimumProtocolVersion: 1.4\n",
             "c.yaml: line 2, column 3: tls.minimumProtocolVersion: expected one of 1.2, 1.3, got "
             "\"1.4\""},
-           // Not the YAML that was meant.
+           // These are not valid YAML, or not a map.
            {"incluster: true\nincluster: true\n",
             "c.yaml: line 2, column 1: key \"incluster\" given"},
            {"incluster: true\nport\n", "c.yaml: line 2, column 1: expected a colon behind the key"},
@@ -138,7 +138,7 @@ TEST(ConfigFile, Errors) {
   }
 }
 
-// Found by config_file_fuzz: the key stood in the message as it was.
+// Found by config_file_fuzz: the message had the key as it was.
 TEST(ConfigFile, ReportsAKeyWithLineEndsInOneLine) {
   Values v;
   EXPECT_THAT(std::string(Message(Load("{\"por\\nt\\r\\x7f\": 1}", &v))),

@@ -40,7 +40,7 @@ class FileWatchTest : public ::testing::Test {
     };
   }
 
-  // The next news; empty after 5 s without any.
+  // Returns the next news; empty if there is none for 5 s.
   std::string Next() {
     std::unique_lock lock(mutex_);
     if (!arrived_.wait_for(lock, 5s, [this] { return seen_ < news_.size(); })) return "";

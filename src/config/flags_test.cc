@@ -12,7 +12,7 @@
 namespace contour::config {
 namespace {
 
-// Found by config_file_fuzz, both: std::invalid_argument from the depth of CLI11 ended the process.
+// Both were found by config_file_fuzz: std::invalid_argument from within CLI11 ended the process.
 TEST(Flags, ValuesThatAFlagCannotHaveAreRefused) {
   const LoadedServe declared;
   CLI::App app;

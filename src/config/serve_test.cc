@@ -41,7 +41,8 @@ class LoadServeTest : public ::testing::Test {
   std::string path_;
 };
 
-// The file of the announcement, `data["contour.yaml"]` of its ConfigMap, without the indentation.
+// The file that Contour 0.15 documents, `data["contour.yaml"]` of its ConfigMap, without
+// indentation.
 const std::vector<std::string> kAnnounced = {
     "# should contour expect to be running inside a k8s cluster",
     "# incluster: true",
@@ -60,7 +61,7 @@ const std::vector<std::string> kAnnounced = {
     "  # configmap-namespace: leader-elect",
 };
 
-// With these lines uncommented.
+// The same file with some lines uncommented.
 std::string Announced(const std::vector<std::size_t>& lines) {
   std::string text;
   for (std::size_t i = 0; i < kAnnounced.size(); ++i) {
@@ -115,7 +116,7 @@ TEST_F(LoadServeTest, LoadsTheDocumentedFileUncommented) {
   }
 }
 
-// Without its section it is a key of `tls`, which is told with the place that was meant.
+// Without its section it is a key of `tls`; the error names the place that was meant.
 TEST_F(LoadServeTest, LoadsADocumentedLineWithoutItsSection) {
   const auto loaded = Load(Announced({13}));
   ASSERT_FALSE(loaded.ok());
@@ -249,7 +250,7 @@ TEST(ServeSettings, EachNameIsThereOnce) {
                 declaration.environment != nullptr);
     EXPECT_STRNE(declaration.text, "");
     EXPECT_STRNE(setting.group, "");
-    // What is shown can be read again.
+    // The shown value can be read again.
     EXPECT_TRUE(setting.parse(setting.default_value)) << setting.Name();
     EXPECT_EQ(setting.show(), setting.default_value);
   }

@@ -154,7 +154,7 @@ TEST(Settings, Errors) {
                 {},
                 {{"name", "a", "f: line 1"}, {"sur-name", "b", "f: line 2"}},
                 "f: line 2: sur-name: means the same as name (f: line 1), which says otherwise"},
-           // A wrong value is told even where another one wins.
+           // A wrong value is reported even if another one wins.
            Case{{"--port=81"}, {}, {{"port", "1", "f: line 7"}}, "f: line 7: port"},
        }) {
     Values v;

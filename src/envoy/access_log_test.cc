@@ -75,7 +75,7 @@ TEST(AccessLogTest, JSON) {
                 Want(fmt::format("log_format {{ omit_empty_values: true json_format {{ {} }} {} }}",
                                  field("p", "%REQ_WITHOUT_QUERY(:PATH)%"), kWithoutQuery))),
             "");
-  // All default fields are there.
+  // All default fields exist.
   TcpProxy message;
   ASSERT_TRUE(message.ParseFromString(Log({.format = Format::kJSON})));
   ::envoy::extensions::access_loggers::file::v3::FileAccessLog file;
@@ -139,7 +139,7 @@ TEST(AccessLogTest, FormatStrings) {
       EXPECT_EQ(got, absl::OkStatus()) << c.format;
     } else {
       EXPECT_EQ(Message(got), fmt::format("invalid Envoy format: {}{}", c.format, c.error));
-      // The listener works nevertheless.
+      // The listener works all the same.
       EXPECT_EQ(Difference<TcpProxy>(Log({.format_string = c.format}), Want("")), "");
     }
   }

@@ -30,14 +30,14 @@ std::string ListenerBytes(ConfigSource source) {
   return bytes;
 }
 
-// What is adapted is what would have been translated for that mode.
+// An adapted message equals one that is translated for that xDS mode.
 TEST(Adapt, EqualsTheTranslationForTheMode) {
   const graph::Cluster cluster = TestCluster();
   const std::string for_ads = TranslateCluster(cluster, ConfigSource::kAds).resource.bytes;
   for (const ConfigSource source : {ConfigSource::kGrpc, ConfigSource::kDeltaGrpc}) {
     EXPECT_EQ(AdaptCluster(for_ads, source), TranslateCluster(cluster, source).resource.bytes);
-    // The right side is adapted to what it is already, which only puts its fields in the order of
-    // their numbers.
+    // Adapting the right side to the mode that it has only puts its fields in the order of their
+    // numbers.
     EXPECT_EQ(AdaptListener(ListenerBytes(ConfigSource::kAds), source),
               AdaptListener(ListenerBytes(source), source));
     EXPECT_EQ(AdaptListener(HTTPListener({}).bytes, source),

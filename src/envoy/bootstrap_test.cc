@@ -123,7 +123,7 @@ std::string Text(const Want& want) {
       fmt::arg("node", want.node), fmt::arg("overload", want.overload));
 }
 
-// Empty if the JSON is the wanted message.
+// Returns "" if the JSON is the wanted message, else the differences.
 std::string Compare(const BootstrapOptions& options, const Want& want) {
   const absl::StatusOr<std::string> json = BootstrapJSON(options);
   if (!json.ok()) return json.status().ToString();

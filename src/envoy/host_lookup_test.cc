@@ -28,7 +28,7 @@ HttpConnectionManager Manager(const ListenerOptions& options, const HostLookup& 
   return manager;
 }
 
-// What the filters do: the name, and of Lua which program.
+// Returns the names of the filters and, for Lua filters, their programs.
 template <typename Filters>
 std::vector<std::string> Steps(const Filters& filters) {
   std::vector<std::string> steps;

@@ -346,7 +346,7 @@ TEST(FilterChainTest, IsSharedByPlainHostsWithTheUsualSettings) {
   }
 }
 
-// The selector of a chain, and what the chain's TLS context says beside it.
+// The certificate selector of a chain, and the other settings of its TLS context.
 std::pair<OnDemandSecret, DownstreamTlsContext> Selector(const FilterChain& chain) {
   DownstreamTlsContext context;
   EXPECT_TRUE(chain.transport_socket().typed_config().UnpackTo(&context));
@@ -374,7 +374,7 @@ TEST(FilterChainTest, TheSharedOneFetchesCertificatesByServerName) {
             "type.googleapis.com/envoy.extensions.transport_sockets.tls.cert_mappers.sni.v3.SNI");
   EXPECT_EQ(selector.prefetch_secret_names_size(), 0);
   EXPECT_TRUE(selector.config_source().has_ads());
-  // The rest is what a chain of its own has.
+  // The rest is equal to a chain of its own.
   FilterChain own;
   ASSERT_TRUE(own.ParseFromString(TranslateFilterChain(Host(), options, lookup)->bytes));
   ASSERT_EQ(message.filters_size(), 1);

@@ -117,7 +117,7 @@ TEST(ClusterNameTest, PlainTCPOnAPortOfAnotherProtocolHasItsOwn) {
 TEST(ClusterNameTest, WritesDurationsAsGoDoes) {
   // printf '1h0m0s1m30s/' | sha1sum
   EXPECT_EQ(ClusterName(WithCheck("/", 3600, 90)), "default/kuard/8080/a7fd656506");
-  // Negative numbers count as not written; the greatest one has a name too.
+  // Negative numbers count as absent; the greatest one has a name too.
   EXPECT_EQ(ClusterName(WithCheck("/healthz", -1, -1, -1, -1)), "default/kuard/8080/bc862a33ca");
   EXPECT_EQ(ClusterName(WithCheck("/", std::numeric_limits<std::int64_t>::max())).size(),
             std::string("default/kuard/8080/").size() + 10);
@@ -126,7 +126,7 @@ TEST(ClusterNameTest, WritesDurationsAsGoDoes) {
 TEST(HashNameTest, Vectors) {
   EXPECT_EQ(HashName(12, {"gammagammagamma"}), "0d350ea5c204");
   EXPECT_EQ(HashName(19, {"gammagamma", "betabeta"}), "ga-edf159/betabeta");
-  // Of Contour 0.15's names of secrets, with the hash of the certificate.
+  // These are names of secrets of Contour 0.15, with the hash of the certificate.
   EXPECT_EQ(
       HashName(60, {"it-is-a-truth-universally-acknowledged-that-a-single-man-in-possession-of-a-"
                     "good-fortune",
@@ -186,8 +186,8 @@ TEST(VirtualHostNameTest, HashesLongHosts) {
   EXPECT_NE(VirtualHostName(std::string(60, 'a')), std::string(60, 'a'));
 }
 
-// Each of these pairs has one plain name. The full names, and what a contested plain name becomes,
-// differ.
+// The clusters of each pair have the same plain name. Their full names, and so their names when the
+// plain one is contested, differ.
 struct Meeting {
   const char* name;
   graph::Cluster one;
@@ -238,7 +238,7 @@ std::vector<Meeting> Meetings() {
        }()},
       {"separator", Of("a", "b/c"), Of("a/b", "c")},
       {"escape", Of("a", "b\x01"), Of("a", "b\\x01")},
-      // Found by trying 20 million names.
+      // These were found by trying 20 million names.
       {"searched", Of("payments-team-production-eu-west", "checkout-frontend"),
        Of("payments-team-of-somebody-else-x", "checkout-0186659c")},
       {"like_a_shortened_one",
@@ -258,7 +258,7 @@ TEST(FullNameTest, ContentsThatHaveOnePlainNameHaveTwoFullOnes) {
     names.contested_clusters.insert(ClusterName(meeting.one));
     EXPECT_NE(names.Cluster(meeting.one), names.Cluster(meeting.two));
     EXPECT_EQ(names.Cluster(meeting.one), FullClusterName(meeting.one));
-    // And no full name is another's plain one.
+    // No full name is the plain name of another.
     EXPECT_NE(FullClusterName(meeting.one), ClusterName(meeting.two));
   }
 }
@@ -307,7 +307,7 @@ TEST(FullNameTest, EveryFieldOfAClusterCounts) {
   EXPECT_EQ(FullClusterName(base).size(), std::string("default/kuard/8080/sha256-").size() + 64);
 }
 
-// Names of all kinds for parts that are made to be confused: a name is one key's.
+// Names of all kinds for parts that could be confused: each name belongs to one key.
 TEST(NamesTest, JoinedPartsAreNeverConfused) {
   const std::vector<std::string> parts = {"",     "a",    "b",       "a/b",  "b/a",         "/",
                                           "a_b",  "b_a",  "_",       "a:b",  ":",           "\\x01",

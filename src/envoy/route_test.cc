@@ -53,7 +53,7 @@ std::optional<Resource> Scope(const graph::VirtualHost& host) {
   return TranslateVirtualHost(host, {.delivery = Delivery::kSharded}).http;
 }
 
-// The HTTP part, which must be there.
+// Returns the HTTP part, which must exist.
 Resource HTTP(const graph::VirtualHost& host) {
   return TranslateVirtualHost(host, {}).http.value_or(Resource{"missing", "", {}});
 }
@@ -64,7 +64,7 @@ constexpr const char* kStart = R"(
     append_action: APPEND_IF_EXISTS_OR_ADD
   })";
 
-// ---- What a route does ----
+// ---- Actions of a route ----
 
 struct ActionCase {
   const char* name;
@@ -207,7 +207,7 @@ TEST(RouteTest, RedirectsNeedNoCluster) {
   EXPECT_THAT(got.clusters, IsEmpty());
 }
 
-// ---- What a route takes ----
+// ---- Matches of a route ----
 
 struct MatchCase {
   const char* name;
@@ -262,9 +262,9 @@ TEST(RouteTest, KeepsTheOrder) {
   EXPECT_EQ(got.bytes, HTTP(host).bytes);
 }
 
-// ---- Which hosts ----
+// ---- Hosts ----
 
-// The first route of `*.Example.com`.
+// Returns the first route of `*.Example.com`.
 std::string OtherNames(const std::string& filters) {
   return fmt::format(R"(
       routes {{
@@ -346,7 +346,7 @@ TEST(VirtualHostTest, OwnTLSSettingsTakeOwnConnectionsOnly) {
       routes {{ match {{ prefix: "/" }} direct_response {{ status: 421 }} }})",
                                                      own, OtherNames(""), kStart)),
             "");
-  // Plain HTTP is as ever, and so is HTTPS where all hosts have these settings.
+  // Plain HTTP doesn't change, and neither does HTTPS where all hosts have these settings.
   EXPECT_EQ(TranslateVirtualHost(host, {}).http->bytes.find("filter_state"), std::string::npos);
   EXPECT_EQ(TranslateVirtualHost(host, {}).http->bytes.find("tls_host"), std::string::npos);
   ListenerOptions options;
@@ -457,7 +457,7 @@ TEST(ScopeTest, AWildcardIsHeldAgainstTheAuthorityThatWasSent) {
   EXPECT_EQ(message.key().fragments(0).string_key(), "*.example.com");
   const auto& host = message.route_configuration().virtual_hosts(0);
   ASSERT_EQ(host.routes_size(), 3);
-  // What isn't a name of the wildcard is no find: `*.example.com` itself.
+  // A name that the wildcard doesn't take isn't found: `*.example.com` itself.
   EXPECT_TRUE(host.routes(0).match().headers().empty());
   ASSERT_EQ(host.routes(0).match().dynamic_metadata_size(), 1);
   const auto& guard = host.routes(0).match().dynamic_metadata(0);
@@ -509,7 +509,7 @@ TEST(ScopeTest, TakesThePlaceOfThePartInShardedDelivery) {
   EXPECT_EQ(both.https->clusters, classic.https->clusters);
 }
 
-// Envoy has one set of scopes for both ports; the key tells them apart.
+// Envoy has one set of scopes for both ports; their keys differ.
 TEST(ScopeTest, HTTPSScopesHaveAKeyOfTheirOwn) {
   graph::VirtualHost host = Host({To({Weighted("a")})});
   host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();

@@ -33,7 +33,7 @@ TEST(JsonSyntaxError, NamesThePlaceAndQuotesNothing) {
            {"", "line 1, column 1: not JSON: "},
            {"{\"a\":\n \"\x01\"}", "line 2, column 3: control character 0x01"},
            {"{\"a\":\n \"\xff\"}", "line 2, column 1: not UTF-8"},
-           // Good JSON that simdjson can't hold.
+           // This is valid JSON that simdjson can't parse.
            {"[123456789012345678901234567890]", "line 1, column 1: not JSON: reason"},
        }) {
     EXPECT_THAT(std::string(Message(JsonSyntaxError(c.json, "reason"))), StartsWith(c.error))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// libFuzzer target: any bytes as a manifest; the first one chooses the format. Errors must name a
-// place.
+// libFuzzer target: parses any bytes as a manifest; the first one chooses the format. Errors must
+// name a place.
 
 #include <cstddef>
 #include <cstdint>

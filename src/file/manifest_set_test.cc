@@ -20,7 +20,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// `type` tells the versions of one Service apart.
+// Returns a Service. Its versions differ by `type`.
 api::ObjectPtr Service(const std::string& name, const std::string& type = "ClusterIP") {
   auto service = std::make_shared<api::Service>();
   service->meta.ns = "default";
@@ -29,7 +29,7 @@ api::ObjectPtr Service(const std::string& name, const std::string& type = "Clust
   return service;
 }
 
-// "+name type" or "-name", in order.
+// Returns "+name type" or "-name" for each change, in order.
 std::vector<std::string> Take(ManifestSet& set) {
   std::vector<std::string> changes;
   for (const api::Change& change : set.TakeChanges()) {
@@ -40,10 +40,10 @@ std::vector<std::string> Take(ManifestSet& set) {
   return changes;
 }
 
-// Collects what a set tells of shadowed objects: together it is what is shadowed now.
+// Collects the changes of shadowed objects that a set reports, which gives those shadowed now.
 class Shadows {
  public:
-  // Takes what the set tells.
+  // Takes the changes of the set.
   const std::multiset<Shadowed>& Of(ManifestSet& set) {
     for (const auto& [shadowed, now] : set.TakeShadowedChanges()) {
       if (now) {
@@ -154,7 +154,7 @@ TEST(ManifestSet, AVanishedFileYields) {
   set.Yield("never there");
 }
 
-// Whatever the history, what is in force is what a fresh set of the final files has.
+// After any history the objects in force are those that a fresh set of the final files has.
 TEST(ManifestSet, AnyHistoryEndsAlike) {
   std::mt19937 random(7);
   const auto pick = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };

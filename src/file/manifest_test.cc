@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-// The names of the objects, or the one error.
+// Returns the names of the objects, or the error.
 std::vector<std::string> Parse(std::string_view text, Format format = Format::kYaml) {
   const auto objects = ParseManifest(text, format);
   if (!objects.ok()) return {std::string(Message(objects.status()))};

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rules of list and watch once more, now through libcurl and real sockets, with limits short
-// enough for a test.
+// Tests the rules of list and watch through libcurl and real sockets, with short limits.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rules of list and watch, with a transport and a clock in the test's hand.
+// Tests the rules of list and watch, with a transport and a clock that the test controls.
 
 #include "kube/cluster_source.h"
 
@@ -46,7 +46,7 @@ class ClusterSourceTest : public testing::Test {
     source_ = std::make_unique<ClusterSource>(credentials_, std::move(options), io_, io_);
     source_->Start(sink_);
   }
-  // Answers the first lists of all kinds but Service: empty. Their watches stay open.
+  // Answers the first lists of all kinds but Service with empty lists. Their watches stay open.
   void ListOthers() {
     for (const char* path : kOthers) io_.Next(path).Head(200).Body(BookmarkAt(path, 1));
   }
@@ -64,7 +64,7 @@ class ClusterSourceTest : public testing::Test {
       if (other != path) io_.Next(other).Head(200).Body(BookmarkAt(other, 1));
     }
   }
-  // The only request that is open for services, listed up to `version` with the given objects.
+  // Returns the open request for Services, listed up to `version` with the given objects.
   FakeIo::Exchange& ListServices(const std::vector<std::string>& objects, int version) {
     FakeIo::Exchange& watch = io_.Next(kServices).Head(200);
     for (const std::string& object : objects) watch.Body(Event("ADDED", object));
@@ -150,7 +150,7 @@ TEST_F(ClusterSourceTest, FallsBackToPagesIfTheServerKnowsNoStreamingLists) {
                     Not(HasSubstr("sendInitialEvents"))));
   watch.Head(200).Body(Event("DELETED", ServiceJson("a", 21)));
   EXPECT_EQ(sink_.Take(), "-Service default/a |");
-  // Known now: the next list is made of pages at once.
+  // The failure is known now, so the next list is made of pages at once.
   watch.Body(Event("ERROR", StatusJson(410, "Expired")));
   EXPECT_EQ(io_.Next(kServices).path(), "/api/v1/services?limit=500");
 }
@@ -380,7 +380,7 @@ TEST_F(ClusterSourceTest, ARestoredServerIsListedAgain) {
                       R"(,"details":{"causes":[{"reason":"ResourceVersionTooLarge"}]})"));
   FakeIo::Exchange& second = ListServices({ServiceJson("a", 40)}, 60);
   EXPECT_THAT(sink_.Take(), HasSubstr("+Service default/a@40"));
-  // Or it accepts the watch and then tells an older bookmark.
+  // Or it accepts the watch and then sends an older bookmark.
   second.Body(Bookmark(70)).Body(Bookmark(65));
   EXPECT_THAT(io_.Next(kServices).path(), HasSubstr("sendInitialEvents"));
 }
@@ -444,7 +444,7 @@ TEST_F(ClusterSourceTest, BackoffGrowsFromLessThanOneSecondToThirty) {
   }
   EXPECT_THAT(waits, testing::ElementsAre(800ms, 1600ms, 3200ms, 6400ms, 12800ms, 25600ms, 30000ms,
                                           30000ms));
-  // Once it works it is as if nothing had been.
+  // Once it works, the failures don't count any more.
   io_.Next(kServices).Answer(200, ListJson(9, "", {}));
   io_.Next(kServices).End(absl::UnavailableError("reset"));
   io_.Advance(800ms);
@@ -491,7 +491,7 @@ TEST_F(ClusterSourceTest, WhoWaitsForTheServerIsWokenWhenAnotherGetsThrough) {
   io_.Next(kRoutes).Head(200);
   io_.Advance(200ms);
   ASSERT_NE(io_.Find(kServices), nullptr);
-  // Only once: a server that answers just to hang up isn't asked more often.
+  // It is asked only once: a server that answers and then closes isn't asked more often.
   io_.Next(kServices).End(absl::UnavailableError("connection reset"));
   io_.Next(kSecrets).Head(200);
   io_.Advance(200ms);
@@ -784,8 +784,8 @@ TEST_F(ClusterSourceTest, WithNamespacesAnIngressClassThatFailsOtherwiseIsWaited
   EXPECT_FALSE(Stats(api::Kind::kIngressClass).synced);
 }
 
-// Whatever answers for the API server, in either way of listing, at the start and while running:
-// nothing counts as listed, nothing is removed.
+// An answer of another server, to either way of listing, at the start and while running, counts as
+// no list and removes nothing.
 TEST_F(ClusterSourceTest, AnAnswerOfAnotherServerIsNoList) {
   struct Row {
     int status;
@@ -923,7 +923,8 @@ TEST_F(ClusterSourceTest, IsAwayOnlyIfTheServerCannotBeReached) {
   EXPECT_THAT(NeverKnown(source_->GetStats()), HasSubstr("Secret: HTTP 503"));
 }
 
-// It was of use when the list began and isn't when it ends, as if a watch had told of both.
+// The object could be used when the list began, but not when it ended, as after two events of a
+// watch.
 TEST_F(ClusterSourceTest, ASecretThatBecomesUnusableWithinAListIsNotKept) {
   const auto secret = [](int version, std::string_view data) {
     return ObjectJson(api::Kind::kSecret, "default", "ca", version,

@@ -36,7 +36,7 @@ class CredentialsTest : public testing::Test {
     config_.server = "https://10.0.0.1";
   }
 
-  // Of a request made now.
+  // Returns the identity of a request made now.
   absl::StatusOr<Identity> Get(Credentials& credentials) {
     absl::StatusOr<Identity> result;
     Notification done;
@@ -203,7 +203,7 @@ TEST(PemTest, Certificates) {
               HasSubstr("certificate 2"));
 }
 
-// ---- Plugins
+// ---- Plugins ----
 
 // A plugin that counts its runs in a file and prints what `status` says, in which $N is the number
 // of the run.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real transport against real sockets on loopback.
+// Tests CurlIo with real sockets on loopback.
 
 #include "kube/curl_io.h"
 
@@ -43,8 +43,8 @@ class Collector : public HttpHandler {
   }
   void OnEnd(const absl::Status& status) override {
     const std::lock_guard lock(mutex_);
-    // Not the same one: the packaged absl counts the users of a status where the thread sanitizer
-    // can't see it, and would be accused of a race as the last of them goes.
+    // The status is copied, not shared: the packaged Abseil counts its users where the thread
+    // sanitizer can't see it, which would then report a race.
     end_ = absl::Status(status.code(), status.message());
     changed_.notify_all();
   }
@@ -272,7 +272,7 @@ TEST_F(CurlIoTest, LastReceivedMovesWithEveryByte) {
   io_.Run([&] { io_.Cancel(id); });
 }
 
-// Does something to the loop from inside a callback.
+// Calls the loop from inside a callback.
 class Meddler final : public Collector {
  public:
   enum class When { kHead, kBody, kEnd };

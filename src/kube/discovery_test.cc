@@ -41,7 +41,7 @@ TEST(DiscoveryTest, AnAnswerThatIsNotOfAnAPIServerProvesNothing) {
            std::string(R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"})"),
            std::string(R"({"kind":"APIGroupList","apiVersion":"v1"})"),
            std::string(R"({"kind":"APIGroupList","apiVersion":"v1","groups":null})"),
-           // No API server is without the groups that all have.
+           // Every API server has certain groups.
            std::string(R"({"kind":"APIGroupList","apiVersion":"v1","groups":[]})"),
            std::string(R"({"kind":"APIGroupList","apiVersion":"v1","groups":[1,{},[]]})"),
            GroupsJson({}).substr(0, 60),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// libFuzzer target: any bytes as a kubeconfig, and as a list of two. What is accepted has a server.
+// libFuzzer target: parses any bytes as a kubeconfig, and as a list of two. An accepted one has a
+// server.
 
 #include <cstddef>
 #include <cstdint>

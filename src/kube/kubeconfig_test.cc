@@ -187,7 +187,7 @@ TEST(KubeconfigTest, Errors) {
   }
 }
 
-// ---- Where it is looked for
+// ---- Places that are searched ----
 
 class LoadTest : public testing::Test {
  protected:

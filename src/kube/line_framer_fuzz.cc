@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// libFuzzer target: any bytes as the body of a watch, cut at any places. However it is cut, the
-// lines are the same, and each parses to an event or to an error.
+// libFuzzer target: takes any bytes as the body of a watch, cut at any places. The lines must not
+// depend on the cuts, and each must parse to an event or to an error.
 
 #include <cstddef>
 #include <cstdint>

@@ -65,7 +65,8 @@ TEST(WatchEventTest, Pages) {
   EXPECT_EQ(parse(ListJson(12, "", {}))->items.size(), 0u);
 }
 
-// An object that a list lacks is taken for deleted, so only what is certainly such a list is one.
+// An object that a list lacks is taken for deleted, so only an answer that is certainly a list
+// counts.
 TEST(WatchEventTest, RefusesTextThatIsNoPage) {
   simdjson::dom::parser parser;
   const std::string head = R"({"apiVersion":"v1","kind":"ServiceList")";

@@ -38,7 +38,7 @@ class AddressTest : public testing::Test {
         [this](const Address::State& state) { state_ = state; });
   }
   std::string Right() { return **WantedSlice(options_, ""); }
-  // Answers the question for the Service's other slices.
+  // Answers the request for the Service's other slices.
   void NoOthers() { io_.Next(kList).Answer(200, R"({"kind":"EndpointSliceList","items":[]})"); }
 
   kube::FakeIo io_;

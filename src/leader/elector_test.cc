@@ -23,7 +23,7 @@ using testing::IsEmpty;
 
 constexpr std::chrono::system_clock::time_point kWall{1'567'678'901s};  // 2019-09-05T10:21:41Z
 
-// The API server's side of the lock.
+// The lock on the API server.
 class Server {
  public:
   absl::StatusOr<Reading> Read() const {
@@ -46,7 +46,7 @@ class Server {
     ++version_;
     return Now();
   }
-  // Another's edit that leaves the record alone.
+  // Makes an edit of somebody else that doesn't change the record.
   void Touch() { ++version_; }
   void Delete() { exists_ = false; }
   void Restore(const Record& record, int version) {
@@ -64,7 +64,7 @@ class Server {
   int version_ = 100;
 };
 
-// How the requests of one elector fare.
+// The faults of one elector's requests.
 class FakeLock final : public Lock {
  public:
   FakeLock(kube::FakeIo& io, Server& server) : io_(io), server_(server) {}
@@ -104,7 +104,8 @@ class FakeLock final : public Lock {
   std::vector<std::string> calls_;
 };
 
-// An elector with all that it needs. Time passes with Advance; Freeze lets it pass outside.
+// An elector with everything that it needs. Advance moves the time; Freeze moves it for others
+// only.
 class Member final : public Elector::Listener {
  public:
   Member(std::string identity, Server& server, Options options = {}) : lock(io, server) {
@@ -126,7 +127,7 @@ class Member final : public Elector::Listener {
       time -= step;
     }
   }
-  // The machine's time passes, ours doesn't.
+  // Moves the machine's time while the process is frozen.
   void Freeze(kube::Clock::duration time) { now += time; }
   Role role() const { return elector->state().role; }
 
@@ -515,7 +516,8 @@ TEST_F(ElectorTest, LateEventsDoNotUndoAnswers) {
 class ElectorRandomTest : public testing::TestWithParam<int> {};
 
 TEST_P(ElectorRandomTest, NeverTwoWriters) {
-  // One who has never seen a lock takes its absence for a new installation. So not both at once.
+  // A replica that has never seen a lock takes its absence for a new installation, so the two
+  // faults aren't combined.
   const bool restarts = GetParam() % 2 == 0;
   std::mt19937 random(static_cast<unsigned>(GetParam()));
   const auto chance = [&](int of) {
@@ -603,7 +605,8 @@ TEST_P(ElectorRandomTest, NeverTwoWriters) {
         if (chance(10) == 0) server.Touch();
         break;
       case 10:
-        // Once: who misses that it was made anew may take a second deletion for the first.
+        // This happens once: a replica that misses the new lock may take a second deletion for the
+        // first.
         if (!restarts && !deleted && chance(20) == 0) {
           deleted = true;
           server.Delete();

@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-// As client-go wrote them.
+// Records that client-go wrote.
 constexpr const char* kLease = R"({
   "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
   "metadata": {"name": "contour", "namespace": "leader-elect", "uid": "u-1", "resourceVersion": "42",
@@ -127,7 +127,7 @@ TEST(RecordTest, NumbersThatDoNotFitAreTheGreatestThatDo) {
     const Record record = Parse(LockKind::kConfigMap, ConfigMapWithRecord(lock))->record;
     EXPECT_EQ(record.lease_duration, row.duration) << row.number;
     EXPECT_EQ(record.transitions, row.transitions) << row.number;
-    // As a point in time it fits, too.
+    // It is also in the range of points in time.
     EXPECT_GT(BootNow() + record.lease_duration.value_or(1s), BootNow());
   }
 }

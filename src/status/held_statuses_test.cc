@@ -33,7 +33,7 @@ class HeldStatusesTest : public ::testing::Test {
     return Show(
         held_.Offer({{{api::Kind::kIngressRoute, "default", name}, std::move(status)}}, now_));
   }
-  // As the clock goes on to `until` after the start.
+  // Moves the clock to `until` after the start.
   std::vector<std::string> At(std::chrono::milliseconds until) {
     now_ = HeldStatuses::Time(1000s) + until;
     return Show(held_.TakeDue(now_));
@@ -116,7 +116,7 @@ TEST(StatusTeller, ReportsHeldStatusesOnItsThread) {
   EXPECT_EQ(told.size(), 3U) << "what isn't held is told before it stops";
 }
 
-// A kind can't be read any more: what seems to be missing may be there.
+// A kind is unknown, so an object that seems to be missing may exist.
 TEST(StatusTeller, HoldsMissingStatusesWhileAKindIsUnknown) {
   std::mutex mutex;
   std::condition_variable changed;

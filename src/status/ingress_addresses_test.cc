@@ -32,7 +32,8 @@ class IngressAddressesTest : public ::testing::Test {
     service->load_balancer = std::move(addresses);
     addresses_.Observe({{ref, service}});
   }
-  // What was wanted since the last call: name → the list, "leave" where it is left alone.
+  // Returns the wanted fields since the last call: name → the list, "leave" if it isn't to be
+  // touched.
   std::map<std::string, std::string> Take() { return std::exchange(wanted_, {}); }
 
   std::map<std::string, std::string> wanted_;

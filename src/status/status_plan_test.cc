@@ -25,7 +25,7 @@ api::ObjectRef Ref(const std::string& name = "root") {
 const std::string kValid = Fields({"valid", "valid IngressRoute"});
 const std::string kInvalid = Fields({"invalid", "Service [kuard:80] is invalid or missing"});
 
-// The test's own clock, and what the plan says at its time.
+// A plan with the test's own clock.
 class StatusPlanTest : public ::testing::Test {
  protected:
   void Observe(const std::string& version, const api::IngressRouteStatus& status,
@@ -50,7 +50,7 @@ class StatusPlanTest : public ::testing::Test {
             std::optional<std::chrono::seconds> retry_after = {}) {
     Finish(write, {std::move(status), retry_after, ""});
   }
-  // How long from now until there may be a write.
+  // Returns the time from now until there may be a write.
   std::optional<milliseconds> UntilDue() const {
     const auto due = plan_->NextDue();
     if (!due) return std::nullopt;
@@ -100,7 +100,7 @@ TEST_F(StatusPlanTest, TheLatestWinsAfterAWriteUnderWay) {
   Want(kInvalid);
   Want(kValid);
   EXPECT_FALSE(Next()) << "one write per object at a time";
-  // The answer is there before the event, and gives the version of the next write.
+  // The answer comes before the event, and has the resourceVersion for the next write.
   Finish(*first, {absl::OkStatus(), {}, R"({"metadata":{"resourceVersion":"2"}})"});
   const auto second = Next();
   ASSERT_TRUE(second);
@@ -222,7 +222,7 @@ TEST_F(StatusPlanTest, RepairsAForeignWriteOnce) {
   EXPECT_EQ(plan_->statistics().overwritten, 1U);
 }
 
-// A balancer before the API server answers 404, too: that a status is wanted isn't forgotten.
+// A balancer before the API server answers 404, too, so the wanted status must be kept.
 TEST_F(StatusPlanTest, NotFoundIsTriedAgainUntilTheDeletionIsSeen) {
   Observe("1", {});
   Want(kValid);
@@ -362,7 +362,7 @@ TEST_F(StatusPlanTest, WritesOfAnotherLeaderAreNoFight) {
 
 // ---- Fights ----
 
-// Somebody changes the status as soon as it is right. Gives how long each repair was held back.
+// Changes the status as soon as it is right. Returns how long each repair waited.
 std::vector<milliseconds> Waits(int blows, const std::function<milliseconds()>& blow) {
   std::vector<milliseconds> waits;
   for (int i = 0; i < blows; ++i) waits.push_back(blow());

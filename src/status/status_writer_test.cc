@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thread around the plan; what is written when is in status_plan_test.cc.
+// Tests the thread around the plan; status_plan_test.cc tests which status is written when.
 
 #include "status/status_writer.h"
 
