@@ -412,11 +412,9 @@ class CurlIo::Impl {
       set(CURLOPT_PREREQFUNCTION, OnReady);
       set(CURLOPT_PREREQDATA, static_cast<void*>(&transfer));
     }
-    if (!request.proxy.empty()) {
-      set(CURLOPT_PROXY, request.proxy.c_str());
-      set(CURLOPT_NOPROXY,
-          "");  // an address given on purpose isn't subject to the environment's exceptions
-    }
+    // The proxy has been chosen (proxy.h): libcurl has other rules for what the environment says.
+    set(CURLOPT_PROXY, request.proxy.c_str());
+    set(CURLOPT_NOPROXY, "");
     std::string url = request.url;
     if (request.tls != nullptr) PrepareTls(transfer, &url);
     set(CURLOPT_URL, url.c_str());

@@ -350,9 +350,22 @@ TEST_F(CurlIoTest, Proxy) {
   TestServer proxy([](const ServerRequest& request, ServerStream& stream) {
     stream.Answer(200, "through the proxy: " + request.target);
   });
-  // Loopback is an exception of many environments: an address given on purpose counts all the same.
+  // What was chosen counts, whatever the environment says.
+  setenv("NO_PROXY", "*", 1);
   EXPECT_EQ(Get({.url = "http://127.0.0.1:1/x", .proxy = proxy.url()}).body,
             "through the proxy: http://127.0.0.1:1/x");
+  unsetenv("NO_PROXY");
+}
+
+TEST_F(CurlIoTest, TheEnvironmentsProxyIsNotAskedBehindOurBack) {
+  TestServer proxy([](const ServerRequest&, ServerStream& stream) { stream.Answer(502, "proxy"); });
+  TestServer server(
+      [](const ServerRequest&, ServerStream& stream) { stream.Answer(200, "direct"); });
+  setenv("all_proxy", proxy.url().c_str(), 1);
+  setenv("http_proxy", proxy.url().c_str(), 1);
+  EXPECT_EQ(Get({.url = server.url() + "/x"}).body, "direct");
+  unsetenv("all_proxy");
+  unsetenv("http_proxy");
 }
 
 // ---- TLS

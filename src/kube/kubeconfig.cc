@@ -4,14 +4,17 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <initializer_list>
 #include <utility>
 
 #include "api/base64.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "kube/files.h"
+#include "kube/proxy.h"
 #include "kube/url.h"
 
 namespace contour::kube {
@@ -37,12 +40,18 @@ class Entry {
     return value.Scalar();
   }
 
+  // Every way in which YAML 1.1, which kubectl reads, writes true and false.
   bool Bool(const char* key) {
     const std::string text = Text(key);
-    if (!text.empty() && text != "true" && text != "false") {
+    const auto is_one_of = [&](std::initializer_list<std::string_view> words) {
+      return std::find(words.begin(), words.end(), text) != words.end();
+    };
+    if (is_one_of({"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y"}))
+      return true;
+    if (!is_one_of(
+            {"", "false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF", "n", "N"}))
       Fail(key, fmt::format("expected true or false, got {}", Quote(text)));
-    }
-    return text == "true";
+    return false;
   }
 
   // Returns the field `key`-data, decoded from base64, or the file `key`.
@@ -121,6 +130,13 @@ absl::StatusOr<Entry> Find(const std::vector<Document>& documents, const char* l
 
 absl::Status ReadCluster(Entry cluster, ServerConfig* config) {
   config->server = cluster.Text("server");
+  if (!config->server.empty() && config->server.find("://") == std::string::npos) {
+    // As kubectl has it: TLS if anything speaks of it.
+    const bool tls = cluster.Has("certificate-authority") ||
+                     cluster.Has("insecure-skip-tls-verify") ||
+                     cluster.Has("certificate-authority-data") || cluster.Has("tls-server-name");
+    config->server.insert(0, tls ? "https://" : "http://");
+  }
   while (config->server.ends_with('/')) config->server.pop_back();
   const Url url = SplitUrl(config->server);
   if ((url.scheme != "https" && url.scheme != "http") || url.host.empty() || url.port.empty()) {
@@ -134,10 +150,10 @@ absl::Status ReadCluster(Entry cluster, ServerConfig* config) {
                  "can't be given together with a certificate-authority");
   }
   config->tls_server_name = cluster.Text("tls-server-name");
+  config->disable_compression = cluster.Bool("disable-compression");
   config->proxy_url = cluster.Text("proxy-url");
   if (!config->proxy_url.empty()) {
-    const std::string scheme = SplitUrl(config->proxy_url).scheme;
-    if (scheme != "http" && scheme != "https" && scheme != "socks5") {
+    if (!IsProxyScheme(SplitUrl(config->proxy_url).scheme)) {
       cluster.Fail("proxy-url", fmt::format("expected http://, https:// or socks5://, got {}",
                                             Quote(config->proxy_url)));
     }
@@ -294,27 +310,8 @@ absl::StatusOr<ServerConfig> LoadFiles(const std::vector<std::string>& paths, bo
   return ParseKubeconfig(files, context);
 }
 
-}  // namespace
-
-Environment ProcessEnvironment() {
-  return [](const std::string& name) -> std::optional<std::string> {
-    const char* const value = std::getenv(name.c_str());
-    if (value == nullptr) return std::nullopt;
-    return value;
-  };
-}
-
-absl::StatusOr<ServerConfig> ParseKubeconfig(const std::vector<KubeconfigFile>& files,
-                                             std::string_view context) {
-  try {
-    return ParseDocuments(files, context);
-  } catch (
-      const YAML::Exception& error) {  // a node that isn't of the kind that the code above expects
-    return InvalidArgument("{}: {}", files.front().path, error.msg);
-  }
-}
-
-absl::StatusOr<ServerConfig> LoadServerConfig(const ServerConfigOptions& options) {
+// Tries the places one after the other.
+absl::StatusOr<ServerConfig> FindServerConfig(const ServerConfigOptions& options) {
   if (options.in_cluster) return InClusterConfig(options);
   if (!options.kubeconfig.empty()) {
     return LoadFiles({options.kubeconfig}, /*all_must_exist=*/true, options.context);
@@ -340,6 +337,36 @@ absl::StatusOr<ServerConfig> LoadServerConfig(const ServerConfigOptions& options
   if (config.ok()) return config;
   return NotFound("no configuration of an API server; tried {}the pod's service account ({})",
                   tried, Message(config.status()));
+}
+
+}  // namespace
+
+Environment ProcessEnvironment() {
+  return [](const std::string& name) -> std::optional<std::string> {
+    const char* const value = std::getenv(name.c_str());
+    if (value == nullptr) return std::nullopt;
+    return value;
+  };
+}
+
+absl::StatusOr<ServerConfig> ParseKubeconfig(const std::vector<KubeconfigFile>& files,
+                                             std::string_view context) {
+  try {
+    return ParseDocuments(files, context);
+  } catch (
+      const YAML::Exception& error) {  // a node that isn't of the kind that the code above expects
+    return InvalidArgument("{}: {}", files.front().path, error.msg);
+  }
+}
+
+absl::StatusOr<ServerConfig> LoadServerConfig(const ServerConfigOptions& options) {
+  CONTOUR_ASSIGN_OR_RETURN(ServerConfig config, FindServerConfig(options));
+  if (!config.proxy_url.empty()) {
+    config.proxy = config.proxy_url;
+  } else {
+    CONTOUR_ASSIGN_OR_RETURN(config.proxy, EnvironmentProxy(config.server, options.environment));
+  }
+  return config;
 }
 
 }  // namespace contour::kube

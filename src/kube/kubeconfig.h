@@ -3,10 +3,10 @@
 //
 //   CONTOUR_ASSIGN_OR_RETURN(ServerConfig config, LoadServerConfig({.kubeconfig = path}));
 //
-// The rules are those of kubectl. KUBECONFIG is a list of files separated by colons. If two entries
-// have the same name, or two files a current-context, the first counts. Files of the list that
-// don't exist are ignored. Relative paths in a file are relative to its folder. `…-data` wins over
-// the corresponding file, and `tokenFile` over `token`.
+// The rules are those of kubectl; docs/kubernetes-client.md compares them. KUBECONFIG is a list of
+// files separated by colons. If two entries have the same name, or two files a current-context, the
+// first counts. Files of the list that don't exist are ignored. Relative paths in a file are
+// relative to its folder. `…-data` wins over the corresponding file, and `tokenFile` over `token`.
 //
 // Some settings aren't supported, and are an error if the chosen user has them: username/password
 // and auth-provider (removed from Kubernetes), impersonation (to ignore it would give other rights
@@ -18,20 +18,15 @@
 
 #pragma once
 
-#include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kube/environment.h"
 #include "kube/server_config.h"
 
 namespace contour::kube {
-
-// Returns the value of an environment variable, nullopt if it isn't set.
-using Environment = std::function<std::optional<std::string>(const std::string& name)>;
-Environment ProcessEnvironment();
 
 struct ServerConfigOptions {
   bool in_cluster = false;  // use the pod's service account and nothing else

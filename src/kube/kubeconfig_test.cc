@@ -106,6 +106,35 @@ TEST(KubeconfigTest, Exec) {
   EXPECT_EQ(in_path->exec->command, "plugin");
 }
 
+TEST(KubeconfigTest, BooleansAreThoseOfYaml) {
+  const auto skips = [](const std::string& text) {
+    const auto config =
+        ParseKubeconfig({{"/c", With("", "server: https://a, insecure-skip-tls-verify: " + text)}});
+    EXPECT_TRUE(config.ok()) << text << ": " << config.status();
+    return config.ok() && config->insecure_skip_tls_verify;
+  };
+  for (const char* text : {"true", "True", "TRUE", "yes", "Yes", "on", "ON", "y", "Y"})
+    EXPECT_TRUE(skips(text)) << text;
+  for (const char* text : {"false", "False", "FALSE", "no", "off", "n", "null", "''"})
+    EXPECT_FALSE(skips(text)) << text;
+}
+
+TEST(KubeconfigTest, AServerWithoutASchemeIsTlsIfAnythingSpeaksOfIt) {
+  const auto server = [](const std::string& cluster) {
+    return ParseKubeconfig({{"/c", With("", cluster)}})->server;
+  };
+  EXPECT_EQ(server("server: '10.0.0.1:8080'"), "http://10.0.0.1:8080");
+  EXPECT_EQ(server("server: '10.0.0.1:6443', certificate-authority: ca.crt"),
+            "https://10.0.0.1:6443");
+  EXPECT_EQ(server("server: '10.0.0.1:6443', insecure-skip-tls-verify: true"),
+            "https://10.0.0.1:6443");
+}
+
+TEST(KubeconfigTest, CompressionCanBeSwitchedOff) {
+  EXPECT_TRUE(ParseKubeconfig({{"/c", With("", "server: https://a, disable-compression: true")}})
+                  ->disable_compression);
+}
+
 TEST(KubeconfigTest, FirstFileWins) {
   const std::string first = R"(
 current-context: x
@@ -149,8 +178,9 @@ TEST(KubeconfigTest, Errors) {
                 "contexts[\"x\"].context: expected a map"},
            Case{"current-context: x\ncontexts: [{name: x, context: {cluster: [1]}}]",
                 "context.cluster: expected text"},
-           Case{With("", "server: 10.0.0.1"),
+           Case{With("", "server: ftp://10.0.0.1"),
                 "clusters[\"c\"].cluster.server: expected an address like https://"},
+           Case{With("", "server: ':6443'"), "server: expected an address"},
            Case{With("", "server: https://"), "server: expected an address"},
            Case{With("", "x: y"), "server: expected an address"},
            Case{With("", "server: https://a, proxy-url: 'ftp://x'"),
@@ -243,6 +273,26 @@ TEST_F(LoadTest, InOrder) {
 
   options_.in_cluster = true;
   EXPECT_EQ(LoadServerConfig(options_)->server, "https://[fd00::1]:443");
+}
+
+TEST_F(LoadTest, TheProxyIsTheKubeconfigsElseTheEnvironments) {
+  environment_ = {{"HTTPS_PROXY", "http://environment:1"}, {"NO_PROXY", "direct"}};
+  const auto proxy = [&](const std::string& server, const std::string& more = "") {
+    options_.kubeconfig = folder_.Write("flag", Kubeconfig(server + "'" + more + ", x: '"));
+    const auto config = LoadServerConfig(options_);
+    EXPECT_TRUE(config.ok()) << config.status();
+    return config.ok() ? config->proxy : "";
+  };
+  EXPECT_EQ(proxy("https://a"), "http://environment:1");
+  EXPECT_EQ(proxy("https://direct"), "");
+  EXPECT_EQ(proxy("https://127.0.0.1:40000"), "") << "as kind and k3d have it";
+  EXPECT_EQ(proxy("https://direct", ", proxy-url: 'http://given:1'"), "http://given:1");
+  EXPECT_EQ(proxy("https://direct", ", tls-server-name: a"), "")
+      << "the server counts, not the name in its certificate";
+  EXPECT_EQ(proxy("https://a", ", tls-server-name: direct"), "http://environment:1");
+  environment_["HTTPS_PROXY"] = "ftp://x";
+  options_.kubeconfig = folder_.Write("flag", Kubeconfig("https://a"));
+  EXPECT_THAT(std::string(Message(LoadServerConfig(options_).status())), HasSubstr("HTTPS_PROXY"));
 }
 
 TEST_F(LoadTest, GivenFileMustExist) {

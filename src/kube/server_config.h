@@ -35,11 +35,13 @@ struct ExecPlugin {
 struct ServerConfig {
   std::string
       origin;  // the origin of this value, for messages: `context "prod" of /etc/kube/config`
-  std::string server;  // "https://10.0.0.1:6443", perhaps with a path; no slash at the end
-  std::string proxy_url;
+  std::string server;     // "https://10.0.0.1:6443", perhaps with a path; no slash at the end
+  std::string proxy_url;  // as the kubeconfig says; empty: it says nothing
+  std::string proxy;  // through which requests go: proxy_url, or by the environment; empty: none
   std::string tls_server_name;
   bool insecure_skip_tls_verify = false;
-  Material ca;  // empty: the system's authorities
+  bool disable_compression = false;  // no answer is asked for in gzip
+  Material ca;                       // empty: the system's authorities
   Material client_cert;
   Material client_key;
   Material token;

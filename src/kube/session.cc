@@ -52,9 +52,9 @@ class Session::Call final : public HttpHandler, public std::enable_shared_from_t
     }
     http.body = request_.body;
     http.tls = identity_.tls;
-    http.proxy = config.proxy_url;
+    http.proxy = config.proxy;
     http.timeout = request_.timeout;
-    http.accept_gzip = request_.accept_gzip;
+    http.accept_gzip = request_.accept_gzip && !config.disable_compression;
     http.may_start = request_.may_start;
     running_ = session_.transport_.Start(std::move(http), *this);
   }

@@ -26,7 +26,7 @@ class SessionTest : public testing::Test {
  protected:
   SessionTest() {
     config_.server = "http://server/base";
-    config_.proxy_url = "http://proxy";
+    config_.proxy = "http://proxy";
     config_.token.file = folder_.Write("token", "one");
     session_ = std::make_unique<Session>(*Credentials::Create(config_), io_, io_);
   }

@@ -44,7 +44,7 @@ struct HttpRequest {
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;                       // sent if the method has one (POST, PUT, PATCH)
   std::shared_ptr<const TlsOptions> tls;  // nullptr: the defaults
-  std::string proxy;  // "http://proxy:3128", "socks5://…"; empty: the environment's
+  std::string proxy;                      // "http://proxy:3128", "socks5://…"; empty: none
   std::optional<std::chrono::milliseconds>
       timeout;  // for request and response together; unset: none, for watches
   // Accept compressed bodies. Watches can't: Kubernetes 1.37 sends each event as a gzip member of
