@@ -138,6 +138,15 @@ def test_service_account_in_a_pod(deployment, probe, work_dir):
     source.wait_gone("Service", "default/after-exchange", timeout=60)
 
 
+def test_a_server_on_loopback_is_reached_without_the_proxy_of_the_environment(deployment, probe):
+    """As kind and k3d have it on a machine behind a proxy; nothing listens at this one."""
+    assert deployment.address.startswith("127.")
+    dead = "http://127.0.0.1:9"
+    source = probe("--kubeconfig", deployment.kubeconfig(CONTOUR_USER),
+                   env={"HTTPS_PROXY": dead, "https_proxy": dead, "ALL_PROXY": dead, "NO_PROXY": "", "no_proxy": ""})
+    wait_same(source, deployment.api())
+
+
 def test_client_certificate(deployment, probe):
     source = probe("--kubeconfig", deployment.client_certificate_kubeconfig())
     wait_same(source, deployment.api())
