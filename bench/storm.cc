@@ -54,7 +54,7 @@
 #include "envoy/listener.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "tests/support/certificates.h"
-#include "xds/wire/server.h"
+#include "xds/grpc/server.h"
 
 namespace {
 

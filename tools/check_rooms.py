@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Holds the tree against the table of rooms below, the one place that says which folder of src/ may know what.
 
-Checked: includes of our own headers, includes of libraries, locks, the link lines of src/*/CMakeLists.txt, the licence line of
-every source file, and that no text names a path of the machine on which it was written.
+Checked: includes of our own headers (also between the folders of a room), includes of libraries, locks, the link lines
+of src/*/CMakeLists.txt, the licence line of every source file, and that no text names a path of the machine on which it
+was written.
 
 usage: check_rooms.py [--table] [ROOT]
 Prints `file:line: rule` for each breach and exits 1. With --table it prints the table as Markdown (docs/architecture.md
@@ -84,7 +85,12 @@ ONLY_HEADERS = {
     ("admin", "core"): ("core/view.h",),
     ("admin", "envoy"): ("envoy/names.h",),
     ("admin", "api"): ("api/object.h",),
-    ("admin", "xds"): ("xds/view.h", "xds/snapshot/snapshot.h", "xds/session/ledger.h"),
+    ("admin", "xds"): ("xds/snapshot/snapshot.h", "xds/session/views.h"),
+}
+# Inside a room: which of its folders may include which others. Tests, and a room that isn't listed, may include any.
+FOLDERS = {
+    "xds": {"snapshot": (), "session": ("snapshot",), "wire": ("session", "snapshot"),
+            "fleet": ("wire", "session", "snapshot"), "grpc": ("fleet", "wire", "session", "snapshot")},
 }
 # Generated protobuf headers are slow to compile, so only .cc files of these rooms include them.
 PROTOBUF_ROOMS = ("envoy", "xds", "cmd")
@@ -119,6 +125,19 @@ def is_test(path):
     return path.stem.endswith(("_test", "_bench", "_fuzz")) or "testing" in path.stem
 
 
+def check_folder(path, room_name, include):
+    """The rule between the folders of one room that an include line breaks, if any."""
+    if room_name not in FOLDERS or is_test(path) or len(path.parts) < 4 or include.count("/") < 2:
+        return
+    folder, other = path.parts[2], include.split("/")[1]
+    allowed = FOLDERS[room_name].get(folder)
+    if allowed is None:
+        yield f"src/{room_name}/{folder}/ is not in the table of folders (tools/check_rooms.py)"
+    elif other != folder and other not in allowed:
+        inside = ", ".join(allowed) or "nothing"
+        yield f"{room_name}/{folder}/ may not include {room_name}/{other}/ (inside the room it may: {inside})"
+
+
 def check_include(path, room_name, include):
     """Returns the rules that an include line breaks."""
     room = ROOMS[room_name]
@@ -126,6 +145,7 @@ def check_include(path, room_name, include):
     owner = include.split("/")[0]
     if owner in ROOMS and "/" in include and not include.endswith(".pb.h"):
         if owner == room_name:
+            yield from check_folder(path, room_name, include)
             return
         if owner == "cmd":
             yield "nothing may include cmd/"

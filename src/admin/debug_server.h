@@ -24,7 +24,7 @@
 #include "api/object.h"
 #include "core/view.h"
 #include "envoy/names.h"
-#include "xds/session/ledger.h"
+#include "xds/session/views.h"
 
 namespace contour::admin {
 

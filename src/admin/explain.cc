@@ -69,7 +69,7 @@ Json FatesJson(const xds::ResourceFates& fates) {
   Json others = Json::array();
   for (const xds::ResourceFates::Other& other : fates.others) {
     Json one = {{"node", other.node_id}, {"peer", other.peer}};
-    if (!other.words.empty()) one["words"] = other.words;
+    if (!other.error_message.empty()) one["words"] = other.error_message;
     one["state"] = FateText(other.fate);
     others.push_back(std::move(one));
   }

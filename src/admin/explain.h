@@ -12,7 +12,7 @@
 
 #include "api/object.h"
 #include "core/view.h"
-#include "xds/session/ledger.h"
+#include "xds/session/views.h"
 
 namespace contour::admin {
 

@@ -131,7 +131,7 @@ TEST(XdsPage, ReadsItsParameters) {
 TEST(XdsPage, ShowsWhatItIsGivenAndHowToSeeMore) {
   xds::LedgerEntry entry{.type = ResourceType::kCluster, .name = "web"};
   entry.rejected = "2";
-  entry.words = "no";
+  entry.error_message = "no";
   xds::SessionViews views{.envoys = {{.node_id = "one", .peer = "peer", .entries = {entry}}},
                           .more_envoys = true,
                           .busy_workers = 1,

@@ -24,7 +24,7 @@ Json EntryJson(const xds::LedgerEntry& entry) {
   if (entry.sent) made["sent"] = *entry.sent;
   if (entry.acknowledged) made["acknowledged"] = *entry.acknowledged;
   if (entry.rejected) made["rejected"] = *entry.rejected;
-  if (!entry.words.empty()) made["words"] = entry.words;
+  if (!entry.error_message.empty()) made["words"] = entry.error_message;
   if (!entry.held_parts.empty()) made["held"] = entry.held_parts;
   if (entry.retained) made["retained"] = true;
   if (entry.cold) made["warming"] = true;
@@ -38,13 +38,13 @@ void AddState(const xds::TypeView& view, Json& made) {
   if (!view.sent_version.empty()) made["sentVersion"] = view.sent_version;
   if (!view.acknowledged_version.empty()) made["acknowledgedVersion"] = view.acknowledged_version;
   if (view.searching) made["searching"] = true;
-  if (!view.words.empty()) made["lastRefusal"] = view.words;
+  if (!view.error_message.empty()) made["lastRefusal"] = view.error_message;
   if (view.refused_ago) made["refusedMsAgo"] = view.refused_ago->count();
   for (const xds::RefusedView& refused : view.refused) {
-    Json one = {{"resource", refused.item.resource}};
-    if (refused.item.part) one["part"] = *refused.item.part;
+    Json one = {{"resource", refused.key.resource}};
+    if (refused.key.part) one["part"] = *refused.key.part;
     one["version"] = refused.version;
-    one["words"] = refused.words;
+    one["words"] = refused.error_message;
     one["culprit"] = refused.culprit;
     if (refused.node_fault) one["nodeFault"] = true;
     made["refused"].push_back(std::move(one));
@@ -130,13 +130,13 @@ std::string XdsJson(const xds::SessionViews& views,
   for (const xds::SessionView& envoy : views.envoys) list.push_back(EnvoyJson(envoy, filter));
   Json kept = Json::array();
   for (const xds::QuarantineView& view : quarantined) {
-    const xds::Item& item = view.item;
+    const xds::ResourceKey& item = view.key;
     if (filter.type && *filter.type != item.type) continue;
     if (filter.resource && *filter.resource != item.resource) continue;
     Json one = {{"type", xds::Info(item.type).name},
                 {"resource", item.resource},
                 {"version", view.version},
-                {"words", view.words},
+                {"words", view.error_message},
                 {"node", view.node_id},
                 {"peer", view.peer},
                 {"nodes", view.nodes},

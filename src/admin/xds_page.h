@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "xds/session/ledger.h"
+#include "xds/session/views.h"
 
 namespace contour::admin {
 

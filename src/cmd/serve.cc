@@ -41,7 +41,7 @@
 #include "config/flags.h"
 #include "core/core.h"
 #include "envoy/adapt.h"
-#include "xds/wire/server.h"
+#include "xds/grpc/server.h"
 
 namespace contour::cmd {
 namespace {

@@ -418,7 +418,8 @@ ObjectView Pipeline::DescribeObject(const api::ObjectRef& ref, std::size_t most_
   return view;
 }
 
-std::vector<graph::ObjectView> Pipeline::SourcesOf(const xds::Item& item, std::size_t most) const {
+std::vector<graph::ObjectView> Pipeline::SourcesOf(const xds::ResourceKey& item,
+                                                   std::size_t most) const {
   std::vector<graph::ObjectView> sources;
   std::set<api::ObjectRef> known;
   const auto add = [&](const api::ObjectRef& ref) {

@@ -30,7 +30,7 @@
 #include "envoy/resource.h"
 #include "graph/engine/engine.h"
 #include "graph/model/endpoints.h"
-#include "xds/session/ledger.h"
+#include "xds/session/views.h"
 #include "xds/snapshot/snapshot.h"
 
 namespace contour::core {
@@ -93,7 +93,7 @@ class Pipeline {
 
   // The objects that a resource, or a part of one, comes from: the Secret of a secret; of the hosts
   // that have it the first `most` roots. Costs a walk over all hosts.
-  std::vector<graph::ObjectView> SourcesOf(const xds::Item& item, std::size_t most) const;
+  std::vector<graph::ObjectView> SourcesOf(const xds::ResourceKey& item, std::size_t most) const;
 
  private:
   // What a host has in the snapshot, so that it can be taken out again.

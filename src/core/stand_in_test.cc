@@ -78,7 +78,7 @@ class StandIns : public ::testing::Test {
       : pipeline_({}),
         quarantine_(
             {},
-            [this](std::uint64_t ticket, const xds::Item&, const Hash128&) {
+            [this](std::uint64_t ticket, const xds::ResourceKey&, const Hash128&) {
               ticket_ = ticket;
               return std::size_t{1};
             },
@@ -95,10 +95,10 @@ class StandIns : public ::testing::Test {
   }
 
   // An Envoy runs what `before` has of the item, NACKs what is published, and takes the rest.
-  void Refuse(const xds::Item& item, const xds::Snapshot& before,
+  void Refuse(const xds::ResourceKey& item, const xds::Snapshot& before,
               std::vector<std::pair<ResourceType, ResourcePtr>> needs) {
     xds::Culprit culprit;
-    culprit.item = item;
+    culprit.key = item;
     culprit.version = *xds::ContentVersion(*published_->Find(item.type, item.resource), item.part);
     const ResourcePtr ran = before.Find(item.type, item.resource);
     if (item.part.has_value()) {
@@ -107,7 +107,7 @@ class StandIns : public ::testing::Test {
       culprit.good.resource = ran;
     }
     culprit.good.needs = std::move(needs);
-    culprit.words = "no good";
+    culprit.error_message = "no good";
     culprit.node_id = "envoy-1";
     quarantine_.Report(1, std::move(culprit));
     quarantine_.Answer(ticket_, {});

@@ -5,7 +5,7 @@
 
 #include "admin/debug_server.h"
 #include "core/core.h"
-#include "xds/wire/server.h"
+#include "xds/grpc/server.h"
 
 namespace contour::cmd {
 

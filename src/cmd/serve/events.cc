@@ -28,10 +28,10 @@ constexpr std::size_t kMessage = 1000;
 
 std::string Now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
-std::string What(const xds::Item& item) {
-  const char* part = item.type == xds::ResourceType::kListener ? "filter chain" : "virtual host";
-  const std::string resource = fmt::format("{} {}", xds::Info(item.type).name, item.resource);
-  return item.part.has_value() ? fmt::format("{} {} of {}", part, *item.part, resource) : resource;
+std::string What(const xds::ResourceKey& key) {
+  const char* part = key.type == xds::ResourceType::kListener ? "filter chain" : "virtual host";
+  const std::string resource = fmt::format("{} {}", xds::Info(key.type).name, key.resource);
+  return key.part.has_value() ? fmt::format("{} {} of {}", part, *key.part, resource) : resource;
 }
 
 }  // namespace
@@ -72,8 +72,8 @@ void RefusalReport::Run(core::Core& core) {
 
 void RefusalReport::Tell(const Report& report, core::Core& core) {
   const std::optional<std::vector<graph::ObjectView>> sources =
-      core.Ask([item = report.view.item](
-                   const core::Pipeline& pipeline) { return pipeline.SourcesOf(item, kSources); },
+      core.Ask([key = report.view.key](
+                   const core::Pipeline& pipeline) { return pipeline.SourcesOf(key, kSources); },
                kPatience);
   if (!sources.has_value()) return;
   for (const graph::ObjectView& object : *sources) {
@@ -83,16 +83,16 @@ void RefusalReport::Tell(const Report& report, core::Core& core) {
                 {{"kind", kind},
                  {"namespace", object.ref.ns},
                  {"name", object.ref.name},
-                 {"resource", What(report.view.item)}});
+                 {"resource", What(report.view.key)}});
       continue;
     }
     log::Warning(kContext, "Envoy rejects what comes of the object",
                  {{"kind", kind},
                   {"namespace", object.ref.ns},
                   {"name", object.ref.name},
-                  {"resource", What(report.view.item)},
+                  {"resource", What(report.view.key)},
                   {"node", report.view.node_id},
-                  {"error", report.view.words}});
+                  {"error", report.view.error_message}});
     if (client_ != nullptr && !object.uid.empty()) Write(object, report.view);
   }
 }
@@ -114,7 +114,7 @@ void RefusalReport::Write(const graph::ObjectView& object, const xds::Quarantine
   const bool fleet = view.reach == xds::Reach::kFleet;
   const Hash128 hash =
       HashPair(host + started + object.uid,
-               What(view.item) + view.version + (fleet ? "fleet" : "node") + view.words);
+               What(view.key) + view.version + (fleet ? "fleet" : "node") + view.error_message);
   const std::string name =
       fmt::format("{}.{}", object.ref.name.substr(0, 200), hash.Hex().substr(0, 16));
   const std::string now = Now();
@@ -123,10 +123,10 @@ void RefusalReport::Write(const graph::ObjectView& object, const xds::Quarantine
   const std::uint64_t count = ++written_[name];
   kube::Request request;
   if (count == 1) {
-    std::string message =
-        fmt::format("Envoy {} rejects the {}: {}. {} given {} until the object changes.",
-                    view.node_id, What(view.item), view.words, fleet ? "All Envoys are" : "It is",
-                    view.replaced ? "its last good content" : "nothing of it");
+    std::string message = fmt::format(
+        "Envoy {} rejects the {}: {}. {} given {} until the object changes.", view.node_id,
+        What(view.key), view.error_message, fleet ? "All Envoys are" : "It is",
+        view.replaced ? "its last good content" : "nothing of it");
     if (message.size() > kMessage) message.resize(kMessage);
     const nlohmann::json event = {
         {"apiVersion", "v1"},

@@ -27,7 +27,7 @@
 #include "base/mutex.h"
 #include "core/core.h"
 #include "kube/client.h"
-#include "xds/session/ledger.h"
+#include "xds/session/views.h"
 
 namespace contour::cmd {
 

@@ -12,7 +12,7 @@
 #include "cmd/serve/reports.h"
 #include "cmd/serve/world.h"
 #include "core/core.h"
-#include "xds/wire/server.h"
+#include "xds/grpc/server.h"
 
 namespace contour::cmd {
 

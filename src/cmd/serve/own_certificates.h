@@ -24,7 +24,7 @@
 #include "absl/status/statusor.h"
 #include "admin/metrics.h"
 #include "base/mutex.h"
-#include "xds/wire/server.h"
+#include "xds/grpc/server.h"
 
 namespace contour::cmd {
 

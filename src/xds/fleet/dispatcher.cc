@@ -103,12 +103,12 @@ class Dispatcher::Memories {
     return at == entries_.end() || at->second.until <= now ? past_ : at->second.memory;
   }
   // True if an Envoy that left is known to have acked the content.
-  bool WasAcked(const Item& item, const Hash128& version) const ABSL_LOCKS_EXCLUDED(mutex_) {
+  bool WasAcked(const ResourceKey& key, const Hash128& version) const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    const std::deque<Table>& tables = acked_[Index(item.type)];
+    const std::deque<Table>& tables = acked_[Index(key.type)];
     return std::any_of(tables.begin(), tables.end(), [&](const Table& table) {
-      const ResourcePtr had = table.Find(item.resource);
-      return had != nullptr && had->known && ContentVersion(*had, item.part) == version;
+      const ResourcePtr had = table.Find(key.resource);
+      return had != nullptr && had->known && ContentVersion(*had, key.part) == version;
     });
   }
 
@@ -178,8 +178,8 @@ class Dispatcher::Worker {
     Post({Event::Kind::kClosed, connection, {}}, false);
   }
   // What the Envoys make of a content: the quarantine is answered.
-  void Inquire(std::uint64_t ticket, const Item& item, const Hash128& version) {
-    Post({Event::Kind::kInquiry, nullptr, {}, Inquiry{ticket, item, version}}, false);
+  void Inquire(std::uint64_t ticket, const ResourceKey& key, const Hash128& version) {
+    Post({Event::Kind::kInquiry, nullptr, {}, Inquiry{ticket, key, version}}, false);
   }
 
   void Publish(DeliveryPtr delivery) ABSL_LOCKS_EXCLUDED(queue_mutex_) {
@@ -228,7 +228,7 @@ class Dispatcher::Worker {
  private:
   struct Inquiry {
     std::uint64_t ticket = 0;
-    Item item;
+    ResourceKey key;
     Hash128 version;
   };
   struct Event {
@@ -516,9 +516,9 @@ class Dispatcher::Worker {
 
   void Answer(const Inquiry& inquiry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_mutex_) {
     Opinion opinion;
-    opinion.runs = memories_.WasAcked(inquiry.item, inquiry.version);
+    opinion.runs = memories_.WasAcked(inquiry.key, inquiry.version);
     for (const auto& [session, slot] : sessions_) {
-      Opinion one = session->OpinionOn(inquiry.item, inquiry.version);
+      Opinion one = session->OpinionOn(inquiry.key, inquiry.version);
       opinion.runs = opinion.runs || one.runs;
       if (!opinion.good) opinion.good = std::move(one.good);
     }
@@ -539,8 +539,8 @@ class Dispatcher::Worker {
       quarantine_.Report(id, std::move(culprit));
     };
     options.on_distrust = [this, id] { quarantine_.IgnoreReports(id); };
-    options.on_dispute = [this](const Item& item, const Hash128& version) {
-      quarantine_.MarkRunning(item, version);
+    options.on_dispute = [this](const ResourceKey& key, const Hash128& version) {
+      quarantine_.MarkRunning(key, version);
     };
     options.on_node_fault = options_.on_node_fault;
     options.on_unknown_type = [peer](const std::string& url) {
@@ -703,8 +703,8 @@ Dispatcher::Dispatcher(Options options, const SnapshotPtr& past)
       memories_(std::make_unique<Memories>(past)),
       quarantine_(
           options_.quarantine,
-          [this](std::uint64_t ticket, const Item& item, const Hash128& version) {
-            for (const auto& worker : workers_) worker->Inquire(ticket, item, version);
+          [this](std::uint64_t ticket, const ResourceKey& key, const Hash128& version) {
+            for (const auto& worker : workers_) worker->Inquire(ticket, key, version);
             return workers_.size();
           },
           [this](const DeliveryPtr& delivery) {

@@ -4,13 +4,12 @@
 // encoding happen on a worker.
 //
 //   Dispatcher dispatcher(options);
-//   dispatcher.Publish(snapshot);                                        // any thread, any time
+//   dispatcher.Publish(snapshot);   // any thread, any time
 //   auto stream = dispatcher.Open(&sink, StreamMode::kAggregatedDelta, {}, "ipv4:10.0.0.1:40000");
-//   dispatcher.Start(stream);                                            // from here on the sink
-//   is called sink.Read() → the sink's owner reads and calls dispatcher.OnRequest(stream, bytes)
-//   sink.Write(payload) → when it is written, dispatcher.OnWritten(stream)
-//   dispatcher.Close(stream);                                            // from here on the sink
-//   isn't touched
+//   dispatcher.Start(stream);       // from here on the sink is called:
+//                                   // sink.Read() → its owner reads and calls OnRequest()
+//                                   // sink.Write(payload) → when it is written, OnWritten()
+//   dispatcher.Close(stream);       // from here on the sink isn't touched
 //
 // Sessions take turns: a response to very many changes is made in slices of some milliseconds, and
 // the other sessions of the worker go on between them.
@@ -37,9 +36,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "xds/fleet/quarantine.h"
-#include "xds/session/ledger.h"
 #include "xds/session/session_inquiry.h"
 #include "xds/session/subscription.h"
+#include "xds/session/views.h"
 #include "xds/wire/encoder.h"
 
 namespace contour::xds {

@@ -58,7 +58,7 @@ TEST_P(OneOfMany, ATakenPortIsThatNodesOwn) {
   EXPECT_THAT(Quarantined(), IsEmpty());
   ASSERT_THAT(node_faults_, SizeIs(1));
   EXPECT_EQ(node_faults_[0].node_id, "broken");
-  EXPECT_EQ(node_faults_[0].item, (Item{kLDS, "l", std::nullopt}));
+  EXPECT_EQ(node_faults_[0].key, (ResourceKey{kLDS, "l", std::nullopt}));
   EXPECT_EQ(broken.session().NodeFaults(), 1U);
   EXPECT_EQ(broken.Host("a"), "1") << "it takes the rest";
   EXPECT_FALSE(broken.View().distrusted);
@@ -273,8 +273,8 @@ class RandomFleet : public Fleet {
           text += "\n";
         }
         for (const RefusedView& refused : type.refused)
-          text += envoy->name() + " refused " + refused.item.resource + "/" +
-                  refused.item.part.value_or("") + ": " + refused.words + "\n";
+          text += envoy->name() + " refused " + refused.key.resource + "/" +
+                  refused.key.part.value_or("") + ": " + refused.error_message + "\n";
       }
     }
     text += "faults at the end:";

@@ -11,8 +11,8 @@ namespace contour::xds {
 namespace {
 
 // Puts the good part in the place of the refused one, or leaves it out. False: it has to stay.
-bool ReplacePart(const Item& item, const GoodContent& good, SnapshotEditor& editor) {
-  const auto& [type, resource, part] = item;
+bool ReplacePart(const ResourceKey& key, const GoodContent& good, SnapshotEditor& editor) {
+  const auto& [type, resource, part] = key;
   if (good.part != nullptr) {
     editor.SetPart(type, resource, *good.part);
     return true;
@@ -24,15 +24,15 @@ bool ReplacePart(const Item& item, const GoodContent& good, SnapshotEditor& edit
   return true;
 }
 
-bool ReplaceResource(const Item& item, const GoodContent& good, SnapshotEditor& editor) {
+bool ReplaceResource(const ResourceKey& key, const GoodContent& good, SnapshotEditor& editor) {
   if (good.resource == nullptr) {
-    if (Info(item.type).needs_parts) return false;
-    editor.Remove(item.type, item.resource);
-  } else if (const ResourcePtr refused = editor.Find(item.type, item.resource);
+    if (Info(key.type).needs_parts) return false;
+    editor.Remove(key.type, key.resource);
+  } else if (const ResourcePtr refused = editor.Find(key.type, key.resource);
              refused != nullptr && !refused->parts.empty()) {
-    editor.SetHead(item.type, item.resource, good.resource->bytes, good.resource->clusters);
+    editor.SetHead(key.type, key.resource, good.resource->bytes, good.resource->clusters);
   } else {
-    editor.Set(item.type, *good.resource);
+    editor.Set(key.type, *good.resource);
   }
   return true;
 }
@@ -49,9 +49,9 @@ void KeepEndpoints(const std::string& assignment, const std::string& refused,
     editor.Set(ResourceType::kEndpoints, *Renamed(*followed, assignment));
 }
 
-bool Replace(const Item& item, const GoodContent& good, SnapshotEditor& editor) {
-  if (!(item.part.has_value() ? ReplacePart(item, good, editor)
-                              : ReplaceResource(item, good, editor))) {
+bool Replace(const ResourceKey& key, const GoodContent& good, SnapshotEditor& editor) {
+  if (!(key.part.has_value() ? ReplacePart(key, good, editor)
+                             : ReplaceResource(key, good, editor))) {
     return false;
   }
   for (const auto& [needed_type, needed] : good.needs) {
@@ -84,9 +84,9 @@ Reach Quarantine::ReachOf(const Case& found) {
 QuarantineView Quarantine::ViewOf(const Case& found) {
   std::set<std::string_view> nodes;
   for (const auto& [session, report] : found.reports) nodes.insert(report.node);
-  return {.item = found.culprit.item,
+  return {.key = found.culprit.key,
           .version = found.culprit.version.Hex(),
-          .words = found.culprit.words,
+          .error_message = found.culprit.error_message,
           .node_id = found.culprit.node_id,
           .peer = found.culprit.peer,
           .reach = found.reach.value_or(Reach::kNode),
@@ -95,10 +95,10 @@ QuarantineView Quarantine::ViewOf(const Case& found) {
           .ago = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - found.since)};
 }
 
-bool Quarantine::IsPublished(const Item& item, const Hash128& version) const {
+bool Quarantine::IsPublished(const ResourceKey& key, const Hash128& version) const {
   if (published_ == nullptr) return false;
-  const ResourcePtr resource = published_->Find(item.type, item.resource);
-  return resource != nullptr && ContentVersion(*resource, item.part) == version;
+  const ResourcePtr resource = published_->Find(key.type, key.resource);
+  return resource != nullptr && ContentVersion(*resource, key.part) == version;
 }
 
 void Quarantine::End(Cases::iterator at, News& news) {
@@ -117,13 +117,13 @@ SnapshotPtr Quarantine::Without(const std::vector<const Case*>& cases) const {
   Exclusions exclusions;
   for (const Case* found : cases) {
     const Culprit& culprit = found->culprit;
-    const Item& item = culprit.item;
-    if (item.type == ResourceType::kCluster && culprit.good.resource != nullptr)
+    const ResourceKey& key = culprit.key;
+    if (key.type == ResourceType::kCluster && culprit.good.resource != nullptr)
       KeepEndpoints(culprit.good.resource->assignment, RefusedAssignment(culprit), editor);
-    if (!Replace(item, culprit.good, editor)) continue;
-    exclusions[{item.type, item.resource}].push_back({item, culprit.version,
-                                                      static_cast<bool>(culprit.good),
-                                                      published_->Find(item.type, item.resource)});
+    if (!Replace(key, culprit.good, editor)) continue;
+    exclusions[{key.type, key.resource}].push_back({key, culprit.version,
+                                                    static_cast<bool>(culprit.good),
+                                                    published_->Find(key.type, key.resource)});
   }
   editor.SetExclusions(std::move(exclusions));
   return editor.Commit();
@@ -133,7 +133,7 @@ DeliveryPtr Quarantine::Filtered() const {
   auto delivery = std::make_shared<Delivery>();
   std::vector<const Case*> fleet;
   std::map<std::string_view, std::vector<const Case*>> nodes;
-  for (const auto& [item, found] : cases_) {
+  for (const auto& [key, found] : cases_) {
     if (found.reach == Reach::kFleet) {
       fleet.push_back(&found);
     } else if (found.reach == Reach::kNode) {
@@ -155,8 +155,8 @@ DeliveryPtr Quarantine::Filtered() const {
 
 // Returns the assignment of a refused cluster; empty: it has none, or is no cluster.
 std::string Quarantine::RefusedAssignment(const Culprit& culprit) const {
-  if (culprit.item.type != ResourceType::kCluster) return {};
-  const ResourcePtr refused = published_->Find(ResourceType::kCluster, culprit.item.resource);
+  if (culprit.key.type != ResourceType::kCluster) return {};
+  const ResourcePtr refused = published_->Find(ResourceType::kCluster, culprit.key.resource);
   return refused == nullptr ? std::string() : refused->assignment;
 }
 
@@ -166,10 +166,10 @@ StandInNeeds Quarantine::Needs() const {
   const auto add = [&](const ResourcePtr& cluster) {
     if (!cluster->assignment.empty()) needs.assignments.insert(cluster->assignment);
   };
-  for (const auto& [item, found] : cases_) {
+  for (const auto& [key, found] : cases_) {
     if (!found.reach.has_value()) continue;
     const GoodContent& good = found.culprit.good;
-    if (item.type == ResourceType::kCluster && good.resource != nullptr &&
+    if (key.type == ResourceType::kCluster && good.resource != nullptr &&
         RefusedAssignment(found.culprit).empty())
       add(good.resource);
     for (const auto& [type, needed] : good.needs) {
@@ -219,11 +219,11 @@ void Quarantine::Publish(SnapshotPtr snapshot) {
 
 // Returns the case of the content, which may be a new one; nullptr if there are too many.
 Quarantine::Case* Quarantine::Open(const Culprit& culprit) {
-  if (const auto at = cases_.find(culprit.item); at != cases_.end()) return &at->second;
+  if (const auto at = cases_.find(culprit.key); at != cases_.end()) return &at->second;
   if (cases_.size() >= kContents) return nullptr;
-  Case& made = cases_[culprit.item];
+  Case& made = cases_[culprit.key];
   made.culprit = culprit;
-  const ResourcePtr resource = published_->Find(culprit.item.type, culprit.item.resource);
+  const ResourcePtr resource = published_->Find(culprit.key.type, culprit.key.resource);
   made.head = *ContentVersion(*resource, std::nullopt);
   made.since = Clock::now();
   return &made;
@@ -231,15 +231,15 @@ Quarantine::Case* Quarantine::Open(const Culprit& culprit) {
 
 void Quarantine::Report(std::uint64_t session, Culprit culprit) {
   const MutexLock lock(mutex_);
-  const Item item = culprit.item;
+  const ResourceKey key = culprit.key;
   const Hash128 version = culprit.version;
-  if (!IsPublished(item, version) || running_.contains({item, version})) return;
+  if (!IsPublished(key, version) || running_.contains({key, version})) return;
   Case* const found = Open(culprit);
   if (found == nullptr) return;
   if (!found->culprit.good) found->culprit.good = std::move(culprit.good);
   found->reports.insert_or_assign(
       session, NodeReport{culprit.node_id.empty() ? HostOf(culprit.peer) : culprit.node_id,
-                          culprit.node_id, ErrorOf(culprit.words, item.resource)});
+                          culprit.node_id, ErrorOf(culprit.error_message, key.resource)});
   const bool grows = !found->reach.has_value() || ReachOf(*found) > *found->reach;
   const bool asked = found->outstanding > 0;
   if (asked) return;
@@ -248,8 +248,8 @@ void Quarantine::Report(std::uint64_t session, Culprit culprit) {
     return;
   }
   const std::uint64_t ticket = ++tickets_;
-  inquiries_.emplace(ticket, item);
-  found->outstanding = inquire_(ticket, item, version);
+  inquiries_.emplace(ticket, key);
+  found->outstanding = inquire_(ticket, key, version);
 }
 
 void Quarantine::Answer(std::uint64_t ticket, Opinion opinion) {
@@ -285,13 +285,13 @@ void Quarantine::Settle(Cases::iterator at, News& news) {
   DeliverFiltered();
 }
 
-void Quarantine::MarkRunning(const Item& item, const Hash128& version) {
+void Quarantine::MarkRunning(const ResourceKey& key, const Hash128& version) {
   News news;
   {
     const MutexLock lock(mutex_);
-    if (!IsPublished(item, version)) return;
-    if (!running_.emplace(item, version).second) return;
-    const auto at = cases_.find(item);
+    if (!IsPublished(key, version)) return;
+    if (!running_.emplace(key, version).second) return;
+    const auto at = cases_.find(key);
     if (at == cases_.end() || at->second.culprit.version != version) return;
     End(at, news);
     DeliverFiltered();
@@ -327,7 +327,7 @@ std::vector<QuarantineView> Quarantine::View() const {
   const MutexLock lock(mutex_);
   std::vector<QuarantineView> views;
   views.reserve(cases_.size());
-  for (const auto& [item, found] : cases_) {
+  for (const auto& [key, found] : cases_) {
     if (found.reach.has_value()) views.push_back(ViewOf(found));
   }
   return views;
@@ -336,7 +336,7 @@ std::vector<QuarantineView> Quarantine::View() const {
 Quarantine::Totals Quarantine::totals() const {
   const MutexLock lock(mutex_);
   Totals totals = totals_;
-  for (const auto& [item, found] : cases_) {
+  for (const auto& [key, found] : cases_) {
     totals.now += found.reach.has_value() ? 1 : 0;
     totals.fleet += found.reach == Reach::kFleet ? 1 : 0;
   }

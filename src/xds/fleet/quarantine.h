@@ -3,7 +3,7 @@
 //
 //   Quarantine quarantine(options, inquire, deliver);
 //   quarantine.Publish(snapshot);          // → deliver(snapshots without what is quarantined)
-//   quarantine.Report(session, culprit);   // → inquire(ticket, item, version)
+//   quarantine.Report(session, culprit);   // → inquire(ticket, key, version)
 //   quarantine.Answer(ticket, opinion);    // once per worker that was asked → deliver(…)
 //
 // Rules
@@ -21,7 +21,8 @@
 //   the snapshots (Follow). A cluster that stands in for a content with another assignment has the
 //   endpoints of that one, since a cluster's name stands for one port of a Service. The clusters
 //   that a stand-in needs stay as they were.
-// - It stays quarantined as long as it is what is published. Another content of the item is tried
+// - It stays quarantined as long as it is what is published. Another content of the resource is
+// tried
 //   again; so is this one, should it come back later.
 // - The reports of a session don't count any more once it refused what it acked before.
 // - At most kContents are quarantined at once, and at most kNodes nodes have snapshots of their
@@ -47,35 +48,11 @@
 
 #include "absl/base/thread_annotations.h"
 #include "base/mutex.h"
-#include "xds/session/ledger.h"
+#include "xds/session/culprit.h"
+#include "xds/session/views.h"
 #include "xds/snapshot/snapshot.h"
 
 namespace contour::xds {
-
-// A good content of an item, and what must be there for it.
-struct GoodContent {
-  PartPtr part;          // of an item that is a part
-  ResourcePtr resource;  // of another; of a composite one its head counts
-  std::vector<std::pair<ResourceType, ResourcePtr>> needs;
-
-  explicit operator bool() const { return part != nullptr || resource != nullptr; }
-};
-
-// A content that an Envoy refused while it took the rest.
-struct Culprit {
-  Item item;
-  Hash128 version;
-  GoodContent good;  // that this Envoy runs, if any
-  std::string words;
-  std::string node_id;
-  std::string peer;
-};
-
-// What the Envoys of one worker make of a content.
-struct Opinion {
-  bool runs = false;  // one of them runs it or acked it before it left
-  GoodContent good;   // what one of them runs instead
-};
 
 // Holds what the sessions are to be offered.
 struct Delivery {
@@ -100,8 +77,8 @@ class Quarantine {
     std::function<void(const QuarantineView&)> on_release;  // may be empty
   };
   // Asks every worker; returns how many will answer.
-  using Inquire =
-      std::function<std::size_t(std::uint64_t ticket, const Item& item, const Hash128& version)>;
+  using Inquire = std::function<std::size_t(std::uint64_t ticket, const ResourceKey& key,
+                                            const Hash128& version)>;
   using Deliver = std::function<void(const DeliveryPtr&)>;
   // Called when the stand-ins need something else than before.
   using Follow = std::function<void(const StandInNeeds&)>;
@@ -114,7 +91,7 @@ class Quarantine {
   void Report(std::uint64_t session, Culprit culprit) ABSL_LOCKS_EXCLUDED(mutex_);
   void Answer(std::uint64_t ticket, Opinion opinion) ABSL_LOCKS_EXCLUDED(mutex_);
   // An Envoy runs the content.
-  void MarkRunning(const Item& item, const Hash128& version) ABSL_LOCKS_EXCLUDED(mutex_);
+  void MarkRunning(const ResourceKey& key, const Hash128& version) ABSL_LOCKS_EXCLUDED(mutex_);
   // The Envoy refuses what it acked before: its reports no longer count.
   void IgnoreReports(std::uint64_t session) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -143,17 +120,17 @@ class Quarantine {
     std::optional<Reach> reach;   // nullopt: not in force, the first inquiry is under way
     Clock::time_point since;
   };
-  using Cases = std::map<Item, Case>;
+  using Cases = std::map<ResourceKey, Case>;
   // Collects what the functions of Options are given when the lock is free.
   struct News {
     std::vector<QuarantineView> quarantined;
     std::vector<QuarantineView> released;
   };
-  using Content = std::pair<Item, Hash128>;
+  using Content = std::pair<ResourceKey, Hash128>;
 
   static QuarantineView ViewOf(const Case& found);
   static Reach ReachOf(const Case& found);
-  bool IsPublished(const Item& item, const Hash128& version) const
+  bool IsPublished(const ResourceKey& key, const Hash128& version) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Case* Open(const Culprit& culprit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void End(Cases::iterator at, News& news) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -173,8 +150,8 @@ class Quarantine {
   mutable Mutex mutex_;
   SnapshotPtr published_ ABSL_GUARDED_BY(mutex_);  // null before the first
   Cases cases_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::uint64_t, Item> inquiries_ ABSL_GUARDED_BY(mutex_);  // by ticket
-  std::set<Content> running_ ABSL_GUARDED_BY(mutex_);                // as far as published
+  std::map<std::uint64_t, ResourceKey> inquiries_ ABSL_GUARDED_BY(mutex_);  // by ticket
+  std::set<Content> running_ ABSL_GUARDED_BY(mutex_);                       // as far as published
   std::uint64_t tickets_ ABSL_GUARDED_BY(mutex_) = 0;
   StandInNeeds needs_ ABSL_GUARDED_BY(mutex_);  // as they were told last
   Totals totals_ ABSL_GUARDED_BY(mutex_);

@@ -25,7 +25,7 @@ class QuarantineTest : public testing::Test {
       : quarantine_(
             {[this](const QuarantineView& view) { Note("+", view); },
              [this](const QuarantineView& view) { Note("-", view); }},
-            [this](std::uint64_t ticket, const Item&, const Hash128&) {
+            [this](std::uint64_t ticket, const ResourceKey&, const Hash128&) {
               tickets_.push_back(ticket);
               return std::size_t{2};
             },
@@ -33,7 +33,7 @@ class QuarantineTest : public testing::Test {
             [this](const StandInNeeds& needs) { needs_.push_back(needs); }) {}
 
   void Note(const std::string& sign, const QuarantineView& view) {
-    told_.push_back(sign + view.item.resource + "/" + view.item.part.value_or("") +
+    told_.push_back(sign + view.key.resource + "/" + view.key.part.value_or("") +
                     (view.replaced ? "=" : "") + (view.reach == Reach::kFleet ? "!" : ""));
   }
 
@@ -53,10 +53,10 @@ class QuarantineTest : public testing::Test {
   Culprit Make(const std::string& host, const PartPtr& good = nullptr,
                const std::string& node = "envoy-1") const {
     Culprit culprit;
-    culprit.item = {kRDS, "r", host};
+    culprit.key = {kRDS, "r", host};
     culprit.version = *ContentVersion(*editor_.Find(kRDS, "r"), host);
     culprit.good.part = good;
-    culprit.words = "no good";
+    culprit.error_message = "no good";
     culprit.node_id = node;
     return culprit;
   }
@@ -120,7 +120,7 @@ TEST_F(QuarantineTest, AnotherErrorOfAnotherNodeDoesNotConfirmIt) {
   Host("a", "bad").Publish();
   quarantine_.Report(1, Make("a"));
   Culprit other = Make("a", nullptr, "envoy-2");
-  other.words = "r: something else";
+  other.error_message = "r: something else";
   quarantine_.Report(2, other);
   Answer();
   EXPECT_EQ(Delivered("a"), "bad");
@@ -132,10 +132,10 @@ TEST_F(QuarantineTest, AnotherErrorOfAnotherNodeDoesNotConfirmIt) {
 TEST_F(QuarantineTest, TheSameErrorBesideAnotherResourcesErrorConfirmsIt) {
   Host("a", "bad").Publish();
   Culprit one = Make("a");
-  one.words = "q: other\nr: no good\nz: more";
+  one.error_message = "q: other\nr: no good\nz: more";
   quarantine_.Report(1, one);
   Culprit two = Make("a", nullptr, "envoy-2");
-  two.words = "r: no good";
+  two.error_message = "r: no good";
   quarantine_.Report(2, two);
   Answer();
   EXPECT_EQ(Delivered("a"), "-");
@@ -172,7 +172,7 @@ TEST_F(QuarantineTest, TheLastGoodContentTakesItsPlaceUntilItChanges) {
   EXPECT_EQ(Delivered("b"), "1");
   EXPECT_THAT(told_, ElementsAre("+r/a=!"));
   ASSERT_EQ(quarantine_.View().size(), 1U);
-  EXPECT_EQ(quarantine_.View()[0].words, "no good");
+  EXPECT_EQ(quarantine_.View()[0].error_message, "no good");
   EXPECT_EQ(quarantine_.View()[0].node_id, "envoy-1");
   EXPECT_EQ(delivered_->fleet->exclusions().size(), 1U);
 
@@ -225,7 +225,7 @@ TEST_F(QuarantineTest, EndsWhenAnEnvoyRunsIt) {
   const Culprit culprit = Make("a");
   ReportByTwo("a");
   EXPECT_EQ(Delivered("a"), "-");
-  quarantine_.MarkRunning(culprit.item, culprit.version);
+  quarantine_.MarkRunning(culprit.key, culprit.version);
   EXPECT_EQ(Delivered("a"), "taken");
   EXPECT_THAT(told_, ElementsAre("+r/a!", "-r/a!"));
 }
@@ -303,7 +303,7 @@ TEST_F(QuarantineTest, AWholeListenerIsNeverLeftOut) {
   const auto report = [&](const std::string& name, const std::optional<std::string>& part) {
     for (const std::uint64_t session : {1, 2}) {
       Culprit culprit;
-      culprit.item = {kLDS, name, part};
+      culprit.key = {kLDS, name, part};
       culprit.version = *ContentVersion(*editor_.Find(kLDS, name), part);
       culprit.node_id = "envoy-" + std::to_string(session);
       quarantine_.Report(session, culprit);
@@ -324,7 +324,7 @@ TEST_F(QuarantineTest, AHeadIsReplacedUnderItsParts) {
   editor_.SetHead(kRDS, "r", "bad");
   Publish();
   Culprit culprit;
-  culprit.item = {kRDS, "r", std::nullopt};
+  culprit.key = {kRDS, "r", std::nullopt};
   culprit.version = *ContentVersion(*editor_.Find(kRDS, "r"), std::nullopt);
   culprit.node_id = "envoy-1";
   culprit.good.resource =
@@ -350,7 +350,7 @@ TEST_F(QuarantineTest, NodesWithSnapshotsOfTheirOwnAreBounded) {
   Host("a", "bad").Publish();
   for (std::size_t i = 0; i < Quarantine::kNodes + 10; ++i) {
     Culprit culprit = Make("a", nullptr, "node-" + std::to_string(i));
-    culprit.words = "error " + std::to_string(i);  // so that no two confirm each other
+    culprit.error_message = "error " + std::to_string(i);  // so that no two confirm each other
     quarantine_.Report(i, culprit);
     if (i == 0) Answer();
   }

@@ -88,7 +88,7 @@ TEST_P(Rejections, OneHostByItself) {
   EXPECT_EQ(one.Host("a"), "1");
   EXPECT_THAT(Quarantined(), ElementsAre("a"));
   EXPECT_TRUE(quarantine_->View()[0].replaced);
-  EXPECT_EQ(quarantine_->View()[0].words, "no good");
+  EXPECT_EQ(quarantine_->View()[0].error_message, "no good");
 }
 
 TEST_P(Rejections, TwoAtOnce) {

@@ -239,8 +239,8 @@ class Fleet {
     for (const auto& envoy : envoys_) envoy->Disconnect();
     quarantine_ = std::make_unique<Quarantine>(
         Quarantine::Options{},
-        [this](std::uint64_t ticket, const Item& item, const Hash128& version) {
-          inquiries_.emplace_back(ticket, item, version);
+        [this](std::uint64_t ticket, const ResourceKey& key, const Hash128& version) {
+          inquiries_.emplace_back(ticket, key, version);
           return std::size_t{1};
         },
         [this](const DeliveryPtr& delivery) {
@@ -258,8 +258,8 @@ class Fleet {
       quarantine_->Report(id, std::move(culprit));
     };
     options.on_distrust = [this, id = sessions_] { quarantine_->IgnoreReports(id); };
-    options.on_dispute = [this](const Item& item, const Hash128& version) {
-      quarantine_->MarkRunning(item, version);
+    options.on_dispute = [this](const ResourceKey& key, const Hash128& version) {
+      quarantine_->MarkRunning(key, version);
     };
     options.on_node_fault = [this](const NodeFault& fault) { node_faults_.push_back(fault); };
     return options;
@@ -306,12 +306,12 @@ class Fleet {
       bool worked = false;
       for (const auto& envoy : envoys_) worked = (envoy->connected() && envoy->Work()) || worked;
       while (!inquiries_.empty()) {
-        const auto [ticket, item, version] = inquiries_.front();
+        const auto [ticket, key, version] = inquiries_.front();
         inquiries_.pop_front();
         Opinion opinion;
         for (const auto& envoy : envoys_) {
           if (!envoy->connected()) continue;
-          Opinion one = envoy->session().OpinionOn(item, version);
+          Opinion one = envoy->session().OpinionOn(key, version);
           opinion.runs = opinion.runs || one.runs;
           if (!opinion.good) opinion.good = std::move(one.good);
         }
@@ -334,7 +334,7 @@ class Fleet {
   std::vector<std::string> Quarantined() const {
     std::vector<std::string> names;
     for (const QuarantineView& view : quarantine_->View())
-      names.push_back(view.item.part.value_or(view.item.resource));
+      names.push_back(view.key.part.value_or(view.key.resource));
     return names;
   }
 
@@ -345,7 +345,7 @@ class Fleet {
   std::vector<NodeFault> node_faults_;  // reported, in their order
   std::vector<std::unique_ptr<Envoy>> envoys_;
   std::unique_ptr<Quarantine> quarantine_;
-  std::deque<std::tuple<std::uint64_t, Item, Hash128>> inquiries_;
+  std::deque<std::tuple<std::uint64_t, ResourceKey, Hash128>> inquiries_;
   std::uint64_t sessions_ = 0;
 };
 

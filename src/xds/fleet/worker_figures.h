@@ -19,7 +19,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "base/mutex.h"
-#include "xds/session/ledger.h"
+#include "xds/session/views.h"
 
 namespace contour::xds {
 

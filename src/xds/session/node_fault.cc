@@ -7,7 +7,7 @@
 #include <array>
 
 #include "base/strings.h"
-#include "xds/session/culprit_search.h"
+#include "xds/session/nack_bisection.h"
 
 namespace contour::xds {
 namespace {

@@ -158,7 +158,7 @@ bool FateQuestion::Look(const Session& session, Time) {
         fates.others.size() == ResourceFates::kMostOthers)
       continue;
     fates.others.push_back({session.identity().node_id, session.identity().peer, fate,
-                            fate == Fate::kRejected ? entry->words : ""});
+                            fate == Fate::kRejected ? entry->error_message : ""});
   }
   return true;
 }

@@ -18,8 +18,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "base/mutex.h"
-#include "xds/session/ledger.h"
 #include "xds/session/subscription.h"
+#include "xds/session/views.h"
 
 namespace contour::xds {
 

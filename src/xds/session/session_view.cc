@@ -105,7 +105,7 @@ class SessionViewer {
     }
     if (other.rejected) {
       entry.rejected = std::move(other.rejected);
-      entry.words = std::move(other.words);
+      entry.error_message = std::move(other.error_message);
     }
     std::move(other.held_parts.begin(), other.held_parts.end(),
               std::back_inserter(entry.held_parts));
@@ -133,14 +133,14 @@ class SessionViewer {
       for (const auto& [part, refusal] : at->second) {
         found = true;
         entry.rejected = refusal.version.Hex();
-        entry.words = refusal.words;
+        entry.error_message = refusal.error_message;
       }
     }
-    s.search.ForEachOf(entry.name, [&](const CulpritSearch::Key&, const Hash128& version,
+    s.search.ForEachOf(entry.name, [&](const NackBisection::Key&, const Hash128& version,
                                        const std::string& words) {
       found = true;
       entry.rejected = version.Hex();
-      entry.words = words;
+      entry.error_message = words;
     });
     if (const auto at = s.held.find(entry.name); at != s.held.end()) {
       found = true;
@@ -165,9 +165,9 @@ class SessionViewer {
       type.lag = std::max(type.lag.value_or(std::chrono::milliseconds(0)),
                           Age(now_, s.in_flight.front().sent));
     type.searching = type.searching || s.search.active();
-    if (!s.words.empty() &&
+    if (!s.error_message.empty() &&
         (!type.refused_ago.has_value() || Age(now_, s.rejected_at) < *type.refused_ago)) {
-      type.words = s.words;
+      type.error_message = s.error_message;
       type.refused_ago = Age(now_, s.rejected_at);
     }
     AddRefused(s, type);
@@ -190,7 +190,7 @@ class SessionViewer {
   }
 
   void AddRefused(const State& s, TypeView& type) {
-    const auto add = [&](const CulpritSearch::Key& key, const Hash128& version,
+    const auto add = [&](const NackBisection::Key& key, const Hash128& version,
                          const std::string& words, bool culprit, bool node_fault) {
       if (!IsShown(key.first) || !Take()) return;
       type.refused.push_back(
@@ -200,10 +200,11 @@ class SessionViewer {
     for (const auto& [name, refusals] : s.refused) {
       if (!refusals.empty()) resources.insert(name);
       for (const auto& [part, refusal] : refusals)
-        add({name, part}, refusal.version, refusal.words, refusal.culprit, refusal.node_fault);
+        add({name, part}, refusal.version, refusal.error_message, refusal.culprit,
+            refusal.node_fault);
     }
     s.search.ForEach(
-        [&](const CulpritSearch::Key& key, const Hash128& version, const std::string& words) {
+        [&](const NackBisection::Key& key, const Hash128& version, const std::string& words) {
           resources.insert(key.first);
           add(key, version, words, false, false);
         });
@@ -235,7 +236,7 @@ class SessionViewer {
       for (const ResourcePtr& resource : *s.first->list) names.Add(resource->name);
     }
     for (const auto& [name, refusals] : s.refused) names.Add(name);
-    s.search.ForEach([&](const CulpritSearch::Key& key, const Hash128&, const std::string&) {
+    s.search.ForEach([&](const NackBisection::Key& key, const Hash128&, const std::string&) {
       names.Add(key.first);
     });
     for (const auto& [name, hold] : s.held) names.Add(name);

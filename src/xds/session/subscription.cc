@@ -529,7 +529,7 @@ void Stream::Accept(ResourceType type, const InFlight& response, Time now) {
   if (type == ResourceType::kCluster) session_.ClustersAcknowledged(response.sequence, now);
   if (s.search.testing() && s.test == response.sequence) {
     s.test = 0;
-    s.search.OnAccepted([&](const CulpritSearch::Key& key, const Hash128& version) {
+    s.search.OnAccepted([&](const NackBisection::Key& key, const Hash128& version) {
       const ResourcePtr told = response.told.Find(key.first);
       return told != nullptr && told->known && ContentVersion(*told, key.second) == version;
     });
@@ -618,7 +618,7 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
     if (together) MayRun(type, change);
   }
   ++s.rejections_in_row;
-  s.words = words;
+  s.error_message = words;
   s.rejected_at = now;
   ++session_.counters_.rejections[Index(type)];
   if (session_.options_.on_rejection) session_.options_.on_rejection(rejection);
@@ -626,7 +626,7 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
   if (type == ResourceType::kCluster) {  // likewise of responses before
     StringSet named;
     s.search.ForEach(
-        [&](const CulpritSearch::Key& key, const Hash128&, const std::string& suspicion) {
+        [&](const NackBisection::Key& key, const Hash128&, const std::string& suspicion) {
           if (Names(suspicion, key.first)) named.insert(key.first);
         });
     for (auto& [key, irregular] : s.irregular) {
@@ -642,7 +642,7 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
     }
   }
   bool explained = false;
-  CulpritSearch::Items suspects = Suspects(type, response, explained);
+  NackBisection::Items suspects = Suspects(type, response, explained);
   if (SpeaksOfNode(words)) {
     suspects = SetAsideNodeFaults(type, response, suspects, words, now);
     explained = true;
@@ -691,13 +691,13 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
 // Refuses what the node couldn't take until it is sent again: of a resource of which the Envoy runs
 // nothing the resource as a whole, so that a change of one part isn't sent before. Returns the
 // suspects that the words don't concern.
-CulpritSearch::Items Stream::SetAsideNodeFaults(ResourceType type, const InFlight& response,
-                                                const CulpritSearch::Items& suspects,
+NackBisection::Items Stream::SetAsideNodeFaults(ResourceType type, const InFlight& response,
+                                                const NackBisection::Items& suspects,
                                                 const std::string& words, Time now) {
   State& s = state(type);
   const bool named = std::any_of(suspects.begin(), suspects.end(),
                                  [&](const auto& item) { return Names(words, item.first.first); });
-  CulpritSearch::Items rest;
+  NackBisection::Items rest;
   std::set<std::string> concerned;
   for (const auto& [key, version] : suspects) {
     const std::string& name = key.first;
@@ -711,7 +711,7 @@ CulpritSearch::Items Stream::SetAsideNodeFaults(ResourceType type, const InFligh
     const std::optional<std::string> part = known ? key.second : std::nullopt;
     Refusal refusal;
     refusal.version = known ? version : *ContentVersion(*response.told.Find(name), std::nullopt);
-    refusal.words = words;
+    refusal.error_message = words;
     refusal.node_fault = true;
     s.refused[name].insert_or_assign(part, std::move(refusal));
     Touch(type, name);
@@ -749,7 +749,7 @@ void Stream::EndNodeFault(ResourceType type, const std::string& name) {
 }
 
 // True if the content is refused by this Envoy until it changes or is sent again.
-bool Stream::IsRefused(ResourceType type, const CulpritSearch::Key& key,
+bool Stream::IsRefused(ResourceType type, const NackBisection::Key& key,
                        const Hash128& version) const {
   const auto& refused = state(type).refused;
   const auto at = refused.find(key.first);
@@ -777,7 +777,7 @@ bool Stream::Rejected(ResourceType type, const std::string& name) const {
 }
 
 // A part that came with a head that the Envoy has nothing of is suspected only with this head.
-void Stream::NoteHead(ResourceType type, const CulpritSearch::Key& key, const InFlight& response) {
+void Stream::NoteHead(ResourceType type, const NackBisection::Key& key, const InFlight& response) {
   State& s = state(type);
   const ResourcePtr told = response.told.Find(key.first);
   const ResourcePtr runs = Runs(type, key.first);
@@ -787,12 +787,12 @@ void Stream::NoteHead(ResourceType type, const CulpritSearch::Key& key, const In
   if (added || at->second == head) return;
   at->second = head;
   s.search.Prune(
-      [&](const CulpritSearch::Key& other, const Hash128&) { return other.first != key.first; });
+      [&](const NackBisection::Key& other, const Hash128&) { return other.first != key.first; });
 }
 
 // What in the response differs from what the Envoy acknowledged. `explained`: something of it is
 // refused already.
-CulpritSearch::Items Stream::Suspects(ResourceType type, const InFlight& response,
+NackBisection::Items Stream::Suspects(ResourceType type, const InFlight& response,
                                       bool& explained) const {
   const State& s = state(type);
   std::set<std::string> names;
@@ -802,11 +802,11 @@ CulpritSearch::Items Stream::Suspects(ResourceType type, const InFlight& respons
   if (!delta() && Info(type).whole) {  // it holds what was sent before, too
     for (const auto& [name, irregular] : s.irregular) names.insert(*name);
     for (const auto& [name, refusals] : s.refused) names.insert(name);
-    s.search.ForEach([&](const CulpritSearch::Key& key, const Hash128&, const std::string&) {
+    s.search.ForEach([&](const NackBisection::Key& key, const Hash128&, const std::string&) {
       names.insert(key.first);
     });
   }
-  CulpritSearch::Items suspects;
+  NackBisection::Items suspects;
   for (const std::string& name : names) {
     const ResourcePtr told = response.told.Find(name);
     if (told == nullptr || !told->known) continue;
@@ -818,7 +818,7 @@ CulpritSearch::Items Stream::Suspects(ResourceType type, const InFlight& respons
     }
     // A cluster that goes once it's no longer in use isn't searched for: the words name it.
     if (type == ResourceType::kCluster && !delta() && Wanted(type, name) == nullptr) {
-      explained = explained || Names(s.words, name);
+      explained = explained || Names(s.error_message, name);
       continue;
     }
     const ResourcePtr runs = Runs(type, name);
@@ -831,7 +831,7 @@ CulpritSearch::Items Stream::Suspects(ResourceType type, const InFlight& respons
           return;
         }
       }
-      suspects.emplace(CulpritSearch::Key(name, part), version);
+      suspects.emplace(NackBisection::Key(name, part), version);
     };
     const bool known = runs != nullptr && runs->known;
     const std::optional<Hash128> head = ContentVersion(*told, std::nullopt);
@@ -860,7 +860,7 @@ ResourcePtr Stream::WithoutRefused(ResourceType type, const ResourcePtr& wanted)
   }
   if (s.search.active()) {
     s.search.ForEachWithheld(wanted->name,
-                             [&](const CulpritSearch::Key& key, const Hash128& version) {
+                             [&](const NackBisection::Key& key, const Hash128& version) {
                                consider(key.second, version);
                              });
   }
@@ -911,8 +911,8 @@ void Stream::ForgetRefusals(ResourceType type, const std::string& name) {
 // The next step in the search for culprits.
 void Stream::NextTest(ResourceType type) {
   State& s = state(type);
-  const CulpritSearch::Step step =
-      s.search.Advance([&](const CulpritSearch::Key& key, const Hash128& version) {
+  const NackBisection::Step step =
+      s.search.Advance([&](const NackBisection::Key& key, const Hash128& version) {
         if (!s.wildcard && !s.names.Contains(key.first)) return false;
         if (IsRefused(type, key, version)) return false;
         const ResourcePtr wanted = Wanted(type, key.first);
@@ -926,15 +926,15 @@ void Stream::NextTest(ResourceType type) {
   Convict(type, s.search.TakeCulprits(), true);
   if (!s.search.active()) s.heads.clear();
   switch (step) {
-    case CulpritSearch::Step::kTest:
+    case NackBisection::Step::kTest:
       for (const auto& [key, version] : s.search.test()) Touch(type, key.first);
       return;
-    case CulpritSearch::Step::kControl:
+    case NackBisection::Step::kControl:
       if (Control(type)) return;
       Convict(type, s.search.GiveUp(), false);
       session_.Distrust();
       return;
-    case CulpritSearch::Step::kOver:
+    case NackBisection::Step::kOver:
       break;
   }
   // What was parted from culprits may be in effect or not: what Envoy runs is sent again.
@@ -970,16 +970,16 @@ bool Stream::Control(ResourceType type) {
   return true;
 }
 
-void Stream::Convict(ResourceType type, std::vector<CulpritSearch::Culprit> culprits,
+void Stream::Convict(ResourceType type, std::vector<NackBisection::Culprit> culprits,
                      bool culprit) {
   State& s = state(type);
-  for (CulpritSearch::Culprit& found : culprits) {
+  for (NackBisection::Culprit& found : culprits) {
     const auto& [name, part] = found.key;
     const ResourcePtr wanted = Wanted(type, name);
     if (wanted == nullptr || ContentVersion(*wanted, part) != found.version) continue;
     Refusal refusal;
     refusal.version = found.version;
-    refusal.words = std::move(found.words);
+    refusal.error_message = std::move(found.error_message);
     refusal.culprit = culprit;
     refusal.confirmed = found.confirmed;
     const ResourcePtr runs = Runs(type, name);
@@ -1013,10 +1013,10 @@ void Stream::TellOn(ResourceType type, Trust trust) {
       refusal.told_on = true;
       if (!session_.options_.on_culprit) continue;
       Culprit culprit;
-      culprit.item = {type, name, part};
+      culprit.key = {type, name, part};
       culprit.version = refusal.version;
-      if (runs != nullptr && runs->known) culprit.good = session_.GoodOf(*runs, culprit.item);
-      culprit.words = refusal.words;
+      if (runs != nullptr && runs->known) culprit.good = session_.GoodOf(*runs, culprit.key);
+      culprit.error_message = refusal.error_message;
       culprit.node_id = session_.identity_.node_id;
       culprit.peer = session_.identity_.peer;
       session_.options_.on_culprit(std::move(culprit));
@@ -1074,10 +1074,10 @@ ResourcePtr Stream::Wanted(ResourceType type, const std::string& name) const {
 // True if the Envoy is to have the content although it is excluded: it runs it, or something
 // unknown that could be it.
 bool Stream::Keeps(const Exclusion& exclusion) const {
-  const ResourcePtr runs = Runs(exclusion.item.type, exclusion.item.resource);
+  const ResourcePtr runs = Runs(exclusion.key.type, exclusion.key.resource);
   // It may be in a state of the world that nobody knows.
-  if (runs == nullptr) return state(exclusion.item.type).unrecognised;
-  return !runs->known || ContentVersion(*runs, exclusion.item.part) == exclusion.version;
+  if (runs == nullptr) return state(exclusion.key.type).unrecognised;
+  return !runs->known || ContentVersion(*runs, exclusion.key.part) == exclusion.version;
 }
 
 // Returns `offered` with the excluded contents that this Envoy keeps, and with what it runs in the
@@ -1086,7 +1086,7 @@ ResourcePtr Stream::WithOwn(const ResourcePtr& offered,
                             const std::vector<Exclusion>& exclusions) const {
   std::shared_ptr<Resource> own;
   for (const Exclusion& exclusion : exclusions) {
-    const Item& item = exclusion.item;
+    const ResourceKey& item = exclusion.key;
     ResourcePtr from = exclusion.published;
     if (!Keeps(exclusion)) {
       from = exclusion.replaced ? nullptr : Runs(item.type, item.resource);
@@ -1511,8 +1511,8 @@ void Stream::Decide(ResourceType type, const NamePtr& named, bool& force, Making
     DropHold(type, name);
     // The whole state can't hold what was rejected, of clusters what the words name. What the
     // Envoy doesn't have can go.
-    const bool rejected =
-        whole && Rejected(type, name) && (type != ResourceType::kCluster || Names(s.words, name));
+    const bool rejected = whole && Rejected(type, name) &&
+                          (type != ResourceType::kCluster || Names(s.error_message, name));
     const ResourcePtr runs = rejected ? Runs(type, name) : told;
     if (runs != nullptr) s.blocked.emplace(name, false);
     if (rejected || (force && told->known)) changes.push_back({named, runs});
@@ -2598,7 +2598,7 @@ bool Session::LacksCluster(const std::string& cluster) const {
 }
 
 // What the Envoy runs as `item`, and what it needs for it.
-GoodContent Session::GoodOf(const Resource& runs, const Item& item) const {
+GoodContent Session::GoodOf(const Resource& runs, const ResourceKey& item) const {
   GoodContent good;
   std::vector<std::string> clusters;
   std::string_view bytes;
@@ -2643,7 +2643,7 @@ GoodContent Session::GoodOf(const Resource& runs, const Item& item) const {
   return good;
 }
 
-Opinion Session::OpinionOn(const Item& item, const Hash128& version) const {
+Opinion Session::OpinionOn(const ResourceKey& item, const Hash128& version) const {
   Opinion opinion;
   for (const Stream* stream : subscribed_[Index(item.type)]) {
     const ResourcePtr runs = stream->Runs(item.type, item.resource);
@@ -2682,14 +2682,14 @@ void Session::DisputeExclusions(ResourceType type) {
       const ResourcePtr runs = stream->Runs(type, key.second);
       if (runs == nullptr || !runs->known) continue;
       for (const Exclusion& exclusion : exclusions) {
-        if (ContentVersion(*runs, exclusion.item.part) == exclusion.version)
-          options_.on_dispute(exclusion.item, exclusion.version);
+        if (ContentVersion(*runs, exclusion.key.part) == exclusion.version)
+          options_.on_dispute(exclusion.key, exclusion.version);
       }
     }
   }
 }
 
-void Session::ReportNodeFault(Item item, const std::string& words, bool ends) {
+void Session::ReportNodeFault(ResourceKey item, const std::string& words, bool ends) {
   if (!options_.on_node_fault) return;
   options_.on_node_fault({std::move(item), words, identity_.node_id, identity_.peer, ends});
 }

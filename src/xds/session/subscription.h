@@ -6,9 +6,8 @@
 //   Session session({.node_id = "envoy-1", .aggregated = true}, options, snapshot);
 //   Stream& stream = session.Attach(Protocol::kDelta);
 //   CONTOUR_RETURN_IF_ERROR(stream.OnRequest(request, now));
-//   session.Offer(newer_snapshot);                              // overwrites: intermediate ones
-//   are skipped for (Stream* ready : session.TakeReady(now))                // whenever something
-//   happened
+//   session.Offer(newer_snapshot);                     // overwrites: intermediate ones are skipped
+//   for (Stream* ready : session.TakeReady(now))       // whenever something happened
 //     if (sink(ready).CanWrite())
 //       if (std::optional<Response> response = ready->Next(now)) sink(ready).Write(*response);
 //
@@ -29,7 +28,7 @@
 //   and their endpoints come by different watches, and a host that answers 503 for the moment
 //   between is worse than one that comes a moment later.
 // - A secret is served under its name in any case: Envoy may ask by the server name of a client. Of
-//   delta streams names that nobody serves are answered, and remembered up to a bound (AskedSecrets).
+//   delta streams names that nobody serves are answered, and remembered up to a bound (SecretSubscriptions).
 //   "*" is such a name, too: there is no wildcard of secrets but an empty list.
 // - A cluster is withdrawn when nothing that this Envoy acknowledged, was sent or may have applied
 // names it. Its
@@ -38,7 +37,7 @@
 //   being removed.
 // - Route configurations and secrets are withdrawn after the listeners that may use them.
 // - A rejected content isn't sent again until it changes; everything else of the response is, and
-// what was at fault is found by the way (see culprit_search.h). Until then, and after it, the
+// what was at fault is found by the way (see nack_bisection.h). Until then, and after it, the
 // content that the Envoy acknowledged last stays in its place.
 // - A culprit is reported (Options::on_culprit) once the Envoy accepted the rest without it. An
 // Envoy that rejects what it accepted before isn't believed.
@@ -91,13 +90,13 @@
 
 #include "absl/status/status.h"
 #include "base/strings.h"
-#include "xds/fleet/quarantine.h"
-#include "xds/session/asked_secrets.h"
-#include "xds/session/culprit_search.h"
+#include "xds/session/culprit.h"
 #include "xds/session/hold_index.h"
-#include "xds/session/ledger.h"
+#include "xds/session/nack_bisection.h"
 #include "xds/session/reference_counts.h"
+#include "xds/session/secret_subscriptions.h"
 #include "xds/session/tally.h"
+#include "xds/session/views.h"
 #include "xds/snapshot/name_map.h"
 #include "xds/snapshot/name_set.h"
 #include "xds/snapshot/resource.h"
@@ -195,11 +194,11 @@ class Stream {
   // A content that the Envoy doesn't take.
   struct Refusal {
     Hash128 version;
-    std::string words;
+    std::string error_message;
     // Of a part of which the Envoy has no other with its head: that may be at fault as well.
     std::optional<Hash128> head = std::nullopt;
     bool culprit = false;     // else given up with others
-    bool confirmed = false;   // see CulpritSearch::Culprit
+    bool confirmed = false;   // see NackBisection::Culprit
     bool told_on = false;     // see Session::Options::on_culprit
     bool node_fault = false;  // the words speak of the node; no culprit
   };
@@ -268,7 +267,7 @@ class Stream {
     Table accepted;  // `told` of the response that was acknowledged last
     NameMap<Irregular> irregular;
     std::optional<FirstContent> first;
-    AskedSecrets secrets;   // of secrets, delta
+    SecretSubscriptions secrets;  // of secrets, delta
     StringSet turned_away;  // of secrets: names that were not remembered and wait for an answer
     StringSet missed;       // state of the world: subscribed names that a stale request didn't name
     NameMap<bool> dirty;    // to be looked at; true: to be sent even if equal
@@ -285,7 +284,7 @@ class Stream {
     std::map<std::string, Hold> held;
     std::map<std::string, bool> blocked;  // withdrawals that wait
     std::deque<InFlight> in_flight;
-    CulpritSearch search;
+    NackBisection search;
     std::map<std::string, Hash128> heads;  // with which its suspects came (see NoteHead)
     std::uint64_t test = 0;  // sequence of the response that is the search's test; 0: not yet
     std::size_t rejections_in_row = 0;        // without an acceptance between them
@@ -294,7 +293,7 @@ class Stream {
     std::map<std::string, RefusedByNode> node_faults;  // by resource
     std::string version_sent;
     std::string version_acknowledged;
-    std::string words;  // of the last rejection
+    std::string error_message;  // of the last rejection
     Time rejected_at;
     std::string last_nonce;
     bool uses_nonces = false;
@@ -334,21 +333,21 @@ class Stream {
 
   ResourcePtr Runs(ResourceType type, const std::string& name) const;
   bool Rejected(ResourceType type, const std::string& name) const;
-  void NoteHead(ResourceType type, const CulpritSearch::Key& key, const InFlight& response);
-  CulpritSearch::Items Suspects(ResourceType type, const InFlight& response, bool& explained) const;
+  void NoteHead(ResourceType type, const NackBisection::Key& key, const InFlight& response);
+  NackBisection::Items Suspects(ResourceType type, const InFlight& response, bool& explained) const;
   ResourcePtr WithoutRefused(ResourceType type, const ResourcePtr& wanted) const;
-  CulpritSearch::Items SetAsideNodeFaults(ResourceType type, const InFlight& response,
-                                          const CulpritSearch::Items& suspects,
+  NackBisection::Items SetAsideNodeFaults(ResourceType type, const InFlight& response,
+                                          const NackBisection::Items& suspects,
                                           const std::string& words, Time now);
   void RetryNodeFault(ResourceType type, const std::string& name);
   void EndNodeFault(ResourceType type, const std::string& name);
-  bool IsRefused(ResourceType type, const CulpritSearch::Key& key, const Hash128& version) const;
+  bool IsRefused(ResourceType type, const NackBisection::Key& key, const Hash128& version) const;
   bool Keeps(const Exclusion& exclusion) const;
   ResourcePtr WithOwn(const ResourcePtr& offered, const std::vector<Exclusion>& exclusions) const;
   void ForgetRefusals(ResourceType type, const std::string& name);
   void NextTest(ResourceType type);
   bool Control(ResourceType type);
-  void Convict(ResourceType type, std::vector<CulpritSearch::Culprit> culprits, bool culprit);
+  void Convict(ResourceType type, std::vector<NackBisection::Culprit> culprits, bool culprit);
   enum class Trust : std::uint8_t {
     kConfirmed,  // of those that are, of resources that it has something of
     kAccepted,   // of all of such resources
@@ -412,7 +411,7 @@ class Session {
     std::chrono::milliseconds empty_wait{250};
     // About quarantined contents; called within OnRequest, Next and TakeReady; may be empty.
     std::function<void(Culprit)> on_culprit;  // the Envoy took the rest without it
-    std::function<void(const Item&, const Hash128&)> on_dispute;  // the Envoy runs it
+    std::function<void(const ResourceKey&, const Hash128&)> on_dispute;  // the Envoy runs it
     // Shared by the sessions of one thread; nullptr: each finds the differences for itself.
     std::shared_ptr<DifferenceCache> differences = nullptr;
     // Shared by the sessions of all threads; not null.
@@ -473,7 +472,7 @@ class Session {
                    std::size_t most = ViewFilter::kEverything) const;
   // nullopt: the Envoy neither has nor awaits it.
   std::optional<LedgerEntry> Entry(ResourceType type, const std::string& name) const;
-  Opinion OpinionOn(const Item& item, const Hash128& version) const;
+  Opinion OpinionOn(const ResourceKey& item, const Hash128& version) const;
 
  private:
   friend class Stream;
@@ -591,11 +590,11 @@ class Session {
   void Touch(const std::vector<HoldIndex::Key>& keys);
 
   bool LacksCluster(const std::string& cluster) const;
-  GoodContent GoodOf(const Resource& runs, const Item& item) const;
+  GoodContent GoodOf(const Resource& runs, const ResourceKey& item) const;
   void Distrust();
   void ContentAccepted();
   void DisputeExclusions(ResourceType type);
-  void ReportNodeFault(Item item, const std::string& words, bool ends);
+  void ReportNodeFault(ResourceKey item, const std::string& words, bool ends);
 
   const Identity identity_;
   const Options options_;

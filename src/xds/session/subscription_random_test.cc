@@ -1081,15 +1081,15 @@ class Simulation {
     for (const TypeView& type : view.types) {
       EXPECT_FALSE(type.searching) << Info(type.type).name;
       for (const RefusedView& refused : type.refused) {
-        const ResourcePtr resource = snapshot_->Find(type.type, refused.item.resource);
+        const ResourcePtr resource = snapshot_->Find(type.type, refused.key.resource);
         ASSERT_NE(resource, nullptr);
         // A bad head that there is no other for looks like bad parts.
-        const bool bad = refused.item.part.has_value() && !resource->bytes.starts_with("!")
-                             ? resource->parts.Find(*refused.item.part)->bytes.starts_with("!")
+        const bool bad = refused.key.part.has_value() && !resource->bytes.starts_with("!")
+                             ? resource->parts.Find(*refused.key.part)->bytes.starts_with("!")
                              : resource->bytes.starts_with("!");
         EXPECT_TRUE(bad || !refused.culprit)
-            << Info(type.type).name << " " << refused.item.resource << "/"
-            << refused.item.part.value_or("") << " is innocent";
+            << Info(type.type).name << " " << refused.key.resource << "/"
+            << refused.key.part.value_or("") << " is innocent";
       }
     }
   }

@@ -433,7 +433,7 @@ TEST(Rejection, IsCountedToldAndNotRepeated) {
   ASSERT_EQ(node.rejections.size(), 1U);
   EXPECT_EQ(node.rejections[0].type, kLDS);
   EXPECT_EQ(node.rejections[0].node_id, "node");
-  EXPECT_EQ(node.rejections[0].words, "a: no good");
+  EXPECT_EQ(node.rejections[0].error_message, "a: no good");
   EXPECT_THAT(node.rejections[0].names, ElementsAre("a", "b"));
   EXPECT_EQ(node.session().counters().rejections[Index(kLDS)], 1U);
 
@@ -441,7 +441,7 @@ TEST(Rejection, IsCountedToldAndNotRepeated) {
   ASSERT_EQ(view.entries.size(), 2U);
   EXPECT_EQ(view.entries[0].rejected, VersionOf(world, kLDS, "a"));
   EXPECT_EQ(view.entries[0].acknowledged, std::nullopt);
-  EXPECT_EQ(view.entries[0].words, "a: no good");
+  EXPECT_EQ(view.entries[0].error_message, "a: no good");
 
   world.Set(kLDS, "a", "2");
   EXPECT_THAT(node.Publish(), ElementsAre("LDS a@2"));
@@ -1522,7 +1522,7 @@ TEST(Delta, UnknownSecretsAreForgottenBeyondABound) {
   Node node(world);
   Stream& stream = node.Open(Protocol::kDelta);
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < AskedSecrets::kUnknown; ++i)
+  for (std::size_t i = 0; i < SecretSubscriptions::kUnknown; ++i)
     names.push_back("name-" + std::to_string(i));
   node.Request(stream, kSDS, {.subscribe = names});
   node.Ack(stream, kSDS);
@@ -1530,7 +1530,7 @@ TEST(Delta, UnknownSecretsAreForgottenBeyondABound) {
     EXPECT_THAT(node.Request(stream, kSDS, {.subscribe = {name}}), ElementsAre("SDS -" + name));
     node.Ack(stream, kSDS);
   }
-  EXPECT_EQ(node.session().UnknownSecrets(), AskedSecrets::kUnknown);
+  EXPECT_EQ(node.session().UnknownSecrets(), SecretSubscriptions::kUnknown);
   EXPECT_EQ(node.session().counters().turned_away, 2U);
   // It may have been asked for.
   EXPECT_THAT((world.Set(kSDS, "more").Set(kSDS, "new").Set(kSDS, "name-7"), node.Publish()),

@@ -2,7 +2,7 @@
 
 #include "xds/snapshot/resource.h"
 
-#include "xds/wire/protobuf_wire.h"
+#include "xds/snapshot/protobuf_wire.h"
 
 namespace contour::xds {
 

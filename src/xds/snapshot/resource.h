@@ -17,6 +17,7 @@
 
 #include <array>
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -83,6 +84,16 @@ static_assert(Info(ResourceType::kScopedRoutes).type == ResourceType::kScopedRou
 
 // nullptr if `url` is no type of ours.
 const TypeInfo* FindType(std::string_view url);
+
+// Names what Envoy can reject by itself: a resource, or of a composite resource one part (a virtual
+// host, a filter chain) or its head.
+struct ResourceKey {
+  ResourceType type = ResourceType::kCluster;
+  std::string resource;
+  std::optional<std::string> part;  // nullopt: the resource, of a composite one its head
+  bool operator==(const ResourceKey&) const = default;
+  auto operator<=>(const ResourceKey&) const = default;
+};
 
 // A piece of a composite resource. Immutable once in a snapshot.
 struct Part {

@@ -60,7 +60,7 @@ const std::vector<Exclusion>& Snapshot::ExclusionsOf(ResourceType type,
 bool Snapshot::Lacks(ResourceType type, const std::string& name) const {
   const std::vector<Exclusion>& exclusions = ExclusionsOf(type, name);
   return std::any_of(exclusions.begin(), exclusions.end(), [&](const Exclusion& exclusion) {
-    return !exclusion.item.part.has_value() && !exclusion.replaced;
+    return !exclusion.key.part.has_value() && !exclusion.replaced;
   });
 }
 

@@ -5,9 +5,9 @@
 //   SnapshotEditor editor(current);                       // nullptr: from nothing
 //   editor.Set(ResourceType::kCluster, {.name = "a", .bytes = serialized});
 //   editor.SetHead(ResourceType::kRoutes, "ingress_http", head_bytes);
-//   editor.SetPart(ResourceType::kRoutes, "ingress_http", {.name = "kuard.example", .bytes =
-//   virtual_host}); SnapshotPtr next = editor.Commit();                   // == current if the
-//   content is equal
+//   editor.SetPart(ResourceType::kRoutes, "ingress_http",
+//                  {.name = "kuard.example", .bytes = virtual_host});
+//   SnapshotPtr next = editor.Commit();                   // == current if the content is equal
 //
 // Cost: an edit follows what it changes, not what there is; so does the difference of two snapshots
 // (PersistentMap::Diff of their tables). Equal content gives equal versions in every process,
@@ -27,7 +27,6 @@
 #include <vector>
 
 #include "base/hash.h"
-#include "xds/session/ledger.h"
 #include "xds/snapshot/persistent_map.h"
 #include "xds/snapshot/resource.h"
 
@@ -37,7 +36,7 @@ using Table = PersistentMap<Resource>;
 
 // A content that isn't in the snapshot, or was replaced, because Envoys refused it.
 struct Exclusion {
-  Item item;
+  ResourceKey key;
   Hash128 version;
   bool replaced = false;
   ResourcePtr published;  // the resource with the content in it; not null

@@ -13,7 +13,7 @@
 #include "base/status.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "google/rpc/status.pb.h"
-#include "xds/wire/protobuf_wire.h"
+#include "xds/snapshot/protobuf_wire.h"
 
 namespace contour::xds {
 namespace {

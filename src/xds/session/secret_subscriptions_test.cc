@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "xds/session/asked_secrets.h"
+#include "xds/session/secret_subscriptions.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,16 +10,16 @@ namespace {
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-TEST(AskedSecrets, RemembersSoManyUnknownNames) {
-  AskedSecrets asked;
-  for (std::size_t i = 0; i < AskedSecrets::kUnknown; ++i)
+TEST(SecretSubscriptions, RemembersSoManyUnknownNames) {
+  SecretSubscriptions asked;
+  for (std::size_t i = 0; i < SecretSubscriptions::kUnknown; ++i)
     EXPECT_TRUE(asked.Add(std::to_string(i), false));
   EXPECT_TRUE(asked.Add("0", false));  // known of already
   EXPECT_FALSE(asked.forgot());
   EXPECT_FALSE(asked.Add("more", false));
   EXPECT_TRUE(asked.forgot());
   EXPECT_TRUE(asked.Add("exists", true));
-  EXPECT_EQ(asked.unknown(), AskedSecrets::kUnknown);
+  EXPECT_EQ(asked.unknown(), SecretSubscriptions::kUnknown);
 
   asked.SetExists("0", true);  // makes room for one
   EXPECT_TRUE(asked.Add("more", false));
@@ -29,8 +29,8 @@ TEST(AskedSecrets, RemembersSoManyUnknownNames) {
   EXPECT_TRUE(asked.forgot());
 }
 
-TEST(AskedSecrets, FindsSpellings) {
-  AskedSecrets asked;
+TEST(SecretSubscriptions, FindsSpellings) {
+  SecretSubscriptions asked;
   EXPECT_TRUE(asked.Add("a.example", true));
   EXPECT_THAT(asked.SpellingsOf("a.example"), IsEmpty());
   EXPECT_TRUE(asked.Add("A.example", true));
@@ -42,9 +42,9 @@ TEST(AskedSecrets, FindsSpellings) {
   EXPECT_THAT(asked.SpellingsOf("a.example"), IsEmpty());
 }
 
-TEST(AskedSecrets, RemembersSoManySpellings) {
-  AskedSecrets asked;
-  for (std::size_t i = 0; i < AskedSecrets::kSpellings; ++i)
+TEST(SecretSubscriptions, RemembersSoManySpellings) {
+  SecretSubscriptions asked;
+  for (std::size_t i = 0; i < SecretSubscriptions::kSpellings; ++i)
     EXPECT_TRUE(asked.Add("A" + std::to_string(i), i % 2 == 0));
   EXPECT_FALSE(asked.Add("B", true));
   EXPECT_TRUE(asked.forgot());

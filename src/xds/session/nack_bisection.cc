@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "xds/session/culprit_search.h"
+#include "xds/session/nack_bisection.h"
 
 #include <algorithm>
 #include <iterator>
@@ -14,59 +14,62 @@ bool IsNameCharacter(char c) {
          c == '-' || c == '/' || c == '*';
 }
 
-// Those that the words name; a resource's own name only if the words name no part.
-CulpritSearch::Items Named(const CulpritSearch::Items& items, std::string_view words) {
-  CulpritSearch::Items named;
+// Those that the error_message name; a resource's own name only if the error_message name no part.
+NackBisection::Items Named(const NackBisection::Items& items, std::string_view error_message) {
+  NackBisection::Items named;
   for (const auto& [key, version] : items) {
-    if (Names(words, key.second.has_value() ? *key.second : key.first)) named.emplace(key, version);
+    if (Names(error_message, key.second.has_value() ? *key.second : key.first))
+      named.emplace(key, version);
   }
   if (!named.empty()) return named;
   for (const auto& [key, version] : items) {
-    if (Names(words, key.first)) named.emplace(key, version);
+    if (Names(error_message, key.first)) named.emplace(key, version);
   }
   return named;
 }
 
 }  // namespace
 
-std::size_t FindName(std::string_view words, std::string_view name) {
+std::size_t FindName(std::string_view error_message, std::string_view name) {
   if (name.empty()) return std::string_view::npos;
-  for (std::size_t at = words.find(name); at != std::string_view::npos;
-       at = words.find(name, at + 1)) {
+  for (std::size_t at = error_message.find(name); at != std::string_view::npos;
+       at = error_message.find(name, at + 1)) {
     const std::size_t end = at + name.size();
     // A dot belongs to the name if more of one follows it.
-    const bool before = at == 0 || !(IsNameCharacter(words[at - 1]) || words[at - 1] == '.');
-    const bool after =
-        end == words.size() ||
-        !(IsNameCharacter(words[end]) ||
-          (words[end] == '.' && end + 1 < words.size() && IsNameCharacter(words[end + 1])));
+    const bool before =
+        at == 0 || !(IsNameCharacter(error_message[at - 1]) || error_message[at - 1] == '.');
+    const bool after = end == error_message.size() ||
+                       !(IsNameCharacter(error_message[end]) ||
+                         (error_message[end] == '.' && end + 1 < error_message.size() &&
+                          IsNameCharacter(error_message[end + 1])));
     if (before && after) return at;
   }
   return std::string_view::npos;
 }
 
-bool Names(std::string_view words, std::string_view name) {
-  return FindName(words, name) != std::string_view::npos;
+bool Names(std::string_view error_message, std::string_view name) {
+  return FindName(error_message, name) != std::string_view::npos;
 }
 
-bool CulpritSearch::Contains(const Items& items, const Key& key, const Hash128& version) {
+bool NackBisection::Contains(const Items& items, const Key& key, const Hash128& version) {
   const auto at = items.find(key);
   return at != items.end() && at->second == version;
 }
 
-void CulpritSearch::MakeUnknown(const Group& group) {
+void NackBisection::MakeUnknown(const Group& group) {
   if (group.items.empty()) return;
-  if (unknown_.words.empty()) unknown_.words = group.words;
+  if (unknown_.error_message.empty()) unknown_.error_message = group.error_message;
   for (const auto& [key, version] : group.items) unknown_.items.insert_or_assign(key, version);
 }
 
-void CulpritSearch::Found(const Group& group) {
+void NackBisection::Found(const Group& group) {
   const auto& [key, version] = *group.items.begin();
-  culprits_.push_back({key, version, group.words, group.confirmed});
+  culprits_.push_back({key, version, group.error_message, group.confirmed});
   ++fruitless_;
 }
 
-void CulpritSearch::OnRefused(const Items& items, std::string words, bool tested, bool explained) {
+void NackBisection::OnRefused(const Items& items, std::string error_message, bool tested,
+                              bool explained) {
   if (tested) {
     testing_ = false;
     MakeUnknown(std::exchange(complement_, {}));
@@ -85,9 +88,9 @@ void CulpritSearch::OnRefused(const Items& items, std::string words, bool tested
   if (tested) test_ = {};  // `items` may be it
   if (fresh.empty()) return;
   Group group;
-  group.named = Named(fresh, words);
+  group.named = Named(fresh, error_message);
   group.items = std::move(fresh);
-  group.words = std::move(words);
+  group.error_message = std::move(error_message);
   if (explained) {
     MakeUnknown(group);
   } else {
@@ -95,7 +98,7 @@ void CulpritSearch::OnRefused(const Items& items, std::string words, bool tested
   }
 }
 
-void CulpritSearch::OnAccepted(const Carried& carried) {
+void NackBisection::OnAccepted(const Carried& carried) {
   const bool whole = std::all_of(test_.items.begin(), test_.items.end(), [&](const auto& item) {
     return carried(item.first, item.second);
   });
@@ -112,13 +115,13 @@ void CulpritSearch::OnAccepted(const Carried& carried) {
   fruitless_ = 0;
 }
 
-void CulpritSearch::OnNothing() {
+void NackBisection::OnNothing() {
   MakeUnknown(std::exchange(complement_, {}));
   testing_ = false;
   test_ = {};
 }
 
-void CulpritSearch::Prune(const Carried& present) {
+void NackBisection::Prune(const Carried& present) {
   const auto prune = [&](Items& items) {
     return std::erase_if(items,
                          [&](const auto& item) { return !present(item.first, item.second); }) > 0;
@@ -134,7 +137,7 @@ void CulpritSearch::Prune(const Carried& present) {
   }
 }
 
-CulpritSearch::Step CulpritSearch::Advance(const Carried& present) {
+NackBisection::Step NackBisection::Advance(const Carried& present) {
   Prune(present);
   for (;;) {
     if (fruitless_ >= kFruitless && active()) {
@@ -158,7 +161,7 @@ CulpritSearch::Step CulpritSearch::Advance(const Carried& present) {
       Found(group);
       continue;
     }
-    test_.words = complement_.words = group.words;
+    test_.error_message = complement_.error_message = group.error_message;
     if (!group.named.empty() && group.named.size() < group.items.size()) {
       complement_.items = std::move(group.named);
       for (const auto& item : complement_.items) group.items.erase(item.first);
@@ -174,23 +177,23 @@ CulpritSearch::Step CulpritSearch::Advance(const Carried& present) {
   }
 }
 
-std::vector<CulpritSearch::Culprit> CulpritSearch::GiveUp() {
+std::vector<NackBisection::Culprit> NackBisection::GiveUp() {
   std::vector<Culprit> all;
-  ForEach([&](const Key& key, const Hash128& version, const std::string& words) {
-    all.push_back({key, version, words, false});
+  ForEach([&](const Key& key, const Hash128& version, const std::string& error_message) {
+    all.push_back({key, version, error_message, false});
   });
   *this = {};
   return all;
 }
 
-bool CulpritSearch::Withholds(const Key& key, const Hash128& version) const {
+bool NackBisection::Withholds(const Key& key, const Hash128& version) const {
   if (!active()) return false;
   return Contains(unknown_.items, key, version) || Contains(complement_.items, key, version) ||
          std::any_of(guilty_.begin(), guilty_.end(),
                      [&](const Group& group) { return Contains(group.items, key, version); });
 }
 
-void CulpritSearch::ForEachWithheld(
+void NackBisection::ForEachWithheld(
     const std::string& resource, const std::function<void(const Key&, const Hash128&)>& f) const {
   const auto each = [&](const Items& items) {
     for (auto at = items.lower_bound({resource, std::nullopt});
@@ -202,20 +205,20 @@ void CulpritSearch::ForEachWithheld(
   for (const Group& group : guilty_) each(group.items);
 }
 
-void CulpritSearch::ForEach(
+void NackBisection::ForEach(
     const std::function<void(const Key&, const Hash128&, const std::string&)>& f) const {
   ForEachGroup([&](const Group& group) {
-    for (const auto& [key, version] : group.items) f(key, version, group.words);
+    for (const auto& [key, version] : group.items) f(key, version, group.error_message);
   });
 }
 
-void CulpritSearch::ForEachOf(
+void NackBisection::ForEachOf(
     const std::string& resource,
     const std::function<void(const Key&, const Hash128&, const std::string&)>& f) const {
   ForEachGroup([&](const Group& group) {
     for (auto at = group.items.lower_bound({resource, std::nullopt});
          at != group.items.end() && at->first.first == resource; ++at)
-      f(at->first, at->second, group.words);
+      f(at->first, at->second, group.error_message);
   });
 }
 

@@ -24,7 +24,7 @@ struct Rejection {
   ResourceType type = ResourceType::kCluster;
   std::string node_id;
   std::string peer;                // address of the connection
-  std::string words;               // Envoy's error_detail.message
+  std::string error_message;       // Envoy's error_detail.message
   std::vector<std::string> names;  // of what the response changed, sorted
 };
 
@@ -35,20 +35,10 @@ struct LedgerEntry {
   std::optional<std::string> sent;
   std::optional<std::string> acknowledged;
   std::optional<std::string> rejected;
-  std::string words;                    // Envoy's about `rejected`
+  std::string error_message;            // Envoy's about `rejected`
   std::vector<std::string> held_parts;  // wait for clusters; "" is the resource as a whole
   bool retained = false;                // no longer in the snapshot, but still in use there
   bool cold = false;                    // a cluster that isn't known to be warm
-};
-
-// What can be refused by itself: a resource, or of a composite one a part (a virtual host, a filter
-// chain) or its head.
-struct Item {
-  ResourceType type = ResourceType::kCluster;
-  std::string resource;
-  std::optional<std::string> part;  // nullopt: the resource, of a composite one its head
-  bool operator==(const Item&) const = default;
-  auto operator<=>(const Item&) const = default;
 };
 
 // Names what waits for clusters on one Envoy, and of the clusters the first kMostClusters.
@@ -63,9 +53,9 @@ struct HeldView {
 
 // A content that this Envoy refused. It stays as it is until it changes.
 struct RefusedView {
-  Item item;
+  ResourceKey key;
   std::string version;
-  std::string words;  // Envoy's
+  std::string error_message;  // Envoy's
   // Refused for sure, and not just in a response that others spoiled, which is being found out.
   bool culprit = false;
   // The error message speaks of the Envoy's node (see node_fault.h). It is sent again after a
@@ -75,8 +65,8 @@ struct RefusedView {
 
 // A resource that an Envoy can't take because of its node, or takes after all.
 struct NodeFault {
-  Item item;
-  std::string words;  // Envoy's error_detail.message
+  ResourceKey key;
+  std::string error_message;  // Envoy's error_detail.message
   std::string node_id;
   std::string peer;
   bool ends = false;
@@ -95,7 +85,7 @@ struct TypeView {
   std::size_t unacknowledged = 0;                // responses under way
   std::optional<std::chrono::milliseconds> lag;  // since the oldest of them was sent
   bool searching = false;                        // for what is at fault in a refused response
-  std::string words;                             // of the last refusal; empty: there was none
+  std::string error_message;                     // of the last refusal; empty: there was none
   std::optional<std::chrono::milliseconds> refused_ago;
   std::vector<RefusedView> refused;  // now, the first ones
   std::vector<HeldView> held;        // the first ones
@@ -167,7 +157,7 @@ struct ResourceFates {
     std::string node_id;
     std::string peer;
     Fate fate = Fate::kSent;
-    std::string words;  // Envoy's, of one that it refused
+    std::string error_message;  // Envoy's, of one that it refused
   };
   std::array<std::size_t, kFates> counts = {};  // by Fate, of Envoys
   std::vector<Other> others;  // the first ones that subscribe to it and haven't acknowledged it
@@ -188,11 +178,11 @@ enum class Reach : std::uint8_t {
 
 // A refused content that is quarantined; see quarantine.h.
 struct QuarantineView {
-  Item item;
+  ResourceKey key;
   std::string version;
-  std::string words;    // Envoy's
-  std::string node_id;  // that Envoy
-  std::string peer;     // its address
+  std::string error_message;  // Envoy's
+  std::string node_id;        // that Envoy
+  std::string peer;           // its address
   Reach reach = Reach::kNode;
   std::size_t nodes = 1;             // that refused it
   bool replaced = false;             // by the last good content; else it is left out

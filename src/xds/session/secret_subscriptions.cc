@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "xds/session/asked_secrets.h"
+#include "xds/session/secret_subscriptions.h"
 
 namespace contour::xds {
 
-bool AskedSecrets::Add(const std::string& name, bool exists) {
+bool SecretSubscriptions::Add(const std::string& name, bool exists) {
   std::string lower = LowerCase(name);
   const bool spelled = lower != name && !SpellingsOf(lower).contains(name);
   if ((!exists && unknown_.size() >= kUnknown && !unknown_.contains(name)) ||
@@ -21,7 +21,7 @@ bool AskedSecrets::Add(const std::string& name, bool exists) {
   return true;
 }
 
-void AskedSecrets::Remove(const std::string& name) {
+void SecretSubscriptions::Remove(const std::string& name) {
   unknown_.erase(name);
   share_.Change(unknown_.size());
   const auto at = spellings_.find(LowerCase(name));
@@ -30,7 +30,7 @@ void AskedSecrets::Remove(const std::string& name) {
   if (at->second.empty()) spellings_.erase(at);
 }
 
-void AskedSecrets::SetExists(const std::string& name, bool exists) {
+void SecretSubscriptions::SetExists(const std::string& name, bool exists) {
   if (exists) {
     unknown_.erase(name);
   } else {
@@ -39,7 +39,7 @@ void AskedSecrets::SetExists(const std::string& name, bool exists) {
   share_.Change(unknown_.size());
 }
 
-const StringSet& AskedSecrets::SpellingsOf(std::string_view name) const {
+const StringSet& SecretSubscriptions::SpellingsOf(std::string_view name) const {
   static const StringSet kNone;
   const auto at = spellings_.find(name);
   return at == spellings_.end() ? kNone : at->second;

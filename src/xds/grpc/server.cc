@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "xds/wire/server.h"
+#include "xds/grpc/server.h"
 
 #include <fmt/core.h>
 #include <grpc/grpc.h>
@@ -309,7 +309,7 @@ void LogRejection(const Rejection& rejection) {
              {{"type", Info(rejection.type).name},
               {"node", rejection.node_id},
               {"peer", rejection.peer},
-              {"error", rejection.words},
+              {"error", rejection.error_message},
               {"names", names}});
 }
 
@@ -317,24 +317,24 @@ void LogNodeFault(const NodeFault& fault) {
   const std::string_view text = fault.ends ? "Envoy takes the resource that its node could not take"
                                            : "Envoy can't take a resource because of its node";
   log::Warning("xds", text,
-               {{"type", Info(fault.item.type).name},
-                {"resource", fault.item.resource},
+               {{"type", Info(fault.key.type).name},
+                {"resource", fault.key.resource},
                 {"node", fault.node_id},
                 {"peer", fault.peer},
-                {"error", fault.words}});
+                {"error", fault.error_message}});
 }
 
 void LogQuarantine(std::string_view text, const QuarantineView& view) {
   log::Warning("xds", text,
-               {{"type", Info(view.item.type).name},
-                {"resource", view.item.resource},
-                {"part", view.item.part.value_or("")},
+               {{"type", Info(view.key.type).name},
+                {"resource", view.key.resource},
+                {"part", view.key.part.value_or("")},
                 {"version", view.version},
                 {"kept_from", view.reach == Reach::kFleet ? "all Envoys" : "this node's Envoys"},
                 {"replaced", view.replaced ? "by the last good content" : "by nothing"},
                 {"node", view.node_id},
                 {"peer", view.peer},
-                {"error", view.words}});
+                {"error", view.error_message}});
 }
 
 }  // namespace

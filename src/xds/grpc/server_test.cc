@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "xds/wire/server.h"
+#include "xds/grpc/server.h"
 
 #include <fmt/core.h>
 #include <gmock/gmock.h>

@@ -4,12 +4,12 @@
 // So what changed since the last acknowledgement is sent again in halves, until what is left is one
 // item: a virtual host of a route configuration, a filter chain of a listener, a resource.
 //
-//   CulpritSearch search;
-//   search.OnRefused(items, words, /*tested=*/false, /*explained=*/false);
-//   while (search.Advance(present) == CulpritSearch::Step::kTest) {
+//   NackBisection search;
+//   search.OnRefused(items, error_message, /*tested=*/false, /*explained=*/false);
+//   while (search.Advance(present) == NackBisection::Step::kTest) {
 //     … send everything except what search.Withholds(…), then one of
 //     search.OnAccepted(carried);
-//     search.OnRefused(items_of_the_response, words, /*tested=*/true, false);
+//     search.OnRefused(items_of_the_response, error_message, /*tested=*/true, false);
 //   }
 //   for (auto& culprit : search.TakeCulprits()) …
 //
@@ -17,7 +17,7 @@
 // - A group that was refused is guilty: one of it is bad, given what the Envoy has. Of a guilty
 //   group one half is sent. Accepted: the other half is guilty. Refused: this half is guilty, the
 //   other is unknown. A guilty group of one is a culprit.
-// - If the words name some of the items, these are left out first, instead of a half.
+// - If the error_message name some of the items, these are left out first, instead of a half.
 // - What is unknown is sent as one as soon as something was accepted since, or nothing else is left
 //   to do: good neighbours wait as short as possible.
 // - An item whose content changes meanwhile leaves the search: it's another content, to be tried
@@ -43,7 +43,7 @@
 
 namespace contour::xds {
 
-class CulpritSearch {
+class NackBisection {
  public:
   // The resource and its part; nullopt: the resource, of a composite one its head. Of one type.
   using Key = std::pair<std::string, std::optional<std::string>>;
@@ -51,8 +51,8 @@ class CulpritSearch {
   struct Culprit {
     Key key;
     Hash128 version;
-    std::string words;       // of the refusal that it was the last to be suspected of
-    bool confirmed = false;  // all that was refused with it has been accepted without it
+    std::string error_message;  // of the refusal that it was the last to be suspected of
+    bool confirmed = false;     // all that was refused with it has been accepted without it
   };
   enum class Step {
     kTest,     // send what isn't withheld and tell what came of it
@@ -69,7 +69,7 @@ class CulpritSearch {
   // A response was refused in which `items` differed from what the Envoy had acknowledged.
   // `tested`: it was the test. `explained`: it also held something that was refused before, so that
   // the refusal says nothing of the rest.
-  void OnRefused(const Items& items, std::string words, bool tested, bool explained);
+  void OnRefused(const Items& items, std::string error_message, bool tested, bool explained);
 
   // The test was accepted. `carried`: whether it held the item in this content.
   using Carried = std::function<bool(const Key&, const Hash128&)>;
@@ -96,19 +96,19 @@ class CulpritSearch {
   void ForEachWithheld(const std::string& resource,
                        const std::function<void(const Key&, const Hash128&)>& f) const;
   // Every item in question.
-  void ForEach(
-      const std::function<void(const Key&, const Hash128&, const std::string& words)>& f) const;
+  void ForEach(const std::function<void(const Key&, const Hash128&,
+                                        const std::string& error_message)>& f) const;
   // Those of one resource.
-  void ForEachOf(
-      const std::string& resource,
-      const std::function<void(const Key&, const Hash128&, const std::string& words)>& f) const;
+  void ForEachOf(const std::string& resource,
+                 const std::function<void(const Key&, const Hash128&,
+                                          const std::string& error_message)>& f) const;
   const Items& test() const { return test_.items; }
 
  private:
   struct Group {
     Items items;
-    Items named;  // of these, by the words
-    std::string words;
+    Items named;  // of these, by the error_message
+    std::string error_message;
     bool confirmed = false;  // guilty because the rest of what was refused was accepted
   };
 
@@ -133,8 +133,9 @@ class CulpritSearch {
   std::vector<Culprit> culprits_;
 };
 
-// Returns where `words` contain `name`, and not just as part of a longer one; npos: nowhere.
-std::size_t FindName(std::string_view words, std::string_view name);
-bool Names(std::string_view words, std::string_view name);
+// Returns where `error_message` contain `name`, and not just as part of a longer one; npos:
+// nowhere.
+std::size_t FindName(std::string_view error_message, std::string_view name);
+bool Names(std::string_view error_message, std::string_view name);
 
 }  // namespace contour::xds

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "xds/session/culprit_search.h"
+#include "xds/session/nack_bisection.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,8 +12,8 @@ namespace contour::xds {
 namespace {
 
 using ::testing::ElementsAre;
-using Key = CulpritSearch::Key;
-using Items = CulpritSearch::Items;
+using Key = NackBisection::Key;
+using Items = NackBisection::Items;
 
 Key KeyOf(std::size_t i) { return {"r", std::to_string(100000 + i)}; }
 constexpr Hash128 kContent{1, 1};
@@ -32,17 +32,17 @@ struct Trial {
   std::size_t sent = 0;  // after the first response
 
   void Run(std::size_t count, const std::string& words = "") {
-    CulpritSearch search;
+    NackBisection search;
     const Items all = MakeItems(count);
     search.OnRefused(all, words, false, false);
     const auto present = [&](const Key& key, const Hash128&) { return !accepted.contains(key); };
     for (;;) {
       const auto step = search.Advance(present);
       for (const auto& culprit : search.TakeCulprits()) culprits.insert(culprit.key);
-      if (step == CulpritSearch::Step::kOver) break;
+      if (step == NackBisection::Step::kOver) break;
       ++sent;
       ASSERT_LT(sent, 100000U);
-      if (step == CulpritSearch::Step::kControl) {
+      if (step == NackBisection::Step::kControl) {
         search.OnAccepted([](const Key&, const Hash128&) { return true; });
         continue;
       }
@@ -74,7 +74,7 @@ std::size_t Bound(std::size_t count) {
   return 2 * log;
 }
 
-TEST(CulpritSearch, OneOfMany) {
+TEST(NackBisection, OneOfMany) {
   for (const std::size_t count : {1, 2, 3, 5, 8, 17, 100, 1000}) {
     for (std::size_t bad = 0; bad < count; bad += count > 100 ? 37 : 1) {
       Trial trial;
@@ -85,14 +85,14 @@ TEST(CulpritSearch, OneOfMany) {
   }
 }
 
-TEST(CulpritSearch, TheFiveThousandth) {
+TEST(NackBisection, TheFiveThousandth) {
   Trial trial;
   trial.bad = {KeyOf(4999)};
   trial.Run(5000);
   EXPECT_LE(trial.sent, Bound(5000));
 }
 
-TEST(CulpritSearch, SeveralAtOnce) {
+TEST(NackBisection, SeveralAtOnce) {
   std::mt19937 random(1);
   for (int i = 0; i < 200; ++i) {
     const std::size_t count = 2 + random() % 300;
@@ -104,62 +104,62 @@ TEST(CulpritSearch, SeveralAtOnce) {
   }
 }
 
-TEST(CulpritSearch, EverythingIsBad) {
+TEST(NackBisection, EverythingIsBad) {
   Trial trial;
   for (std::size_t i = 0; i < 20; ++i) trial.bad.insert(KeyOf(i));
   trial.Run(20);
 }
 
-TEST(CulpritSearch, WordsThatNameItAreTriedFirst) {
+TEST(NackBisection, WordsThatNameItAreTriedFirst) {
   Trial trial;
   trial.bad = {KeyOf(700)};
   trial.Run(1000, "Only unique values: Duplicate entry of domain 100700 in route r");
   EXPECT_EQ(trial.sent, 1U) << "all but it";
 }
 
-TEST(CulpritSearch, WordsThatNameSeveral) {
+TEST(NackBisection, WordsThatNameSeveral) {
   Trial trial;
   trial.bad = {KeyOf(3), KeyOf(700)};
   trial.Run(1000, "Error adding/updating cluster(s) 100003: no, 100700: no");
   EXPECT_LE(trial.sent, 3U);
 }
 
-TEST(CulpritSearch, WordsThatNameAnInnocent) {
+TEST(NackBisection, WordsThatNameAnInnocent) {
   Trial trial;
   trial.bad = {KeyOf(700)};
   trial.Run(1000, "100001");
   EXPECT_LE(trial.sent, Bound(1000) + 1);
 }
 
-TEST(CulpritSearch, ContentThatChangesLeavesAndNothingIsInferredFromIt) {
-  CulpritSearch search;
+TEST(NackBisection, ContentThatChangesLeavesAndNothingIsInferredFromIt) {
+  NackBisection search;
   const Items all = MakeItems(4);
   search.OnRefused(all, "no", false, false);
   bool mended = false;
   const auto present = [&](const Key& key, const Hash128&) { return !mended || key != KeyOf(2); };
-  ASSERT_EQ(search.Advance(present), CulpritSearch::Step::kTest);  // 0 and 1
+  ASSERT_EQ(search.Advance(present), NackBisection::Step::kTest);  // 0 and 1
   search.OnAccepted([](const Key&, const Hash128&) { return true; });
   mended = true;  // 2 was the bad one of 2 and 3
   std::set<Key> accepted = {KeyOf(0), KeyOf(1)};
-  ASSERT_EQ(search.Advance(present), CulpritSearch::Step::kTest);
+  ASSERT_EQ(search.Advance(present), NackBisection::Step::kTest);
   EXPECT_EQ(search.test().size(), 1U);
   search.OnAccepted([](const Key&, const Hash128&) { return true; });
-  EXPECT_EQ(search.Advance(present), CulpritSearch::Step::kOver);
+  EXPECT_EQ(search.Advance(present), NackBisection::Step::kOver);
   EXPECT_TRUE(search.TakeCulprits().empty());
 }
 
-TEST(CulpritSearch, ATestThatWasNotSentAsAWholeProvesNothing) {
-  CulpritSearch search;
+TEST(NackBisection, ATestThatWasNotSentAsAWholeProvesNothing) {
+  NackBisection search;
   search.OnRefused(MakeItems(2), "no", false, false);
   const auto present = [](const Key&, const Hash128&) { return true; };
-  ASSERT_EQ(search.Advance(present), CulpritSearch::Step::kTest);
+  ASSERT_EQ(search.Advance(present), NackBisection::Step::kTest);
   search.OnAccepted([](const Key&, const Hash128&) { return false; });
-  ASSERT_EQ(search.Advance(present), CulpritSearch::Step::kTest) << "of the other";
+  ASSERT_EQ(search.Advance(present), NackBisection::Step::kTest) << "of the other";
   EXPECT_TRUE(search.TakeCulprits().empty());
 }
 
-TEST(CulpritSearch, AControlAfterManyInARow) {
-  CulpritSearch search;
+TEST(NackBisection, AControlAfterManyInARow) {
+  NackBisection search;
   search.OnRefused(MakeItems(100), "no", false, false);
   std::set<Key> culprits;
   const auto present = [&](const Key& key, const Hash128&) { return !culprits.contains(key); };
@@ -167,12 +167,12 @@ TEST(CulpritSearch, AControlAfterManyInARow) {
   for (;;) {
     const auto step = search.Advance(present);
     for (const auto& culprit : search.TakeCulprits()) culprits.insert(culprit.key);
-    if (step == CulpritSearch::Step::kControl) break;
-    ASSERT_EQ(step, CulpritSearch::Step::kTest);
+    if (step == NackBisection::Step::kControl) break;
+    ASSERT_EQ(step, NackBisection::Step::kTest);
     ASSERT_LT(++sent, 200U);
     search.OnRefused(search.test(), "no", true, false);
   }
-  EXPECT_EQ(culprits.size(), CulpritSearch::kFruitless);
+  EXPECT_EQ(culprits.size(), NackBisection::kFruitless);
   EXPECT_EQ(search.GiveUp().size(), 92U);
   EXPECT_FALSE(search.active());
 }

@@ -22,7 +22,7 @@
 
 namespace contour::xds {
 
-class AskedSecrets {
+class SecretSubscriptions {
  public:
   static constexpr std::size_t kUnknown = 10'000;
   static constexpr std::size_t kSpellings = 1'000;  // of names that aren't in lower case

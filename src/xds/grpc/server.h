@@ -25,7 +25,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "xds/session/ledger.h"
+#include "xds/session/views.h"
 #include "xds/snapshot/snapshot.h"
 #include "xds/wire/encoder.h"
 
