@@ -120,7 +120,7 @@ class SessionViewer {
       found = true;
       if (told->known) entry.sent = VersionOf(told);
       entry.acknowledged = VersionOf(told);
-      entry.cold = entry.type == ResourceType::kCluster && session.IsCold(entry.name);
+      entry.cold = entry.type == ResourceType::kCluster && session.warming_.Contains(entry.name);
     }
     if (s.first.has_value()) entry.acknowledged = std::nullopt;
     if (const auto at = s.irregular.find(entry.name); at != s.irregular.end()) {
@@ -242,13 +242,8 @@ class SessionViewer {
     for (const auto& [name, hold] : s.held) names.Add(name);
     for (const auto& [name, force] : s.blocked) names.Add(name);
     if (type != ResourceType::kCluster) return;
-    for (const auto& [name, cold] : session_.cold_) {
-      if (s.told.Contains(*name)) names.Add(*name);
-    }
-    if (!session_.first_clusters_.has_value()) return;
-    session_.first_clusters_->table.ForEach([&](const ResourcePtr& cluster) {
-      if (WarmsByAssignmentAlone(*cluster) && s.told.Contains(cluster->name))
-        names.Add(cluster->name);
+    session_.warming_.ForEach([&](std::string_view cluster) {
+      if (s.told.Contains(cluster)) names.Add(cluster);
     });
   }
 

@@ -256,7 +256,7 @@ void Stream::FirstStateOfTheWorld(ResourceType type, const Request& request, Tim
     });
   } else if (resuming) {
     s.unrecognised = true;
-    if (type == ResourceType::kCluster) session_.clusters_unrecognised_ = true;
+    if (type == ResourceType::kCluster) session_.warming_.SetUnrecognised();
     if (IsUser(type) || type == ResourceType::kEndpoints) {
       // It has something under these names, which may be in use.
       const EditToken token = NewEditToken();
@@ -356,9 +356,7 @@ bool Stream::ResumesWithAll(ResourceType type, const Request& request) const {
       table.empty() || !session_.snapshot_->exclusions().empty())
     return false;
   // The assignments of cold clusters are sent again.
-  if (type == ResourceType::kEndpoints &&
-      (!session_.cold_by_assignment_.empty() || session_.first_clusters_.has_value()))
-    return false;
+  if (type == ResourceType::kEndpoints && session_.warming_.AwaitsAnyAssignment()) return false;
   Hash128 version;
   for (const auto& [name, text] : request.initial_versions) version += ParseVersion(text);
   if (version != table.version()) return false;
@@ -382,7 +380,10 @@ void Stream::ResumeEach(ResourceType type, const Request& request) {
     s.unknown_told = s.unknown_told || !has->known;
     s.told.Set(std::move(has), token);
     if (!named) continue;
-    s.dirty.find(name)->second = session_.AwaitsAssignment(type, name);
+    session_.warming_.SpellOut();
+    s.dirty.find(name)->second = type == ResourceType::kEndpoints &&
+                                 session_.identity_.aggregated &&
+                                 session_.warming_.AwaitsAssignment(name);
     if (NotesWhenAsked(type)) s.asked[name] = 0;  // nor is it that of a cluster sent since
   }
 }
@@ -461,7 +462,7 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
   if (named == s.in_flight.end()) return false;
   if (request.error.has_value()) {
     SpellOut(type);
-    session_.SpellOutFirstClusters();
+    session_.warming_.SpellOut();
   }
   const auto index = static_cast<std::size_t>(named - s.in_flight.begin());
   // Earlier responses were processed before. Envoy may leave out their acknowledgements (it
@@ -504,7 +505,8 @@ bool Stream::Resolve(ResourceType type, const Request& request, Time now) {
     for (const NamePtr& name : names) {
       s.irregular.erase(name);
       session_.NoteHeld(type, *name, *this);
-      if (type == ResourceType::kCluster) session_.ClusterAcknowledged(*name, sequence, now);
+      if (type == ResourceType::kCluster)
+        session_.ApplyWarming(session_.warming_.ClusterAcked(*name, sequence, now));
     }
     FreeIfEmpty(s.irregular);
   }
@@ -526,7 +528,10 @@ void Stream::Accept(ResourceType type, const InFlight& response, Time now) {
   s.unrecognised = false;
   s.accepted = response.told;
   s.version_acknowledged = response.version;
-  if (type == ResourceType::kCluster) session_.ClustersAcknowledged(response.sequence, now);
+  if (type == ResourceType::kCluster) {
+    session_.resend_endpoints_at_.reset();
+    session_.ApplyWarming(session_.warming_.ResponseAcked(response.sequence, now));
+  }
   if (s.search.testing() && s.test == response.sequence) {
     s.test = 0;
     s.search.OnAccepted([&](const NackBisection::Key& key, const Hash128& version) {
@@ -543,9 +548,11 @@ void Stream::Accept(ResourceType type, const InFlight& response, Time now) {
 }
 
 void Stream::AcceptFirst(ResourceType type, const FirstContent& first, Time now) {
-  if (type == ResourceType::kCluster) session_.FirstClustersAcknowledged(first.sequence, now);
+  Warming& warming = session_.warming_;
+  if (type == ResourceType::kCluster)
+    session_.ApplyWarming(warming.FirstClustersAcked(first.sequence, now));
   if (type == ResourceType::kEndpoints)
-    session_.FirstAssignmentsAcknowledged(*first.table, *this, first.sequence, now);
+    session_.ApplyWarming(warming.FirstAssignmentsAcked(*first.table, first.sequence, now));
 }
 
 void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t sequence,
@@ -566,10 +573,11 @@ void Stream::AcceptChange(ResourceType type, const Change& change, std::uint64_t
   if (irregular.in_flight == 0 && SameVersion(s.told.Find(*change.name), change.told))
     s.irregular.erase(at);
   if (change.told == nullptr) return;
-  if (type == ResourceType::kCluster) session_.ClusterAcknowledged(*change.name, sequence, now);
-  if (type == ResourceType::kEndpoints) {
-    session_.AssignmentAcknowledged(*change.told, *this, sequence, now);
-  }
+  Warming& warming = session_.warming_;
+  if (type == ResourceType::kCluster)
+    session_.ApplyWarming(warming.ClusterAcked(*change.name, sequence, now));
+  if (type == ResourceType::kEndpoints)
+    session_.ApplyWarming(warming.AssignmentAcked(*change.told, id_, s.asked, sequence, now));
 }
 
 // The Envoy may run this: it was rejected together with others, or its name was unsubscribed and
@@ -605,7 +613,7 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
     content = true;
     // A new one whose assignment was acknowledged after it: so the Envoy has it, and hosts may use
     // it. (It may share the assignment; but of clusters Envoy names those that it refuses.)
-    if (type == ResourceType::kCluster && !session_.cold_.contains(*change.name) &&
+    if (type == ResourceType::kCluster && !session_.warming_.Contains(*change.name) &&
         Runs(type, *change.name) == nullptr && !Names(words, *change.name)) {
       AcceptChange(type, change, response.sequence, now);
       continue;
@@ -633,7 +641,7 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
       const std::string& name = *key;
       const ResourcePtr told = s.told.Find(name);
       if (told == nullptr || !told->known || irregular.acknowledged != nullptr ||
-          irregular.in_flight > 0 || session_.cold_.contains(name) || Names(words, name) ||
+          irregular.in_flight > 0 || session_.warming_.Contains(name) || Names(words, name) ||
           named.contains(name) || s.refused.contains(name))
         continue;
       irregular.acknowledged = told;
@@ -677,10 +685,10 @@ void Stream::Reject(ResourceType type, const InFlight& response, const std::stri
   s.search.OnRefused(suspects, words, tested, explained);
   // What is no suspect, but came because a cluster has to warm, is still awaited.
   for (const Change& change : response.changes) {
-    const bool cold = type == ResourceType::kCluster
-                          ? session_.cold_.contains(*change.name)
-                          : type == ResourceType::kEndpoints &&
-                                session_.cold_by_assignment_.contains(*change.name);
+    const bool cold =
+        type == ResourceType::kCluster
+            ? session_.warming_.Contains(*change.name)
+            : type == ResourceType::kEndpoints && session_.warming_.AwaitsAssignment(*change.name);
     if (!cold || change.told == nullptr) continue;
     const bool blank = type == ResourceType::kEndpoints &&
                        change.told->version == MakeBlank(*change.name)->version;
@@ -1302,8 +1310,7 @@ std::shared_ptr<const Table> Stream::FirstTable(ResourceType type) const {
       std::any_of(s.dirty.begin(), s.dirty.end(), [](const auto& dirty) { return dirty.second; });
   if (forced || !s.all || !s.names.empty() || table.empty()) return nullptr;
   // Assignments that were asked for before their clusters came are sent again one by one.
-  const bool clusters = type == ResourceType::kCluster && session_.cold_.empty() &&
-                        !session_.first_clusters_.has_value() &&
+  const bool clusters = type == ResourceType::kCluster && session_.warming_.empty() &&
                         session_.subscribed_[Index(ResourceType::kEndpoints)].empty();
   const bool scopes = type == ResourceType::kScopedRoutes && session_.AllClustersAreWarmFor(table);
   return clusters || scopes ? std::make_shared<const Table>(table) : nullptr;
@@ -1324,7 +1331,7 @@ std::optional<Response> Stream::MakeFirst(ResourceType type, Time now) {
   session_.options_.recent->Use(table);
   session_.options_.recent->Use(s.first->list);
   ++session_.examined_;
-  if (type == ResourceType::kCluster) session_.FirstClustersSent(*table, making.sequence);
+  if (type == ResourceType::kCluster) session_.warming_.FirstClustersSent(*table, making.sequence);
   return Build(type, std::move(making), now);
 }
 
@@ -1641,7 +1648,9 @@ Session::Session(Identity identity, Options options, SnapshotPtr snapshot,
       snapshot_(std::move(snapshot)),
       offered_(snapshot_),
       memory_(std::move(memory)),
-      had_scopes_(!snapshot_->table(ResourceType::kScopedRoutes).empty()) {}
+      had_scopes_(!snapshot_->table(ResourceType::kScopedRoutes).empty()),
+      warming_({identity_.aggregated, options_.empty_wait, options_.shared, options_.recent},
+               examined_) {}
 
 Session::~Session() = default;
 
@@ -1660,7 +1669,7 @@ void Session::Detach(Stream& stream, Time now) {
     wildcards_[i].erase(&stream);
     s.names.ForEach([&](const NamePtr& name) {
       RemoveSubscriber(info.type, *name, stream);
-      if (info.type == ResourceType::kEndpoints) Unanswer(*name, stream);
+      if (info.type == ResourceType::kEndpoints) warming_.StreamEnded(*name, stream.id_);
     });
     for (const auto& [name, hold] : s.held)
       holds_.Set({stream.id_, info.type, name}, stream.WaitOf(hold), {});
@@ -1873,11 +1882,7 @@ void Session::Tick(Time now) {
     }
   }
   while (!ghosts_.empty() && ghosts_.begin()->second.expires <= now) RemoveGhost(ghosts_.begin());
-  while (!warming_.empty() && warming_.begin()->first <= now) {
-    const std::string cluster = std::move(warming_.begin()->second);
-    warming_.erase(warming_.begin());
-    Settle(cluster, now);
-  }
+  ApplyWarming(warming_.TakeTimedOut(now));
   while (!retries_.empty() && retries_.begin()->first <= now) {
     const Retry retry = std::move(retries_.begin()->second);
     retries_.erase(retries_.begin());
@@ -1896,7 +1901,7 @@ std::optional<Time> Session::NextDeadline() const {
   if (users_awaited_until_.has_value()) consider(*users_awaited_until_);
   if (resend_endpoints_at_.has_value()) consider(*resend_endpoints_at_);
   if (!ghosts_.empty()) consider(ghosts_.begin()->second.expires);
-  if (!warming_.empty()) consider(warming_.begin()->first);
+  if (const std::optional<Time> due = warming_.NextDeadline()) consider(*due);
   if (!retries_.empty()) consider(retries_.begin()->first);
   if (const std::optional<Time> due = holds_.NextDue()) consider(*due);
   return deadline;
@@ -1912,123 +1917,45 @@ bool Session::JudgesWarmth(Time now) const {
 }
 
 bool Session::IsWarm(const std::string& cluster) const {
-  if (IsCold(cluster)) return false;
+  if (warming_.Contains(cluster)) return false;
   const auto& streams = subscribed_[Index(ResourceType::kCluster)];
   return std::any_of(streams.begin(), streams.end(), [&](const Stream* stream) {
     return stream->state(ResourceType::kCluster).told.Contains(cluster);
   });
 }
 
-bool Session::IsCold(std::string_view cluster) const {
-  if (cold_.contains(cluster)) return true;
-  if (!first_clusters_.has_value()) return false;
-  const ResourcePtr first = first_clusters_->table.Find(cluster);
-  return first != nullptr && WarmsByAssignmentAlone(*first);
-}
-
-Session::Cold& Session::AddCold(const ResourcePtr& cluster, std::uint64_t sequence,
-                                bool acknowledged) {
-  ++examined_;
-  if (!cluster->assignment.empty())
-    cold_by_assignment_[AssignmentOf(cluster)].insert(NameOf(cluster));
-  Cold& cold = cold_[NameOf(cluster)];
-  cold.pushed = sequence;
-  cold.cluster = cluster;
-  cold.acknowledged = acknowledged;
-  return cold;
-}
-
-// REQUIRES: nothing is cold, and no assignment is subscribed.
-void Session::FirstClustersSent(const Table& clusters, std::uint64_t sequence) {
-  const SharedTables::List others = options_.shared->WarmOtherwise(clusters);
-  for (const ResourcePtr& cluster : *others) AddCold(cluster, sequence, false);
-  first_clusters_ = FirstClusters{clusters, sequence, false};
-}
-
-void Session::FirstClustersAcknowledged(std::uint64_t sequence, Time now) {
-  if (first_clusters_.has_value()) first_clusters_->acknowledged = true;
-  std::vector<NamePtr> cold;
-  for (const auto& [name, entry] : cold_) cold.push_back(name);
-  for (const NamePtr& name : cold) NoteClusterAcknowledged(*name, sequence, now);
-}
-
-// All of these assignments were acked at once.
-void Session::FirstAssignmentsAcknowledged(const Table& assignments, const Stream& stream,
-                                           std::uint64_t sequence, Time now) {
-  const std::optional<FirstClusters> first = std::exchange(first_clusters_, std::nullopt);
-  if (first.has_value()) {
-    const SharedTables::List others = options_.shared->WithoutEndpoints(first->table, assignments);
-    options_.recent->Use(others);
-    for (const ResourcePtr& cluster : *others) AddCold(cluster, first->pushed, first->acknowledged);
-  }
-  std::vector<ResourcePtr> awaited;
-  for (const auto& [name, clusters] : cold_by_assignment_) {
-    if (ResourcePtr assignment = assignments.Find(*name); assignment != nullptr)
-      awaited.push_back(std::move(assignment));
-  }
-  for (const ResourcePtr& assignment : awaited)
-    AssignmentAcknowledged(*assignment, stream, sequence, now);
-  if (first.has_value()) RecheckHeld();
-  NoteClustersKnown();
-}
-
-// Notes the first clusters one by one, since something happens to some of them.
-void Session::SpellOutFirstClusters() {
-  if (!first_clusters_.has_value()) return;
-  const FirstClusters first = *std::exchange(first_clusters_, std::nullopt);
-  first.table.ForEach([&](const ResourcePtr& cluster) {
-    if (WarmsByAssignmentAlone(*cluster)) AddCold(cluster, first.pushed, first.acknowledged);
-  });
-}
-
 void Session::ClusterSent(const ResourcePtr& cluster, const ResourcePtr& was,
                           std::uint64_t sequence) {
-  SpellOutFirstClusters();
-  ReferenceCounts::References replaced;
-  if (const auto at = cold_.find(cluster->name); at != cold_.end())
-    replaced = std::move(at->second.replaced);
-  if (was != nullptr) {
-    replaced.unknown = replaced.unknown || !was->known;
-    std::vector<std::string>& names = replaced.names;
-    if (!was->assignment.empty() &&
-        std::find(names.begin(), names.end(), was->assignment) == names.end())
-      names.push_back(was->assignment);
-  }
-  MakePhantom(cluster->name, sequence);
-  ForgetCold(cluster->name);
-  AddCold(cluster, sequence, false).replaced = std::move(replaced);
-  // In streams per type each cluster asks for its assignment itself, on a stream of its own: unless
-  // it is one that the Envoy had before, as it may in a state that we don't know.
-  if (cluster->assignment.empty() || (!identity_.aggregated && !clusters_unrecognised_)) return;
+  if (!warming_.ClusterSent(cluster, was, sequence)) return;
   ForEachSubscriber(ResourceType::kEndpoints, cluster->assignment, [&](Stream& stream) {
     stream.Touch(ResourceType::kEndpoints, AssignmentOf(cluster), true);
   });
 }
 
 void Session::ClusterWithdrawn(const std::string& name, const ResourcePtr& was) {
-  SpellOutFirstClusters();
-  MakePhantom(name, sequence_);
-  ForgetCold(name);
+  warming_.ClusterWithdrawn(name, sequence_);
   if (was == nullptr || was->assignment.empty()) return;
   ForEachSubscriber(ResourceType::kEndpoints, was->assignment, [&](Stream& stream) {
     stream.Touch(ResourceType::kEndpoints, AssignmentOf(was));
   });
 }
 
-void Session::MakePhantom(const std::string& cluster, std::uint64_t sequence) {
-  const auto at = cold_.find(cluster);
-  if (identity_.aggregated || at == cold_.end() || at->second.assigned ||
-      at->second.cluster->assignment.empty())
-    return;
-  phantoms_.emplace_back(sequence, at->second.cluster->assignment);
-  ++phantoms_of_[at->second.cluster->assignment];
+// Looks again at everything that waited for what has changed.
+void Session::ApplyWarming(const Warming::Changes& changes) {
+  for (const NamePtr& cluster : changes.warm) {
+    RecheckHeld(*cluster);
+    for (const Stream* stream : subscribed_[Index(ResourceType::kCluster)])
+      NoteRetained(*cluster, *stream);
+  }
+  if (changes.others) RecheckHeld();
+  if (changes.recognised) RecheckBlocked(ResourceType::kEndpoints);
 }
 
 // True if the Envoy has just the clusters of the snapshot, and all of them are warm.
 bool Session::AllClustersAreWarm() const {
   const auto& streams = subscribed_[Index(ResourceType::kCluster)];
   const Table& all = snapshot_->table(ResourceType::kCluster);
-  return cold_.empty() && !first_clusters_.has_value() && streams.size() == 1 &&
+  return warming_.empty() && streams.size() == 1 &&
          (*streams.begin())->state(ResourceType::kCluster).told.root() == all.root();
 }
 
@@ -2050,152 +1977,6 @@ bool Session::AllClustersAreWarmFor(const Table& resources) const {
       options_.shared->HasAllClusters(snapshot_->table(ResourceType::kCluster), resources);
   options_.recent->Use(all);
   return *all;
-}
-
-void Session::ForgetCold(const std::string& cluster) {
-  const auto at = cold_.find(cluster);
-  if (at == cold_.end()) return;
-  EraseName(answered_, cluster);
-  if (const auto users = cold_by_assignment_.find(at->second.cluster->assignment);
-      users != cold_by_assignment_.end()) {
-    users->second.erase(at->first);
-    if (users->second.empty()) cold_by_assignment_.erase(users);
-  }
-  cold_.erase(at);
-  FreeIfEmpty(cold_);
-  FreeIfEmpty(cold_by_assignment_);
-}
-
-void Session::ClustersAcknowledged(std::uint64_t sequence, Time now) {
-  clusters_acknowledged_ = true;
-  resend_endpoints_at_.reset();
-  std::set<std::string> assignments;
-  for (; !phantoms_.empty() && phantoms_.front().first <= sequence; phantoms_.pop_front()) {
-    const auto count = phantoms_of_.find(phantoms_.front().second);
-    if (--count->second == 0) phantoms_of_.erase(count);
-    assignments.insert(std::move(phantoms_.front().second));
-  }
-  for (const std::string& assignment : assignments) SettleSharers(assignment, now);
-  NoteClustersKnown();
-}
-
-// `sequence`: of the response that was acknowledged.
-void Session::ClusterAcknowledged(const std::string& name, std::uint64_t sequence, Time now) {
-  SpellOutFirstClusters();
-  NoteClusterAcknowledged(name, sequence, now);
-}
-
-void Session::NoteClusterAcknowledged(const std::string& name, std::uint64_t sequence, Time now) {
-  const auto at = cold_.find(name);
-  if (at == cold_.end() || at->second.pushed > sequence) return;
-  at->second.acknowledged = true;
-  const std::string assignment = at->second.cluster->assignment;
-  if (!identity_.aggregated && !assignment.empty()) SettleSharers(assignment, now);
-  Settle(name, now);
-}
-
-void Session::AssignmentAcknowledged(const Resource& assignment, const Stream& stream,
-                                     std::uint64_t sequence, Time now) {
-  SpellOutFirstClusters();
-  const std::string& name = assignment.name;
-  const auto users = cold_by_assignment_.find(name);
-  if (users == cold_by_assignment_.end()) return;
-  std::vector<NamePtr> waiting;  // clusters that wait for this assignment
-  for (const NamePtr& cluster : users->second) {
-    Cold& cold = cold_.at(cluster);
-    if (sequence <= cold.pushed) continue;
-    cold.empty = assignment.without_endpoints;
-    waiting.push_back(cluster);
-  }
-  if (identity_.aggregated) {
-    for (const NamePtr& cluster : waiting) {
-      cold_.at(cluster).assigned = true;
-      Settle(*cluster, now);
-    }
-    return;
-  }
-  // Streams per type: each cluster asks for itself, on a stream that doesn't say for which.
-  const StringMap<std::uint64_t>& sequences = stream.state(ResourceType::kEndpoints).asked;
-  const auto asked = sequences.find(name);
-  for (const NamePtr& cluster : waiting) {
-    if (asked == sequences.end() || asked->second >= cold_.at(cluster).pushed ||
-        (clusters_unrecognised_ && asked->second == 0)) {
-      answered_[cluster].insert(stream.id_);
-    }
-  }
-  for (const NamePtr& cluster : waiting) Settle(*cluster, now);
-  SettleSharers(name, now);
-}
-
-// Streams per type: all clusters that wait for this assignment are served when as many streams that
-// asked since have acknowledged it.
-void Session::SettleSharers(const std::string& assignment, Time now) {
-  for (;;) {
-    const auto users = cold_by_assignment_.find(assignment);
-    if (users == cold_by_assignment_.end()) return;
-    const auto phantoms = phantoms_of_.find(assignment);
-    std::size_t waiting = phantoms == phantoms_of_.end() ? 0 : phantoms->second;
-    examined_ += users->second.size();
-    for (const NamePtr& cluster : users->second) waiting += cold_.at(cluster).assigned ? 0 : 1;
-    std::vector<NamePtr> served;
-    for (const NamePtr& cluster : users->second) {
-      const Cold& cold = cold_.at(cluster);
-      const auto answered = answered_.find(cluster);
-      const std::size_t streams = answered == answered_.end() ? 0 : answered->second.size();
-      if (!cold.assigned && cold.acknowledged && streams >= waiting) served.push_back(cluster);
-    }
-    if (served.empty()) return;
-    for (const NamePtr& cluster : served) {
-      cold_.at(cluster).assigned = true;
-      Settle(*cluster, now);
-    }
-  }
-}
-
-void Session::Unanswer(const std::string& assignment, const Stream& stream) {
-  const auto users = cold_by_assignment_.find(assignment);
-  if (users == cold_by_assignment_.end()) return;
-  for (const NamePtr& cluster : users->second) {
-    if (const auto answered = answered_.find(cluster); answered != answered_.end())
-      answered->second.erase(stream.id_);
-  }
-}
-
-// Takes note if the cluster is warm now.
-void Session::Settle(const std::string& cluster, Time now) {
-  const auto at = cold_.find(cluster);
-  if (at == cold_.end()) return;
-  Cold& cold = at->second;
-  const Resource& content = *cold.cluster;
-  const bool by_assignment = content.warm_by == WarmBy::kAssignment;
-  const auto wait = [&](std::chrono::milliseconds time) {
-    if (!cold.warm_at.has_value()) {
-      cold.warm_at = now + time;
-      warming_.emplace(*cold.warm_at, cluster);
-    }
-    return now >= *cold.warm_at;
-  };
-  bool warm = by_assignment ? cold.assigned : cold.acknowledged;
-  if (!identity_.aggregated) {
-    warm = cold.acknowledged && (cold.assigned || content.assignment.empty());
-    if (warm && !by_assignment) warm = wait(content.warm_time);
-  }
-  if (warm && by_assignment && cold.empty) warm = wait(options_.empty_wait);
-  if (!warm) return;
-  ForgetCold(cluster);
-  RecheckHeld(cluster);
-  for (const Stream* stream : subscribed_[Index(ResourceType::kCluster)])
-    NoteRetained(cluster, *stream);
-  NoteClustersKnown();
-}
-
-// Looks again at the assignments of clusters from before our start once the Envoy has ours instead.
-void Session::NoteClustersKnown() {
-  if (!clusters_unrecognised_ || !clusters_acknowledged_ || !cold_.empty() ||
-      first_clusters_.has_value())
-    return;
-  clusters_unrecognised_ = false;
-  RecheckBlocked(ResourceType::kEndpoints);
 }
 
 // ---- Session: across connections ----
@@ -2304,12 +2085,6 @@ void Session::Begin(Time now) {
   resuming_until_ = now + options_.warm_timeout;
 }
 
-bool Session::AwaitsAssignment(ResourceType type, const std::string& name) {
-  SpellOutFirstClusters();
-  return type == ResourceType::kEndpoints && identity_.aggregated &&
-         cold_by_assignment_.contains(name);
-}
-
 // Returns when an Envoy that is silent about its clusters counts as warming some: not before it has
 // had the time to answer. A server that many Envoys come back to may be late itself.
 Time Session::WarmingShowsAt(Time now) const {
@@ -2326,7 +2101,7 @@ Time Session::WarmingShowsAt(Time now) const {
 // it shows: it doesn't subscribe to clusters again before all are warm (measured with Envoy 1.40:
 // endpoints and listeners at once, clusters after the assignment came).
 void Session::EndpointsResumed(Time now) {
-  if (identity_.aggregated && !clusters_acknowledged_) resend_endpoints_at_ = now + kWarmingShows;
+  if (identity_.aggregated && !warming_.acked_any()) resend_endpoints_at_ = now + kWarmingShows;
 }
 
 // ---- Session: what is still in use ----
@@ -2521,10 +2296,10 @@ void Session::NoteRetained(const std::string& cluster, const Stream& stream) {
     collect(stream.Runs(ResourceType::kCluster, cluster));
     for (const Stream::InFlight& response : s.in_flight) collect(response.Find(cluster));
   }
-  if (const auto cold = cold_.find(cluster); told != nullptr && cold != cold_.end()) {
-    const ReferenceCounts::References& replaced = cold->second.replaced;
-    assignments.unknown = assignments.unknown || replaced.unknown;
-    for (const std::string& name : replaced.names) {
+  const ReferenceCounts::References* replaced = warming_.ReplacedAssignments(cluster);
+  if (told != nullptr && replaced != nullptr) {
+    assignments.unknown = assignments.unknown || replaced->unknown;
+    for (const std::string& name : replaced->names) {
       if (target == nullptr || name != target->assignment) assignments.names.push_back(name);
     }
   }
@@ -2543,7 +2318,7 @@ void Session::SetRetained(const std::string& cluster, const Stream& stream,
 // True if a cluster that this Envoy still has, other than in the snapshot, takes its endpoints from
 // the assignment.
 bool Session::RetainedClusterUses(std::string_view assignment) const {
-  if (clusters_unrecognised_) return true;
+  if (warming_.unrecognised()) return true;
   // One that it doesn't name yet, after a connection broke, may.
   if (resuming_until_.has_value() && subscribed_[Index(ResourceType::kCluster)].empty())
     return true;

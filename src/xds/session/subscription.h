@@ -97,6 +97,7 @@
 #include "xds/session/secret_subscriptions.h"
 #include "xds/session/tally.h"
 #include "xds/session/views.h"
+#include "xds/session/warming.h"
 #include "xds/snapshot/name_map.h"
 #include "xds/snapshot/name_set.h"
 #include "xds/snapshot/resource.h"
@@ -478,25 +479,6 @@ class Session {
   friend class Stream;
   friend class SessionViewer;
 
-  // A cluster that was sent and isn't known to be warm.
-  struct Cold {
-    std::uint64_t pushed = 0;  // sequence of the response that brought its content
-    ResourcePtr cluster;       // the content
-    bool acknowledged = false;
-    bool assigned = false;
-    bool empty = false;  // its assignment, as acknowledged last
-    // By its own time-out, or by that of an empty assignment.
-    std::optional<Time> warm_at;
-    // Assignments of the contents in whose place it was sent, which serve until it is warm.
-    ReferenceCounts::References replaced;
-  };
-  // The clusters that an Envoy was sent as the first ones. Each that warms by its assignment alone
-  // is cold, without an entry in `cold_`, as long as nothing happens to one of them.
-  struct FirstClusters {
-    Table table;
-    std::uint64_t pushed = 0;
-    bool acknowledged = false;
-  };
   // What a stream per type that ended had been told: the Envoy goes on running it until it asks
   // again.
   struct Ghost {
@@ -533,26 +515,9 @@ class Session {
   bool AllClustersAreWarm() const;
   bool AllClustersAreWarmFor(const Resource& resource) const;
   bool AllClustersAreWarmFor(const Table& resources) const;
-  bool IsCold(std::string_view cluster) const;
-  Cold& AddCold(const ResourcePtr& cluster, std::uint64_t sequence, bool acknowledged);
-  void FirstClustersSent(const Table& clusters, std::uint64_t sequence);
-  void FirstClustersAcknowledged(std::uint64_t sequence, Time now);
-  void FirstAssignmentsAcknowledged(const Table& assignments, const Stream& stream,
-                                    std::uint64_t sequence, Time now);
-  void SpellOutFirstClusters();
   void ClusterSent(const ResourcePtr& cluster, const ResourcePtr& was, std::uint64_t sequence);
   void ClusterWithdrawn(const std::string& name, const ResourcePtr& was);
-  void ClusterAcknowledged(const std::string& name, std::uint64_t sequence, Time now);
-  void NoteClusterAcknowledged(const std::string& name, std::uint64_t sequence, Time now);
-  void AssignmentAcknowledged(const Resource& assignment, const Stream& stream,
-                              std::uint64_t sequence, Time now);
-  void ClustersAcknowledged(std::uint64_t sequence, Time now);
-  void SettleSharers(const std::string& assignment, Time now);
-  void Settle(const std::string& cluster, Time now);
-  void NoteClustersKnown();
-  void Unanswer(const std::string& assignment, const Stream& stream);
-  void MakePhantom(const std::string& cluster, std::uint64_t sequence);
-  void ForgetCold(const std::string& cluster);
+  void ApplyWarming(const Warming::Changes& changes);
   void AddGhost(Time expires, ResourceType type, const ResourcePtr& resource);
   void RemoveGhost(std::map<std::uint64_t, Ghost>::iterator ghost);
   void RemoveGhosts(ResourceType type, const Stream& stream);
@@ -564,7 +529,6 @@ class Session {
   void Begin(Time now);
   void EndpointsResumed(Time now);
   Time WarmingShowsAt(Time now) const;
-  bool AwaitsAssignment(ResourceType type, const std::string& name);
 
   bool ListenersInSync() const;
   bool SeeListenersInSync();
@@ -625,24 +589,10 @@ class Session {
   mutable std::uint64_t examined_ = 0;
   std::optional<Time> resuming_until_;  // an Envoy that had a state before is still subscribing
   std::optional<Time> users_awaited_until_;
-  bool begun_ = false;                  // something was requested
-  bool listeners_changed_ = false;      // by a response of this session
-  bool clusters_acknowledged_ = false;  // any response with clusters
-  // The Envoy named a state of clusters that we don't know, and may still run some of it.
-  bool clusters_unrecognised_ = false;
+  bool begun_ = false;                       // something was requested
+  bool listeners_changed_ = false;           // by a response of this session
   std::optional<Time> resend_endpoints_at_;  // unless that happens before
-  NameMap<Cold> cold_;
-  std::optional<FirstClusters> first_clusters_;
-  NameMap<std::set<NamePtr, NameLess>> cold_by_assignment_;
-  // Streams per type: the streams that asked for the assignment of a cold cluster and acknowledged
-  // it, by cluster.
-  NameMap<std::set<std::uint64_t>> answered_;
-  // Streams per type: assignments of cold clusters that were withdrawn or replaced by the response
-  // of the sequence. Until that is acknowledged, their streams may come and be taken for another
-  // cluster's.
-  std::deque<std::pair<std::uint64_t, std::string>> phantoms_;  // by sequence
-  StringMap<std::size_t> phantoms_of_;                          // how many, by assignment
-  std::multimap<Time, std::string> warming_;                    // by their own time-out
+  Warming warming_;
   std::map<std::uint64_t, Ghost> ghosts_;  // by a number, in the order in which they expire
   std::uint64_t ghost_numbers_ = 0;
   std::multimap<GhostName, std::uint64_t> ghosts_by_name_;
