@@ -27,7 +27,7 @@ Json EntryJson(const xds::LedgerEntry& entry) {
   if (!entry.error_message.empty()) made["words"] = entry.error_message;
   if (!entry.held_parts.empty()) made["held"] = entry.held_parts;
   if (entry.retained) made["retained"] = true;
-  if (entry.cold) made["warming"] = true;
+  if (entry.warming) made["warming"] = true;
   return made;
 }
 
@@ -39,8 +39,8 @@ void AddState(const xds::TypeView& view, Json& made) {
   if (!view.acknowledged_version.empty()) made["acknowledgedVersion"] = view.acknowledged_version;
   if (view.searching) made["searching"] = true;
   if (!view.error_message.empty()) made["lastRefusal"] = view.error_message;
-  if (view.refused_ago) made["refusedMsAgo"] = view.refused_ago->count();
-  for (const xds::RefusedView& refused : view.refused) {
+  if (view.rejected_ago) made["refusedMsAgo"] = view.rejected_ago->count();
+  for (const xds::RejectedView& refused : view.rejected) {
     Json one = {{"resource", refused.key.resource}};
     if (refused.key.part) one["part"] = *refused.key.part;
     one["version"] = refused.version;
@@ -74,7 +74,7 @@ Json EnvoyJson(const xds::SessionView& envoy, const xds::ViewFilter& filter) {
   Json made = {{"node", envoy.node_id},
                {"peer", envoy.peer},
                {"aggregated", envoy.aggregated},
-               {"distrusted", envoy.distrusted},
+               {"distrusted", envoy.reports_ignored},
                {"streams", envoy.streams},
                {"types", std::move(types)},
                {"resources", std::move(resources)}};

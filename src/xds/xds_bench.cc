@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "xds/session/subscription.h"
+#include "xds/session/session.h"
 #include "xds/snapshot/snapshot.h"
 #include "xds/wire/encoder.h"
 

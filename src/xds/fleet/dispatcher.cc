@@ -67,7 +67,7 @@ class Dispatcher::Connection {
 };
 
 // What is remembered of Envoys that are away, by node id: they come back on another connection, so
-// to any worker. The latest word counts; bounded in number and time. What any of them had acked is
+// to any worker. The latest state counts; bounded in number and time. What any of them had acked is
 // remembered longer, the last kTables different states of each type.
 class Dispatcher::Memories {
  public:
@@ -177,7 +177,7 @@ class Dispatcher::Worker {
   void Closed(const ConnectionPtr& connection) {
     Post({Event::Kind::kClosed, connection, {}}, false);
   }
-  // What the Envoys make of a content: the quarantine is answered.
+  // Answers the quarantine how the Envoys stand to a content.
   void Inquire(std::uint64_t ticket, const ResourceKey& key, const Hash128& version) {
     Post({Event::Kind::kInquiry, nullptr, {}, Inquiry{ticket, key, version}}, false);
   }
@@ -189,7 +189,7 @@ class Dispatcher::Worker {
     changed_.NotifyAll();
   }
 
-  // No stream any more; of those that are open, one in `of` ends. Whether any is left.
+  // Refuses new streams; of those that are open, one in `of` ends. Returns true if any is left.
   bool EndSome(std::size_t of) ABSL_LOCKS_EXCLUDED(queue_mutex_, core_mutex_) {
     {
       const MutexLock lock(queue_mutex_);
@@ -538,7 +538,7 @@ class Dispatcher::Worker {
     options.on_culprit = [this, id](Culprit culprit) {
       quarantine_.Report(id, std::move(culprit));
     };
-    options.on_distrust = [this, id] { quarantine_.IgnoreReports(id); };
+    options.on_ignore_reports = [this, id] { quarantine_.IgnoreReports(id); };
     options.on_dispute = [this](const ResourceKey& key, const Hash128& version) {
       quarantine_.MarkRunning(key, version);
     };

@@ -36,8 +36,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "xds/fleet/quarantine.h"
+#include "xds/session/session.h"
 #include "xds/session/session_inquiry.h"
-#include "xds/session/subscription.h"
 #include "xds/session/views.h"
 #include "xds/wire/encoder.h"
 
@@ -66,9 +66,9 @@ class Dispatcher {
     std::size_t opening_reads = 16;
     std::chrono::milliseconds opening_time{50};
     Encoder::Adapt adapt;                                 // empty: messages are sent as they are
-    std::function<void(const Rejection&)> on_rejection;   // on a worker; empty: nobody is told
+    std::function<void(const Rejection&)> on_rejection;   // on a worker; may be empty
     Quarantine::Options quarantine;                       // called on a worker or within Publish
-    std::function<void(const NodeFault&)> on_node_fault;  // on a worker; empty: nobody is told
+    std::function<void(const NodeFault&)> on_node_fault;  // on a worker; may be empty
     // Called with a lock held, on a worker or within Publish; may be empty (see quarantine.h).
     Quarantine::Follow follow;
   };
@@ -83,7 +83,8 @@ class Dispatcher {
   // `type`: what a request without a type URL means (streams per type).
   ConnectionPtr Open(Sink* sink, StreamMode mode, std::optional<ResourceType> type,
                      std::string peer);
-  // Starts reading. False after Stop(): the stream is to be refused, the sink isn't touched.
+  // Starts reading. Returns false after Stop(): then the stream is to be refused, and the sink
+  // isn't touched.
   bool Start(const ConnectionPtr& connection);
   void OnRequest(const ConnectionPtr& connection, std::string bytes);
   void OnWritten(const ConnectionPtr& connection);
@@ -92,7 +93,7 @@ class Dispatcher {
   void Publish(const SnapshotPtr& snapshot);  // not null
 
   // Finishes every stream with kUnavailable, a few at a time over `spread` so that not all come to
-  // the next server at once, and refuses new ones. Returns when the sinks have been told.
+  // the next server at once, and refuses new ones. Returns when the sinks know.
   void Stop(std::chrono::milliseconds spread = std::chrono::milliseconds(0));
 
   // Waits for no worker.

@@ -61,7 +61,7 @@ TEST_P(OneOfMany, ATakenPortIsThatNodesOwn) {
   EXPECT_EQ(node_faults_[0].key, (ResourceKey{kLDS, "l", std::nullopt}));
   EXPECT_EQ(broken.session().NodeFaults(), 1U);
   EXPECT_EQ(broken.Host("a"), "1") << "it takes the rest";
-  EXPECT_FALSE(broken.View().distrusted);
+  EXPECT_FALSE(broken.View().reports_ignored);
   Envoy& good = Add("good");
   Settle();
   EXPECT_EQ(good.Part(kLDS, "l", "c"), "1") << "a fresh one gets the listener";
@@ -98,7 +98,7 @@ TEST_P(OneOfMany, ATakenPortIsTriedAgainUntilItIsFree) {
   EXPECT_THAT(node_faults_, SizeIs(1)) << "reported once";
   for (int i = 0; i < 100; ++i) Wait(60s);
   EXPECT_GT(broken.refused, refused + 50);
-  EXPECT_FALSE(broken.View().distrusted);
+  EXPECT_FALSE(broken.View().reports_ignored);
   broken.refuses = RefusesBad;
   Wait(90s);
   EXPECT_EQ(broken.Part(kLDS, "l", "c"), "1");
@@ -272,7 +272,7 @@ class RandomFleet : public Fleet {
           for (const std::string& cluster : held.waiting_for) text += " " + cluster;
           text += "\n";
         }
-        for (const RefusedView& refused : type.refused)
+        for (const RejectedView& refused : type.rejected)
           text += envoy->name() + " refused " + refused.key.resource + "/" +
                   refused.key.part.value_or("") + ": " + refused.error_message + "\n";
       }

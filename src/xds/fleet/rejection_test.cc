@@ -275,7 +275,7 @@ TEST_P(Rejections, AnEnvoyThatBeginsToRefuseEverything) {
   one.refuses = RefusesEverything;
   for (std::size_t i = 0; i < 30; ++i) Host(Name(i), "2");
   PublishAndRun();
-  EXPECT_TRUE(one.View().distrusted);
+  EXPECT_TRUE(one.View().reports_ignored);
   EXPECT_THAT(Quarantined(), IsEmpty()) << "it refused what it ran before";
   const Envoy& two = Add("two");
   Settle();
@@ -294,7 +294,7 @@ TEST_P(Rejections, AnOlderEnvoyDoesWithoutByItself) {
   EXPECT_EQ(older.Host(Name(3)), "1");
   EXPECT_EQ(older.Host(Name(4)), "2");
   EXPECT_THAT(Quarantined(), IsEmpty());
-  EXPECT_FALSE(older.View().distrusted);
+  EXPECT_FALSE(older.View().reports_ignored);
   const std::size_t refused = older.refused;
   Host(Name(4), "3");
   PublishAndRun();

@@ -28,7 +28,7 @@
 
 #include "base/status.h"
 #include "xds/fleet/quarantine.h"
-#include "xds/session/subscription.h"
+#include "xds/session/session.h"
 
 namespace contour::xds::testing_fleet {
 
@@ -257,7 +257,7 @@ class Fleet {
     options.on_culprit = [this, id = ++sessions_](Culprit culprit) {
       quarantine_->Report(id, std::move(culprit));
     };
-    options.on_distrust = [this, id = sessions_] { quarantine_->IgnoreReports(id); };
+    options.on_ignore_reports = [this, id = sessions_] { quarantine_->IgnoreReports(id); };
     options.on_dispute = [this](const ResourceKey& key, const Hash128& version) {
       quarantine_->MarkRunning(key, version);
     };

@@ -42,7 +42,7 @@ class HoldIndex {
   };
   void Set(const Key& key, const Wait& before, const Wait& now);
 
-  // Returns a copy, since whoever is told usually changes the index.
+  // Returns a copy, since the caller usually changes the index for each of them.
   std::vector<Key> WaitingFor(const std::string& cluster) const;
   // Returns the resources whose time is over, each once until it is set again.
   std::vector<Key> TakeDue(Time now);

@@ -8,21 +8,23 @@
 namespace contour::xds {
 namespace {
 
-// What names of ours are made of: a neighbour of these makes another name.
+// True for the characters of which our names are made: a neighbour of these makes another name.
 bool IsNameCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
          c == '-' || c == '/' || c == '*';
 }
 
-// Those that the error_message name; a resource's own name only if the error_message name no part.
-NackBisection::Items Named(const NackBisection::Items& items, std::string_view error_message) {
-  NackBisection::Items named;
-  for (const auto& [key, version] : items) {
+// Returns the suspects that the error message names. A resource's own name counts only if it names
+// no part.
+NackBisection::Suspects Named(const NackBisection::Suspects& suspects,
+                              std::string_view error_message) {
+  NackBisection::Suspects named;
+  for (const auto& [key, version] : suspects) {
     if (Names(error_message, key.second.has_value() ? *key.second : key.first))
       named.emplace(key, version);
   }
   if (!named.empty()) return named;
-  for (const auto& [key, version] : items) {
+  for (const auto& [key, version] : suspects) {
     if (Names(error_message, key.first)) named.emplace(key, version);
   }
   return named;
@@ -51,45 +53,47 @@ bool Names(std::string_view error_message, std::string_view name) {
   return FindName(error_message, name) != std::string_view::npos;
 }
 
-bool NackBisection::Contains(const Items& items, const Key& key, const Hash128& version) {
-  const auto at = items.find(key);
-  return at != items.end() && at->second == version;
+bool NackBisection::Contains(const Suspects& suspects, const Key& key, const Hash128& version) {
+  const auto at = suspects.find(key);
+  return at != suspects.end() && at->second == version;
 }
 
 void NackBisection::MakeUnknown(const Group& group) {
-  if (group.items.empty()) return;
+  if (group.suspects.empty()) return;
   if (unknown_.error_message.empty()) unknown_.error_message = group.error_message;
-  for (const auto& [key, version] : group.items) unknown_.items.insert_or_assign(key, version);
+  for (const auto& [key, version] : group.suspects)
+    unknown_.suspects.insert_or_assign(key, version);
 }
 
 void NackBisection::Found(const Group& group) {
-  const auto& [key, version] = *group.items.begin();
+  const auto& [key, version] = *group.suspects.begin();
   culprits_.push_back({key, version, group.error_message, group.confirmed});
   ++fruitless_;
 }
 
-void NackBisection::OnRefused(const Items& items, std::string error_message, bool tested,
-                              bool explained) {
+void NackBisection::OnNacked(const Suspects& suspects, std::string error_message, bool tested,
+                             bool explained) {
   if (tested) {
     testing_ = false;
     MakeUnknown(std::exchange(complement_, {}));
   }
-  Items fresh;
-  for (const auto& [key, version] : items) {
-    const bool guilty = std::any_of(
-        guilty_.begin(), guilty_.end(),
-        [&, k = &key, v = &version](const Group& group) { return Contains(group.items, *k, *v); });
-    if (guilty || Contains(unknown_.items, key, version)) {
+  Suspects fresh;
+  for (const auto& [key, version] : suspects) {
+    const bool guilty = std::any_of(guilty_.begin(), guilty_.end(),
+                                    [&, k = &key, v = &version](const Group& group) {
+                                      return Contains(group.suspects, *k, *v);
+                                    });
+    if (guilty || Contains(unknown_.suspects, key, version)) {
       explained = true;
     } else {
       fresh.emplace(key, version);
     }
   }
-  if (tested) test_ = {};  // `items` may be it
+  if (tested) test_ = {};  // `suspects` may be it
   if (fresh.empty()) return;
   Group group;
   group.named = Named(fresh, error_message);
-  group.items = std::move(fresh);
+  group.suspects = std::move(fresh);
   group.error_message = std::move(error_message);
   if (explained) {
     MakeUnknown(group);
@@ -98,12 +102,12 @@ void NackBisection::OnRefused(const Items& items, std::string error_message, boo
   }
 }
 
-void NackBisection::OnAccepted(const Carried& carried) {
-  const bool whole = std::all_of(test_.items.begin(), test_.items.end(), [&](const auto& item) {
-    return carried(item.first, item.second);
-  });
+void NackBisection::OnAcked(const Carried& carried) {
+  const bool whole =
+      std::all_of(test_.suspects.begin(), test_.suspects.end(),
+                  [&](const auto& item) { return carried(item.first, item.second); });
   Group complement = std::exchange(complement_, {});
-  if (whole && !complement.items.empty()) {
+  if (whole && !complement.suspects.empty()) {
     complement.confirmed = true;
     guilty_.push_back(std::move(complement));
   } else {
@@ -122,14 +126,14 @@ void NackBisection::OnNothing() {
 }
 
 void NackBisection::Prune(const Carried& present) {
-  const auto prune = [&](Items& items) {
-    return std::erase_if(items,
+  const auto prune = [&](Suspects& suspects) {
+    return std::erase_if(suspects,
                          [&](const auto& item) { return !present(item.first, item.second); }) > 0;
   };
-  prune(unknown_.items);
+  prune(unknown_.suspects);
   std::vector<Group> guilty = std::exchange(guilty_, {});
   for (Group& group : guilty) {
-    if (prune(group.items)) {
+    if (prune(group.suspects)) {
       MakeUnknown(group);
     } else {
       guilty_.push_back(std::move(group));
@@ -144,7 +148,7 @@ NackBisection::Step NackBisection::Advance(const Carried& present) {
       testing_ = true;
       return Step::kControl;
     }
-    if (!unknown_.items.empty() && (progress_ || guilty_.empty())) {
+    if (!unknown_.suspects.empty() && (progress_ || guilty_.empty())) {
       test_ = std::exchange(unknown_, {});
       progress_ = false;
       testing_ = true;
@@ -157,20 +161,20 @@ NackBisection::Step NackBisection::Advance(const Carried& present) {
     }
     Group group = std::move(guilty_.back());
     guilty_.pop_back();
-    if (group.items.size() == 1) {
+    if (group.suspects.size() == 1) {
       Found(group);
       continue;
     }
     test_.error_message = complement_.error_message = group.error_message;
-    if (!group.named.empty() && group.named.size() < group.items.size()) {
-      complement_.items = std::move(group.named);
-      for (const auto& item : complement_.items) group.items.erase(item.first);
-      test_.items = std::move(group.items);
+    if (!group.named.empty() && group.named.size() < group.suspects.size()) {
+      complement_.suspects = std::move(group.named);
+      for (const auto& item : complement_.suspects) group.suspects.erase(item.first);
+      test_.suspects = std::move(group.suspects);
     } else {
       const auto middle =
-          std::next(group.items.begin(), static_cast<std::ptrdiff_t>(group.items.size() / 2));
-      test_.items = Items(group.items.begin(), middle);
-      complement_.items = Items(middle, group.items.end());
+          std::next(group.suspects.begin(), static_cast<std::ptrdiff_t>(group.suspects.size() / 2));
+      test_.suspects = Suspects(group.suspects.begin(), middle);
+      complement_.suspects = Suspects(middle, group.suspects.end());
     }
     testing_ = true;
     return Step::kTest;
@@ -186,29 +190,22 @@ std::vector<NackBisection::Culprit> NackBisection::GiveUp() {
   return all;
 }
 
-bool NackBisection::Withholds(const Key& key, const Hash128& version) const {
-  if (!active()) return false;
-  return Contains(unknown_.items, key, version) || Contains(complement_.items, key, version) ||
-         std::any_of(guilty_.begin(), guilty_.end(),
-                     [&](const Group& group) { return Contains(group.items, key, version); });
-}
-
 void NackBisection::ForEachWithheld(
     const std::string& resource, const std::function<void(const Key&, const Hash128&)>& f) const {
-  const auto each = [&](const Items& items) {
-    for (auto at = items.lower_bound({resource, std::nullopt});
-         at != items.end() && at->first.first == resource; ++at)
+  const auto each = [&](const Suspects& suspects) {
+    for (auto at = suspects.lower_bound({resource, std::nullopt});
+         at != suspects.end() && at->first.first == resource; ++at)
       f(at->first, at->second);
   };
-  each(unknown_.items);
-  each(complement_.items);
-  for (const Group& group : guilty_) each(group.items);
+  each(unknown_.suspects);
+  each(complement_.suspects);
+  for (const Group& group : guilty_) each(group.suspects);
 }
 
 void NackBisection::ForEach(
     const std::function<void(const Key&, const Hash128&, const std::string&)>& f) const {
   ForEachGroup([&](const Group& group) {
-    for (const auto& [key, version] : group.items) f(key, version, group.error_message);
+    for (const auto& [key, version] : group.suspects) f(key, version, group.error_message);
   });
 }
 
@@ -216,8 +213,8 @@ void NackBisection::ForEachOf(
     const std::string& resource,
     const std::function<void(const Key&, const Hash128&, const std::string&)>& f) const {
   ForEachGroup([&](const Group& group) {
-    for (auto at = group.items.lower_bound({resource, std::nullopt});
-         at != group.items.end() && at->first.first == resource; ++at)
+    for (auto at = group.suspects.lower_bound({resource, std::nullopt});
+         at != group.suspects.end() && at->first.first == resource; ++at)
       f(at->first, at->second, group.error_message);
   });
 }

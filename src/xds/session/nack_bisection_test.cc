@@ -13,15 +13,15 @@ namespace {
 
 using ::testing::ElementsAre;
 using Key = NackBisection::Key;
-using Items = NackBisection::Items;
+using Suspects = NackBisection::Suspects;
 
 Key KeyOf(std::size_t i) { return {"r", std::to_string(100000 + i)}; }
 constexpr Hash128 kContent{1, 1};
 
-Items MakeItems(std::size_t count) {
-  Items items;
-  for (std::size_t i = 0; i < count; ++i) items.emplace(KeyOf(i), kContent);
-  return items;
+Suspects MakeItems(std::size_t count) {
+  Suspects suspects;
+  for (std::size_t i = 0; i < count; ++i) suspects.emplace(KeyOf(i), kContent);
+  return suspects;
 }
 
 // An Envoy that takes what holds none of `bad`.
@@ -33,8 +33,8 @@ struct Trial {
 
   void Run(std::size_t count, const std::string& words = "") {
     NackBisection search;
-    const Items all = MakeItems(count);
-    search.OnRefused(all, words, false, false);
+    const Suspects all = MakeItems(count);
+    search.OnNacked(all, words, false, false);
     const auto present = [&](const Key& key, const Hash128&) { return !accepted.contains(key); };
     for (;;) {
       const auto step = search.Advance(present);
@@ -43,23 +43,29 @@ struct Trial {
       ++sent;
       ASSERT_LT(sent, 100000U);
       if (step == NackBisection::Step::kControl) {
-        search.OnAccepted([](const Key&, const Hash128&) { return true; });
+        search.OnAcked([](const Key&, const Hash128&) { return true; });
         continue;
       }
-      Items carried;
+      const auto withholds = [&](const Key& wanted) {
+        bool withheld = false;
+        search.ForEachWithheld(wanted.first, [&](const Key& key, const Hash128&) {
+          withheld = withheld || key == wanted;
+        });
+        return withheld;
+      };
+      Suspects carried;
       bool refused = false;
       for (const auto& [key, version] : all) {
-        if (accepted.contains(key) || culprits.contains(key) || search.Withholds(key, version))
-          continue;
+        if (accepted.contains(key) || culprits.contains(key) || withholds(key)) continue;
         carried.emplace(key, version);
         refused = refused || bad.contains(key);
       }
       ASSERT_FALSE(carried.empty());
       if (refused) {
-        search.OnRefused(carried, words, true, false);
+        search.OnNacked(carried, words, true, false);
       } else {
         for (const auto& [key, version] : carried) accepted.insert(key);
-        search.OnAccepted([&](const Key& key, const Hash128&) { return carried.contains(key); });
+        search.OnAcked([&](const Key& key, const Hash128&) { return carried.contains(key); });
       }
     }
     EXPECT_FALSE(search.active());
@@ -133,34 +139,34 @@ TEST(NackBisection, WordsThatNameAnInnocent) {
 
 TEST(NackBisection, ContentThatChangesLeavesAndNothingIsInferredFromIt) {
   NackBisection search;
-  const Items all = MakeItems(4);
-  search.OnRefused(all, "no", false, false);
+  const Suspects all = MakeItems(4);
+  search.OnNacked(all, "no", false, false);
   bool mended = false;
   const auto present = [&](const Key& key, const Hash128&) { return !mended || key != KeyOf(2); };
   ASSERT_EQ(search.Advance(present), NackBisection::Step::kTest);  // 0 and 1
-  search.OnAccepted([](const Key&, const Hash128&) { return true; });
+  search.OnAcked([](const Key&, const Hash128&) { return true; });
   mended = true;  // 2 was the bad one of 2 and 3
   std::set<Key> accepted = {KeyOf(0), KeyOf(1)};
   ASSERT_EQ(search.Advance(present), NackBisection::Step::kTest);
   EXPECT_EQ(search.test().size(), 1U);
-  search.OnAccepted([](const Key&, const Hash128&) { return true; });
+  search.OnAcked([](const Key&, const Hash128&) { return true; });
   EXPECT_EQ(search.Advance(present), NackBisection::Step::kOver);
   EXPECT_TRUE(search.TakeCulprits().empty());
 }
 
 TEST(NackBisection, ATestThatWasNotSentAsAWholeProvesNothing) {
   NackBisection search;
-  search.OnRefused(MakeItems(2), "no", false, false);
+  search.OnNacked(MakeItems(2), "no", false, false);
   const auto present = [](const Key&, const Hash128&) { return true; };
   ASSERT_EQ(search.Advance(present), NackBisection::Step::kTest);
-  search.OnAccepted([](const Key&, const Hash128&) { return false; });
+  search.OnAcked([](const Key&, const Hash128&) { return false; });
   ASSERT_EQ(search.Advance(present), NackBisection::Step::kTest) << "of the other";
   EXPECT_TRUE(search.TakeCulprits().empty());
 }
 
 TEST(NackBisection, AControlAfterManyInARow) {
   NackBisection search;
-  search.OnRefused(MakeItems(100), "no", false, false);
+  search.OnNacked(MakeItems(100), "no", false, false);
   std::set<Key> culprits;
   const auto present = [&](const Key& key, const Hash128&) { return !culprits.contains(key); };
   std::size_t sent = 0;
@@ -170,7 +176,7 @@ TEST(NackBisection, AControlAfterManyInARow) {
     if (step == NackBisection::Step::kControl) break;
     ASSERT_EQ(step, NackBisection::Step::kTest);
     ASSERT_LT(++sent, 200U);
-    search.OnRefused(search.test(), "no", true, false);
+    search.OnNacked(search.test(), "no", true, false);
   }
   EXPECT_EQ(culprits.size(), NackBisection::kFruitless);
   EXPECT_EQ(search.GiveUp().size(), 92U);

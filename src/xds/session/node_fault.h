@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells a fault of an Envoy's node from a fault of the content. An Envoy sends a NACK for a
+// Distinguishes a fault of an Envoy's node from a fault of the content. An Envoy sends a NACK for a
 // listener as well when its kernel refuses a port, a path or memory as when the content is bad. The
 // first says nothing about the content: other Envoys take it.
 //
@@ -18,7 +18,7 @@ namespace contour::xds {
 bool SpeaksOfNode(std::string_view error_message);
 
 // Returns the part of the error message that begins with the name of the resource and ends before
-// the next line, so that two Envoys that refuse it in different responses can be compared. Returns
+// the next line, so that two Envoys that reject it in different responses can be compared. Returns
 // the whole message if it doesn't name the resource.
 std::string ErrorOf(std::string_view error_message, std::string_view resource);
 

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counts who refers to which names, so that the question whether anybody still refers to a name
-// costs nothing, and the end of the last reference is told instead of searched for.
+// costs nothing, and the end of the last reference is returned instead of searched for.
 //
 //   ReferenceCounts counts;
 //   counts.Set({ResourceType::kRoutes, "ingress_http", stream}, {.names = {"a", "b"}});
 //   const auto ended = counts.Set({ResourceType::kRoutes, "ingress_http", stream}, {});
 //   // ended.names: "a" and "b", as far as no other holder refers to them
 //
-// A session has two: the clusters named by what an Envoy may run beyond the snapshot, and the
-// assignments of clusters that the snapshot lacks and an Envoy still has.
+// Used by cluster_references.h.
 //
 // Cost: that of the holder's own names, never of all. Holders without references take no memory.
 // Thread: as a value.

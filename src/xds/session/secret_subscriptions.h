@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one stream remembers of the names of secrets that its Envoy subscribes to. They may be any
+// Remembers the names of secrets to which the Envoy of one stream subscribes. They may be any
 // client's: Envoy asks for the certificate by the server name of a handshake, whether the host
 // exists or not, in the client's spelling, and never unsubscribes. So what is remembered of them is
 // bounded.
@@ -8,8 +8,10 @@
 //   asked.SetExists(name, true);                     // there is such a secret now
 //
 // A name that exists is always remembered in lower case. Beyond the bounds the others are
-// forgotten, which forgot() tells for good: of a secret that appears one can then no longer say
-// that the Envoy didn't ask for it.
+// forgotten. Once this has happened, forgot() stays true: of a secret that appears nobody can say
+// any more that the Envoy didn't ask for it.
+//
+// Thread: as a value.
 
 #pragma once
 
@@ -27,13 +29,13 @@ class SecretSubscriptions {
   static constexpr std::size_t kUnknown = 10'000;
   static constexpr std::size_t kSpellings = 1'000;  // of names that aren't in lower case
 
-  // False: forgotten.
+  // Returns false if the name isn't remembered.
   bool Add(const std::string& name, bool exists);
   void Remove(const std::string& name);
-  // Of a name that was added.
+  // Notes if the secret exists. REQUIRES: the name was added.
   void SetExists(const std::string& name, bool exists);
 
-  // The names that were added and are `name` but for their case.
+  // Returns the names that were added and differ from `name` only by their case.
   const StringSet& SpellingsOf(std::string_view name) const;
 
   std::size_t unknown() const { return unknown_.size(); }

@@ -19,7 +19,7 @@ bool Before(const SessionView& a, const SessionView& b) {
 
 std::size_t Lines(const SessionView& view) {
   std::size_t lines = view.entries.size();
-  for (const TypeView& type : view.types) lines += type.refused.size() + type.held.size();
+  for (const TypeView& type : view.types) lines += type.rejected.size() + type.held.size();
   return lines;
 }
 
@@ -32,7 +32,7 @@ void Cut(SessionView& view, std::size_t most) {
     most -= list.size();
   };
   for (TypeView& type : view.types) {
-    cut(type.refused);
+    cut(type.rejected);
     cut(type.held);
   }
   cut(view.entries);
@@ -45,7 +45,7 @@ Fate FateOf(const std::optional<LedgerEntry>& entry, const std::string& part) {
       std::find(held.begin(), held.end(), "") != held.end())
     return Fate::kHeld;
   if (entry->rejected && entry->rejected == entry->sent) return Fate::kRejected;
-  if (entry->cold) return Fate::kWarming;
+  if (entry->warming) return Fate::kWarming;
   if (!entry->sent) return Fate::kNotSent;
   return entry->acknowledged == entry->sent ? Fate::kAcknowledged : Fate::kSent;
 }

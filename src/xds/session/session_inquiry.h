@@ -18,7 +18,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "base/mutex.h"
-#include "xds/session/subscription.h"
+#include "xds/session/session.h"
 #include "xds/session/views.h"
 
 namespace contour::xds {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a session shows of itself.
+// Makes the views of a session.
 
 #include <algorithm>
 #include <iterator>
@@ -7,7 +7,8 @@
 #include <set>
 #include <string_view>
 
-#include "xds/session/subscription.h"
+#include "xds/session/envoy_state.h"
+#include "xds/session/session.h"
 
 namespace contour::xds {
 namespace {
@@ -20,8 +21,8 @@ std::string VersionOf(const ResourcePtr& resource) {
   return resource->known ? resource->version.Hex() : "unknown";
 }
 
-// The first `most` names in their order, of more that come in any order. They must stay where they
-// are.
+// Collects the first `most` names in their order, of more that come in any order. The texts must
+// stay where they are.
 class FirstNames {
  public:
   FirstNames(const std::string& after, std::size_t most) : after_(after), most_(most) {}
@@ -58,45 +59,43 @@ const ViewFilter& ViewFilter::Everything() {
 // Makes the view of one session.
 class SessionViewer {
  public:
-  SessionViewer(const Session& session, const ViewFilter& filter, std::size_t most, Time now)
-      : session_(session), filter_(filter), left_(most), now_(now) {}
+  SessionViewer(const EnvoyState& envoy, const ViewFilter& filter, std::size_t most, Time now)
+      : envoy_(envoy), filter_(filter), left_(most), now_(now) {}
 
   SessionView Make() {
-    view_.node_id = session_.identity_.node_id;
-    view_.peer = session_.identity_.peer;
-    view_.aggregated = session_.identity_.aggregated;
-    view_.delta = !session_.streams_.empty() && session_.streams_.begin()->second->delta();
-    view_.distrusted = session_.distrusted_;
-    view_.streams = session_.streams_.size();
+    view_.node_id = envoy_.identity().node_id;
+    view_.peer = envoy_.identity().peer;
+    view_.aggregated = envoy_.identity().aggregated;
+    view_.delta = !envoy_.streams().empty() && envoy_.streams().begin()->second->delta();
+    view_.reports_ignored = envoy_.ignores_reports();
+    view_.streams = envoy_.streams().size();
     for (const TypeInfo& info : kTypes) {
       TypeView& type = view_.types[Index(info.type)];
       type.type = info.type;
       if (filter_.type && *filter_.type != info.type) continue;
-      for (const Stream* stream : session_.subscribed_[Index(info.type)])
-        AddStream(stream->state(info.type), type);
+      for (const StreamState* stream : envoy_.subscribers().Of(info.type))
+        AddStream((*stream)[info.type], type);
       AddEntries(info.type);
     }
     return std::move(view_);
   }
 
-  static std::optional<LedgerEntry> Entry(const Session& session, ResourceType type,
+  static std::optional<LedgerEntry> Entry(const EnvoyState& envoy, ResourceType type,
                                           const std::string& name) {
     std::optional<LedgerEntry> entry;
-    for (const Stream* stream : session.SubscribersOf(type, name)) {
+    envoy.subscribers().ForEach(type, name, [&](const StreamState& stream) {
       LedgerEntry one{.type = type, .name = name};
-      if (!AddTo(one, session, stream->state(type))) continue;
+      if (!AddTo(one, envoy, stream[type])) return;
       if (entry) {
         Merge(*entry, std::move(one));
       } else {
         entry = std::move(one);
       }
-    }
+    });
     return entry;
   }
 
  private:
-  using State = Stream::State;
-
   // Adds what another stream knows of the resource. The version that isn't acknowledged counts.
   static void Merge(LedgerEntry& entry, LedgerEntry other) {
     if (entry.sent == entry.acknowledged) {
@@ -110,67 +109,66 @@ class SessionViewer {
     std::move(other.held_parts.begin(), other.held_parts.end(),
               std::back_inserter(entry.held_parts));
     entry.retained = entry.retained || other.retained;
-    entry.cold = entry.cold || other.cold;
+    entry.warming = entry.warming || other.warming;
   }
 
-  // Adds what the stream knows of the resource. False: nothing.
-  static bool AddTo(LedgerEntry& entry, const Session& session, const State& s) {
+  // Adds what the stream knows of the resource. Returns false if it knows nothing.
+  static bool AddTo(LedgerEntry& entry, const EnvoyState& envoy, const TypeState& s) {
     bool found = false;
-    if (const ResourcePtr told = s.told.Find(entry.name); told != nullptr) {
+    if (const ResourcePtr sent = s.sent.Find(entry.name); sent != nullptr) {
       found = true;
-      if (told->known) entry.sent = VersionOf(told);
-      entry.acknowledged = VersionOf(told);
-      entry.cold = entry.type == ResourceType::kCluster && session.warming_.Contains(entry.name);
+      if (sent->known) entry.sent = VersionOf(sent);
+      entry.acknowledged = VersionOf(sent);
+      entry.warming = entry.type == ResourceType::kCluster && envoy.warming().Contains(entry.name);
     }
-    if (s.first.has_value()) entry.acknowledged = std::nullopt;
-    if (const auto at = s.irregular.find(entry.name); at != s.irregular.end()) {
+    if (s.sent.first().has_value()) entry.acknowledged = std::nullopt;
+    if (const auto at = s.sent.pending().find(entry.name); at != s.sent.pending().end()) {
       found = true;
       entry.acknowledged = std::nullopt;
-      if (at->second.acknowledged != nullptr)
-        entry.acknowledged = VersionOf(at->second.acknowledged);
+      if (at->second.acked != nullptr) entry.acknowledged = VersionOf(at->second.acked);
     }
-    if (const auto at = s.refused.find(entry.name); at != s.refused.end()) {
-      for (const auto& [part, refusal] : at->second) {
+    if (const auto at = s.nacks.rejected().find(entry.name); at != s.nacks.rejected().end()) {
+      for (const auto& [part, rejected] : at->second) {
         found = true;
-        entry.rejected = refusal.version.Hex();
-        entry.error_message = refusal.error_message;
+        entry.rejected = rejected.version.Hex();
+        entry.error_message = rejected.error_message;
       }
     }
-    s.search.ForEachOf(entry.name, [&](const NackBisection::Key&, const Hash128& version,
-                                       const std::string& words) {
+    s.nacks.bisection().ForEachOf(entry.name, [&](const NackBisection::Key&, const Hash128& version,
+                                                  const std::string& error_message) {
       found = true;
       entry.rejected = version.Hex();
-      entry.error_message = words;
+      entry.error_message = error_message;
     });
-    if (const auto at = s.held.find(entry.name); at != s.held.end()) {
+    if (const auto at = s.waiting.held().find(entry.name); at != s.waiting.held().end()) {
       found = true;
       for (const auto& [part, since] : at->second.since) entry.held_parts.push_back(part);
     }
-    if (s.blocked.contains(entry.name)) found = entry.retained = true;
+    if (s.waiting.blocked().contains(entry.name)) found = entry.retained = true;
     return found;
   }
 
-  void AddStream(const State& s, TypeView& type) {
+  void AddStream(const TypeState& s, TypeView& type) {
     ++type.streams;
-    type.sent += s.told.size();
-    type.acknowledged += s.first.has_value() ? 0 : s.told.size();
-    for (const auto& [name, irregular] : s.irregular) {
-      const ResourcePtr told = s.told.Find(*name);
-      if (told != nullptr && !SameVersion(told, irregular.acknowledged)) --type.acknowledged;
+    type.sent += s.sent.table().size();
+    type.acknowledged += s.sent.first().has_value() ? 0 : s.sent.table().size();
+    for (const auto& [name, pending] : s.sent.pending()) {
+      const ResourcePtr sent = s.sent.Find(*name);
+      if (sent != nullptr && !SameVersion(sent, pending.acked)) --type.acknowledged;
     }
-    type.sent_version = s.version_sent;
-    type.acknowledged_version = s.version_acknowledged;
-    type.unacknowledged += s.in_flight.size();
-    if (!s.in_flight.empty())
+    type.sent_version = s.sent.version_sent();
+    type.acknowledged_version = s.sent.version_acked();
+    type.unacknowledged += s.sent.in_flight().size();
+    if (!s.sent.in_flight().empty())
       type.lag = std::max(type.lag.value_or(std::chrono::milliseconds(0)),
-                          Age(now_, s.in_flight.front().sent));
-    type.searching = type.searching || s.search.active();
-    if (!s.error_message.empty() &&
-        (!type.refused_ago.has_value() || Age(now_, s.rejected_at) < *type.refused_ago)) {
-      type.error_message = s.error_message;
-      type.refused_ago = Age(now_, s.rejected_at);
+                          Age(now_, s.sent.in_flight().front().made));
+    type.searching = type.searching || s.nacks.searching();
+    if (!s.nacks.error_message().empty() &&
+        (!type.rejected_ago.has_value() || Age(now_, s.nacks.nacked_at()) < *type.rejected_ago)) {
+      type.error_message = s.nacks.error_message();
+      type.rejected_ago = Age(now_, s.nacks.nacked_at());
     }
-    AddRefused(s, type);
+    AddRejected(s, type);
     AddHeld(s, type);
   }
 
@@ -189,31 +187,31 @@ class SessionViewer {
     return resource > filter_.after_resource;
   }
 
-  void AddRefused(const State& s, TypeView& type) {
+  void AddRejected(const TypeState& s, TypeView& type) {
     const auto add = [&](const NackBisection::Key& key, const Hash128& version,
-                         const std::string& words, bool culprit, bool node_fault) {
+                         const std::string& error_message, bool culprit, bool node_fault) {
       if (!IsShown(key.first) || !Take()) return;
-      type.refused.push_back(
-          {{type.type, key.first, key.second}, version.Hex(), words, culprit, node_fault});
+      type.rejected.push_back(
+          {{type.type, key.first, key.second}, version.Hex(), error_message, culprit, node_fault});
     };
     std::set<std::string_view> resources;
-    for (const auto& [name, refusals] : s.refused) {
-      if (!refusals.empty()) resources.insert(name);
-      for (const auto& [part, refusal] : refusals)
-        add({name, part}, refusal.version, refusal.error_message, refusal.culprit,
-            refusal.node_fault);
+    for (const auto& [name, parts] : s.nacks.rejected()) {
+      if (!parts.empty()) resources.insert(name);
+      for (const auto& [part, rejected] : parts)
+        add({name, part}, rejected.version, rejected.error_message, rejected.culprit,
+            rejected.node_fault);
     }
-    s.search.ForEach(
-        [&](const NackBisection::Key& key, const Hash128& version, const std::string& words) {
-          resources.insert(key.first);
-          add(key, version, words, false, false);
-        });
+    s.nacks.bisection().ForEach([&](const NackBisection::Key& key, const Hash128& version,
+                                    const std::string& error_message) {
+      resources.insert(key.first);
+      add(key, version, error_message, false, false);
+    });
     type.rejected_resources += resources.size();
   }
 
-  void AddHeld(const State& s, TypeView& type) {
-    type.held_resources += s.held.size();
-    for (const auto& [name, hold] : s.held) {
+  void AddHeld(const TypeState& s, TypeView& type) {
+    type.held_resources += s.waiting.held().size();
+    for (const auto& [name, hold] : s.waiting.held()) {
       if (!IsShown(name)) continue;
       for (const auto& [part, since] : hold.since) {
         if (!Take()) return;
@@ -227,28 +225,27 @@ class SessionViewer {
     }
   }
 
-  // The names of resources that aren't settled.
-  void AddUnsettled(ResourceType type, const State& s, FirstNames& names) const {
-    for (const auto& [name, irregular] : s.irregular) {
-      if (!SameVersion(s.told.Find(*name), irregular.acknowledged)) names.Add(*name);
+  // Adds the names of resources that aren't settled.
+  void AddUnsettled(ResourceType type, const TypeState& s, FirstNames& names) const {
+    for (const auto& [name, pending] : s.sent.pending()) {
+      if (!SameVersion(s.sent.Find(*name), pending.acked)) names.Add(*name);
     }
-    if (s.first.has_value()) {
-      for (const ResourcePtr& resource : *s.first->list) names.Add(resource->name);
+    if (s.sent.first().has_value()) {
+      for (const ResourcePtr& resource : *s.sent.first()->list) names.Add(resource->name);
     }
-    for (const auto& [name, refusals] : s.refused) names.Add(name);
-    s.search.ForEach([&](const NackBisection::Key& key, const Hash128&, const std::string&) {
-      names.Add(key.first);
-    });
-    for (const auto& [name, hold] : s.held) names.Add(name);
-    for (const auto& [name, force] : s.blocked) names.Add(name);
+    for (const auto& [name, parts] : s.nacks.rejected()) names.Add(name);
+    s.nacks.bisection().ForEach([&](const NackBisection::Key& key, const Hash128&,
+                                    const std::string&) { names.Add(key.first); });
+    for (const auto& [name, hold] : s.waiting.held()) names.Add(name);
+    for (const std::string& name : s.waiting.blocked()) names.Add(name);
     if (type != ResourceType::kCluster) return;
-    session_.warming_.ForEach([&](std::string_view cluster) {
-      if (s.told.Contains(cluster)) names.Add(cluster);
+    envoy_.warming().ForEach([&](std::string_view cluster) {
+      if (s.sent.table().Contains(cluster)) names.Add(cluster);
     });
   }
 
   void AddEntry(ResourceType type, const std::string& name) {
-    std::optional<LedgerEntry> entry = Entry(session_, type, name);
+    std::optional<LedgerEntry> entry = Entry(envoy_, type, name);
     if (entry && Take()) view_.entries.push_back(*std::move(entry));
   }
 
@@ -258,16 +255,17 @@ class SessionViewer {
       return;
     }
     FirstNames names(filter_.after_resource, left_);
-    for (const Stream* stream : session_.subscribed_[Index(type)]) {
-      const State& s = stream->state(type);
+    for (const StreamState* stream : envoy_.subscribers().Of(type)) {
+      const TypeState& s = (*stream)[type];
       AddUnsettled(type, s, names);
-      if (filter_.all) s.told.ForEach([&](const ResourcePtr& told) { names.Add(told->name); });
+      if (filter_.all)
+        s.sent.table().ForEach([&](const ResourcePtr& sent) { names.Add(sent->name); });
     }
     for (const std::string_view name : names.names()) AddEntry(type, std::string(name));
     view_.more = view_.more || names.more();
   }
 
-  const Session& session_;
+  const EnvoyState& envoy_;
   const ViewFilter& filter_;
   std::size_t left_;
   const Time now_;
@@ -275,11 +273,11 @@ class SessionViewer {
 };
 
 SessionView Session::View(Time now, const ViewFilter& filter, std::size_t most) const {
-  return SessionViewer(*this, filter, most, now).Make();
+  return SessionViewer(*envoy_, filter, most, now).Make();
 }
 
 std::optional<LedgerEntry> Session::Entry(ResourceType type, const std::string& name) const {
-  return SessionViewer::Entry(*this, type, name);
+  return SessionViewer::Entry(*envoy_, type, name);
 }
 
 }  // namespace contour::xds

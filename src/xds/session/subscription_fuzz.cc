@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "xds/session/subscription.h"
+#include "xds/session/session.h"
 
 namespace {
 

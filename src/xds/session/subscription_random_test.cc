@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "base/strings.h"
-#include "xds/session/subscription.h"
+#include "xds/session/session.h"
 
 namespace contour::xds {
 namespace {
@@ -1080,7 +1080,7 @@ class Simulation {
     const SessionView view = session_->View(now_);
     for (const TypeView& type : view.types) {
       EXPECT_FALSE(type.searching) << Info(type.type).name;
-      for (const RefusedView& refused : type.refused) {
+      for (const RejectedView& refused : type.rejected) {
         const ResourcePtr resource = snapshot_->Find(type.type, refused.key.resource);
         ASSERT_NE(resource, nullptr);
         // A bad head that there is no other for looks like bad parts.
@@ -1118,7 +1118,7 @@ class Simulation {
       const std::string name = fmt::format("{}/{}", Info(entry.type).name, entry.name);
       if (entry.acknowledged == "unknown") unknown.insert(name);
       if (entry.acknowledged != entry.sent || entry.rejected || !entry.held_parts.empty() ||
-          entry.retained || entry.cold)
+          entry.retained || entry.warming)
         unsettled.insert(name);
     }
     std::set<std::string> shown;
@@ -1174,7 +1174,8 @@ class Simulation {
       // Neighbours of something bad aren't acknowledged until they change again.
       EXPECT_TRUE(entry.sent == entry.acknowledged || setting_.rejects)
           << Info(entry.type).name << " " << entry.name;
-      EXPECT_FALSE(entry.retained || (entry.cold && !setting_.rejects) || !entry.held_parts.empty())
+      EXPECT_FALSE(entry.retained || (entry.warming && !setting_.rejects) ||
+                   !entry.held_parts.empty())
           << Info(entry.type).name << " " << entry.name;
     }
     EXPECT_LE(session_->NextDeadline().value_or(now_ + 1h), now_ + 3h);

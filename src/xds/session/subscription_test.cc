@@ -3,8 +3,6 @@
 // response with two resources (name@content) and one withdrawal; of a composite the parts follow:
 // "RDS r@1[h@1 i@2]".
 
-#include "xds/session/subscription.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "xds/session/session.h"
 
 namespace contour::xds {
 namespace {
@@ -480,7 +479,7 @@ TEST(Rejection, VersionTellsHowFarAStateOfTheWorldCame) {
   const std::vector<LedgerEntry> entries = node.session().View(node.now).entries;
   ASSERT_EQ(entries.size(), 2U);
   EXPECT_EQ(entries[0].acknowledged, entries[0].sent);
-  EXPECT_FALSE(entries[0].cold);
+  EXPECT_FALSE(entries[0].warming);
   EXPECT_EQ(entries[1].acknowledged, std::nullopt);
   EXPECT_EQ(entries[1].rejected, VersionOf(world, kCDS, "b"));
 }
@@ -631,9 +630,9 @@ TEST(Warm, TheAssignmentOfAChangedClusterIsSentAgain) {
     Running x(protocol);
     x.world.Cluster("a", "2");
     EXPECT_THAT(x.node.Publish(), ElementsAre("CDS a@2", "EDS a@1"));
-    EXPECT_TRUE(x.node.session().View(x.node.now).entries[0].cold);
+    EXPECT_TRUE(x.node.session().View(x.node.now).entries[0].warming);
     EXPECT_THAT(x.node.Ack(x.stream, kEDS), IsEmpty());
-    EXPECT_FALSE(x.node.session().View(x.node.now).entries[0].cold);
+    EXPECT_FALSE(x.node.session().View(x.node.now).entries[0].warming);
   }
 }
 
@@ -1180,7 +1179,7 @@ TEST(Reconnect, StateOfTheWorldIsRecognisedByItsVersion) {
   Node node(world);
   Stream& stream = node.Open(Protocol::kStateOfTheWorld);
   EXPECT_THAT(node.Request(stream, kCDS, {.version = versions[kCDS]}), ElementsAre("CDS a@1"));
-  EXPECT_FALSE(node.session().View(node.now).entries[0].cold);
+  EXPECT_FALSE(node.session().View(node.now).entries[0].warming);
   EXPECT_THAT(node.Request(stream, kRDS, {.version = versions[kRDS], .names = {"r"}}),
               ElementsAre("RDS r@1[h@1]"));
 }
@@ -1783,8 +1782,8 @@ TEST(Ledger, TellsSentAcknowledgedHeldAndCold) {
   std::map<std::pair<ResourceType, std::string>, LedgerEntry> entries;
   for (const LedgerEntry& entry : view.entries) entries[{entry.type, entry.name}] = entry;
   ASSERT_EQ(entries.size(), 5U);
-  EXPECT_FALSE((entries[{kCDS, "a"}].cold));
-  EXPECT_TRUE((entries[{kCDS, "b"}].cold));
+  EXPECT_FALSE((entries[{kCDS, "a"}].warming));
+  EXPECT_TRUE((entries[{kCDS, "b"}].warming));
   EXPECT_EQ((entries[{kCDS, "b"}].sent), VersionOf(x.world, kCDS, "b"));
   EXPECT_EQ((entries[{kCDS, "b"}].acknowledged), std::nullopt);
   EXPECT_THAT((entries[{kRDS, "r"}].held_parts), ElementsAre("i"));

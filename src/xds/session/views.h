@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of the Envoys: copies for metrics, debug pages and logs. Plain values, any thread.
+// What is known of the Envoys, as copies for metrics, debug pages and logs.
+//
+// Thread: plain values, any thread.
 
 #pragma once
 
@@ -18,8 +20,8 @@
 
 namespace contour::xds {
 
-// A response that an Envoy refused. It names the response, not the resource at fault: of the others
-// in it Envoy may have applied some.
+// A response that an Envoy NACKed. A NACK names the response, not the resource at fault: Envoy may
+// have applied some of the others in it.
 struct Rejection {
   ResourceType type = ResourceType::kCluster;
   std::string node_id;
@@ -38,7 +40,7 @@ struct LedgerEntry {
   std::string error_message;            // Envoy's about `rejected`
   std::vector<std::string> held_parts;  // wait for clusters; "" is the resource as a whole
   bool retained = false;                // no longer in the snapshot, but still in use there
-  bool cold = false;                    // a cluster that isn't known to be warm
+  bool warming = false;                 // a cluster that isn't known to be warm
 };
 
 // Names what waits for clusters on one Envoy, and of the clusters the first kMostClusters.
@@ -51,15 +53,16 @@ struct HeldView {
   std::chrono::milliseconds since{0};    // how long
 };
 
-// A content that this Envoy refused. It stays as it is until it changes.
-struct RefusedView {
+// A content that this Envoy rejected. It isn't sent again until it changes.
+struct RejectedView {
   ResourceKey key;
   std::string version;
   std::string error_message;  // Envoy's
-  // Refused for sure, and not just in a response that others spoiled, which is being found out.
+  // The content itself is at fault. Else it came in a NACKed response, and which content of it is
+  // at fault is being found out.
   bool culprit = false;
-  // The error message speaks of the Envoy's node (see node_fault.h). It is sent again after a
-  // while.
+  // The error message speaks of the Envoy's node (see node_fault.h). The content is sent again
+  // after a while.
   bool node_fault = false;
 };
 
@@ -78,17 +81,17 @@ struct TypeView {
   std::size_t streams = 0;                       // that subscribe to it
   std::size_t sent = 0;                          // resources
   std::size_t acknowledged = 0;                  // of these, as sent last
-  std::size_t rejected_resources = 0;            // with a content that the Envoy refused
+  std::size_t rejected_resources = 0;            // with a content that the Envoy rejected
   std::size_t held_resources = 0;                // of which something waits for clusters
   std::string sent_version;                      // of the last response
   std::string acknowledged_version;              // of the last acknowledged response
   std::size_t unacknowledged = 0;                // responses under way
   std::optional<std::chrono::milliseconds> lag;  // since the oldest of them was sent
-  bool searching = false;                        // for what is at fault in a refused response
-  std::string error_message;                     // of the last refusal; empty: there was none
-  std::optional<std::chrono::milliseconds> refused_ago;
-  std::vector<RefusedView> refused;  // now, the first ones
-  std::vector<HeldView> held;        // the first ones
+  bool searching = false;                        // for what is at fault in a NACKed response
+  std::string error_message;                     // of the last NACK; empty: there was none
+  std::optional<std::chrono::milliseconds> rejected_ago;
+  std::vector<RejectedView> rejected;  // now, the first ones
+  std::vector<HeldView> held;          // the first ones
 };
 
 // One Envoy: an ADS stream, or the streams per type of one connection.
@@ -97,12 +100,12 @@ struct SessionView {
   std::string peer;
   bool aggregated = false;
   bool delta = false;  // else state of the world
-  // It refuses what others (or itself) took: its refusals concern nobody else.
-  bool distrusted = false;
+  // It rejects what it acked before: its reports of culprits don't count.
+  bool reports_ignored = false;
   std::size_t streams = 0;
   std::array<TypeView, kResourceTypes> types;  // by ResourceType
   std::vector<LedgerEntry> entries;            // by type, then name; the first ones
-  bool more = false;                           // there are further ones, refused or held ones
+  bool more = false;  // there are further ones, also of rejected or held ones
 };
 
 // Which Envoys are shown, and which of their resources.
@@ -112,15 +115,15 @@ struct ViewFilter {
   std::optional<std::string> node;      // only Envoys of this node id
   std::optional<ResourceType> type;     // only resources of this type
   std::optional<std::string> resource;  // only resources of this name, whatever their state
-  // Every resource; else those that aren't settled: refused, held, warming, not acknowledged, or
-  // kept although they have left the snapshot.
+  // Shows every resource; else those that aren't settled: rejected, held, warming, not
+  // acknowledged, or kept although they have left the snapshot.
   bool all = false;
   // The page after another one: only Envoys after this one, by node id and address, and of the
   // Envoys' resources only those after this name.
   std::pair<std::string, std::string> after_envoy;
   std::string after_resource;
   std::size_t most_envoys = 100;
-  std::size_t most_entries = 1000;  // of all Envoys together; refused and held ones count as well
+  std::size_t most_entries = 1000;  // of all Envoys together; rejected and held ones count as well
 
   static const ViewFilter& Everything();
 };
@@ -157,7 +160,7 @@ struct ResourceFates {
     std::string node_id;
     std::string peer;
     Fate fate = Fate::kSent;
-    std::string error_message;  // Envoy's, of one that it refused
+    std::string error_message;  // Envoy's, of one that it rejected
   };
   std::array<std::size_t, kFates> counts = {};  // by Fate, of Envoys
   std::vector<Other> others;  // the first ones that subscribe to it and haven't acknowledged it
@@ -170,13 +173,13 @@ struct FleetFates {
   std::size_t workers = 0;
 };
 
-// From which Envoys a refused content is kept.
+// The Envoys from which a rejected content is kept.
 enum class Reach : std::uint8_t {
-  kNode,   // from those of the nodes that refused it
-  kFleet,  // from all: several nodes refused it with the same error message
+  kNode,   // from those of the nodes that rejected it
+  kFleet,  // from all: several nodes rejected it with the same error message
 };
 
-// A refused content that is quarantined; see quarantine.h.
+// A rejected content that is quarantined; see quarantine.h.
 struct QuarantineView {
   ResourceKey key;
   std::string version;
@@ -184,7 +187,7 @@ struct QuarantineView {
   std::string node_id;        // that Envoy
   std::string peer;           // its address
   Reach reach = Reach::kNode;
-  std::size_t nodes = 1;             // that refused it
+  std::size_t nodes = 1;             // that rejected it
   bool replaced = false;             // by the last good content; else it is left out
   std::chrono::milliseconds ago{0};  // how long
 };
@@ -202,8 +205,8 @@ struct StandInNeeds {
 struct Counters {
   std::array<std::uint64_t, kResourceTypes> responses = {};  // by ResourceType
   std::array<std::uint64_t, kResourceTypes> rejections = {};
-  std::uint64_t released =
-      0;  // parts and resources announced by the time-out, their clusters still cold
+  // Parts and resources that were sent by the time-out although their clusters weren't warm.
+  std::uint64_t released = 0;
   std::uint64_t turned_away = 0;  // subscriptions to secrets that were not remembered
   LatencyValues acknowledged;     // from a response to its acknowledgement
 
@@ -235,7 +238,7 @@ struct Metrics {
   // Envoy doesn't read, isn't among them.
   std::size_t held = 0;
   std::size_t unknown_secrets = 0;    // subscribed names of secrets that nobody serves
-  std::size_t quarantined = 0;        // refused contents that are quarantined now
+  std::size_t quarantined = 0;        // rejected contents that are quarantined now
   std::size_t quarantined_fleet = 0;  // of these, those that are kept from all Envoys
   std::size_t node_faults = 0;        // resources that an Envoy can't take because of its node now
   std::uint64_t quarantined_total = 0;

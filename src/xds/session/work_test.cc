@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "xds/session/subscription.h"
+#include "xds/session/session.h"
 #include "xds/snapshot/snapshot.h"
 
 namespace contour::xds {

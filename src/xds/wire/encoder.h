@@ -27,7 +27,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
-#include "xds/session/subscription.h"
+#include "xds/session/messages.h"
 #include "xds/snapshot/weak_cache.h"
 
 namespace contour::xds {

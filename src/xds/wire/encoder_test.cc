@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
+#include "xds/snapshot/snapshot.h"
 
 namespace contour::xds {
 namespace {
