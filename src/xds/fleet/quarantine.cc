@@ -10,7 +10,8 @@
 namespace contour::xds {
 namespace {
 
-// Puts the good part in the place of the refused one, or leaves it out. False: it has to stay.
+// Puts the good part in the place of the rejected one, or leaves it out. Returns false if it has to
+// stay.
 bool ReplacePart(const ResourceKey& key, const GoodContent& good, SnapshotEditor& editor) {
   const auto& [type, resource, part] = key;
   if (good.part != nullptr) {
@@ -28,8 +29,8 @@ bool ReplaceResource(const ResourceKey& key, const GoodContent& good, SnapshotEd
   if (good.resource == nullptr) {
     if (Info(key.type).needs_parts) return false;
     editor.Remove(key.type, key.resource);
-  } else if (const ResourcePtr refused = editor.Find(key.type, key.resource);
-             refused != nullptr && !refused->parts.empty()) {
+  } else if (const ResourcePtr rejected = editor.Find(key.type, key.resource);
+             rejected != nullptr && !rejected->parts.empty()) {
     editor.SetHead(key.type, key.resource, good.resource->bytes, good.resource->clusters);
   } else {
     editor.Set(key.type, *good.resource);
@@ -37,14 +38,14 @@ bool ReplaceResource(const ResourceKey& key, const GoodContent& good, SnapshotEd
   return true;
 }
 
-// Gives a cluster that stands in the endpoints of the refused content's assignment under the name
+// Gives a cluster that stands in the endpoints of the rejected content's assignment under the name
 // of its own, should there be none of this name. While that assignment is empty the last known
 // endpoints are better: a Service and its EndpointSlices get the new name of a port one after the
 // other.
-void KeepEndpoints(const std::string& assignment, const std::string& refused,
+void KeepEndpoints(const std::string& assignment, const std::string& rejected,
                    SnapshotEditor& editor) {
   if (assignment.empty() || editor.Find(ResourceType::kEndpoints, assignment) != nullptr) return;
-  const ResourcePtr followed = editor.Find(ResourceType::kEndpoints, refused);
+  const ResourcePtr followed = editor.Find(ResourceType::kEndpoints, rejected);
   if (followed != nullptr && !followed->without_endpoints)
     editor.Set(ResourceType::kEndpoints, *Renamed(*followed, assignment));
 }
@@ -119,7 +120,7 @@ SnapshotPtr Quarantine::Without(const std::vector<const Case*>& cases) const {
     const Culprit& culprit = found->culprit;
     const ResourceKey& key = culprit.key;
     if (key.type == ResourceType::kCluster && culprit.good.resource != nullptr)
-      KeepEndpoints(culprit.good.resource->assignment, RefusedAssignment(culprit), editor);
+      KeepEndpoints(culprit.good.resource->assignment, RejectedAssignment(culprit), editor);
     if (!Replace(key, culprit.good, editor)) continue;
     exclusions[{key.type, key.resource}].push_back({key, culprit.version,
                                                     static_cast<bool>(culprit.good),
@@ -153,11 +154,11 @@ DeliveryPtr Quarantine::Filtered() const {
   return delivery;
 }
 
-// Returns the assignment of a refused cluster; empty: it has none, or is no cluster.
-std::string Quarantine::RefusedAssignment(const Culprit& culprit) const {
+// Returns the assignment of a rejected cluster; empty: it has none, or is no cluster.
+std::string Quarantine::RejectedAssignment(const Culprit& culprit) const {
   if (culprit.key.type != ResourceType::kCluster) return {};
-  const ResourcePtr refused = published_->Find(ResourceType::kCluster, culprit.key.resource);
-  return refused == nullptr ? std::string() : refused->assignment;
+  const ResourcePtr rejected = published_->Find(ResourceType::kCluster, culprit.key.resource);
+  return rejected == nullptr ? std::string() : rejected->assignment;
 }
 
 // Returns what is needed by the good contents of the cases that are in force.
@@ -170,7 +171,7 @@ StandInNeeds Quarantine::Needs() const {
     if (!found.reach.has_value()) continue;
     const GoodContent& good = found.culprit.good;
     if (key.type == ResourceType::kCluster && good.resource != nullptr &&
-        RefusedAssignment(found.culprit).empty())
+        RejectedAssignment(found.culprit).empty())
       add(good.resource);
     for (const auto& [type, needed] : good.needs) {
       if (type == ResourceType::kCluster) add(needed);
@@ -188,7 +189,7 @@ void Quarantine::DeliverFiltered() {
   deliver_(Filtered());
 }
 
-void Quarantine::Tell(const News& news) const {
+void Quarantine::Notify(const News& news) const {
   for (const QuarantineView& view : news.quarantined) {
     if (options_.on_quarantine) options_.on_quarantine(view);
   }
@@ -214,7 +215,7 @@ void Quarantine::Publish(SnapshotPtr snapshot) {
     });
     DeliverFiltered();
   }
-  Tell(news);
+  Notify(news);
 }
 
 // Returns the case of the content, which may be a new one; nullptr if there are too many.
@@ -266,7 +267,7 @@ void Quarantine::Answer(std::uint64_t ticket, Opinion opinion) {
     inquiries_.erase(inquiry);
     Settle(at, news);
   }
-  Tell(news);
+  Notify(news);
 }
 
 // All workers have answered.
@@ -296,7 +297,7 @@ void Quarantine::MarkRunning(const ResourceKey& key, const Hash128& version) {
     End(at, news);
     DeliverFiltered();
   }
-  Tell(news);
+  Notify(news);
 }
 
 void Quarantine::IgnoreReports(std::uint64_t session) {
@@ -320,7 +321,7 @@ void Quarantine::IgnoreReports(std::uint64_t session) {
     if (!changed) return;
     DeliverFiltered();
   }
-  Tell(news);
+  Notify(news);
 }
 
 std::vector<QuarantineView> Quarantine::View() const {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Contents that Envoys refused: what is published goes through here on its way to the sessions.
+// Keeps contents that Envoys rejected from Envoys: what is published goes through here on its way
+// to the sessions.
 //
 //   Quarantine quarantine(options, inquire, deliver);
 //   quarantine.Publish(snapshot);          // → deliver(snapshots without what is quarantined)
@@ -7,27 +8,26 @@
 //   quarantine.Answer(ticket, opinion);    // once per worker that was asked → deliver(…)
 //
 // Rules
-// - A content that one Envoy refuses is kept from the Envoys of that node. All others are offered
-// it.
-// - It is kept from all Envoys (Reach::kFleet) once Envoys of two nodes refused it with the same
-//   error message, because then an Envoy that connects later would refuse it too.
+// - A content that one Envoy rejects is kept from the Envoys of that node. All others are offered
+//   it.
+// - It is kept from all Envoys (Reach::kFleet) once Envoys of two nodes rejected it with the same
+//   error message, because then an Envoy that connects later would reject it too.
 // - A content that any Envoy runs, or is known to have acked, is kept from nobody. All sessions are
-//   asked before a reach begins. One that turns out to run it ends the quarantine at once, and keeps
-//   the content meanwhile (see Stream::Wanted).
+//   asked before a reach begins. An Envoy that turns out to run it ends the quarantine at once, and
+//   keeps the content meanwhile (see EnvoyState::Wanted).
 // - In the place of a quarantined content stands the last good one: the one which the Envoy that
-//   refused it, or another, runs, with the clusters, assignments and secrets that it needs, should
+//   rejected it, or another, runs, with the clusters, assignments and secrets that it needs, should
 //   they be gone. If no Envoy runs one, the content is left out. A whole listener is never left out.
 // - What a stand-in needs doesn't go stale: its assignments and secrets are named to whoever builds
 //   the snapshots (Follow). A cluster that stands in for a content with another assignment has the
 //   endpoints of that one, since a cluster's name stands for one port of a Service. The clusters
 //   that a stand-in needs stay as they were.
-// - It stays quarantined as long as it is what is published. Another content of the resource is
-// tried
-//   again; so is this one, should it come back later.
-// - The reports of a session don't count any more once it refused what it acked before.
+// - A content stays quarantined as long as it is what is published. Another content of the resource
+//   is tried again; so is this one, should it come back later.
+// - The reports of a session don't count any more once it rejected what it acked before.
 // - At most kContents are quarantined at once, and at most kNodes nodes have snapshots of their
 // own.
-//   What is refused beyond is kept from the session that refused it only.
+//   What is rejected beyond is kept only from the session that rejected it.
 //
 // A NACK that speaks of the node isn't reported here: see node_fault.h.
 //
@@ -57,7 +57,7 @@ namespace contour::xds {
 // Holds what the sessions are to be offered.
 struct Delivery {
   SnapshotPtr fleet;
-  std::map<std::string, SnapshotPtr> nodes;  // by node id, of nodes that refused something
+  std::map<std::string, SnapshotPtr> nodes;  // by node id, of nodes that rejected something
 
   const SnapshotPtr& For(const std::string& node_id) const {
     const auto at = nodes.find(node_id);
@@ -87,12 +87,12 @@ class Quarantine {
 
   void Publish(SnapshotPtr snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // An Envoy refused the content and took the rest.
+  // An Envoy rejected the content and acked the rest.
   void Report(std::uint64_t session, Culprit culprit) ABSL_LOCKS_EXCLUDED(mutex_);
   void Answer(std::uint64_t ticket, Opinion opinion) ABSL_LOCKS_EXCLUDED(mutex_);
   // An Envoy runs the content.
   void MarkRunning(const ResourceKey& key, const Hash128& version) ABSL_LOCKS_EXCLUDED(mutex_);
-  // The Envoy refuses what it acked before: its reports no longer count.
+  // The Envoy rejects what it acked before: its reports no longer count.
   void IgnoreReports(std::uint64_t session) ABSL_LOCKS_EXCLUDED(mutex_);
 
   std::vector<QuarantineView> View() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -138,10 +138,11 @@ class Quarantine {
   SnapshotPtr Without(const std::vector<const Case*>& cases) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   DeliveryPtr Filtered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::string RefusedAssignment(const Culprit& culprit) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string RejectedAssignment(const Culprit& culprit) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StandInNeeds Needs() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DeliverFiltered() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Tell(const News& news) const ABSL_LOCKS_EXCLUDED(mutex_);
+  void Notify(const News& news) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Options options_;
   const Inquire inquire_;
@@ -153,7 +154,7 @@ class Quarantine {
   std::map<std::uint64_t, ResourceKey> inquiries_ ABSL_GUARDED_BY(mutex_);  // by ticket
   std::set<Content> running_ ABSL_GUARDED_BY(mutex_);                       // as far as published
   std::uint64_t tickets_ ABSL_GUARDED_BY(mutex_) = 0;
-  StandInNeeds needs_ ABSL_GUARDED_BY(mutex_);  // as they were told last
+  StandInNeeds needs_ ABSL_GUARDED_BY(mutex_);  // as Follow was called last
   Totals totals_ ABSL_GUARDED_BY(mutex_);
 };
 

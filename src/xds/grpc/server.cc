@@ -358,26 +358,8 @@ class Server::Implementation {
     }
     std::shared_ptr<grpc::ServerCredentials> credentials =
         options_.tls ? std::make_shared<TLSCredentials>(keys_) : grpc::InsecureServerCredentials();
-    Dispatcher::Options options;
-    options.warm_timeout = options_.warm_timeout;
-    options.workers = Workers(options_.workers);
-    options.adapt = options_.adapt;
-    options.on_rejection = [told = options_.on_rejection](const Rejection& rejection) {
-      LogRejection(rejection);
-      if (told) told(rejection);
-    };
-    options.quarantine.on_quarantine = [told = options_.on_quarantine](const QuarantineView& view) {
-      LogQuarantine("content that Envoy refuses is quarantined", view);
-      if (told) told(view);
-    };
-    options.quarantine.on_release = [told = options_.on_release](const QuarantineView& view) {
-      LogQuarantine("content that Envoy refused is gone, or taken by another Envoy", view);
-      if (told) told(view);
-    };
-    options.on_node_fault = LogNodeFault;
-    options.follow = options_.follow;
     if (std::chrono::steady_clock::now() >= past_until_) past_.reset();
-    auto dispatcher = std::make_unique<Dispatcher>(std::move(options), past_);
+    auto dispatcher = std::make_unique<Dispatcher>(MakeDispatcherOptions(), past_);
     if (snapshot_ != nullptr) dispatcher->Publish(snapshot_);
     auto service = std::make_unique<Service>(*dispatcher);
 
@@ -386,31 +368,7 @@ class Server::Implementation {
     builder.AddListeningPort(listen, credentials, &port);
     builder.RegisterCallbackGenericService(service.get());
     builder.SetMaxReceiveMessageSize(kReceiveBytes);
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT,
-                               0);  // a second process must not share the port
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreams);
-    // This leaves what isn't read yet with the Envoy: gRPC would otherwise widen the window of each
-    // connection to megabytes.
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
-                               static_cast<int>(options_.keepalive_time.count()));
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-                               static_cast<int>(options_.keepalive_timeout.count()));
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-                               kShortestPingInterval);
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
-    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
-                               static_cast<int>(options_.handshake_timeout.count()));
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
-                               static_cast<int>(options_.idle_timeout.count()));
-    if (options_.connection_age.count() > 0) {
-      // gRPC adds the jitter, and ends the streams of the connection after the grace.
-      builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
-                                 static_cast<int>(options_.connection_age.count()));
-      builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kAgeGrace);
-    }
+    SetChannelArguments(builder);
     std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
     if (server == nullptr || port == 0) {
       return Unavailable("listen {}: the address can't be bound (is the port taken?)", listen);
@@ -512,6 +470,56 @@ class Server::Implementation {
   }
 
  private:
+  Dispatcher::Options MakeDispatcherOptions() const {
+    Dispatcher::Options options;
+    options.warm_timeout = options_.warm_timeout;
+    options.workers = Workers(options_.workers);
+    options.adapt = options_.adapt;
+    options.on_rejection = [told = options_.on_rejection](const Rejection& rejection) {
+      LogRejection(rejection);
+      if (told) told(rejection);
+    };
+    options.quarantine.on_quarantine = [told = options_.on_quarantine](const QuarantineView& view) {
+      LogQuarantine("content that Envoy refuses is quarantined", view);
+      if (told) told(view);
+    };
+    options.quarantine.on_release = [told = options_.on_release](const QuarantineView& view) {
+      LogQuarantine("content that Envoy refused is gone, or taken by another Envoy", view);
+      if (told) told(view);
+    };
+    options.on_node_fault = LogNodeFault;
+    options.follow = options_.follow;
+    return options;
+  }
+
+  void SetChannelArguments(grpc::ServerBuilder& builder) const {
+    // A second process must not share the port.
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreams);
+    // This leaves what isn't read yet with the Envoy: gRPC would otherwise widen the window of each
+    // connection to megabytes.
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
+                               static_cast<int>(options_.keepalive_time.count()));
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                               static_cast<int>(options_.keepalive_timeout.count()));
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                               kShortestPingInterval);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                               static_cast<int>(options_.handshake_timeout.count()));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+                               static_cast<int>(options_.idle_timeout.count()));
+    if (options_.connection_age.count() > 0) {
+      // gRPC adds the jitter, and ends the streams of the connection after the grace.
+      builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                                 static_cast<int>(options_.connection_age.count()));
+      builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kAgeGrace);
+    }
+  }
+
   const Options options_;
   KeyHolder keys_;
   mutable Mutex mutex_;

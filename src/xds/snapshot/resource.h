@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is delivered to Envoy: the types of xDS v3 and resources as immutable, already serialised
-// values. No gRPC, no protobuf messages, nothing of Kubernetes.
+// The resources that are delivered to Envoy: the types of xDS v3 and resources as immutable,
+// already serialised values. No gRPC, no protobuf messages, nothing of Kubernetes.
 //
 //   Resource cluster{.name = "default/kuard/80/da39a3ee5e", .bytes = serialized};
 //   cluster.warm_by = WarmBy::kAssignment;
@@ -40,7 +40,7 @@ enum class ResourceType : std::uint8_t {
 };
 inline constexpr std::size_t kResourceTypes = 6;
 
-// What the protocol says of a type. A further type is a further row of kTypes.
+// Says how the protocol treats a type. A further type is a further row of kTypes.
 struct TypeInfo {
   ResourceType type;
   std::string_view name;     // in logs and metrics: the field's short name
@@ -54,7 +54,7 @@ struct TypeInfo {
   // (field 1 in each).
   bool blank_if_unknown;
   std::uint32_t parts_field;  // of the repeated sub-message that parts are; 0: no parts
-  // Envoy refuses one that is made of parts and has none (a listener without filter chains).
+  // Envoy rejects a resource that is made of parts and has none (a listener without filter chains).
   bool needs_parts = false;
 };
 
@@ -99,16 +99,15 @@ struct ResourceKey {
 struct Part {
   std::string name;   // unique in its resource; parts are sent in the order of their names
   std::string bytes;  // the sub-message, serialised, without tag and length
-  // Clusters that it routes to, sorted: it is announced to an Envoy when those that it newly needs
-  // are warm there, and none of them is withdrawn while it is in use there. Must follow from the
-  // bytes.
+  // Clusters that it routes to, sorted: it is sent to an Envoy when those that it newly needs are
+  // warm there, and none of them is withdrawn while it is in use there. Must follow from the bytes.
   std::vector<std::string> clusters;
   Hash128 version;  // set by SnapshotEditor
 };
 using PartPtr = std::shared_ptr<const Part>;
 using Parts = PersistentMap<Part>;
 
-// What shows that an Envoy can use a cluster.
+// Says what shows that an Envoy can use a cluster.
 enum class WarmBy : std::uint8_t {
   kAcknowledgement,  // the CDS response was acknowledged (DNS, static, health-checked clusters)
   kAssignment,  // its ClusterLoadAssignment was acknowledged after the cluster (EDS without health
@@ -139,31 +138,31 @@ struct Resource {
 
   Parts parts = {};
   Hash128 version = {};  // set by SnapshotEditor
-  bool known = true;  // false only in an Envoy's ledger: it has some content under this name that
-                      // we can't know
+  // False only in the state of an Envoy, which has some content under this name that we can't know.
+  bool known = true;
 };
 using ResourcePtr = std::shared_ptr<const Resource>;
 
 // True if both are nullptr or have the same content.
 bool SameVersion(const ResourcePtr& a, const ResourcePtr& b);
 
-// The content of a part; nullopt: of the resource, of a composite one its head. nullopt: there is
-// none.
+// Returns the version of the content of a part. `part`: nullopt stands for the resource, of a
+// composite one for its head. Returns nullopt if there is no such part.
 std::optional<Hash128> ContentVersion(const Resource& resource,
                                       const std::optional<std::string>& part);
 
-// The whole message: the head, then the parts in the order of their names. Deterministic.
+// Returns the whole message: the head, then the parts in the order of their names. Deterministic.
 std::string Assemble(ResourceType type, const Resource& resource);
 
-// A message with nothing but its name: an assignment without endpoints, a route configuration
-// without hosts.
+// Returns a message with nothing but its name: an assignment without endpoints, a route
+// configuration without hosts.
 ResourcePtr MakeBlank(std::string_view name);
 
-// The resource under another name (field 1, which comes first). REQUIRES: no parts.
+// Returns the resource under another name (field 1, which comes first). REQUIRES: no parts.
 ResourcePtr Renamed(const Resource& resource, std::string_view name);
 
-// What an Envoy has under `name` in a version that we don't know (learned from its
-// initial_resource_versions).
+// Returns a resource that stands for what an Envoy has under `name` in a version that we don't know
+// (learned from its initial_resource_versions).
 ResourcePtr MakeUnknown(std::string_view name, const Hash128& version);
 
 }  // namespace contour::xds

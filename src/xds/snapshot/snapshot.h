@@ -34,7 +34,7 @@ namespace contour::xds {
 
 using Table = PersistentMap<Resource>;
 
-// A content that isn't in the snapshot, or was replaced, because Envoys refused it.
+// A content that isn't in the snapshot, or was replaced, because Envoys rejected it.
 struct Exclusion {
   ResourceKey key;
   Hash128 version;
@@ -61,7 +61,7 @@ class Snapshot {
   const Exclusions& exclusions() const { return *exclusions_; }
   // Returns the exclusions of one resource.
   const std::vector<Exclusion>& ExclusionsOf(ResourceType type, const std::string& name) const;
-  // Whether the resource is left out, and nothing in its place.
+  // True if the resource is left out, and nothing is in its place.
   bool Lacks(ResourceType type, const std::string& name) const;
 
  private:
@@ -134,8 +134,8 @@ class SnapshotEditor {
 
   void SetExclusions(Exclusions exclusions);
 
-  // What the edits so far amount to; the base itself if that is nothing. The editor goes on from
-  // there. Never null.
+  // Returns the snapshot with the edits so far; the base itself if they change nothing. The editor
+  // goes on from there. Never null.
   SnapshotPtr Commit();
 
  private:
