@@ -149,7 +149,6 @@ class NackTracker {
 
   const NackBisection& bisection() const { return bisection_; }
   bool searching() const { return bisection_.active(); }
-  bool testing() const { return bisection_.testing(); }
   // True if the next step is to be taken as soon as nothing is in flight.
   bool AwaitsStep() const { return bisection_.active() && !bisection_.testing(); }
   NackBisection::Step NextStep(Wanted wanted);
