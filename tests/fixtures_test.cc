@@ -33,6 +33,8 @@
 #include "core/pipeline.h"
 #include "envoy/names.h"
 #include "file/manifest.h"
+#include "graph/model/listener.h"
+#include "graph/model/status.h"
 #include "tests/support/certificates.h"
 #include "tests/support/snapshot_text.h"
 

@@ -9,6 +9,10 @@
 #include <string_view>
 #include <variant>
 
+#include "graph/model/cluster.h"
+#include "graph/model/match.h"
+#include "graph/model/route.h"
+
 namespace contour::admin {
 namespace {
 
@@ -115,9 +119,9 @@ class Graphviz {
 
   void Routes(const std::string& parent, const std::vector<graph::Route>& routes) {
     for (const graph::Route& route : routes) {
-      const std::string_view word = MatchWord(route.match.type);
-      const std::string id = fmt::format("{} {} {}", parent, word, route.match.value);
-      Node(id, fmt::format("{{{}|{}}}", word, Label(route.match.value)));
+      const std::string_view word = MatchWord(route.match.path.type);
+      const std::string id = fmt::format("{} {} {}", parent, word, route.match.path.value);
+      Node(id, fmt::format("{{{}|{}}}", word, Label(route.match.path.value)));
       if (route.https_redirect) {
         Edge(id, Node("redirect https", "{redirect|https}"));
       } else if (const auto* action = std::get_if<graph::RouteAction>(&route.action)) {
@@ -171,19 +175,19 @@ std::string Seconds(std::chrono::nanoseconds time) {
 Json RoutesJson(const std::vector<graph::Route>& routes, const envoy::Names& names) {
   Json list = Json::array();
   for (const graph::Route& route : routes) {
-    const bool segments = route.match.type == graph::PathMatch::Type::kSegmentPrefix;
-    Json one = {{"match", segments ? "segment-prefix" : MatchWord(route.match.type)},
-                {"path", route.match.value}};
+    const bool segments = route.match.path.type == graph::PathMatch::Type::kSegmentPrefix;
+    Json one = {{"match", segments ? "segment-prefix" : MatchWord(route.match.path.type)},
+                {"path", route.match.path.value}};
     if (route.https_redirect) {
       one["redirect"] = "https";
     } else if (const auto* action = std::get_if<graph::RouteAction>(&route.action)) {
       one["clusters"] = ClustersJson(action->clusters, names);
-      if (action->timeout)
-        one["timeout"] =
-            action->timeout->infinite ? "infinity" : Seconds(action->timeout->duration);
-      if (action->retry) one["retryOn"] = action->retry->retry_on;
-      if (!action->prefix_rewrite.empty()) one["prefixRewrite"] = action->prefix_rewrite;
-      if (action->websocket) one["websocket"] = true;
+      const graph::RoutePolicies& policies = action->policies;
+      if (const auto& timeout = policies.timeout)
+        one["timeout"] = timeout->infinite ? "infinity" : Seconds(timeout->duration);
+      if (policies.retry) one["retryOn"] = policies.retry->retry_on;
+      if (!policies.prefix_rewrite.empty()) one["prefixRewrite"] = policies.prefix_rewrite;
+      if (policies.websocket) one["websocket"] = true;
     } else {
       one["response"] = std::get<graph::DirectResponse>(route.action).status;
     }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "envoy/names.h"
-#include "graph/model/model.h"
+#include "graph/model/host.h"
 
 namespace contour::admin {
 

@@ -7,6 +7,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "graph/model/certificate.h"
+#include "graph/model/cluster.h"
+#include "graph/model/match.h"
+#include "graph/model/route.h"
+
 namespace contour::admin {
 namespace {
 
@@ -22,7 +27,7 @@ graph::WeightedCluster Cluster(const std::string& service, std::uint32_t weight 
 }
 
 graph::Route Route(graph::PathMatch match, std::vector<graph::WeightedCluster> clusters) {
-  return {std::move(match), false, graph::RouteAction{.clusters = std::move(clusters)}};
+  return {{std::move(match)}, false, graph::RouteAction{.clusters = std::move(clusters)}};
 }
 
 graph::ServingSecretPtr Secret() {
@@ -44,7 +49,7 @@ std::vector<graph::VirtualHostPtr> Hosts() {
   secure.http_routes.back().https_redirect = true;
   secure.secure = graph::SecureVirtualHost{.secret = Secret()};
   secure.secure->routes.push_back(Route({Type::kRegex, "/a|{b}"}, {Cluster("web", 90)}));
-  secure.secure->routes.push_back({{Type::kExact, "/x"}, false, graph::DirectResponse{503}});
+  secure.secure->routes.push_back({{{Type::kExact, "/x"}}, false, graph::DirectResponse{503}});
   graph::VirtualHost tcp{.host = "c.example"};
   tcp.secure = graph::SecureVirtualHost{};
   tcp.secure->tcp_proxy = graph::TCPProxy{{Cluster("db")}};

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/strings.h"
+#include "graph/model/host.h"
 
 namespace contour::admin {
 namespace {

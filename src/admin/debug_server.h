@@ -24,6 +24,7 @@
 #include "api/object.h"
 #include "core/view.h"
 #include "envoy/names.h"
+#include "graph/model/host.h"
 #include "xds/session/views.h"
 
 namespace contour::admin {

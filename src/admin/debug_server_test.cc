@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "graph/model/route.h"
 
 namespace contour::admin {
 namespace {

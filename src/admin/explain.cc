@@ -10,6 +10,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "graph/model/host.h"
+#include "graph/model/status.h"
+
 namespace contour::admin {
 namespace {
 

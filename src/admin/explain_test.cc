@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "admin/xds_page.h"
+#include "graph/model/status.h"
 
 namespace contour::admin {
 namespace {

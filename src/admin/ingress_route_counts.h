@@ -21,7 +21,7 @@
 
 #include "admin/metrics.h"
 #include "base/mutex.h"
-#include "graph/model/model.h"
+#include "graph/model/status.h"
 
 namespace contour::admin {
 

@@ -24,6 +24,7 @@
 #include "api/service.h"
 #include "core/pipeline.h"
 #include "envoy/cluster.h"
+#include "graph/model/cluster.h"
 #include "tests/support/certificates.h"
 #include "tests/support/name_faults.h"
 

@@ -10,6 +10,10 @@
 #include "envoy/names.h"
 #include "envoy/route.h"
 #include "envoy/secret.h"
+#include "graph/model/certificate.h"
+#include "graph/model/cluster.h"
+#include "graph/model/host.h"
+#include "graph/model/route.h"
 
 namespace contour::core {
 namespace {

@@ -28,8 +28,13 @@
 #include "envoy/listener.h"
 #include "envoy/names.h"
 #include "envoy/resource.h"
+#include "graph/engine/endpoint_index.h"
 #include "graph/engine/engine.h"
+#include "graph/model/certificate.h"
+#include "graph/model/cluster.h"
 #include "graph/model/endpoints.h"
+#include "graph/model/host.h"
+#include "graph/model/status.h"
 #include "xds/session/views.h"
 #include "xds/snapshot/snapshot.h"
 

@@ -9,6 +9,9 @@
 #include "envoy/cluster.h"
 #include "envoy/listener.h"
 #include "envoy/testing.h"
+#include "graph/model/certificate.h"
+#include "graph/model/cluster.h"
+#include "graph/model/host.h"
 
 namespace contour::envoy {
 namespace {

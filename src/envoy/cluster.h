@@ -19,7 +19,7 @@
 #include "envoy/config_source.h"
 #include "envoy/names.h"
 #include "envoy/resource.h"
-#include "graph/model/model.h"
+#include "graph/model/cluster.h"
 
 namespace contour::envoy {
 

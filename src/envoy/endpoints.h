@@ -14,7 +14,7 @@
 
 #include "envoy/names.h"
 #include "envoy/resource.h"
-#include "graph/model/model.h"
+#include "graph/model/endpoints.h"
 
 namespace contour::envoy {
 

@@ -14,6 +14,11 @@
 #include "envoy/names.h"
 #include "envoy/route.h"
 #include "envoy/testing.h"
+#include "graph/model/certificate.h"
+#include "graph/model/cluster.h"
+#include "graph/model/endpoints.h"
+#include "graph/model/host.h"
+#include "graph/model/route.h"
 
 namespace contour::envoy {
 namespace {
@@ -23,7 +28,7 @@ graph::VirtualHost Host(std::int64_t routes) {
   host.host = "www.example.com";
   for (std::int64_t i = 0; i < routes; ++i) {
     graph::Route route;
-    route.match.value = fmt::format("/path-{}", i);
+    route.match.path.value = fmt::format("/path-{}", i);
     graph::RouteAction action;
     action.clusters = {Weighted(fmt::format("service-{}", i))};
     route.action = action;

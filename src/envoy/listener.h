@@ -39,7 +39,8 @@
 #include "envoy/host_lookup.h"
 #include "envoy/names.h"
 #include "envoy/resource.h"
-#include "graph/model/model.h"
+#include "graph/model/host.h"
+#include "graph/model/listener.h"
 
 namespace contour::envoy {
 

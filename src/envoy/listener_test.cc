@@ -25,6 +25,7 @@
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/on_demand_secret.pb.h"
 #include "envoy/testing.h"
+#include "graph/model/certificate.h"
 
 namespace contour::envoy {
 namespace {

@@ -30,7 +30,9 @@
 #include <string_view>
 #include <utility>
 
-#include "graph/model/model.h"
+#include "graph/model/certificate.h"
+#include "graph/model/cluster.h"
+#include "graph/model/endpoints.h"
 
 namespace contour::envoy {
 

@@ -14,6 +14,9 @@
 #include "envoy/host_lookup.h"
 #include "envoy/message.h"
 #include "envoy/weights.h"
+#include "graph/model/cluster.h"
+#include "graph/model/match.h"
+#include "graph/model/route.h"
 
 namespace contour::envoy {
 namespace {
@@ -49,7 +52,7 @@ google::protobuf::Value& Mark(std::string_view filter, const char* mark, route::
   return (*marks.mutable_fields())[mark];
 }
 
-void SetMatch(const graph::PathMatch& match, const Common& common, route::RouteMatch* message) {
+void SetPath(const graph::PathMatch& match, route::RouteMatch* message) {
   using Type = graph::PathMatch::Type;
   std::string value = Text(match.value);
   switch (match.type) {
@@ -75,6 +78,10 @@ void SetMatch(const graph::PathMatch& match, const Common& common, route::RouteM
       }
       break;
   }
+}
+
+void SetMatch(const graph::RouteMatch& match, const Common& common, route::RouteMatch* message) {
+  SetPath(match.path, message);
   SetTLSHost(common, message);
 }
 
@@ -103,18 +110,23 @@ void SetRetry(const graph::Retry& retry, route::RouteAction* action) {
     SetDuration(*retry.per_try_timeout, policy->mutable_per_try_timeout());
 }
 
+void SetPolicies(const graph::RoutePolicies& policies, route::RouteAction* action) {
+  if (policies.timeout) {
+    // 0 means no timeout. A negative time, which Envoy doesn't take, means none as well.
+    SetDuration(
+        policies.timeout->infinite ? std::chrono::nanoseconds(0) : policies.timeout->duration,
+        action->mutable_timeout());
+  }
+  if (policies.retry) SetRetry(*policies.retry, action);
+  if (!policies.prefix_rewrite.empty()) action->set_prefix_rewrite(Text(policies.prefix_rewrite));
+  if (policies.websocket) action->add_upgrade_configs()->set_upgrade_type("websocket");
+}
+
 void SetAction(const graph::RouteAction& source, const Names& names, route::Route* message,
                std::vector<std::string>* used) {
   route::RouteAction* action = message->mutable_route();
   SetClusters(source.clusters, names, action, used);
-  if (source.timeout) {
-    // 0 means no timeout. A negative time, which Envoy doesn't take, means none as well.
-    SetDuration(source.timeout->infinite ? std::chrono::nanoseconds(0) : source.timeout->duration,
-                action->mutable_timeout());
-  }
-  if (source.retry) SetRetry(*source.retry, action);
-  if (!source.prefix_rewrite.empty()) action->set_prefix_rewrite(Text(source.prefix_rewrite));
-  if (source.websocket) action->add_upgrade_configs()->set_upgrade_type("websocket");
+  SetPolicies(source.policies, action);
   if (std::any_of(source.clusters.begin(), source.clusters.end(),
                   [](const auto& weighted) { return weighted.cluster->strategy == "Cookie"; })) {
     auto* cookie = action->add_hash_policy()->mutable_cookie();
@@ -148,7 +160,7 @@ void SetRoute(const graph::Route& source, const Common& common, const Names& nam
     SetDirectResponse({}, message);
   } else {
     SetAction(*action, names, message, used);
-    if (common.looked_up && action->websocket)
+    if (common.looked_up && action->policies.websocket)
       Mark(kUpgradeFilter, "pass", message).set_bool_value(true);
   }
 }

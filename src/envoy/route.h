@@ -29,7 +29,7 @@
 #include "envoy/listener.h"
 #include "envoy/names.h"
 #include "envoy/resource.h"
-#include "graph/model/model.h"
+#include "graph/model/host.h"
 
 namespace contour::envoy {
 

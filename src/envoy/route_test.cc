@@ -17,6 +17,11 @@
 #include "envoy/message.h"
 #include "envoy/names.h"
 #include "envoy/testing.h"
+#include "graph/model/certificate.h"
+#include "graph/model/cluster.h"
+#include "graph/model/listener.h"
+#include "graph/model/match.h"
+#include "graph/model/route.h"
 
 namespace contour::envoy {
 namespace {
@@ -33,12 +38,8 @@ using testing::IsEmpty;
 
 graph::Route To(std::vector<graph::WeightedCluster> clusters, PathMatch match = {}) {
   graph::Route route;
-  route.match = std::move(match);
-  route.action = graph::RouteAction{.clusters = std::move(clusters),
-                                    .timeout = {},
-                                    .retry = {},
-                                    .prefix_rewrite = "",
-                                    .websocket = false};
+  route.match.path = std::move(match);
+  route.action = graph::RouteAction{.clusters = std::move(clusters), .policies = {}};
   return route;
 }
 
@@ -89,25 +90,21 @@ TEST_P(RouteActionTest, Table) {
 constexpr const char* kOne = R"(cluster: "default/kuard/80/da39a3ee5e" )";
 
 graph::RouteAction Action(std::vector<graph::WeightedCluster> clusters) {
-  return {.clusters = std::move(clusters),
-          .timeout = {},
-          .retry = {},
-          .prefix_rewrite = "",
-          .websocket = false};
+  return {.clusters = std::move(clusters), .policies = {}};
 }
 graph::RouteAction WithTimeout(graph::Timeout timeout) {
   graph::RouteAction action = Action({Weighted("kuard")});
-  action.timeout = timeout;
+  action.policies.timeout = timeout;
   return action;
 }
 graph::RouteAction WithRetry(graph::Retry retry) {
   graph::RouteAction action = Action({Weighted("kuard")});
-  action.retry = std::move(retry);
+  action.policies.retry = std::move(retry);
   return action;
 }
 graph::RouteAction WebSocket(std::vector<graph::WeightedCluster> clusters) {
   graph::RouteAction action = Action(std::move(clusters));
-  action.websocket = true;
+  action.policies.websocket = true;
   return action;
 }
 
@@ -166,7 +163,7 @@ INSTANTIATE_TEST_SUITE_P(
         ActionCase{"prefix_rewrite",
                    [] {
                      graph::RouteAction action = Action({Weighted("kuard")});
-                     action.prefix_rewrite = "/api/v1";
+                     action.policies.prefix_rewrite = "/api/v1";
                      return action;
                    }(),
                    std::string(kOne) + "prefix_rewrite: '/api/v1'"},
@@ -312,7 +309,7 @@ TEST(VirtualHostTest, WildcardsTakeOneLabel) {
 
 TEST(VirtualHostTest, TheHostAnyIsMarkedSinceALookUpMayLeadToIt) {
   graph::Route websocket = To({Weighted("kuard")});
-  std::get<graph::RouteAction>(websocket.action).websocket = true;
+  std::get<graph::RouteAction>(websocket.action).policies.websocket = true;
   const auto marks = [](const graph::VirtualHost& host) {
     EnvoyVirtualHost message;
     EXPECT_TRUE(message.ParseFromString(HTTP(host).bytes));
@@ -479,7 +476,7 @@ TEST(ScopeTest, AWildcardIsHeldAgainstTheAuthorityThatWasSent) {
 
 TEST(ScopeTest, WebsocketRoutesAreMarked) {
   graph::Route websocket = To({Weighted("a")}, {PathMatch::Type::kPrefix, "/ws"});
-  std::get<graph::RouteAction>(websocket.action).websocket = true;
+  std::get<graph::RouteAction>(websocket.action).policies.websocket = true;
   const std::optional<Resource> got = Scope(Host({websocket, To({Weighted("b")})}));
   ASSERT_TRUE(got);
   ScopedRouteConfiguration message;
@@ -581,8 +578,8 @@ TEST(RouteConfigurationTest, IsHeadAndParts) {
 
 TEST(VirtualHostTest, OddTextIsNotLost) {
   graph::Route route = To({Weighted("k\xff")}, {PathMatch::Type::kRegex, "\xc3("});
-  std::get<graph::RouteAction>(route.action).prefix_rewrite = "/\r\n";
-  std::get<graph::RouteAction>(route.action).retry = graph::Retry{"\x80", {}, {}};
+  std::get<graph::RouteAction>(route.action).policies.prefix_rewrite = "/\r\n";
+  std::get<graph::RouteAction>(route.action).policies.retry = graph::Retry{"\x80", {}, {}};
   for (const char* name : {"*.\xff", "\xff", "*", "*.", ":", "*.a.*"}) {
     const Resource got = HTTP(Host({route}, name));
     EnvoyVirtualHost message;

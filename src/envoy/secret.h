@@ -12,7 +12,7 @@
 #include <string>
 
 #include "envoy/resource.h"
-#include "graph/model/model.h"
+#include "graph/model/certificate.h"
 
 namespace contour::envoy {
 

@@ -13,7 +13,7 @@
 #include <string>
 #include <utility>
 
-#include "graph/model/model.h"
+#include "graph/model/cluster.h"
 
 namespace contour::envoy {
 

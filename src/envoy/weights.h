@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "envoy/names.h"
-#include "graph/model/model.h"
+#include "graph/model/cluster.h"
 
 namespace contour::envoy {
 

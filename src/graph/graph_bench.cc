@@ -18,6 +18,7 @@
 #include "api/secret.h"
 #include "api/service.h"
 #include "graph/engine/engine.h"
+#include "graph/model/route.h"
 
 namespace {
 std::atomic<std::uint64_t> allocations{0};

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "api/service.h"
-#include "graph/model/model.h"
+#include "graph/model/status.h"
 
 namespace contour::status {
 

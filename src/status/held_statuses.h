@@ -33,7 +33,7 @@
 #include "api/object.h"
 #include "base/hash.h"
 #include "base/mutex.h"
-#include "graph/model/model.h"
+#include "graph/model/status.h"
 
 namespace contour::status {
 

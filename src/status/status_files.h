@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "api/object.h"
-#include "graph/model/model.h"
+#include "graph/model/status.h"
 
 namespace contour::status {
 

@@ -13,6 +13,7 @@
 
 #include "base/status.h"
 #include "graph/engine/engine.h"
+#include "graph/model/status.h"
 #include "tests/support/random_objects.h"
 
 namespace contour {

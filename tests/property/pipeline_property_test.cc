@@ -14,6 +14,7 @@
 #include <string>
 
 #include "core/pipeline.h"
+#include "graph/model/listener.h"
 #include "tests/support/closed_snapshot.h"
 #include "tests/support/name_faults.h"
 #include "tests/support/random_objects.h"

@@ -13,6 +13,11 @@
 #include "envoy/names.h"
 #include "envoy/route.h"
 #include "envoy/secret.h"
+#include "graph/model/certificate.h"
+#include "graph/model/cluster.h"
+#include "graph/model/endpoints.h"
+#include "graph/model/host.h"
+#include "graph/model/route.h"
 
 namespace contour::testing {
 namespace {

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "base/strings.h"
 #include "cmd/serve/port_probe.h"
+#include "graph/model/listener.h"
 #include "kube/files.h"
 #include "kube/kubeconfig.h"
 

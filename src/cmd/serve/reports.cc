@@ -9,6 +9,8 @@
 #include "api/ingress_route.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "graph/model/certificate.h"
+#include "graph/model/status.h"
 #include "status/fields.h"
 
 namespace contour::cmd {

@@ -14,6 +14,7 @@
 #include "admin/metrics.h"
 #include "base/mutex.h"
 #include "core/core.h"
+#include "graph/model/certificate.h"
 #include "status/held_statuses.h"
 #include "status/ingress_addresses.h"
 #include "status/status_files.h"

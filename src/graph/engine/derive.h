@@ -19,9 +19,10 @@
 #include <vector>
 
 #include "graph/engine/reader.h"
+#include "graph/model/host.h"
 #include "graph/model/host_builder.h"
-#include "graph/model/model.h"
 #include "graph/model/options.h"
+#include "graph/model/status.h"
 
 namespace contour::graph {
 

@@ -6,6 +6,10 @@
 #include <iterator>
 #include <memory>
 
+#include "graph/model/certificate.h"
+#include "graph/model/host.h"
+#include "graph/model/status.h"
+
 namespace contour::graph {
 namespace {
 

@@ -25,6 +25,9 @@
 
 #include "graph/engine/derive.h"
 #include "graph/engine/view.h"
+#include "graph/model/certificate.h"
+#include "graph/model/host.h"
+#include "graph/model/status.h"
 
 namespace contour::graph {
 

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "api/test_objects.h"
+#include "graph/model/route.h"
 #include "tests/support/certificates.h"
 
 namespace contour::graph {

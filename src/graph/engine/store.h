@@ -25,7 +25,7 @@
 #include "api/source.h"
 #include "api/tls_certificate_delegation.h"
 #include "graph/engine/dependency.h"
-#include "graph/model/model.h"
+#include "graph/model/certificate.h"
 #include "graph/model/options.h"
 
 namespace contour::graph {

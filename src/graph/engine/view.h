@@ -11,7 +11,8 @@
 #include <vector>
 
 #include "api/object.h"
-#include "graph/model/model.h"
+#include "graph/model/host.h"
+#include "graph/model/status.h"
 
 namespace contour::graph {
 

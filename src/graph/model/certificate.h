@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks of certificates and keys before Envoy sees them (OpenSSL): a secret that Envoy would
-// refuse must not get there. Pure: whether a certificate has expired is not judged here (an expired
-// one is served).
+// Serving certificates, and the checks of certificates and keys before Envoy sees them (OpenSSL): a
+// secret that Envoy would refuse must not get there. Pure: whether a certificate has expired is not
+// judged here (an expired one is served).
 
 #pragma once
 
+#include <compare>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -12,6 +15,20 @@
 #include "absl/status/statusor.h"
 
 namespace contour::graph {
+
+// A serving certificate, checked: both parse and match.
+struct ServingSecret {
+  std::string ns;
+  std::string name;
+  std::string certificate_chain;  // PEM
+  std::string private_key;        // PEM; never in a log
+  // When the leaf expires, in seconds since 1970. Whether that is past is for those who have a
+  // clock: an expired certificate is served all the same. It follows from the chain.
+  std::int64_t not_after = 0;
+
+  auto operator<=>(const ServingSecret&) const = default;
+};
+using ServingSecretPtr = std::shared_ptr<const ServingSecret>;
 
 // Checks a serving pair and gives the time at which its leaf expires, in seconds since 1970.
 // `chain` holds CERTIFICATE blocks only, the first being the leaf; `key` exactly one private key

@@ -23,22 +23,22 @@ void HostBuilder::SetTCPProxy(TCPProxy proxy, bool passthrough) {
   }
 }
 
-HostBuilder::Key HostBuilder::KeyOf(const PathMatch& match) {
-  switch (match.type) {
+HostBuilder::Key HostBuilder::KeyOf(const RouteMatch& match) {
+  switch (match.path.type) {
     case PathMatch::Type::kExact:
-      return {Space::kExact, match.value};
+      return {Space::kExact, match.path.value};
     case PathMatch::Type::kRegex:
-      return {Space::kRegex, match.value};
+      return {Space::kRegex, match.path.value};
     case PathMatch::Type::kPrefix:
     case PathMatch::Type::kSegmentPrefix:
       break;
   }
-  return {Space::kPrefix, match.value};
+  return {Space::kPrefix, match.path.value};
 }
 
 void HostBuilder::Set(Routes& routes, Route route) {
-  if (route.match.type == PathMatch::Type::kPrefix)
-    routes.erase({Space::kRegex, route.match.value});
+  if (route.match.path.type == PathMatch::Type::kPrefix)
+    routes.erase({Space::kRegex, route.match.path.value});
   Key key = KeyOf(route.match);
   routes.insert_or_assign(std::move(key), std::move(route));
 }

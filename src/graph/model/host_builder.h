@@ -10,7 +10,12 @@
 #include <string>
 #include <utility>
 
-#include "graph/model/model.h"
+#include "graph/model/certificate.h"
+#include "graph/model/cluster.h"
+#include "graph/model/host.h"
+#include "graph/model/listener.h"
+#include "graph/model/match.h"
+#include "graph/model/route.h"
 
 namespace contour::graph {
 
@@ -48,7 +53,7 @@ class HostBuilder {
   using Key = std::pair<Space, std::string>;
   using Routes = std::map<Key, Route>;
 
-  static Key KeyOf(const PathMatch& match);
+  static Key KeyOf(const RouteMatch& match);
   static void Set(Routes& routes, Route route);
   static void Add(Routes& routes, Route route) {
     routes.emplace(KeyOf(route.match), std::move(route));

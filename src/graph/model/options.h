@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "api/object.h"
-#include "graph/model/model.h"
+#include "graph/model/listener.h"
 
 namespace contour::graph {
 

@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "api/object.h"
-#include "graph/model/model.h"
+#include "graph/model/cluster.h"
+#include "graph/model/listener.h"
 #include "graph/model/options.h"
+#include "graph/model/route.h"
 
 namespace contour::graph {
 

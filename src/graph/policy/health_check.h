@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "api/ingress_route.h"
-#include "graph/model/model.h"
+#include "graph/model/cluster.h"
 
 namespace contour::graph {
 

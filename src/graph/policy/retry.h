@@ -8,7 +8,7 @@
 
 #include "api/ingress_route.h"
 #include "api/object.h"
-#include "graph/model/model.h"
+#include "graph/model/route.h"
 
 namespace contour::graph {
 

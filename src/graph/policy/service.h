@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "graph/engine/reader.h"
-#include "graph/model/model.h"
+#include "graph/model/cluster.h"
 #include "graph/model/options.h"
 
 namespace contour::graph {

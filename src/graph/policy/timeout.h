@@ -6,7 +6,7 @@
 #include <optional>
 #include <string_view>
 
-#include "graph/model/model.h"
+#include "graph/model/route.h"
 
 namespace contour::graph {
 

@@ -14,6 +14,9 @@
 #include "base/strings.h"
 #include "graph/engine/derive.h"
 #include "graph/kinds/ingress/ingress_class.h"
+#include "graph/model/cluster.h"
+#include "graph/model/match.h"
+#include "graph/model/route.h"
 #include "graph/policy/annotations.h"
 #include "graph/policy/retry.h"
 #include "graph/policy/service.h"
@@ -106,8 +109,7 @@ class IngressDerivation {
  private:
   // What the annotations say of all routes; read when the first is made.
   struct Policies {
-    std::optional<Timeout> timeout;
-    std::optional<Retry> retry;
+    RoutePolicies of_all;
     std::set<std::string, std::less<>> websocket_paths;
   };
 
@@ -126,12 +128,14 @@ class IngressDerivation {
   const Policies& ReadPolicies() {
     if (!policies_) {
       const std::vector<std::string> websockets = WebsocketRoutes(ingress_.meta);
-      policies_ = {RequestTimeout(ingress_.meta),
-                   IngressRetry(ingress_.meta),
-                   {websockets.begin(), websockets.end()}};
-      if (policies_->retry && !IsHeaderValue(policies_->retry->retry_on)) {
+      policies_.emplace();
+      policies_->websocket_paths = {websockets.begin(), websockets.end()};
+      RoutePolicies& of_all = policies_->of_all;
+      of_all.timeout = RequestTimeout(ingress_.meta);
+      of_all.retry = IngressRetry(ingress_.meta);
+      if (of_all.retry && !IsHeaderValue(of_all.retry->retry_on)) {
         AddProblem("annotation retry-on", "contains a line end or NUL; nothing is retried");
-        policies_->retry.reset();
+        of_all.retry.reset();
       }
     }
     return *policies_;
@@ -197,11 +201,10 @@ class IngressDerivation {
     const Policies& policies = ReadPolicies();
     RouteAction action;
     action.clusters.push_back({derivation_.builder.Share(*std::move(cluster)), 0});
-    action.timeout = policies.timeout;
-    action.retry = policies.retry;
-    action.websocket =
+    action.policies = policies.of_all;
+    action.policies.websocket =
         policies.websocket_paths.contains(path.path.empty() ? std::string_view("/") : path.path);
-    routes.push_back({*match, false, std::move(action)});
+    routes.push_back({{*match}, false, std::move(action)});
   }
 
   const api::Ingress& ingress_;

@@ -17,6 +17,11 @@
 #include "base/status.h"
 #include "base/strings.h"
 #include "graph/engine/derive.h"
+#include "graph/model/cluster.h"
+#include "graph/model/host.h"
+#include "graph/model/match.h"
+#include "graph/model/route.h"
+#include "graph/model/status.h"
 #include "graph/policy/annotations.h"
 #include "graph/policy/health_check.h"
 #include "graph/policy/retry.h"
@@ -287,12 +292,13 @@ class RootWalk {
       action.clusters.push_back({derivation_.builder.Share(*std::move(cluster)),
                                  static_cast<std::uint32_t>(service.weight)});
     }
-    action.timeout = route.timeout_request ? ParseTimeout(*route.timeout_request) : std::nullopt;
-    action.retry = RouteRetry(route.retry_policy);
-    action.prefix_rewrite = route.prefix_rewrite;
-    action.websocket = route.enable_websockets;
+    RoutePolicies& policies = action.policies;
+    policies.timeout = route.timeout_request ? ParseTimeout(*route.timeout_request) : std::nullopt;
+    policies.retry = RouteRetry(route.retry_policy);
+    policies.prefix_rewrite = route.prefix_rewrite;
+    policies.websocket = route.enable_websockets;
 
-    graph::Route made{{PathMatch::Type::kPrefix, route.match}, false, std::move(action)};
+    graph::Route made{{{PathMatch::Type::kPrefix, route.match}}, false, std::move(action)};
     // Traffic never reaches an upstream that could not be verified, nor falls through to a shorter
     // prefix.
     if (unverified) made.action = DirectResponse{503};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "graph/model/endpoints.h"
+#include "graph/engine/endpoint_index.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
