@@ -87,8 +87,10 @@ ONLY_HEADERS = {
     ("admin", "api"): ("api/object.h",),
     ("admin", "xds"): ("xds/snapshot/snapshot.h", "xds/session/views.h"),
 }
-# Inside a room: which of its folders may include which others. Tests, and a room that isn't listed, may include any.
+# Inside a room: which of its folders may include which others. Tests, and a room that isn't listed, may include any. The folders
+# below one of them (the kinds of graph/) may not include each other; what lies in it directly may include them all.
 FOLDERS = {
+    "graph": {"model": (), "engine": ("model",), "policy": ("engine", "model"), "kinds": ("policy", "engine", "model")},
     "xds": {"snapshot": (), "session": ("snapshot",), "wire": ("session", "snapshot"),
             "fleet": ("wire", "session", "snapshot"), "grpc": ("fleet", "wire", "session", "snapshot")},
 }
@@ -127,15 +129,18 @@ def is_test(path):
 
 def check_folder(path, room_name, include):
     """The rule between the folders of one room that an include line breaks, if any."""
-    if room_name not in FOLDERS or is_test(path) or len(path.parts) < 4 or include.count("/") < 2:
+    here, there = path.parts[2:-1], tuple(include.split("/")[1:-1])
+    if room_name not in FOLDERS or is_test(path) or not here or here == there:
         return
-    folder, other = path.parts[2], include.split("/")[1]
-    allowed = FOLDERS[room_name].get(folder)
+    allowed = FOLDERS[room_name].get(here[0])
     if allowed is None:
-        yield f"src/{room_name}/{folder}/ is not in the table of folders (tools/check_rooms.py)"
-    elif other != folder and other not in allowed:
+        yield f"src/{room_name}/{here[0]}/ is not in the table of folders (tools/check_rooms.py)"
+    elif there[:1] == here[:1]:
+        if there[:len(here)] != here:
+            yield f"{'/'.join((room_name, *here))}/ may not include {'/'.join((room_name, *there))}/"
+    elif not there or there[0] not in allowed:
         inside = ", ".join(allowed) or "nothing"
-        yield f"{room_name}/{folder}/ may not include {room_name}/{other}/ (inside the room it may: {inside})"
+        yield f"{room_name}/{here[0]}/ may not include {'/'.join((room_name, *there))}/ (inside the room it may: {inside})"
 
 
 def check_include(path, room_name, include):

@@ -10,7 +10,7 @@ CMAKE_LICENCE = "# SPDX-License-Identifier: Apache-2.0\n"
 
 # name, file, text, the line and a part of the rule that must be reported (None: clean)
 CASES = [
-    ("clean", "src/graph/a.cc", LICENCE + '#include "graph/a.h"\n#include "api/object.h"\n#include <vector>\n', None),
+    ("clean", "src/graph/a.cc", LICENCE + '#include "graph/model/a.h"\n#include "api/object.h"\n#include <vector>\n', None),
     ("wrong_room", "src/api/a.cc", LICENCE + '#include "graph/a.h"\n', (2, "api/ may not include graph/")),
     ("xds_knows_no_kinds", "src/xds/a.h", LICENCE + '\n#include "api/ingress.h"\n', (3, "xds/ may not include api/")),
     ("folder_below", "src/xds/session/a.h", LICENCE + '#include "xds/snapshot/a.h"\n', None),
@@ -20,6 +20,16 @@ CASES = [
     ("nothing_knows_cmd", "src/kube/a.cc", LICENCE + '#include "cmd/serve.h"\n', (2, "nothing may include cmd/")),
     ("only_the_model", "src/envoy/a.cc", LICENCE + '#include "graph/engine/engine.h"\n', (2, "only graph/model/*.h")),
     ("model", "src/envoy/a.cc", LICENCE + '#include "graph/model/route.h"\n', None),
+    ("folder_below", "src/graph/engine/a.cc", LICENCE + '#include "graph/model/a.h"\n#include "graph/engine/b.h"\n', None),
+    ("folder_above", "src/graph/engine/a.h", LICENCE + '#include "graph/policy/a.h"\n',
+     (2, "graph/engine/ may not include graph/policy/ (inside the room it may: model)")),
+    ("folder_of_nobody", "src/graph/attic/a.h", LICENCE + '#include "graph/model/a.h"\n', (2, "not in the table of folders")),
+    ("folder_of_a_sibling", "src/graph/kinds/ingress/a.cc", LICENCE + '#include "graph/kinds/ingressroute/a.h"\n',
+     (2, "graph/kinds/ingress/ may not include graph/kinds/ingressroute/")),
+    ("folder_of_the_table", "src/graph/kinds/ingress/a.cc", LICENCE + '#include "graph/kinds/kinds.h"\n',
+     (2, "graph/kinds/ingress/ may not include graph/kinds/")),
+    ("table_of_folders", "src/graph/kinds/kinds.cc", LICENCE + '#include "graph/kinds/ingress/a.h"\n', None),
+    ("folder_in_test", "src/graph/policy/a_test.cc", LICENCE + '#include "graph/kinds/kinds.h"\n', None),
     ("graph_grpc", "src/graph/a.h", LICENCE + "#include <grpcpp/grpcpp.h>\n", (2, "gRPC")),
     ("graph_thread", "src/graph/a.cc", LICENCE + "#include <thread>\n", (2, "pure")),
     ("graph_socket", "src/graph/a.cc", LICENCE + "#include <sys/socket.h>\n", (2, "pure")),

@@ -15,10 +15,10 @@ namespace {
 bool IsOurs(const api::ObjectRef& ref, const graph::Engine& engine, const graph::Options& options) {
   const auto* ingress = api::As<api::Ingress>(engine.FindObject(ref));
   if (ingress == nullptr) return false;
-  const std::optional<std::string> name = graph::NamedClass(*ingress);
+  const std::optional<std::string> name = graph::ingress::NamedClass(*ingress);
   const api::Object* named =
       name ? engine.FindObject({api::Kind::kIngressClass, "", *name}) : nullptr;
-  return graph::IsOurs(*ingress, api::As<api::IngressClass>(named), options);
+  return graph::ingress::IsOurs(*ingress, api::As<api::IngressClass>(named), options);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "api/ingress.h"
 #include "api/ingress_class.h"
+#include "graph/kinds/kinds.h"
 
 namespace contour::core {
 namespace {
@@ -43,7 +44,7 @@ class OwnIngressesTest : public ::testing::Test {
   }
 
   graph::Options options_;
-  graph::Engine engine_{options_};
+  graph::Engine engine_{options_, graph::Kinds()};
   OwnIngresses ingresses_;
 };
 

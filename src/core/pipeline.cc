@@ -10,10 +10,12 @@
 #include "envoy/names.h"
 #include "envoy/route.h"
 #include "envoy/secret.h"
+#include "graph/kinds/kinds.h"
 #include "graph/model/certificate.h"
 #include "graph/model/cluster.h"
 #include "graph/model/host.h"
 #include "graph/model/route.h"
+#include "graph/policy/secret.h"
 
 namespace contour::core {
 namespace {
@@ -114,7 +116,7 @@ std::string AssignmentOf(const xds::Snapshot& snapshot, std::string_view cluster
 
 Pipeline::Pipeline(Options options)
     : options_(std::move(options)),
-      engine_(options_.graph),
+      engine_(options_.graph, graph::Kinds()),
       clusters_([](const graph::ClusterPtr& cluster) { return envoy::ClusterName(*cluster); },
                 [digits = options_.hash_digits](const graph::ClusterPtr& cluster) {
                   return envoy::FullClusterName(*cluster, digits);
@@ -538,7 +540,9 @@ graph::ServingSecretPtr Pipeline::FindFollowed(const std::string& secret) {
   if (object == followed_secrets_.end() || secrets_.closed().contains(secret) ||
       names_.contested_secrets.contains(secret))
     return nullptr;
-  return engine_.FindServingSecret(object->second.first, object->second.second);
+  const auto* found =
+      engine_.FindChecked<graph::CheckedSecret>(object->second.first, object->second.second);
+  return found != nullptr && found->serving.ok() ? *found->serving : nullptr;
 }
 
 // Where HTTPS is sharded and a host has a secret of its own name, only filter chains ask for

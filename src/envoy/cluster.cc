@@ -22,10 +22,18 @@ using EnvoyCluster = ::envoy::config::cluster::v3::Cluster;
 // A DNS resolver that answers at all does so within this time.
 constexpr std::chrono::seconds kDNSTime{1};
 
-EnvoyCluster::LbPolicy Policy(std::string_view strategy) {
-  if (strategy == "WeightedLeastRequest") return EnvoyCluster::LEAST_REQUEST;
-  if (strategy == "Random") return EnvoyCluster::RANDOM;
-  if (strategy == "Cookie") return EnvoyCluster::RING_HASH;
+EnvoyCluster::LbPolicy Policy(graph::LoadBalancing::Strategy strategy) {
+  using Strategy = graph::LoadBalancing::Strategy;
+  switch (strategy) {
+    case Strategy::kLeastRequest:
+      return EnvoyCluster::LEAST_REQUEST;
+    case Strategy::kRandom:
+      return EnvoyCluster::RANDOM;
+    case Strategy::kCookie:
+      return EnvoyCluster::RING_HASH;
+    case Strategy::kRoundRobin:
+      break;
+  }
   return EnvoyCluster::ROUND_ROBIN;
 }
 
@@ -98,7 +106,7 @@ ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource con
   message.set_name(result.resource.name);
   message.set_alt_stat_name(AltStatName(cluster, names.hash_digits));
   SetDuration(std::chrono::seconds(2), message.mutable_connect_timeout());
-  message.set_lb_policy(Policy(cluster.strategy));
+  message.set_lb_policy(Policy(cluster.load_balancing.strategy));
   message.mutable_common_lb_config()->mutable_healthy_panic_threshold();  // present and 0: off
 
   if (cluster.external_name.empty()) {

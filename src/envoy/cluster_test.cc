@@ -12,6 +12,7 @@
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "envoy/testing.h"
+#include "graph/policy/load_balancing.h"
 
 namespace contour::envoy {
 namespace {
@@ -103,13 +104,21 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"all_limits", [](auto* c) { c->circuit_breakers = {4294967295, 0, 2, 3, {}}; }, kPlain,
              R"(circuit_breakers { thresholds { max_connections { value: 4294967295 }
                 max_requests { value: 2 } max_retries { value: 3 } } })"},
-        Case{"round_robin", [](auto* c) { c->strategy = "RoundRobin"; }, "f3b72af6a9", ""},
-        Case{"least_request", [](auto* c) { c->strategy = "WeightedLeastRequest"; }, "8bf87fefba",
-             "lb_policy: LEAST_REQUEST"},
-        Case{"random", [](auto* c) { c->strategy = "Random"; }, "58d888c08a", "lb_policy: RANDOM"},
-        Case{"cookie", [](auto* c) { c->strategy = "Cookie"; }, "e4f81994fe",
-             "lb_policy: RING_HASH"},
-        Case{"unknown_strategy", [](auto* c) { c->strategy = "lulz"; }, "86d7a9c129", ""},
+        Case{"round_robin",
+             [](auto* c) { c->load_balancing = graph::ParseLoadBalancing({"RoundRobin"}); },
+             "f3b72af6a9", ""},
+        Case{"least_request",
+             [](auto* c) {
+               c->load_balancing = graph::ParseLoadBalancing({"WeightedLeastRequest"});
+             },
+             "8bf87fefba", "lb_policy: LEAST_REQUEST"},
+        Case{"random", [](auto* c) { c->load_balancing = graph::ParseLoadBalancing({"Random"}); },
+             "58d888c08a", "lb_policy: RANDOM"},
+        Case{"cookie", [](auto* c) { c->load_balancing = graph::ParseLoadBalancing({"Cookie"}); },
+             "e4f81994fe", "lb_policy: RING_HASH"},
+        Case{"unknown_strategy",
+             [](auto* c) { c->load_balancing = graph::ParseLoadBalancing({"lulz"}); }, "86d7a9c129",
+             ""},
         Case{"health_check",
              [](auto* c) {
                c->health_check.emplace();

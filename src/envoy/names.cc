@@ -109,7 +109,7 @@ void AddTo(Fields& fields, const Box<T>& box) {
 }
 
 std::string DigestOf(const graph::Cluster& cluster, std::size_t digits) {
-  const auto& [ns, service, port, port_name, external_name, protocol, plain_tcp, strategy,
+  const auto& [ns, service, port, port_name, external_name, protocol, plain_tcp, load_balancing,
                health_check, validation, circuit_breakers] = cluster;
   Fields fields("cluster");
   fields.Add(ns);
@@ -119,7 +119,7 @@ std::string DigestOf(const graph::Cluster& cluster, std::size_t digits) {
   fields.Add(external_name);
   fields.Add(static_cast<std::uint64_t>(protocol));
   fields.Add(std::uint64_t{plain_tcp});
-  fields.Add(strategy);
+  fields.Add(load_balancing.written);
   AddTo(fields, health_check);
   AddTo(fields, validation);
   AddTo(fields, circuit_breakers);
@@ -137,7 +137,7 @@ bool IsCleanPart(std::string_view part, std::string_view separators) {
 
 // Returns the text by which clusters of one Service port differ, without separators.
 std::string DistinguishingText(const graph::Cluster& cluster) {
-  std::string text = cluster.strategy;
+  std::string text = cluster.load_balancing.written;
   if (cluster.health_check) {
     const graph::HealthCheck& check = *cluster.health_check;
     if (check.written_timeout_seconds > 0) text += GoDuration(check.written_timeout_seconds);

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "graph/policy/load_balancing.h"
+
 namespace contour::envoy {
 namespace {
 
@@ -24,16 +26,16 @@ graph::Cluster Kuard() {
   return cluster;
 }
 
-graph::Cluster WithStrategy(std::string strategy) {
+graph::Cluster WithStrategy(const std::string& strategy) {
   graph::Cluster cluster = Kuard();
-  cluster.strategy = std::move(strategy);
+  cluster.load_balancing = graph::ParseLoadBalancing({strategy});
   return cluster;
 }
 
 graph::Cluster WithCheck(std::string path, std::int64_t timeout = 0, std::int64_t interval = 0,
                          std::int64_t unhealthy = 0, std::int64_t healthy = 0,
-                         std::string strategy = "") {
-  graph::Cluster cluster = WithStrategy(std::move(strategy));
+                         const std::string& strategy = "") {
+  graph::Cluster cluster = WithStrategy(strategy);
   graph::HealthCheck& check = cluster.health_check.emplace();
   check.path = std::move(path);
   check.host = "contour-envoy-healthcheck";
@@ -110,7 +112,7 @@ TEST(ClusterNameTest, PlainTCPOnAPortOfAnotherProtocolHasItsOwn) {
   graph::Cluster cluster = Kuard();
   cluster.plain_tcp = true;
   EXPECT_EQ(ClusterName(cluster), "default/kuard/8080/6ce375e315");  // printf tcp | sha1sum
-  cluster.strategy = "Random";
+  cluster.load_balancing = graph::ParseLoadBalancing({"Random"});
   EXPECT_NE(ClusterName(cluster), ClusterName(WithStrategy("Random")));
 }
 
@@ -273,7 +275,7 @@ TEST(FullNameTest, EveryFieldOfAClusterCounts) {
       [](auto& cluster) { cluster.external_name = "other.example"; },
       [](auto& cluster) { cluster.protocol = graph::Protocol::kTLS; },
       [](auto& cluster) { cluster.plain_tcp = true; },
-      [](auto& cluster) { cluster.strategy = "Random"; },
+      [](auto& cluster) { cluster.load_balancing = graph::ParseLoadBalancing({"Random"}); },
       [](auto& cluster) { cluster.health_check.reset(); },
       [](auto& cluster) { cluster.health_check->path = "/other"; },
       [](auto& cluster) { cluster.health_check->host = "other.example"; },

@@ -127,8 +127,9 @@ void SetAction(const graph::RouteAction& source, const Names& names, route::Rout
   route::RouteAction* action = message->mutable_route();
   SetClusters(source.clusters, names, action, used);
   SetPolicies(source.policies, action);
-  if (std::any_of(source.clusters.begin(), source.clusters.end(),
-                  [](const auto& weighted) { return weighted.cluster->strategy == "Cookie"; })) {
+  if (std::any_of(source.clusters.begin(), source.clusters.end(), [](const auto& weighted) {
+        return weighted.cluster->load_balancing.strategy == graph::LoadBalancing::Strategy::kCookie;
+      })) {
     auto* cookie = action->add_hash_policy()->mutable_cookie();
     cookie->set_name("X-Contour-Session-Affinity");
     cookie->mutable_ttl();  // present and 0: as long as the browser's session

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "graph/model/cluster.h"
+#include "graph/policy/load_balancing.h"
 
 namespace contour::envoy {
 
@@ -44,7 +45,7 @@ inline graph::Cluster TestCluster(std::string service = "kuard") {
 inline graph::WeightedCluster Weighted(const std::string& service, std::uint32_t weight = 0,
                                        const std::string& strategy = "") {
   graph::Cluster cluster = TestCluster(service);
-  cluster.strategy = strategy;
+  cluster.load_balancing = graph::ParseLoadBalancing({strategy});
   return {std::make_shared<const graph::Cluster>(std::move(cluster)), weight};
 }
 

@@ -18,6 +18,7 @@
 #include "api/secret.h"
 #include "api/service.h"
 #include "graph/engine/engine.h"
+#include "graph/kinds/kinds.h"
 #include "graph/model/route.h"
 
 namespace {
@@ -97,7 +98,7 @@ Engine& EngineOf(std::size_t hosts) {
   static std::map<std::size_t, std::unique_ptr<Engine>> engines;
   std::unique_ptr<Engine>& engine = engines[hosts];
   if (engine == nullptr) {
-    engine = std::make_unique<Engine>(Options());
+    engine = std::make_unique<Engine>(Options(), Kinds());
     std::vector<api::Change> changes = ManyHosts(hosts);
     changes.push_back(Added(Unread("one")));
     engine->Apply(changes);
@@ -174,7 +175,7 @@ void BM_FirstBuild(benchmark::State& state) {
     const std::size_t at_start = mallinfo2().uordblks;
     std::vector<api::Change> changes = ManyHosts(hosts);
     const std::size_t with_changes = mallinfo2().uordblks;
-    auto engine = std::make_unique<Engine>(Options());
+    auto engine = std::make_unique<Engine>(Options(), Kinds());
     state.ResumeTiming();
     engine->Apply(changes);
     state.PauseTiming();
@@ -192,7 +193,7 @@ BENCHMARK(BM_FirstBuild)->Arg(1000)->Arg(10000)->Arg(100000)->Unit(benchmark::kM
 // Builds from nothing, without the making of the objects.
 void Build(benchmark::State& state, const std::vector<api::Change>& changes) {
   for (auto _ : state) {
-    Engine engine{Options()};
+    Engine engine{Options(), Kinds()};
     benchmark::DoNotOptimize(engine.Apply(changes));
   }
 }

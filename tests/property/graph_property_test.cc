@@ -11,8 +11,10 @@
 #include <set>
 #include <string>
 
+#include "api/tls_certificate_delegation.h"
 #include "base/status.h"
 #include "graph/engine/engine.h"
+#include "graph/kinds/kinds.h"
 #include "graph/model/status.h"
 #include "tests/support/random_objects.h"
 
@@ -34,7 +36,7 @@ graph::Options OptionsFor(std::uint64_t seed) {
 
 // The result of a fresh process.
 struct Fresh {
-  explicit Fresh(const graph::Options& options) : engine(options) {}
+  explicit Fresh(const graph::Options& options) : engine(options, graph::Kinds()) {}
   graph::Engine engine;
 };
 
@@ -62,11 +64,12 @@ void ExpectEqual(const graph::Engine& incremental, const graph::Engine& fresh) {
 std::set<std::string> HostsThatMayBeDerived(const std::map<api::ObjectRef, api::ObjectPtr>& before,
                                             const api::Change& change,
                                             const graph::Options& options) {
-  graph::Store store(options);
+  const graph::KindTable& kinds = graph::Kinds();
+  graph::Store store(options, kinds);
   std::set<std::string> hosts;
   for (const auto& [ref, object] : before) {
     store.Apply({ref, object});
-    for (const auto& [host, part] : graph::ClaimedHosts(*object)) hosts.insert(host);
+    for (const auto& [host, part] : kinds.ClaimedHosts(*object)) hosts.insert(host);
   }
   std::set<std::string> may;
   const std::set<std::string> known = hosts;
@@ -74,10 +77,10 @@ std::set<std::string> HostsThatMayBeDerived(const std::map<api::ObjectRef, api::
   if (change.object != nullptr) {
     if (old_object != before.end() && api::SameMeaning(*old_object->second, *change.object))
       return may;
-    for (const auto& [host, part] : graph::ClaimedHosts(*change.object)) may.insert(host);
+    for (const auto& [host, part] : kinds.ClaimedHosts(*change.object)) may.insert(host);
   }
   if (old_object != before.end()) {
-    for (const auto& [host, part] : graph::ClaimedHosts(*old_object->second)) may.insert(host);
+    for (const auto& [host, part] : kinds.ClaimedHosts(*old_object->second)) may.insert(host);
   }
   // The Secrets that the delegation names, or named.
   std::set<std::string> delegated;
@@ -90,10 +93,10 @@ std::set<std::string> HostsThatMayBeDerived(const std::map<api::ObjectRef, api::
   }
   for (const std::string& host : known) {
     graph::Reader reader(store);
-    graph::Derive(host, reader, options);
+    graph::Derive(host, reader, options, kinds);
     for (const graph::Dependency& key : reader.TakeDependencies()) {
       if (key == graph::Dependency::Object(change.ref)) may.insert(host);
-      if (key.type == graph::Dependency::Type::kDelegations && key.ref.ns == change.ref.ns &&
+      if (key.type == graph::Dependency::Type::kIndex && key.ref.ns == change.ref.ns &&
           delegated.contains(key.ref.name)) {
         may.insert(host);
       }
@@ -110,7 +113,7 @@ TEST(GraphProperty, IncrementalEqualsFreshAfterAnyHistory) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     testing::RandomWorld world(static_cast<std::uint64_t>(seed));
     const graph::Options options = OptionsFor(static_cast<std::uint64_t>(seed));
-    graph::Engine engine(options);
+    graph::Engine engine(options, graph::Kinds());
     std::map<api::ObjectRef, graph::Status>
         told;  // what the updates said, which must add up to the statuses
     for (int step = 1; step <= steps; ++step) {
@@ -139,7 +142,7 @@ TEST(GraphProperty, OnlyHostsWhoseInputsChangedAreDerived) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     testing::RandomWorld world(static_cast<std::uint64_t>(seed));
     const graph::Options options = OptionsFor(static_cast<std::uint64_t>(seed));
-    graph::Engine engine(options);
+    graph::Engine engine(options, graph::Kinds());
     for (int step = 0; step < 100; ++step) {
       const auto before = world.objects();
       const api::Change change = world.Step();

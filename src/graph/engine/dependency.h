@@ -12,22 +12,22 @@
 #include <utility>
 
 #include "api/object.h"
+#include "graph/engine/index.h"
 
 namespace contour::graph {
 
 // An object, present or absent, or an index over objects.
 struct Dependency {
   enum class Type : std::uint8_t {
-    kObject,       // `ref`
-    kDelegations,  // what TLSCertificateDelegations in namespace `ref.ns` say of Secret `ref.name`
+    kObject,  // `ref`
+    kIndex,   // what the index of the kind `ref.kind` says of the key `ref.ns`, `ref.name`
   };
   Type type = Type::kObject;
   api::ObjectRef ref;
 
   static Dependency Object(api::ObjectRef ref) { return {Type::kObject, std::move(ref)}; }
-  static Dependency Delegations(std::string ns, std::string secret) {
-    return {Type::kDelegations,
-            {api::Kind::kTLSCertificateDelegation, std::move(ns), std::move(secret)}};
+  static Dependency Index(api::Kind kind, const IndexKey& key) {
+    return {Type::kIndex, {kind, key.ns, key.name}};
   }
 
   auto operator<=>(const Dependency&) const = default;
@@ -48,8 +48,8 @@ struct DependencyView {
   static DependencyView Object(const api::ObjectRef& ref) {
     return {Dependency::Type::kObject, ref.kind, ref.ns, ref.name};
   }
-  static DependencyView Delegations(std::string_view ns, std::string_view secret) {
-    return {Dependency::Type::kDelegations, api::Kind::kTLSCertificateDelegation, ns, secret};
+  static DependencyView Index(api::Kind kind, const IndexKey& key) {
+    return {Dependency::Type::kIndex, kind, key.ns, key.name};
   }
 
   bool operator==(const DependencyView&) const = default;

@@ -4,10 +4,7 @@
 // engine's business.
 //
 //   Reader reader(store);
-//   HostResult result = Derive("foo.com", reader, options);   // and reader.TakeDependencies() says what it looked at
-//
-// ingress.cc and ingress_route.cc hold the meaning of their kinds; a new kind of root is a file and
-// a line in Derive.
+//   HostResult result = Derive("foo.com", reader, options, kinds);   // and reader.TakeDependencies() says what it looked at
 
 #pragma once
 
@@ -15,9 +12,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "graph/engine/kind_row.h"
 #include "graph/engine/reader.h"
 #include "graph/model/host.h"
 #include "graph/model/host_builder.h"
@@ -39,7 +36,6 @@ struct RootOrder {
 };
 
 using RootOrderPtr = std::shared_ptr<const RootOrder>;
-using StatusPtr = std::shared_ptr<const Status>;
 
 // Shares what many objects of one walk have in common; no pointer is null.
 struct StatusContribution {
@@ -58,8 +54,6 @@ struct HostResult {
   std::vector<Problem> problems;             // sorted, no duplicates
 };
 
-HostResult Derive(const std::string& host, Reader& reader, const Options& options);
-
 // What one derivation is about; passed to the kinds.
 struct Derivation {
   Reader& reader;
@@ -68,25 +62,7 @@ struct Derivation {
   HostResult& result;
 };
 
-// Both take the claims to the host, the oldest first, and look at those of their kind.
-void DeriveIngresses(const std::vector<Claim>& claims, Derivation& derivation);
-void DeriveIngressRoutes(const std::vector<Claim>& claims, Derivation& derivation);
-
-// A Secret as objects name it: "name" in `default_ns`, or "ns/name" ("/name" has an empty ns, which
-// counts as none).
-struct SecretName {
-  std::string ns;
-  std::string name;
-};
-SecretName SplitSecretName(std::string_view text, std::string_view default_ns);
-
-// Can Envoy take this text as a header value (or as part of one): no NUL, CR or LF.
-bool IsHeaderValue(std::string_view text);
-
-// Can a host of this name be served: labels of lower-case letters, digits, - and _, at most 63
-// bytes each and 253 in all. Anything else could never be asked for, or would clash with what Envoy
-// makes of other names (".foo.com" and "*.foo.com" are one to it), and Envoy would refuse all
-// hosts.
-bool IsHostName(std::string_view host);
+HostResult Derive(const std::string& host, Reader& reader, const Options& options,
+                  const KindTable& kinds);
 
 }  // namespace contour::graph

@@ -6,7 +6,6 @@
 #include <iterator>
 #include <memory>
 
-#include "graph/model/certificate.h"
 #include "graph/model/host.h"
 #include "graph/model/status.h"
 
@@ -17,13 +16,6 @@ template <typename T>
 void Unify(std::vector<T>& values) {
   std::sort(values.begin(), values.end());
   values.erase(std::unique(values.begin(), values.end()), values.end());
-}
-
-const StatusPtr& Orphaned() {
-  static const auto kOrphaned = std::make_shared<const Status>(Status{
-      "orphaned", "this IngressRoute is not part of a delegation chain from a root IngressRoute",
-      "", true});
-  return kOrphaned;
 }
 
 }  // namespace
@@ -38,7 +30,8 @@ bool Engine::ContributionOrder::operator()(const StatusContribution* a,
   return std::less<>()(a, b);
 }
 
-Engine::Engine(Options options) : options_(std::move(options)), store_(options_) {}
+Engine::Engine(Options options, const KindTable& kinds)
+    : options_(std::move(options)), kinds_(kinds), store_(options_, kinds_) {}
 
 Engine::Update Engine::Apply(const std::vector<api::Change>& changes) {
   std::set<std::string_view> dirty;  // keys of hosts_
@@ -50,9 +43,9 @@ Engine::Update Engine::Apply(const std::vector<api::Change>& changes) {
       // One that is claimed for the first time has read nothing yet.
       dirty.insert(hosts_.try_emplace(host).first->first);
     }
-    for (const std::string& secret : effect.delegated)
-      AddReaders(DependencyView::Delegations(change.ref.ns, secret), dirty);
-    if (change.ref.kind == api::Kind::kIngressRoute) {
+    for (const IndexKey& key : effect.index_keys)
+      AddReaders(DependencyView::Index(change.ref.kind, key), dirty);
+    if (kinds_.RowOf(change.ref.kind).initial_status != nullptr) {
       touched_.push_back(&*object_statuses_.try_emplace(change.ref).first);
     }
   }
@@ -78,7 +71,7 @@ void Engine::DeriveHost(HostNode& node, Update& update) {
   ++derivations_;
   auto& [name, host] = node;
   Reader reader(store_);
-  HostResult result = Derive(name, reader, options_);
+  HostResult result = Derive(name, reader, options_, kinds_);
 
   const VirtualHostPtr& before = host.result.virtual_host;
   const VirtualHostPtr& now = result.virtual_host;
@@ -148,8 +141,9 @@ void Engine::TellStatuses(Update& update) {
     const api::ObjectRef& ref = entry->first;
     ObjectStatus& object = entry->second;
     StatusPtr status;
-    if (store_.Find(ref) != nullptr) {
-      status = object.contributions.empty() ? Orphaned() : (*object.contributions.begin())->status;
+    const auto initial = kinds_.RowOf(ref.kind).initial_status;
+    if (store_.Find(ref) != nullptr && initial != nullptr) {
+      status = object.contributions.empty() ? initial() : (*object.contributions.begin())->status;
     }
     const bool same = status == object.told ||
                       (status != nullptr && object.told != nullptr && *status == *object.told);
@@ -179,11 +173,6 @@ const VirtualHostPtr& Engine::FindVirtualHost(std::string_view host) const {
   static const VirtualHostPtr kNone;
   const auto found = hosts_.find(host);
   return found == hosts_.end() ? kNone : found->second.result.virtual_host;
-}
-
-ServingSecretPtr Engine::FindServingSecret(const std::string& ns, const std::string& name) {
-  const CheckedSecret* secret = store_.Checked(ns, name);
-  return secret != nullptr && secret->serving.ok() ? *secret->serving : nullptr;
 }
 
 std::vector<VirtualHostPtr> Engine::VirtualHosts() const {
@@ -226,7 +215,7 @@ ObjectView Engine::DescribeObject(const api::ObjectRef& ref) const {
     view.resource_version = object->meta.resource_version;
     view.generation = object->meta.generation;
     view.creation_time = object->meta.creation_time;
-    for (const auto& [host, part] : ClaimedHosts(*object)) {
+    for (const auto& [host, part] : kinds_.ClaimedHosts(*object)) {
       if (hosts_.contains(host)) view.hosts.push_back(host);
     }
   }

@@ -25,7 +25,6 @@
 
 #include "graph/engine/derive.h"
 #include "graph/engine/view.h"
-#include "graph/model/certificate.h"
 #include "graph/model/host.h"
 #include "graph/model/status.h"
 
@@ -33,7 +32,8 @@ namespace contour::graph {
 
 class Engine {
  public:
-  explicit Engine(Options options);
+  // `kinds` outlives the engine.
+  Engine(Options options, const KindTable& kinds);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
@@ -52,13 +52,10 @@ class Engine {
   // nullptr: nothing is served under the host.
   const VirtualHostPtr& FindVirtualHost(std::string_view host) const;
 
-  // Returns the Secret as a serving certificate; nullptr: it is absent, or can't be one.
-  ServingSecretPtr FindServingSecret(const std::string& ns, const std::string& name);
-
   // All of them, by host.
   std::vector<VirtualHostPtr> VirtualHosts() const;
 
-  // Of an IngressRoute: those of our class all have one. nullptr: it isn't there, or isn't ours.
+  // Returns the status of an object; nullptr: it isn't there, or has none of ours.
   const Status* FindStatus(const api::ObjectRef& ref) const;
 
   // All of them, copied.
@@ -69,6 +66,12 @@ class Engine {
   ObjectView DescribeObject(const api::ObjectRef& ref) const;
 
   const api::Object* FindObject(const api::ObjectRef& ref) const { return store_.Find(ref); }
+
+  // See Store::Checked.
+  template <typename T>
+  const T* FindChecked(const std::string& ns, const std::string& name) {
+    return store_.Checked<T>({T::Object::kKind, ns, name});
+  }
 
   // Derivations since the start; a measure of the work that changes cause.
   std::uint64_t derivations() const { return derivations_; }
@@ -105,6 +108,7 @@ class Engine {
   void TellStatuses(Update& update);
 
   Options options_;
+  const KindTable& kinds_;
   Store store_;
   std::map<std::string, Host, std::less<>> hosts_;
   Readers readers_;

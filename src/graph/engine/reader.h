@@ -7,8 +7,13 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "api/object.h"
+#include "graph/engine/claim.h"
+#include "graph/engine/dependency.h"
+#include "graph/engine/index.h"
 #include "graph/engine/store.h"
 
 namespace contour::graph {
@@ -17,23 +22,7 @@ class Reader {
  public:
   explicit Reader(Store& store) : store_(store) {}
 
-  const api::Service* FindService(const std::string& ns, const std::string& name);
-  const api::IngressRoute* FindIngressRoute(const std::string& ns, const std::string& name);
-  const api::IngressClass* FindIngressClass(const std::string& name);
-  const CheckedSecret* FindSecret(const std::string& ns, const std::string& name);
-
-  // See Store::Claims. Of the host that is derived; not written down, since the store itself says
-  // of which hosts the claims changed.
-  std::vector<Claim> Claims(const std::string& host);
-
-  // May objects of namespace `target` use Secret ns/name: the same namespace, or a
-  // TLSCertificateDelegation in `ns` that names the secret and lists the target (or exactly ["*"]).
-  bool DelegationPermits(const std::string& ns, const std::string& name, const std::string& target);
-
-  // What was read, sorted, no duplicates.
-  std::vector<Dependency> TakeDependencies();
-
- private:
+  // nullptr: absent.
   template <typename T>
   const T* Find(const std::string& ns, const std::string& name) {
     api::ObjectRef ref{T::kKind, ns, name};
@@ -42,6 +31,26 @@ class Reader {
     return found;
   }
 
+  // See Store::Checked.
+  template <typename T>
+  const T* FindChecked(const std::string& ns, const std::string& name) {
+    api::ObjectRef ref{T::Object::kKind, ns, name};
+    const T* found = store_.Checked<T>(ref);
+    dependencies_.push_back(Dependency::Object(std::move(ref)));
+    return found;
+  }
+
+  // See Store::Claims. Of the host that is derived; not written down, since the store itself says
+  // of which hosts the claims changed.
+  std::vector<Claim> Claims(const std::string& host);
+
+  // True if an object of the kind gives the value for the key; see KindRow::index.
+  bool IndexContains(api::Kind kind, const IndexKey& key, std::string_view value);
+
+  // What was read, sorted, no duplicates.
+  std::vector<Dependency> TakeDependencies();
+
+ private:
   Store& store_;
   std::vector<Dependency> dependencies_;
 };

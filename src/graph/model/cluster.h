@@ -61,6 +61,15 @@ struct CircuitBreakers {
   auto operator<=>(const CircuitBreakers&) const = default;
 };
 
+// How requests are spread over the endpoints.
+struct LoadBalancing {
+  enum class Strategy : std::uint8_t { kRoundRobin, kLeastRequest, kRandom, kCookie };
+  std::string written;  // in the object; the cluster's name is made of it
+  Strategy strategy = Strategy::kRoundRobin;
+
+  auto operator<=>(const LoadBalancing&) const = default;
+};
+
 // One way of reaching one port of one Service.
 struct Cluster {
   std::string ns;
@@ -72,8 +81,7 @@ struct Cluster {
   // A TCP proxy's, whose bytes are passed on as they are, though HTTP users of the port speak
   // another protocol: its name must differ from theirs.
   bool plain_tcp = false;
-  std::string
-      strategy;  // load balancing, as written in the object; "" and unknown ones mean round robin
+  LoadBalancing load_balancing;
   Box<HealthCheck> health_check;
   Box<UpstreamValidation> validation;
   CircuitBreakers circuit_breakers;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <compare>
+#include <memory>
 #include <string>
 
 #include "api/object.h"
@@ -21,6 +22,7 @@ struct Status {
 
   bool operator==(const Status&) const = default;
 };
+using StatusPtr = std::shared_ptr<const Status>;
 
 // Something that an object asks for and doesn't get, where no status says so.
 struct Problem {

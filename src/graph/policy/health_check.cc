@@ -3,6 +3,10 @@
 #include "graph/policy/health_check.h"
 
 #include <algorithm>
+#include <chrono>
+
+#include "base/status.h"
+#include "graph/policy/syntax.h"
 
 namespace contour::graph {
 namespace {
@@ -13,27 +17,25 @@ constexpr std::int64_t kMaxCount = 0xffffffff;
 
 }  // namespace
 
-std::optional<HealthCheck> ParseHealthCheck(const Box<api::IngressRouteHealthCheck>& spec) {
-  if (!spec) return std::nullopt;
+absl::StatusOr<HealthCheck> ParseHealthCheck(const HealthCheckSpec& spec) {
+  if (spec.path.empty() || !IsHeaderValue(spec.path) || !IsHeaderValue(spec.host))
+    return InvalidArgument("{}.path must be a path; the service is not checked", spec.field);
   HealthCheck check;
-  check.path = spec->path;
-  check.host = spec->host.empty() ? "contour-envoy-healthcheck" : spec->host;
-  check.written_interval_seconds = std::clamp<std::int64_t>(spec->interval_seconds, 0, kMaxSeconds);
-  check.written_timeout_seconds = std::clamp<std::int64_t>(spec->timeout_seconds, 0, kMaxSeconds);
+  check.path = spec.path;
+  check.host = spec.host.empty() ? "contour-envoy-healthcheck" : spec.host;
+  check.written_interval_seconds = std::clamp<std::int64_t>(spec.interval_seconds, 0, kMaxSeconds);
+  check.written_timeout_seconds = std::clamp<std::int64_t>(spec.timeout_seconds, 0, kMaxSeconds);
   check.written_unhealthy_threshold =
-      std::clamp<std::int64_t>(spec->unhealthy_threshold_count, 0, kMaxCount);
-  check.written_healthy_threshold =
-      std::clamp<std::int64_t>(spec->healthy_threshold_count, 0, kMaxCount);
+      std::clamp<std::int64_t>(spec.unhealthy_threshold, 0, kMaxCount);
+  check.written_healthy_threshold = std::clamp<std::int64_t>(spec.healthy_threshold, 0, kMaxCount);
   if (check.written_interval_seconds > 0)
     check.interval = std::chrono::seconds(check.written_interval_seconds);
   if (check.written_timeout_seconds > 0)
     check.timeout = std::chrono::seconds(check.written_timeout_seconds);
-  if (check.written_unhealthy_threshold > 0) {
+  if (check.written_unhealthy_threshold > 0)
     check.unhealthy_threshold = static_cast<std::uint32_t>(check.written_unhealthy_threshold);
-  }
-  if (check.written_healthy_threshold > 0) {
+  if (check.written_healthy_threshold > 0)
     check.healthy_threshold = static_cast<std::uint32_t>(check.written_healthy_threshold);
-  }
   return check;
 }
 

@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Retry behaviour of a route, whoever asked for it. One reader, `MakeRetry`, serves all kinds; the
-// two functions below say where a kind keeps the fields.
+// Retry behaviour of a route.
 
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <string_view>
 
-#include "api/ingress_route.h"
-#include "api/object.h"
+#include "absl/status/statusor.h"
 #include "graph/model/route.h"
 
 namespace contour::graph {
 
-// `retryPolicy` of an IngressRoute's route; nullopt if absent. Retries on 5xx; a count below 1
-// means 1; a per-try timeout that is no duration or not positive is left out.
-std::optional<Retry> RouteRetry(const Box<api::IngressRouteRetryPolicy>& policy);
+struct RetrySpec {
+  std::string_view retry_on = "5xx";  // Envoy's list, not empty
+  // After the first try; below 1 means 1. nullopt: Envoy's default.
+  std::optional<std::int64_t> count;
+  std::string_view per_try_timeout;  // left out if it is no duration or not positive
+  std::string_view field;            // the path of `retry_on`
+};
 
-// Annotations retry-on, num-retries and per-try-timeout of an Ingress, under both prefixes; nullopt
-// without retry-on. Under contour.heptio.com/ a count that is not a positive number is left out
-// (Envoy: 1); under projectcontour.io/ it is 1, and -1 means no retries.
-std::optional<Retry> IngressRetry(const api::Meta& meta);
+// Errors: kInvalidArgument if Envoy can't take `retry_on`.
+absl::StatusOr<Retry> ParseRetry(const RetrySpec& spec);
 
 }  // namespace contour::graph

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time for a whole response, whoever asked for it.
+// Time for a whole response.
 
 #pragma once
 
 #include <optional>
 #include <string_view>
 
+#include "absl/status/statusor.h"
 #include "graph/model/route.h"
 
 namespace contour::graph {
 
-// Reads a timeout as written. nullopt: Envoy's default, which "" and zero mean. "infinity" and
-// whatever is no duration mean infinite (Contour 0.15: a typo must not cut long responses).
-// Negative ones pass as they are.
-std::optional<Timeout> ParseTimeout(std::string_view text);
+struct TimeoutSpec {
+  std::string_view text;   // as written
+  std::string_view field;  // its path
+};
+
+// nullopt: Envoy's default, which "" and zero mean. "infinity" and "infinite" mean none. Negative
+// times pass as they are. Errors: kInvalidArgument for what is no duration.
+absl::StatusOr<std::optional<Timeout>> ParseTimeout(const TimeoutSpec& spec);
 
 }  // namespace contour::graph

@@ -1,28 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Ingress means. Ties between Ingresses go to the older one; within one Ingress a later rule
-// or TLS block replaces an earlier.
 
-#include "api/ingress.h"
+#include "graph/kinds/ingress/ingress.h"
 
 #include <re2/re2.h>
 
-#include <memory>
+#include <algorithm>
+#include <optional>
 #include <set>
-#include <vector>
+#include <string>
+#include <utility>
 
+#include "api/ingress.h"
+#include "api/ingress_class.h"
 #include "base/status.h"
 #include "base/strings.h"
-#include "graph/engine/derive.h"
+#include "graph/engine/reader.h"
+#include "graph/kinds/ingress/contour_annotations.h"
 #include "graph/kinds/ingress/ingress_class.h"
 #include "graph/model/cluster.h"
 #include "graph/model/match.h"
 #include "graph/model/route.h"
-#include "graph/policy/annotations.h"
+#include "graph/policy/backend.h"
+#include "graph/policy/delegation.h"
 #include "graph/policy/retry.h"
-#include "graph/policy/service.h"
+#include "graph/policy/secret.h"
+#include "graph/policy/syntax.h"
 
-namespace contour::graph {
+namespace contour::graph::ingress {
 namespace {
+
+// Host names are compared without case, as DNS and Envoy do. "" is "any host".
+std::string HostName(std::string_view host) { return host.empty() ? "*" : LowerCase(host); }
 
 // The bigger the program, the longer each byte of each request's path can take and the more memory
 // Envoy needs for it, so there is a limit. Envoy's own, above which it refuses the whole route
@@ -36,7 +44,7 @@ class IngressDerivation {
 
   bool HasOurClass() const {
     const std::optional<std::string> name = NamedClass(ingress_);
-    return IsOurs(ingress_, name ? derivation_.reader.FindIngressClass(*name) : nullptr,
+    return IsOurs(ingress_, name ? derivation_.reader.Find<api::IngressClass>("", *name) : nullptr,
                   derivation_.options);
   }
 
@@ -57,17 +65,17 @@ class IngressDerivation {
     if (derivation_.builder.has_secret()) return;  // of an older Ingress
     for (const std::uint32_t index : part_.tls) {
       const std::string& written = ingress_.spec.tls[index].secret_name;
-      const SecretName name = SplitSecretName(written, TLSNamespace());
+      const SecretName name = SplitSecretName(written, TLSNamespace(ingress_.meta));
       const std::string field =
           fmt::format("{}.secretName: Secret {}/{}", block, name.ns, name.name);
-      const CheckedSecret* secret = derivation_.reader.FindSecret(name.ns, name.name);
+      const auto* secret = derivation_.reader.FindChecked<CheckedSecret>(name.ns, name.name);
       if (written.empty()) {
         AddProblem(block + ".secretName", "is empty");
       } else if (secret == nullptr) {
         AddProblem(field, derivation_.options.IsUnread(api::Kind::kSecret)
                               ? "Secrets are not read"
                               : "not found, or not of type kubernetes.io/tls");
-      } else if (!derivation_.reader.DelegationPermits(name.ns, name.name, ingress_.meta.ns)) {
+      } else if (!DelegationPermits(derivation_.reader, name.ns, name.name, ingress_.meta.ns)) {
         AddProblem(field, derivation_.options.IsUnread(api::Kind::kTLSCertificateDelegation)
                               ? "TLSCertificateDelegations are not read"
                               : "certificate delegation not permitted");
@@ -75,8 +83,8 @@ class IngressDerivation {
         AddProblem(field, Message(secret->serving.status()));
       } else {
         derivation_.builder.SetSecure(*secret->serving,
-                                      MinimumTLSVersion(ingress_.meta, derivation_.options),
-                                      MaximumTLSVersion(ingress_.meta));
+                                      MinimumTLSVersionOf(ingress_.meta, derivation_.options),
+                                      MaximumTLSVersionOf(ingress_.meta));
       }
     }
   }
@@ -113,16 +121,11 @@ class IngressDerivation {
     std::set<std::string, std::less<>> websocket_paths;
   };
 
-  std::string TLSNamespace() const {
-    const std::optional<Annotation> annotation =
-        FindAnnotation(ingress_.meta, "tls-cert-namespace");
-    return annotation && annotation->modern && !annotation->value.empty()
-               ? std::string(annotation->value)
-               : ingress_.meta.ns;
+  void AddProblem(std::string_view text) {
+    derivation_.result.problems.push_back({ingress_.Ref(), std::string(text)});
   }
-
   void AddProblem(std::string_view field, std::string_view text) {
-    derivation_.result.problems.push_back({ingress_.Ref(), fmt::format("{}: {}", field, text)});
+    AddProblem(fmt::format("{}: {}", field, text));
   }
 
   const Policies& ReadPolicies() {
@@ -132,10 +135,13 @@ class IngressDerivation {
       policies_->websocket_paths = {websockets.begin(), websockets.end()};
       RoutePolicies& of_all = policies_->of_all;
       of_all.timeout = RequestTimeout(ingress_.meta);
-      of_all.retry = IngressRetry(ingress_.meta);
-      if (of_all.retry && !IsHeaderValue(of_all.retry->retry_on)) {
-        AddProblem("annotation retry-on", "contains a line end or NUL; nothing is retried");
-        of_all.retry.reset();
+      if (const std::optional<RetrySpec> spec = RetrySpecOf(ingress_.meta)) {
+        absl::StatusOr<Retry> retry = ParseRetry(*spec);
+        if (retry.ok()) {
+          of_all.retry = *std::move(retry);
+        } else {
+          AddProblem(Message(retry.status()));
+        }
       }
     }
     return *policies_;
@@ -194,9 +200,11 @@ class IngressDerivation {
     }
     const std::optional<PathMatch> match = Match(path, field);
     if (!match) return;
-    absl::StatusOr<Cluster> cluster = LookupService(
-        derivation_.reader, derivation_.options, ingress_.meta.ns, path.backend.service,
-        {path.backend.port_number, path.backend.port_name}, Use::kHTTP);
+    absl::StatusOr<Cluster> cluster =
+        LookupBackend({ingress_.meta.ns,
+                       path.backend.service,
+                       {path.backend.port_number, path.backend.port_name}},
+                      derivation_.reader, derivation_.options);
     if (!cluster.ok()) return AddProblem(field, Message(cluster.status()));
     const Policies& policies = ReadPolicies();
     RouteAction action;
@@ -216,7 +224,46 @@ class IngressDerivation {
 
 }  // namespace
 
-void DeriveIngresses(const std::vector<Claim>& claims, Derivation& derivation) {
+HostParts Claims(const api::Object& object) {
+  const api::IngressSpec& spec = api::As<api::Ingress>(object)->spec;
+  HostParts hosts;
+  if (spec.default_backend) hosts["*"];
+  for (std::uint32_t i = 0; i < spec.rules.size(); ++i) {
+    const api::IngressRule& rule = spec.rules[i];
+    if (rule.http) hosts[HostName(rule.host)].rules.push_back(i);
+  }
+  for (std::uint32_t i = 0; i < spec.tls.size(); ++i) {
+    for (const std::string& host : spec.tls[i].hosts) {
+      std::vector<std::uint32_t>& tls = hosts[HostName(host)].tls;
+      if (tls.empty() || tls.back() != i) tls.push_back(i);
+    }
+  }
+  return hosts;
+}
+
+bool IsSameRoot(const api::Object& before, const api::Object& now) {
+  return before.meta.annotations == now.meta.annotations &&
+         before.meta.creation_time == now.meta.creation_time &&
+         api::As<api::Ingress>(before)->spec.ingress_class_name ==
+             api::As<api::Ingress>(now)->spec.ingress_class_name;
+}
+
+bool IsSamePart(const api::Object& before, const HostPart& part_before, const api::Object& now,
+                const HostPart& part_now, std::string_view host) {
+  const api::IngressSpec& a = api::As<api::Ingress>(before)->spec;
+  const api::IngressSpec& b = api::As<api::Ingress>(now)->spec;
+  if (host == "*" && a.default_backend != b.default_backend) return false;
+  const auto same_rule = [&](std::uint32_t i, std::uint32_t j) { return a.rules[i] == b.rules[j]; };
+  const auto same_tls = [&](std::uint32_t i, std::uint32_t j) {
+    return a.tls[i].secret_name == b.tls[j].secret_name;
+  };
+  return std::equal(part_before.rules.begin(), part_before.rules.end(), part_now.rules.begin(),
+                    part_now.rules.end(), same_rule) &&
+         std::equal(part_before.tls.begin(), part_before.tls.end(), part_now.tls.begin(),
+                    part_now.tls.end(), same_tls);
+}
+
+void Derive(const std::vector<Claim>& claims, Derivation& derivation) {
   std::vector<IngressDerivation> ours;
   for (const Claim& claim : claims) {
     const auto* ingress = api::As<api::Ingress>(claim.object);
@@ -229,4 +276,4 @@ void DeriveIngresses(const std::vector<Claim>& claims, Derivation& derivation) {
   for (IngressDerivation& ingress : ours) ingress.DeriveRules();
 }
 
-}  // namespace contour::graph
+}  // namespace contour::graph::ingress

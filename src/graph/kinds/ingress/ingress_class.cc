@@ -2,9 +2,9 @@
 
 #include "graph/kinds/ingress/ingress_class.h"
 
-#include "graph/policy/annotations.h"
+#include "graph/policy/annotation.h"
 
-namespace contour::graph {
+namespace contour::graph::ingress {
 
 std::optional<std::string> NamedClass(const api::Ingress& ingress) {
   if (ClassAnnotation(ingress.meta)) return std::nullopt;
@@ -20,4 +20,4 @@ bool IsOurs(const api::Ingress& ingress, const api::IngressClass* named, const O
   return named != nullptr && !options.ingress_class;
 }
 
-}  // namespace contour::graph
+}  // namespace contour::graph::ingress

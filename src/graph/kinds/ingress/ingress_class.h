@@ -3,7 +3,7 @@
 // yes.
 //
 //   const std::optional<std::string> name = NamedClass(ingress);
-//   IsOurs(ingress, name ? reader.FindIngressClass(*name) : nullptr, options)
+//   IsOurs(ingress, name ? reader.Find<api::IngressClass>("", *name) : nullptr, options)
 //
 // Pure, any thread.
 
@@ -16,7 +16,7 @@
 #include "api/ingress_class.h"
 #include "graph/model/options.h"
 
-namespace contour::graph {
+namespace contour::graph::ingress {
 
 // The IngressClass on which it depends whether the Ingress is ours; nullopt: on none.
 std::optional<std::string> NamedClass(const api::Ingress& ingress);
@@ -26,4 +26,4 @@ std::optional<std::string> NamedClass(const api::Ingress& ingress);
 // configuration so is every class whose object names our controller.
 bool IsOurs(const api::Ingress& ingress, const api::IngressClass* named, const Options& options);
 
-}  // namespace contour::graph
+}  // namespace contour::graph::ingress

@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
-namespace contour::graph {
+#include "api/ingress.h"
+#include "api/ingress_class.h"
+
+namespace contour::graph::ingress {
 namespace {
 
 struct Case {
@@ -51,4 +54,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
-}  // namespace contour::graph
+}  // namespace contour::graph::ingress

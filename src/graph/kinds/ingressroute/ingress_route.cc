@@ -1,34 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-// What IngressRoute means: roots, delegation, TLS, TCP proxies, and the status of each object on
-// the way.
-//
-// The walk of a root goes depth first along its routes. An error stops the object in which it was
-// found, at that route; routes before it stay, and the objects above go on. The first status found
-// for an object wins.
 
-#include "api/ingress_route.h"
+#include "graph/kinds/ingressroute/ingress_route.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <unordered_set>
+#include <utility>
 
+#include "api/ingress_route.h"
 #include "base/status.h"
 #include "base/strings.h"
-#include "graph/engine/derive.h"
+#include "graph/engine/reader.h"
 #include "graph/model/cluster.h"
 #include "graph/model/host.h"
 #include "graph/model/match.h"
 #include "graph/model/route.h"
 #include "graph/model/status.h"
-#include "graph/policy/annotations.h"
+#include "graph/policy/backend.h"
+#include "graph/policy/delegation.h"
 #include "graph/policy/health_check.h"
+#include "graph/policy/load_balancing.h"
 #include "graph/policy/retry.h"
-#include "graph/policy/service.h"
+#include "graph/policy/rewrite.h"
+#include "graph/policy/secret.h"
+#include "graph/policy/syntax.h"
 #include "graph/policy/timeout.h"
+#include "graph/policy/tls_version.h"
+#include "graph/policy/upstream_tls.h"
+#include "graph/policy/weights.h"
 
-namespace contour::graph {
+namespace contour::graph::ingressroute {
 namespace {
 
 using Route = api::IngressRouteRoute;
@@ -149,9 +155,9 @@ class RootWalk {
   // A secret that can't be used makes the root invalid, and it is served without TLS.
   void DeriveTLS(const api::IngressRouteTLS& tls) {
     const SecretName name = SplitSecretName(tls.secret_name, root_.meta.ns);
-    const CheckedSecret* secret = derivation_.reader.FindSecret(name.ns, name.name);
+    const auto* secret = derivation_.reader.FindChecked<CheckedSecret>(name.ns, name.name);
     // What is wrong with it is said only to those who may use it.
-    const bool permitted = derivation_.reader.DelegationPermits(name.ns, name.name, root_.meta.ns);
+    const bool permitted = DelegationPermits(derivation_.reader, name.ns, name.name, root_.meta.ns);
     if (secret == nullptr && derivation_.options.IsUnread(api::Kind::kSecret)) {
       return Unknown(root_, fmt::format("TLS Secret [{}]: Secrets are not read", tls.secret_name));
     }
@@ -175,8 +181,9 @@ class RootWalk {
           false, Because::kMissing);
     }
     enforce_tls_ = true;
-    derivation_.builder.SetSecure(
-        *secret->serving, MinimumTLSVersion(tls.minimum_protocol_version, derivation_.options));
+    derivation_.builder.SetSecure(*secret->serving, MinimumTLSVersion({tls.minimum_protocol_version,
+                                                                       "minimumProtocolVersion"},
+                                                                      derivation_.options));
   }
 
   void Push(const api::IngressRoute& object, std::string_view prefix) {
@@ -200,8 +207,8 @@ class RootWalk {
 
   const api::IngressRoute* FindTarget(const api::IngressRoute& from,
                                       const api::IngressRouteDelegate& delegate) {
-    return derivation_.reader.FindIngressRoute(delegate.ns.empty() ? from.meta.ns : delegate.ns,
-                                               delegate.name);
+    return derivation_.reader.Find<api::IngressRoute>(
+        delegate.ns.empty() ? from.meta.ns : delegate.ns, delegate.name);
   }
 
   // The stack is `path_`, not the thread's: a chain may be as long as there are objects.
@@ -259,9 +266,10 @@ class RootWalk {
   // False if an error stops the object.
   bool AddRoute(const api::IngressRoute& object, const Route& route) {
     const std::string match = Quote(route.match);
-    if (!IsHeaderValue(route.prefix_rewrite)) {
-      Invalid(object, fmt::format("route {}: prefixRewrite {} is not a valid path", match,
-                                  Quote(route.prefix_rewrite)));
+    absl::StatusOr<std::string> rewrite =
+        ParsePrefixRewrite({route.prefix_rewrite, "prefixRewrite"});
+    if (!rewrite.ok()) {
+      Invalid(object, fmt::format("route {}: {}", match, Message(rewrite.status())));
       return false;
     }
     RouteAction action;
@@ -272,7 +280,8 @@ class RootWalk {
         Invalid(object, where + ": port must be in the range 1-65535");
         return false;
       }
-      if (!CheckWeight(object, service, where)) return false;
+      const std::optional<std::uint32_t> weight = Weight(object, service, where);
+      if (!weight) return false;
       absl::StatusOr<Cluster> cluster = Lookup(object, service, Use::kHTTP);
       if (!cluster.ok()) {
         Invalid(object,
@@ -289,13 +298,16 @@ class RootWalk {
                                ": validation has no effect, since the Service's "
                                "upstream-protocol is not tls");
       }
-      action.clusters.push_back({derivation_.builder.Share(*std::move(cluster)),
-                                 static_cast<std::uint32_t>(service.weight)});
+      action.clusters.push_back({derivation_.builder.Share(*std::move(cluster)), *weight});
     }
     RoutePolicies& policies = action.policies;
-    policies.timeout = route.timeout_request ? ParseTimeout(*route.timeout_request) : std::nullopt;
-    policies.retry = RouteRetry(route.retry_policy);
-    policies.prefix_rewrite = route.prefix_rewrite;
+    // A typo must not cut long responses: what is no duration means infinite.
+    if (route.timeout_request) {
+      policies.timeout = ParseTimeout({*route.timeout_request, "timeoutPolicy.request"})
+                             .value_or(Timeout{.infinite = true});
+    }
+    if (route.retry_policy) policies.retry = RetryOf(*route.retry_policy);
+    policies.prefix_rewrite = *std::move(rewrite);
     policies.websocket = route.enable_websockets;
 
     graph::Route made{{{PathMatch::Type::kPrefix, route.match}}, false, std::move(action)};
@@ -313,44 +325,54 @@ class RootWalk {
     return absl::IsNotFound(status) ? Because::kMissing : Because::kWritten;
   }
 
-  // The status says only that the Service can't be used; where it exists, this says why.
+  // The status says only that the object can't be used; where it exists, this says why.
   void ExplainLookup(const api::IngressRoute& object, const std::string& where,
                      const absl::Status& status) {
     if (!absl::IsNotFound(status))
       AddProblem(object, fmt::format("{}: {}", where, Message(status)));
   }
 
-  bool CheckWeight(const api::IngressRoute& object, const api::IngressRouteService& service,
-                   const std::string& where) {
-    if (service.weight < 0) {
-      Invalid(object, where + ": weight must be greater than or equal to zero");
-      return false;
-    }
-    // Envoy sums the weights of a route in 32 bits.
-    if (service.weight > 1'000'000) {
-      Invalid(object, where + ": weight must be less than or equal to 1000000");
-      return false;
-    }
-    return true;
+  // Retries on 5xx, the default of RetrySpec, which Envoy takes.
+  static Retry RetryOf(const api::IngressRouteRetryPolicy& policy) {
+    return *ParseRetry(
+        {.count = policy.count, .per_try_timeout = policy.per_try_timeout, .field = "retryPolicy"});
+  }
+
+  // nullopt: it is refused, and the object invalid.
+  std::optional<std::uint32_t> Weight(const api::IngressRoute& object,
+                                      const api::IngressRouteService& service,
+                                      const std::string& where) {
+    const absl::StatusOr<std::uint32_t> weight = ParseWeight({service.weight, "weight"});
+    if (weight.ok()) return *weight;
+    Invalid(object, fmt::format("{}: {}", where, Message(weight.status())));
+    return std::nullopt;
+  }
+
+  static HealthCheckSpec HealthCheckSpecOf(const api::IngressRouteHealthCheck& check) {
+    return {.path = check.path,
+            .host = check.host,
+            .interval_seconds = check.interval_seconds,
+            .timeout_seconds = check.timeout_seconds,
+            .unhealthy_threshold = check.unhealthy_threshold_count,
+            .healthy_threshold = check.healthy_threshold_count,
+            .field = "healthCheck"};
   }
 
   absl::StatusOr<Cluster> Lookup(const api::IngressRoute& object,
                                  const api::IngressRouteService& service, Use use) {
     absl::StatusOr<Cluster> cluster =
-        LookupService(derivation_.reader, derivation_.options, object.meta.ns, service.name,
-                      {service.port, ""}, use);
-    if (cluster.ok()) {
-      cluster->strategy = service.strategy;
-      cluster->health_check = ParseHealthCheck(service.health_check);
-      // A check that Envoy would refuse must not take the route with it.
-      if (cluster->health_check &&
-          (cluster->health_check->path.empty() || !IsHeaderValue(cluster->health_check->path) ||
-           !IsHeaderValue(cluster->health_check->host))) {
-        cluster->health_check.reset();
+        LookupBackend({object.meta.ns, service.name, {service.port, ""}, use}, derivation_.reader,
+                      derivation_.options);
+    if (!cluster.ok()) return cluster;
+    cluster->load_balancing = ParseLoadBalancing({service.strategy});
+    if (service.health_check) {
+      absl::StatusOr<HealthCheck> check =
+          ParseHealthCheck(HealthCheckSpecOf(*service.health_check));
+      if (check.ok()) {
+        cluster->health_check = *std::move(check);
+      } else {  // one that Envoy would refuse must not take the route with it
         AddProblem(object,
-                   fmt::format("service {}: healthCheck.path must be a path; the service is not "
-                               "checked",
-                               Quote(service.name)));
+                   fmt::format("service {}: {}", Quote(service.name), Message(check.status())));
       }
     }
     return cluster;
@@ -359,29 +381,21 @@ class RootWalk {
   std::optional<UpstreamValidation> Validation(const api::IngressRoute& object,
                                                const api::IngressRouteUpstreamValidation& spec,
                                                const std::string& where) {
-    const CheckedSecret* secret = derivation_.reader.FindSecret(object.meta.ns, spec.ca_secret);
-    if (secret == nullptr && derivation_.options.IsUnread(api::Kind::kSecret)) {
-      Unknown(object, where + ": upstreamValidation requested but Secrets are not read");
-      return std::nullopt;
+    absl::StatusOr<UpstreamValidation> validation =
+        LookupUpstreamTLS({object.meta.ns, spec.ca_secret, spec.subject_name, "validation"},
+                          derivation_.reader, derivation_.options);
+    if (validation.ok()) return *std::move(validation);
+    const absl::Status& status = validation.status();
+    const std::string requested = where + ": upstreamValidation requested but ";
+    if (absl::IsUnavailable(status)) {
+      Unknown(object, requested + "Secrets are not read");
+    } else if (absl::IsInvalidArgument(status)) {
+      Invalid(object, requested + "subject alt name not found or misconfigured");
+    } else {
+      Invalid(object, requested + "secret not found or misconfigured", true, BecauseOf(status));
+      ExplainLookup(object, where, status);
     }
-    if (secret == nullptr || !secret->ca_certificate.ok()) {
-      Invalid(object,
-              where + ": upstreamValidation requested but secret not found or misconfigured", true,
-              secret == nullptr ? Because::kMissing : Because::kWritten);
-      if (secret != nullptr) {
-        AddProblem(object,
-                   fmt::format("{}: validation.caSecret: Secret {}/{}: {}", where, object.meta.ns,
-                               spec.ca_secret, Message(secret->ca_certificate.status())));
-      }
-      return std::nullopt;
-    }
-    if (spec.subject_name.empty()) {
-      Invalid(object, where +
-                          ": upstreamValidation requested but subject alt name not found or "
-                          "misconfigured");
-      return std::nullopt;
-    }
-    return UpstreamValidation{spec.ca_secret, *secret->ca_certificate, spec.subject_name};
+    return std::nullopt;
   }
 
   // Follows the chain to the object that has services.
@@ -416,7 +430,8 @@ class RootWalk {
     TCPProxy proxy;
     for (const api::IngressRouteService& service : spec.services) {
       const std::string where = fmt::format("tcpproxy: service {}", Quote(service.name));
-      if (!CheckWeight(object, service, where)) return;
+      const std::optional<std::uint32_t> weight = Weight(object, service, where);
+      if (!weight) return;
       absl::StatusOr<Cluster> cluster = Lookup(object, service, Use::kTCP);
       if (!cluster.ok()) {
         Invalid(object,
@@ -425,8 +440,7 @@ class RootWalk {
                 true, BecauseOf(cluster.status()));
         return ExplainLookup(object, where, cluster.status());
       }
-      proxy.clusters.push_back({derivation_.builder.Share(*std::move(cluster)),
-                                static_cast<std::uint32_t>(service.weight)});
+      proxy.clusters.push_back({derivation_.builder.Share(*std::move(cluster)), *weight});
     }
     derivation_.builder.SetTCPProxy(std::move(proxy), passthrough_);
   }
@@ -452,7 +466,21 @@ bool NamespacePermitted(const api::IngressRoute& root, const Options& options) {
 
 }  // namespace
 
-void DeriveIngressRoutes(const std::vector<Claim>& claims, Derivation& derivation) {
+HostParts Claims(const api::Object& object) {
+  HostParts hosts;
+  const auto& virtual_host = api::As<api::IngressRoute>(object)->spec.virtualhost;
+  if (virtual_host) hosts[LowerCase(Trim(virtual_host->fqdn))];
+  return hosts;
+}
+
+const StatusPtr& Orphaned() {
+  static const auto kOrphaned = std::make_shared<const Status>(Status{
+      "orphaned", "this IngressRoute is not part of a delegation chain from a root IngressRoute",
+      "", true});
+  return kOrphaned;
+}
+
+void Derive(const std::vector<Claim>& claims, Derivation& derivation) {
   Settled settled;
   std::vector<const api::IngressRoute*> legal;
   for (const Claim& claim : claims) {
@@ -475,4 +503,4 @@ void DeriveIngressRoutes(const std::vector<Claim>& claims, Derivation& derivatio
   }
 }
 
-}  // namespace contour::graph
+}  // namespace contour::graph::ingressroute

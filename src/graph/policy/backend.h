@@ -27,15 +27,22 @@ enum class Use : std::uint8_t {
   kTCP,  // bytes are passed on as they are: the Service's upstream-protocol annotations don't count
 };
 
+struct BackendSpec {
+  const std::string& ns;  // of the Service
+  const std::string& name;
+  PortReference port;
+  Use use = Use::kHTTP;
+};
+
 // The cluster of a Service's port, without policies: the first TCP port in list order whose number
 // or name is the wanted one. Errors: kNotFound if there is no such Service, kFailedPrecondition if
 // it has no such port, or is an ExternalName that is refused.
-absl::StatusOr<Cluster> LookupService(Reader& reader, const Options& options, const std::string& ns,
-                                      const std::string& name, const PortReference& port, Use use);
+absl::StatusOr<Cluster> LookupBackend(const BackendSpec& spec, Reader& reader,
+                                      const Options& options);
 
-// May traffic be sent to this external name: not to ourselves (localhost, loopback, link-local and
-// unspecified addresses in any spelling that a resolver takes, our own Services), where the admin
-// interfaces are.
+// True if traffic may be sent to this external name: not to ourselves (localhost, loopback,
+// link-local and unspecified addresses in any spelling that a resolver takes, our own Services),
+// where the admin interfaces are.
 bool ExternalNamePermitted(std::string_view external_name, std::string_view own_namespace);
 
 }  // namespace contour::graph

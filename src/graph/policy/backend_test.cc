@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "graph/policy/service.h"
+#include "graph/policy/backend.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <memory>
 
+#include "api/service.h"
 #include "base/status.h"
+#include "graph/kinds/kinds.h"
 
 namespace contour::graph {
 namespace {
 
 using ::testing::HasSubstr;
 
-class LookupServiceTest : public ::testing::Test {
+class LookupBackendTest : public ::testing::Test {
  protected:
   api::Service& Add(const std::string& name) {
     auto service = std::make_shared<api::Service>();
@@ -29,15 +31,15 @@ class LookupServiceTest : public ::testing::Test {
                                  Use use = Use::kHTTP) {
     for (const auto& object : objects_) store_.Apply({object->Ref(), object});
     Reader reader(store_);
-    return LookupService(reader, options_, "default", name, port, use);
+    return LookupBackend({"default", name, port, use}, reader, options_);
   }
 
   Options options_;
-  Store store_{options_};
+  Store store_{options_, Kinds()};
   std::vector<std::shared_ptr<api::Service>> objects_;
 };
 
-TEST_F(LookupServiceTest, FindsByNumberNameAndNumericText) {
+TEST_F(LookupBackendTest, FindsByNumberNameAndNumericText) {
   Add("kuard");
   for (const PortReference& port :
        {PortReference{8080, ""}, PortReference{0, "http"}, PortReference{0, "8080"}}) {
@@ -48,7 +50,7 @@ TEST_F(LookupServiceTest, FindsByNumberNameAndNumericText) {
   }
 }
 
-TEST_F(LookupServiceTest, SaysWhatIsMissing) {
+TEST_F(LookupBackendTest, SaysWhatIsMissing) {
   Add("kuard");
   EXPECT_THAT(std::string(Message(Lookup("nobody", {80, ""}).status())),
               HasSubstr("default/nobody not found"));
@@ -58,7 +60,7 @@ TEST_F(LookupServiceTest, SaysWhatIsMissing) {
   EXPECT_FALSE(Lookup("kuard", {0, ""}).ok());
 }
 
-TEST_F(LookupServiceTest, TakesProtocolAndLimitsFromAnnotations) {
+TEST_F(LookupBackendTest, TakesProtocolAndLimitsFromAnnotations) {
   Add("kuard").meta.annotations = {{"contour.heptio.com/max-connections", "9"},
                                    {"contour.heptio.com/max-pending-requests", "-10"},
                                    {"contour.heptio.com/max-requests", "1e6"},
@@ -78,7 +80,7 @@ TEST_F(LookupServiceTest, TakesProtocolAndLimitsFromAnnotations) {
   EXPECT_FALSE(http->plain_tcp);
 }
 
-TEST_F(LookupServiceTest, RefusesExternalNamesThatLeadBack) {
+TEST_F(LookupBackendTest, RefusesExternalNamesThatLeadBack) {
   api::Service& service = Add("outside");
   service.spec.type = "ExternalName";
   service.spec.external_name = "example.com";

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "graph/policy/service.h"
+#include "graph/policy/backend.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
 #include <cstring>
 
+#include "api/service.h"
 #include "base/status.h"
 #include "base/strings.h"
-#include "graph/policy/annotations.h"
+#include "graph/policy/annotation.h"
+#include "graph/policy/circuit_breakers.h"
+#include "graph/policy/upstream_protocol.h"
 
 namespace contour::graph {
 namespace {
@@ -64,9 +67,10 @@ bool ExternalNamePermitted(std::string_view external_name, std::string_view own_
   return true;
 }
 
-absl::StatusOr<Cluster> LookupService(Reader& reader, const Options& options, const std::string& ns,
-                                      const std::string& name, const PortReference& port, Use use) {
-  const api::Service* service = reader.FindService(ns, name);
+absl::StatusOr<Cluster> LookupBackend(const BackendSpec& spec, Reader& reader,
+                                      const Options& options) {
+  const auto& [ns, name, port, use] = spec;
+  const auto* service = reader.Find<api::Service>(ns, name);
   if (service == nullptr) return NotFound("Service {}/{} not found", ns, name);
   for (const api::ServicePort& candidate : service->spec.ports) {
     if (!Matches(candidate, port) || candidate.port < 1 || candidate.port > 65535) continue;
@@ -75,7 +79,7 @@ absl::StatusOr<Cluster> LookupService(Reader& reader, const Options& options, co
     cluster.service = name;
     cluster.port = static_cast<std::uint16_t>(candidate.port);
     cluster.port_name = candidate.name;
-    cluster.circuit_breakers = ServiceLimits(service->meta);
+    cluster.circuit_breakers = ParseCircuitBreakers(service->meta);
     const Protocol protocol = UpstreamProtocol(service->meta, candidate.name, candidate.port);
     if (use == Use::kHTTP) cluster.protocol = protocol;
     cluster.plain_tcp = use == Use::kTCP && protocol != Protocol::kHTTP1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "graph/policy/annotations.h"
+#include "graph/kinds/ingress/contour_annotations.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,12 +9,11 @@
 
 #include "graph/policy/retry.h"
 
-namespace contour::graph {
+namespace contour::graph::ingress {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
 api::Meta With(std::vector<std::pair<std::string, std::string>> annotations) {
@@ -22,21 +21,6 @@ api::Meta With(std::vector<std::pair<std::string, std::string>> annotations) {
   meta.annotations = std::move(annotations);
   std::sort(meta.annotations.begin(), meta.annotations.end());
   return meta;
-}
-
-TEST(ClassAnnotation, OrderOfPrefixes) {
-  EXPECT_EQ(ClassAnnotation(With({})), std::nullopt);
-  EXPECT_EQ(ClassAnnotation(With({{"kubernetes.io/ingress.class", "nginx"}})), "nginx");
-  EXPECT_EQ(ClassAnnotation(With({{"kubernetes.io/ingress.class", "nginx"},
-                                  {"contour.heptio.com/ingress.class", "x"}})),
-            "x");
-  EXPECT_EQ(ClassAnnotation(With({{"contour.heptio.com/ingress.class", "x"},
-                                  {"projectcontour.io/ingress.class", "y"}})),
-            "y");
-  EXPECT_EQ(ClassAnnotation(With({{"kubernetes.io/ingress.class", "nginx"},
-                                  {"contour.heptio.com/ingress.class", ""}})),
-            std::nullopt)
-      << "a present key decides, also with an empty value";
 }
 
 TEST(AllowHTTP, OnlyFalseForbids) {
@@ -82,52 +66,34 @@ TEST(WebsocketRoutes, Table) {
   EXPECT_THAT(of(" /ws1, , /ws2 "), ElementsAre("/ws1", "/ws2"));
 }
 
-TEST(MinimumTLSVersion, ConfigurationIsTheFloor) {
+TEST(MinimumTLSVersion, OfBothPrefixes) {
   Options options;
-  EXPECT_EQ(MinimumTLSVersion("1.1", options), TLSVersion::k1_2);
-  EXPECT_EQ(MinimumTLSVersion("0.9999", options), TLSVersion::k1_2);
-  EXPECT_EQ(MinimumTLSVersion("1.3", options), TLSVersion::k1_3);
   options.minimum_tls_version = TLSVersion::k1_1;
-  EXPECT_EQ(MinimumTLSVersion("", options), TLSVersion::k1_1);
-  EXPECT_EQ(MinimumTLSVersion("1.2", options), TLSVersion::k1_2);
-  EXPECT_EQ(MinimumTLSVersion(With({{"contour.heptio.com/tls-minimum-protocol-version", "1.1"}}),
-                              options),
+  EXPECT_EQ(MinimumTLSVersionOf(With({{"contour.heptio.com/tls-minimum-protocol-version", "1.1"}}),
+                                options),
             TLSVersion::k1_1);
-  EXPECT_EQ(
-      MinimumTLSVersion(With({{"projectcontour.io/tls-minimum-protocol-version", "1.1"}}), options),
-      TLSVersion::k1_2);
+  EXPECT_EQ(MinimumTLSVersionOf(With({{"projectcontour.io/tls-minimum-protocol-version", "1.1"}}),
+                                options),
+            TLSVersion::k1_2);
   options.minimum_tls_version = TLSVersion::k1_3;
-  EXPECT_EQ(MinimumTLSVersion(With({{"contour.heptio.com/tls-minimum-protocol-version", "1.2"}}),
-                              options),
+  EXPECT_EQ(MinimumTLSVersionOf(With({{"contour.heptio.com/tls-minimum-protocol-version", "1.2"}}),
+                                options),
             TLSVersion::k1_3);
 }
 
 TEST(MaximumTLSVersion, OfTheNewPrefixOnly) {
   const std::string key = "projectcontour.io/tls-maximum-protocol-version";
-  EXPECT_EQ(MaximumTLSVersion(With({{key, "1.2"}})), TLSVersion::k1_2);
+  EXPECT_EQ(MaximumTLSVersionOf(With({{key, "1.2"}})), TLSVersion::k1_2);
   for (const char* value : {"1.3", "1.1", "", "x"}) {
-    EXPECT_EQ(MaximumTLSVersion(With({{key, value}})), TLSVersion::k1_3) << value;
+    EXPECT_EQ(MaximumTLSVersionOf(With({{key, value}})), TLSVersion::k1_3) << value;
   }
-  EXPECT_EQ(MaximumTLSVersion(With({{"contour.heptio.com/tls-maximum-protocol-version", "1.2"}})),
+  EXPECT_EQ(MaximumTLSVersionOf(With({{"contour.heptio.com/tls-maximum-protocol-version", "1.2"}})),
             TLSVersion::k1_3);
 }
 
-TEST(ServiceLimits, PerHostOfTheNewPrefixOnly) {
-  const std::string name = "per-host-max-connections";
-  EXPECT_EQ(ServiceLimits(With({{"projectcontour.io/" + name, "7"}})).per_host_max_connections, 7U);
-  EXPECT_EQ(ServiceLimits(With({{"projectcontour.io/" + name, "0"}})), CircuitBreakers());
-  EXPECT_EQ(ServiceLimits(With({{"contour.heptio.com/" + name, "7"}})), CircuitBreakers());
-}
-
-TEST(UpstreamProtocol, NameBeatsNumberAndTheLastListWins) {
-  const api::Meta meta = With({{"contour.heptio.com/upstream-protocol.h2", "80, http"},
-                               {"contour.heptio.com/upstream-protocol.h2c", "http"},
-                               {"contour.heptio.com/upstream-protocol.tls", "80 ,443,https"},
-                               {"contour.heptio.com/upstream-protocol.quic", "90"}});
-  EXPECT_EQ(UpstreamProtocol(meta, "http", 80), Protocol::kH2C);
-  EXPECT_EQ(UpstreamProtocol(meta, "", 80), Protocol::kTLS);
-  EXPECT_EQ(UpstreamProtocol(meta, "https", 8443), Protocol::kTLS);
-  EXPECT_EQ(UpstreamProtocol(meta, "other", 90), Protocol::kHTTP1);
+std::optional<Retry> IngressRetry(const api::Meta& meta) {
+  const std::optional<RetrySpec> spec = RetrySpecOf(meta);
+  return spec ? std::optional(*ParseRetry(*spec)) : std::nullopt;
 }
 
 TEST(IngressRetry, BothPrefixes) {
@@ -154,13 +120,5 @@ TEST(IngressRetry, BothPrefixes) {
             (Retry{"5xx", std::nullopt, std::nullopt}));
 }
 
-TEST(RouteRetry, Table) {
-  EXPECT_EQ(RouteRetry(std::nullopt), std::nullopt);
-  EXPECT_EQ(RouteRetry(api::IngressRouteRetryPolicy{}), (Retry{"5xx", 1, std::nullopt}));
-  EXPECT_EQ(RouteRetry(api::IngressRouteRetryPolicy{-3, ""}), (Retry{"5xx", 1, std::nullopt}));
-  EXPECT_EQ(RouteRetry(api::IngressRouteRetryPolicy{6, "150ms"}), (Retry{"5xx", 6, 150ms}));
-  EXPECT_EQ(RouteRetry(api::IngressRouteRetryPolicy{1, "please"}), (Retry{"5xx", 1, std::nullopt}));
-}
-
 }  // namespace
-}  // namespace contour::graph
+}  // namespace contour::graph::ingress

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// What IngressRoute means: roots, delegation, TLS, TCP proxies, and the status of each object on
+// the way. See KindRow for what each function is for.
+//
+// The walk of a root goes depth first along its routes. An error stops the object in which it was
+// found, at that route; routes before it stay, and the objects above go on. The first status found
+// for an object wins.
+
+#pragma once
+
+#include <vector>
+
+#include "api/object.h"
+#include "graph/engine/claim.h"
+#include "graph/engine/derive.h"
+#include "graph/model/status.h"
+
+namespace contour::graph::ingressroute {
+
+// "" for a root with a blank fqdn.
+HostParts Claims(const api::Object& object);
+void Derive(const std::vector<Claim>& claims, Derivation& derivation);
+const StatusPtr& Orphaned();
+
+}  // namespace contour::graph::ingressroute
