@@ -63,28 +63,20 @@ class Graphviz {
 
   std::string Draw(const std::vector<graph::VirtualHostPtr>& hosts) {
     text_ = "digraph DAG {\nrankdir=\"LR\"\n";
-    bool http = false;
-    bool https = false;
+    std::set<graph::ListenerKey> listeners;
     for (const graph::VirtualHostPtr& host : hosts) {
-      http = http || !host->http_routes.empty();
-      https = https || host->secure.has_value();
+      for (const graph::ListenerHost& served : host->listeners) listeners.insert(served.listener);
     }
-    if (http) {
-      const std::string listener = Node("listener :80", "{listener|:80}");
+    for (const graph::ListenerKey& key : listeners) {
+      const std::string listener =
+          Node(fmt::format("listener :{}", key.port), fmt::format("{{listener|:{}}}", key.port));
+      const bool https = key.protocol == graph::ListenerKey::Protocol::kHTTPS;
       for (const graph::VirtualHostPtr& host : hosts) {
-        if (host->http_routes.empty()) continue;
-        const std::string name = "http://" + host->host;
-        Node(name, "{" + Label(name) + "}");
-        Routes(name, host->http_routes);
+        const graph::ListenerHost* served = host->Find(key);
+        if (served == nullptr) continue;
+        const std::string name = (https ? "https://" : "http://") + host->host;
+        Served(name, *served);
         Edge(listener, name);
-      }
-    }
-    if (https) {
-      const std::string listener = Node("listener :443", "{listener|:443}");
-      for (const graph::VirtualHostPtr& host : hosts) {
-        if (!host->secure) continue;
-        Secure("https://" + host->host, *host->secure);
-        Edge(listener, "https://" + host->host);
       }
     }
     return std::move(text_) + "}\n";
@@ -102,17 +94,17 @@ class Graphviz {
       text_ += fmt::format("\"{}\" -> \"{}\"\n", Id(from), Id(to));
   }
 
-  void Secure(const std::string& name, const graph::SecureVirtualHost& secure) {
+  void Served(const std::string& name, const graph::ListenerHost& served) {
     Node(name, "{" + Label(name) + "}");
-    if (secure.tcp_proxy) {
+    if (served.tcp_proxy) {
       const std::string proxy = Node("tcpproxy " + name, "{tcpproxy}");
-      Clusters(proxy, secure.tcp_proxy->clusters, "tcpservice");
+      Clusters(proxy, served.tcp_proxy->clusters, "tcpservice");
       Edge(name, proxy);
     } else {
-      Routes(name, secure.routes);
+      Routes(name, served.routes);
     }
-    if (secure.secret != nullptr) {
-      const std::string secret = secure.secret->ns + "/" + secure.secret->name;
+    if (served.secret != nullptr) {
+      const std::string secret = served.secret->ns + "/" + served.secret->name;
       Edge(name, Node("secret " + secret, "{secret|" + Label(secret) + "}"));
     }
   }
@@ -210,19 +202,17 @@ std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts, const envoy
   Json list = Json::array();
   for (const graph::VirtualHostPtr& host : hosts) {
     Json one = {{"host", host->host}};
-    if (!host->http_routes.empty())
-      one["http"] = {{"routes", RoutesJson(host->http_routes, names)}};
-    if (host->secure) {
-      Json https = Json::object();
-      if (host->secure->secret != nullptr)
-        https["secret"] =
-            fmt::format("{}/{}", host->secure->secret->ns, host->secure->secret->name);
-      if (host->secure->tcp_proxy) {
-        https["tcpProxy"] = ClustersJson(host->secure->tcp_proxy->clusters, names);
+    for (const graph::ListenerHost& served : host->listeners) {
+      Json made = Json::object();
+      if (served.secret != nullptr)
+        made["secret"] = fmt::format("{}/{}", served.secret->ns, served.secret->name);
+      if (served.tcp_proxy) {
+        made["tcpProxy"] = ClustersJson(served.tcp_proxy->clusters, names);
       } else {
-        https["routes"] = RoutesJson(host->secure->routes, names);
+        made["routes"] = RoutesJson(served.routes, names);
       }
-      one["https"] = std::move(https);
+      const bool https = served.listener.protocol == graph::ListenerKey::Protocol::kHTTPS;
+      one[https ? "https" : "http"] = std::move(made);
     }
     list.push_back(std::move(one));
   }

@@ -42,17 +42,19 @@ graph::ServingSecretPtr Secret() {
 std::vector<graph::VirtualHostPtr> Hosts() {
   using Type = graph::PathMatch::Type;
   graph::VirtualHost plain{.host = "a.example"};
-  plain.http_routes.push_back(
-      Route({Type::kPrefix, "/"}, {Cluster("web", 90), Cluster("new", 10)}));
+  plain.At(graph::kHTTPListener)
+      .routes.push_back(Route({Type::kPrefix, "/"}, {Cluster("web", 90), Cluster("new", 10)}));
   graph::VirtualHost secure{.host = "b.example"};
-  secure.http_routes.push_back(Route({Type::kPrefix, "/"}, {Cluster("web", 90)}));
-  secure.http_routes.back().https_redirect = true;
-  secure.secure = graph::SecureVirtualHost{.secret = Secret()};
-  secure.secure->routes.push_back(Route({Type::kRegex, "/a|{b}"}, {Cluster("web", 90)}));
-  secure.secure->routes.push_back({{{Type::kExact, "/x"}}, false, graph::DirectResponse{503}});
+  secure.At(graph::kHTTPListener)
+      .routes.push_back(Route({Type::kPrefix, "/"}, {Cluster("web", 90)}));
+  secure.At(graph::kHTTPListener).routes.back().https_redirect = true;
+  secure.At(graph::kHTTPSListener).secret = Secret();
+  secure.At(graph::kHTTPSListener)
+      .routes.push_back(Route({Type::kRegex, "/a|{b}"}, {Cluster("web", 90)}));
+  secure.At(graph::kHTTPSListener)
+      .routes.push_back({{{Type::kExact, "/x"}}, false, graph::DirectResponse{503}});
   graph::VirtualHost tcp{.host = "c.example"};
-  tcp.secure = graph::SecureVirtualHost{};
-  tcp.secure->tcp_proxy = graph::TCPProxy{{Cluster("db")}};
+  tcp.At(graph::kHTTPSListener).tcp_proxy = graph::TCPProxy{{Cluster("db")}};
   return {std::make_shared<const graph::VirtualHost>(plain),
           std::make_shared<const graph::VirtualHost>(secure),
           std::make_shared<const graph::VirtualHost>(tcp)};

@@ -62,7 +62,7 @@ class DebugServerTest : public ::testing::Test {
   static graph::VirtualHostPtr Host(const std::string& name) {
     auto host = std::make_shared<graph::VirtualHost>();
     host->host = name;
-    host->http_routes.push_back({{}, false, graph::DirectResponse{503}});
+    host->At(graph::kHTTPListener).routes.push_back({{}, false, graph::DirectResponse{503}});
     return host;
   }
 

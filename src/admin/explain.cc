@@ -105,12 +105,12 @@ Json HostJson(const core::HostView& view, NextFates& fates) {
   } else {
     Json served = Json::object();
     const graph::VirtualHost& virtual_host = *host.virtual_host;
-    if (!virtual_host.http_routes.empty()) served["httpRoutes"] = virtual_host.http_routes.size();
-    if (virtual_host.secure) {
-      if (virtual_host.secure->tcp_proxy) {
-        served["tcpProxy"] = virtual_host.secure->secret == nullptr ? "passthrough" : "terminated";
+    for (const graph::ListenerHost& one : virtual_host.listeners) {
+      const bool https = one.listener.protocol == graph::ListenerKey::Protocol::kHTTPS;
+      if (one.tcp_proxy) {
+        served["tcpProxy"] = one.secret == nullptr ? "passthrough" : "terminated";
       } else {
-        served["httpsRoutes"] = virtual_host.secure->routes.size();
+        served[https ? "httpsRoutes" : "httpRoutes"] = one.routes.size();
       }
     }
     made["served"] = std::move(served);

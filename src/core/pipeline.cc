@@ -53,16 +53,17 @@ graph::ClusterSet ClustersOf(const graph::VirtualHostPtr& host) {
         Collect(action->clusters, clusters);
     }
   };
-  collect(host->http_routes);
-  if (host->secure) {
-    collect(host->secure->routes);
-    if (host->secure->tcp_proxy) Collect(host->secure->tcp_proxy->clusters, clusters);
+  for (const graph::ListenerHost& served : host->listeners) {
+    collect(served.routes);
+    if (served.tcp_proxy) Collect(served.tcp_proxy->clusters, clusters);
   }
   return clusters;
 }
 
+// The secret of the host's filter chain.
 graph::ServingSecretPtr SecretOf(const graph::VirtualHostPtr& host) {
-  return host != nullptr && host->secure ? host->secure->secret : nullptr;
+  const graph::ListenerHost* https = host == nullptr ? nullptr : host->Find(graph::kHTTPSListener);
+  return https == nullptr ? nullptr : https->secret;
 }
 
 template <typename Changes>
@@ -215,9 +216,16 @@ void Pipeline::UpdateHost(const std::string& host) {
   for (const graph::ClusterPtr& cluster : used) {
     if (!uses.contains(cluster)) clusters_.Remove(cluster);
   }
-  if (const graph::ServingSecretPtr secret = SecretOf(now); secret != nullptr) secrets_.Add(secret);
-  if (const graph::ServingSecretPtr secret = SecretOf(before); secret != nullptr)
-    secrets_.Remove(secret);
+  if (now != nullptr) {
+    for (const graph::ListenerHost& served : now->listeners) {
+      if (served.secret != nullptr) secrets_.Add(served.secret);
+    }
+  }
+  if (before != nullptr) {
+    for (const graph::ListenerHost& served : before->listeners) {
+      if (served.secret != nullptr) secrets_.Remove(served.secret);
+    }
+  }
   if (!envoy::HashesHost(host) || (before == nullptr) == (now == nullptr)) return;
   if (now != nullptr) {
     hashed_hosts_.Add(host);
@@ -467,7 +475,7 @@ std::vector<graph::ObjectView> Pipeline::SourcesOf(const xds::ResourceKey& item,
       add({api::Kind::kSecret, (*secret)->ns, (*secret)->name});
     if (const auto host = hosts_.find(item.resource);
         host != hosts_.end() && host->second.shared_chain) {
-      const graph::ServingSecret& of_host = *host->second.virtual_host->secure->secret;
+      const graph::ServingSecret& of_host = *SecretOf(host->second.virtual_host);
       add({api::Kind::kSecret, of_host.ns, of_host.name});
     }
   }

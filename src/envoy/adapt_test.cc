@@ -19,10 +19,8 @@ namespace {
 graph::VirtualHost SecureHost() {
   graph::VirtualHost host;
   host.host = "foo.com";
-  graph::SecureVirtualHost secure;
-  secure.secret = std::make_shared<const graph::ServingSecret>(
+  host.At(graph::kHTTPSListener).secret = std::make_shared<const graph::ServingSecret>(
       graph::ServingSecret{"default", "tls", "c", "k"});
-  host.secure = std::move(secure);
   return host;
 }
 

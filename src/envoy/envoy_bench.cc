@@ -32,10 +32,10 @@ graph::VirtualHost Host(std::int64_t routes) {
     graph::RouteAction action;
     action.clusters = {Weighted(fmt::format("service-{}", i))};
     route.action = action;
-    host.http_routes.push_back(route);
+    host.At(graph::kHTTPListener).routes.push_back(route);
   }
-  host.secure.emplace().routes = host.http_routes;
-  host.secure->secret = std::make_shared<const graph::ServingSecret>(
+  host.At(graph::kHTTPSListener).routes = host.Find(graph::kHTTPListener)->routes;
+  host.At(graph::kHTTPSListener).secret = std::make_shared<const graph::ServingSecret>(
       graph::ServingSecret{"default", "secret", "", ""});
   return host;
 }

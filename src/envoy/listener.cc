@@ -197,7 +197,7 @@ struct Versions {
 
 // Returns the versions of a host. They are never below the configured minimum, not even if the
 // host's maximum is.
-Versions VersionsOf(const graph::SecureVirtualHost& secure, const ListenerOptions& options) {
+Versions VersionsOf(const graph::ListenerHost& secure, const ListenerOptions& options) {
   const graph::TLSVersion minimum = std::max(options.minimum_tls_version, secure.minimum_version);
   return {minimum, std::max(minimum, secure.maximum_version)};
 }
@@ -229,8 +229,8 @@ void AddTLS(const tls::DownstreamTlsContext& context, listener::FilterChain* cha
   SetDuration(kHandshakeTimeout, chain->mutable_transport_socket_connect_timeout());
 }
 
-void SetTLS(const graph::SecureVirtualHost& secure, const ListenerOptions& options,
-            const Names& names, listener::FilterChain* chain) {
+void SetTLS(const graph::ListenerHost& secure, const ListenerOptions& options, const Names& names,
+            listener::FilterChain* chain) {
   tls::DownstreamTlsContext context = TLSContext(VersionsOf(secure, options), !secure.tcp_proxy);
   auto* secret = context.mutable_common_tls_context()->add_tls_certificate_sds_secret_configs();
   secret->set_name(names.Secret(*secure.secret));
@@ -320,16 +320,16 @@ Resource HTTPSListenerHead(const ListenerOptions& options) {
 }
 
 bool HasFilterChain(const graph::VirtualHost& host) {
-  if (!host.secure || !IsServerName(host.host)) return false;
-  const graph::SecureVirtualHost& secure = *host.secure;
-  return secure.tcp_proxy ? !secure.tcp_proxy->clusters.empty() : secure.secret != nullptr;
+  const graph::ListenerHost* secure = host.Find(graph::kHTTPSListener);
+  if (secure == nullptr || !IsServerName(host.host)) return false;
+  return secure->tcp_proxy ? !secure->tcp_proxy->clusters.empty() : secure->secret != nullptr;
 }
 
 std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
                                              const ListenerOptions& options,
                                              const HostLookup& lookup, const Names& names) {
   if (!HasFilterChain(host)) return std::nullopt;
-  const graph::SecureVirtualHost& secure = *host.secure;
+  const graph::ListenerHost& secure = *host.Find(graph::kHTTPSListener);
   Resource result;
   google::protobuf::Arena arena;
   auto& message = *google::protobuf::Arena::CreateMessage<listener::FilterChain>(&arena);
@@ -352,7 +352,8 @@ std::optional<Resource> TranslateFilterChain(const graph::VirtualHost& host,
 }
 
 bool ShareFilterChain(const graph::VirtualHost& host, const ListenerOptions& options) {
-  return host.secure && host.secure->secret != nullptr && !host.secure->tcp_proxy &&
+  const graph::ListenerHost* secure = host.Find(graph::kHTTPSListener);
+  return secure != nullptr && secure->secret != nullptr && !secure->tcp_proxy &&
          IsServerName(host.host) && !TakesOwnConnectionsOnly(host, options);
 }
 
@@ -385,8 +386,9 @@ Resource CertificatesListener(std::string_view name, const std::vector<std::stri
 }
 
 bool TakesOwnConnectionsOnly(const graph::VirtualHost& host, const ListenerOptions& options) {
-  if (!host.secure || host.secure->secret == nullptr) return false;
-  const Versions versions = VersionsOf(*host.secure, options);
+  const graph::ListenerHost* secure = host.Find(graph::kHTTPSListener);
+  if (secure == nullptr || secure->secret == nullptr) return false;
+  const Versions versions = VersionsOf(*secure, options);
   return versions.minimum != options.minimum_tls_version ||
          versions.maximum != graph::TLSVersion::k1_3 ||
          (IsWildcardHost(host.host) && IsServerName(host.host));

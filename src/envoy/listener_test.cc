@@ -243,9 +243,9 @@ TEST(StatsListenerTest, Default) {
 graph::VirtualHost Host(bool with_secret = true) {
   graph::VirtualHost host;
   host.host = "www.example.com";
-  host.secure.emplace();
+  host.At(graph::kHTTPSListener);
   if (with_secret)
-    host.secure->secret = std::make_shared<const graph::ServingSecret>(
+    host.At(graph::kHTTPSListener).secret = std::make_shared<const graph::ServingSecret>(
         graph::ServingSecret{"default", "secret", "CERTIFICATE", "KEY"});
   return host;
 }
@@ -283,7 +283,7 @@ TEST(FilterChainTest, TheHigherMinimumVersionWins) {
   };
   for (const auto& c : cases) {
     graph::VirtualHost host = Host();
-    host.secure->minimum_version = c.host;
+    host.At(graph::kHTTPSListener).minimum_version = c.host;
     ListenerOptions options;
     options.minimum_tls_version = c.all;
     const std::string suites = c.want == std::string("TLSv1_1") ? kOldSuites : "";
@@ -309,8 +309,8 @@ TEST(FilterChainTest, TheMaximumVersionNeverUndercutsTheMinimum) {
   };
   for (const auto& c : cases) {
     graph::VirtualHost host = Host();
-    host.secure->minimum_version = c.host;
-    host.secure->maximum_version = c.maximum;
+    host.At(graph::kHTTPSListener).minimum_version = c.host;
+    host.At(graph::kHTTPSListener).maximum_version = c.maximum;
     ListenerOptions options;
     options.minimum_tls_version = c.all;
     EXPECT_EQ(Difference<FilterChain>(
@@ -326,18 +326,18 @@ TEST(FilterChainTest, IsSharedByPlainHostsWithTheUsualSettings) {
   graph::VirtualHost usual = Host();
   EXPECT_TRUE(ShareFilterChain(usual, {}));
   graph::VirtualHost host = usual;
-  host.secure->minimum_version = TLSVersion::k1_3;
+  host.At(graph::kHTTPSListener).minimum_version = TLSVersion::k1_3;
   EXPECT_FALSE(ShareFilterChain(host, {}));
   EXPECT_TRUE(ShareFilterChain(host, {.minimum_tls_version = TLSVersion::k1_3}));
   host = usual;
-  host.secure->maximum_version = TLSVersion::k1_2;
+  host.At(graph::kHTTPSListener).maximum_version = TLSVersion::k1_2;
   EXPECT_FALSE(ShareFilterChain(host, {}));
   host = usual;
-  host.secure->tcp_proxy = graph::TCPProxy{{Weighted("kuard")}};
+  host.At(graph::kHTTPSListener).tcp_proxy = graph::TCPProxy{{Weighted("kuard")}};
   EXPECT_FALSE(ShareFilterChain(host, {}));
-  host.secure->secret = nullptr;  // passthrough
+  host.At(graph::kHTTPSListener).secret = nullptr;  // passthrough
   EXPECT_FALSE(ShareFilterChain(host, {}));
-  host.secure.reset();
+  host.listeners.clear();
   EXPECT_FALSE(ShareFilterChain(host, {}));
   for (const char* name : {"*", "*.example.com", "a.*.example.com", ""}) {
     host = usual;
@@ -439,21 +439,21 @@ TEST(FilterChainTest, AWildcardClosesConnectionsOfNamesThatItDoesntTake) {
 TEST(FilterChainTest, HostsWithOwnSettingsAreFoundByTheirPattern) {
   graph::VirtualHost host = Host();
   host.host = "*.Example.com";
-  host.secure->minimum_version = graph::TLSVersion::k1_3;
+  host.At(graph::kHTTPSListener).minimum_version = graph::TLSVersion::k1_3;
   FilterChain message;
   ASSERT_TRUE(message.ParseFromString(Chain(host).bytes));
   FilterChain want;
   ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(TLSHost("*.example.com"), &want));
   EXPECT_EQ(message.filters(1).SerializeAsString(), want.filters(0).SerializeAsString());
-  host.secure->secret = nullptr;  // passthrough: nothing of contour's
+  host.At(graph::kHTTPSListener).secret = nullptr;  // passthrough: nothing of contour's
   EXPECT_FALSE(TakesOwnConnectionsOnly(host, {}));
-  host.secure.reset();
+  host.listeners.clear();
   EXPECT_FALSE(TakesOwnConnectionsOnly(host, {}));
 }
 
 TEST(FilterChainTest, TCPProxyBehindTLSHasNoAlpn) {
   graph::VirtualHost host = Host();
-  host.secure->tcp_proxy = graph::TCPProxy{{Weighted("kuard", 7)}};
+  host.At(graph::kHTTPSListener).tcp_proxy = graph::TCPProxy{{Weighted("kuard", 7)}};
   const Resource got = Chain(host);
   EXPECT_EQ(Difference<FilterChain>(
                 got.bytes,
@@ -464,7 +464,8 @@ TEST(FilterChainTest, TCPProxyBehindTLSHasNoAlpn) {
 
 TEST(FilterChainTest, PassthroughHasNoTLS) {
   graph::VirtualHost host = Host(false);
-  host.secure->tcp_proxy = graph::TCPProxy{{Weighted("b"), Weighted("a"), Weighted("a")}};
+  host.At(graph::kHTTPSListener).tcp_proxy =
+      graph::TCPProxy{{Weighted("b"), Weighted("a"), Weighted("a")}};
   const Resource got = Chain(host);
   EXPECT_EQ(Difference<FilterChain>(got.bytes, ChainText(TCPProxy(R"(weighted_clusters {
       clusters { name: "default/a/80/da39a3ee5e" weight: 1 }
@@ -476,13 +477,14 @@ TEST(FilterChainTest, PassthroughHasNoTLS) {
 
 TEST(FilterChainTest, TCPProxyWithoutShareGetsNothing) {
   graph::VirtualHost host = Host(false);
-  host.secure->tcp_proxy = graph::TCPProxy{{Weighted("b", 50), Weighted("a", 0)}};
+  host.At(graph::kHTTPSListener).tcp_proxy = graph::TCPProxy{{Weighted("b", 50), Weighted("a", 0)}};
   const Resource got = Chain(host);
   EXPECT_EQ(
       Difference<FilterChain>(got.bytes, ChainText(TCPProxy("cluster: 'default/b/80/da39a3ee5e'"))),
       "");
   EXPECT_THAT(got.clusters, ElementsAre("default/b/80/da39a3ee5e"));
-  host.secure->tcp_proxy = graph::TCPProxy{{Weighted("b", 50), Weighted("a", 10)}};
+  host.At(graph::kHTTPSListener).tcp_proxy =
+      graph::TCPProxy{{Weighted("b", 50), Weighted("a", 10)}};
   EXPECT_EQ(Difference<FilterChain>(Chain(host).bytes, ChainText(TCPProxy(R"(weighted_clusters {
       clusters { name: "default/a/80/da39a3ee5e" weight: 10 }
       clusters { name: "default/b/80/da39a3ee5e" weight: 50 } })"))),
@@ -508,9 +510,9 @@ TEST(FilterChainTest, IsAbsentWhereNothingCanBeServed) {
   }
   host.host = "www.example.com";
   EXPECT_TRUE(TranslateFilterChain(host, {}));
-  host.secure->tcp_proxy.emplace();
+  host.At(graph::kHTTPSListener).tcp_proxy.emplace();
   EXPECT_FALSE(TranslateFilterChain(host, {}));
-  host.secure.reset();
+  host.listeners.clear();
   EXPECT_FALSE(TranslateFilterChain(host, {}));
 }
 

@@ -300,16 +300,18 @@ std::optional<Resource> TranslateScope(const std::string& host,
 VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
                                           const ListenerOptions& options, const Names& names) {
   VirtualHostResources result;
-  result.http = ShardsHTTP(options.delivery)
-                    ? TranslateScope(host.host, host.http_routes, false, "", names)
-                    : Translate(host.host, host.http_routes, false, "", names);
+  if (const graph::ListenerHost* http = host.Find(graph::kHTTPListener)) {
+    result.http = ShardsHTTP(options.delivery)
+                      ? TranslateScope(host.host, http->routes, false, "", names)
+                      : Translate(host.host, http->routes, false, "", names);
+  }
   // A TCP proxy takes the whole connection, and without a certificate its requests can't be read.
-  if (!host.secure || host.secure->tcp_proxy || host.secure->secret == nullptr) return result;
+  const graph::ListenerHost* https = host.Find(graph::kHTTPSListener);
+  if (https == nullptr || https->tcp_proxy || https->secret == nullptr) return result;
   std::string tls_host = TakesOwnConnectionsOnly(host, options) ? TLSHostValue(host.host) : "";
-  result.https =
-      ShardsHTTPS(options.delivery)
-          ? TranslateScope(host.host, host.secure->routes, true, std::move(tls_host), names)
-          : Translate(host.host, host.secure->routes, true, std::move(tls_host), names);
+  result.https = ShardsHTTPS(options.delivery)
+                     ? TranslateScope(host.host, https->routes, true, std::move(tls_host), names)
+                     : Translate(host.host, https->routes, true, std::move(tls_host), names);
   return result;
 }
 

@@ -46,7 +46,7 @@ graph::Route To(std::vector<graph::WeightedCluster> clusters, PathMatch match = 
 graph::VirtualHost Host(std::vector<graph::Route> routes, std::string name = "www.example.com") {
   graph::VirtualHost host;
   host.host = std::move(name);
-  host.http_routes = std::move(routes);
+  host.At(graph::kHTTPListener).routes = std::move(routes);
   return host;
 }
 
@@ -329,9 +329,10 @@ TEST(VirtualHostTest, TheHostAnyIsMarkedSinceALookUpMayLeadToIt) {
 
 TEST(VirtualHostTest, OwnTLSSettingsTakeOwnConnectionsOnly) {
   graph::VirtualHost host = Host({To({Weighted("kuard")})}, "*.Example.com");
-  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
-  host.secure->routes = {To({Weighted("kuard")}, {PathMatch::Type::kPrefix, "/a"})};
-  host.secure->minimum_version = graph::TLSVersion::k1_3;
+  host.At(graph::kHTTPSListener).secret = std::make_shared<const graph::ServingSecret>();
+  host.At(graph::kHTTPSListener).routes = {
+      To({Weighted("kuard")}, {PathMatch::Type::kPrefix, "/a"})};
+  host.At(graph::kHTTPSListener).minimum_version = graph::TLSVersion::k1_3;
   const std::string own = R"(
       filter_state { key: "projectcontour.io.tls_host" string_match { exact: "*.example.com" } })";
   EXPECT_EQ(Difference<EnvoyVirtualHost>(TranslateVirtualHost(host, {}).https->bytes,
@@ -369,7 +370,7 @@ TEST(VirtualHostTest, IsAbsentWithoutRoutes) {
   EXPECT_FALSE(TranslateVirtualHost(host, {}).https);
   EXPECT_FALSE(TranslateVirtualHost(Host({To({Weighted("kuard")})}, ""), {}).http);
 
-  graph::SecureVirtualHost& secure = host.secure.emplace();
+  graph::ListenerHost& secure = host.At(graph::kHTTPSListener);
   secure.secret = std::make_shared<const graph::ServingSecret>();
   EXPECT_FALSE(TranslateVirtualHost(host, {}).https);  // no routes
   secure.routes = {To({Weighted("kuard")})};
@@ -386,8 +387,8 @@ TEST(VirtualHostTest, IsAbsentWithoutRoutes) {
 
 TEST(VirtualHostTest, BothSidesMayDiffer) {
   graph::VirtualHost host = Host({To({Weighted("a")})});
-  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
-  host.secure->routes = {To({Weighted("b")})};
+  host.At(graph::kHTTPSListener).secret = std::make_shared<const graph::ServingSecret>();
+  host.At(graph::kHTTPSListener).routes = {To({Weighted("b")})};
   const VirtualHostResources got = TranslateVirtualHost(host, {});
   ASSERT_TRUE(got.http && got.https);
   EXPECT_THAT(got.http->clusters, ElementsAre("default/a/80/da39a3ee5e"));
@@ -489,8 +490,8 @@ TEST(ScopeTest, WebsocketRoutesAreMarked) {
 
 TEST(ScopeTest, TakesThePlaceOfThePartInShardedDelivery) {
   graph::VirtualHost host = Host({To({Weighted("a")})});
-  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
-  host.secure->routes = {To({Weighted("b")})};
+  host.At(graph::kHTTPSListener).secret = std::make_shared<const graph::ServingSecret>();
+  host.At(graph::kHTTPSListener).routes = {To({Weighted("b")})};
   const VirtualHostResources classic = TranslateVirtualHost(host, {});
   const VirtualHostResources sharded = TranslateVirtualHost(host, {.delivery = Delivery::kSharded});
   ASSERT_TRUE(classic.https && sharded.http && sharded.https);
@@ -509,8 +510,8 @@ TEST(ScopeTest, TakesThePlaceOfThePartInShardedDelivery) {
 // Envoy has one set of scopes for both ports; their keys differ.
 TEST(ScopeTest, HTTPSScopesHaveAKeyOfTheirOwn) {
   graph::VirtualHost host = Host({To({Weighted("a")})});
-  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
-  host.secure->routes = {To({Weighted("b")})};
+  host.At(graph::kHTTPSListener).secret = std::make_shared<const graph::ServingSecret>();
+  host.At(graph::kHTTPSListener).routes = {To({Weighted("b")})};
   const VirtualHostResources got =
       TranslateVirtualHost(host, {.delivery = Delivery::kShardedHTTPS});
   ASSERT_TRUE(got.http && got.https);
@@ -527,9 +528,9 @@ TEST(ScopeTest, HTTPSScopesHaveAKeyOfTheirOwn) {
 
 TEST(ScopeTest, AHostWithOwnConnectionsAnswers421OnOthers) {
   graph::VirtualHost host = Host({});
-  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
-  host.secure->routes = {To({Weighted("a")}, {PathMatch::Type::kPrefix, "/a"})};
-  host.secure->minimum_version = graph::TLSVersion::k1_3;
+  host.At(graph::kHTTPSListener).secret = std::make_shared<const graph::ServingSecret>();
+  host.At(graph::kHTTPSListener).routes = {To({Weighted("a")}, {PathMatch::Type::kPrefix, "/a"})};
+  host.At(graph::kHTTPSListener).minimum_version = graph::TLSVersion::k1_3;
   ScopedRouteConfiguration message;
   ASSERT_TRUE(message.ParseFromString(
       TranslateVirtualHost(host, {.delivery = Delivery::kShardedHTTPS}).https->bytes));
@@ -555,8 +556,8 @@ TEST(ScopeTest, AHostWithOwnConnectionsAnswers421OnOthers) {
 
 TEST(ScopeTest, OnlyPlainHTTPHasOne) {
   graph::VirtualHost host = Host({});
-  host.secure.emplace().secret = std::make_shared<const graph::ServingSecret>();
-  host.secure->routes = {To({Weighted("kuard")})};
+  host.At(graph::kHTTPSListener).secret = std::make_shared<const graph::ServingSecret>();
+  host.At(graph::kHTTPSListener).routes = {To({Weighted("kuard")})};
   EXPECT_FALSE(Scope(host));
   EXPECT_FALSE(Scope(Host({To({Weighted("kuard")})}, "")));
 }

@@ -72,14 +72,13 @@ class Inspector {
   void Collect(const graph::VirtualHost& host) {
     if (host.host.size() >= 60)
       hashed_hosts_[envoy::VirtualHostName(host.host, options_.hash_digits)].insert(host.host);
-    Collect(host.http_routes);
-    if (!host.secure) return;
-    Collect(host.secure->routes);
-    if (host.secure->tcp_proxy) Collect(host.secure->tcp_proxy->clusters);
-    if (host.secure->secret == nullptr) return;
-    const graph::ServingSecret& secret = *host.secure->secret;
-    secrets_.insert(host.secure->secret);
-    plain_secrets_[envoy::SecretName(secret, options_.hash_digits)].insert(host.secure->secret);
+    for (const graph::ListenerHost& served : host.listeners) {
+      Collect(served.routes);
+      if (served.tcp_proxy) Collect(served.tcp_proxy->clusters);
+      if (served.secret == nullptr) continue;
+      secrets_.insert(served.secret);
+      plain_secrets_[envoy::SecretName(*served.secret, options_.hash_digits)].insert(served.secret);
+    }
   }
 
   void Clusters() {
@@ -140,8 +139,9 @@ class Inspector {
     for (const graph::VirtualHostPtr& host : hosts_) {
       const xds::ResourcePtr own = snapshot_.Find(ResourceType::kSecret, host->host);
       if (own == nullptr) continue;
-      Expect(host->secure && host->secure->secret != nullptr &&
-                 envoy::TranslateSecret(*host->secure->secret, host->host).bytes == own->bytes,
+      const graph::ListenerHost* https = host->Find(graph::kHTTPSListener);
+      Expect(https != nullptr && https->secret != nullptr &&
+                 envoy::TranslateSecret(*https->secret, host->host).bytes == own->bytes,
              "certificate of " + host->host + " is another");
     }
   }

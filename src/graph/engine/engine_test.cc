@@ -116,9 +116,11 @@ TEST_F(EngineTest, RoutesToOneServiceShareItsCluster) {
                R"({"match":"/c","services":[{"name":"kuard","port":80}]}]})")});
   const VirtualHostPtr& host = engine_.FindVirtualHost("a.example");
   ASSERT_NE(host, nullptr);
-  ASSERT_THAT(host->http_routes, SizeIs(3));  // /c, /b, /
+  ASSERT_THAT(host->Find(kHTTPListener)->routes, SizeIs(3));  // /c, /b, /
   const auto cluster = [&](std::size_t route) {
-    return std::get<RouteAction>(host->http_routes[route].action).clusters.front().cluster;
+    return std::get<RouteAction>(host->Find(kHTTPListener)->routes[route].action)
+        .clusters.front()
+        .cluster;
   };
   EXPECT_EQ(cluster(0), cluster(2));
   EXPECT_EQ(cluster(1)->service, "other");
@@ -143,7 +145,7 @@ TEST_F(EngineTest, SecretOfAnotherNamespaceIsReadByThoseWhoNameIt) {
   EXPECT_EQ(Work(delegation("default")), 1U);
   EXPECT_EQ(StatusOf("default", "root"), "valid: valid IngressRoute [a.example]");
   ASSERT_NE(engine_.FindVirtualHost("a.example"), nullptr);
-  EXPECT_GT(engine_.FindVirtualHost("a.example")->secure->secret->not_after, 0);
+  EXPECT_GT(engine_.FindVirtualHost("a.example")->Find(kHTTPSListener)->secret->not_after, 0);
 }
 
 // Each of many tenants has a delegation for its own certificate, all in one namespace.
@@ -248,7 +250,7 @@ TEST_F(EngineTest, AnIngressThatWasMadeAnewIsYounger) {
     return api::Change{object->Ref(), object};
   };
   const auto served = [&] {
-    const auto& route = engine_.FindVirtualHost("a.example")->http_routes.front();
+    const auto& route = engine_.FindVirtualHost("a.example")->Find(kHTTPListener)->routes.front();
     return std::get<RouteAction>(route.action).clusters.front().cluster->service;
   };
   Apply({Service("default", "one"), Service("default", "two"), ingress("one", "one", 1),
@@ -301,7 +303,8 @@ TEST_F(EngineTest, WhatRefusesARootComesBeforeWhatAWalkFindsInIt) {
             "root IngressRoute cannot be defined in this namespace");
   EXPECT_EQ(description("roots", "twin-a"),
             "fqdn \"t.example\" is used in multiple IngressRoutes: roots/twin-a, roots/twin-b");
-  EXPECT_EQ(engine.FindVirtualHost("p.example")->http_routes.size(), 2U) << "served as children";
+  EXPECT_EQ(engine.FindVirtualHost("p.example")->Find(kHTTPListener)->routes.size(), 2U)
+      << "served as children";
   EXPECT_EQ(engine.FindVirtualHost("f.example"), nullptr);
 }
 
@@ -414,7 +417,7 @@ TEST_F(EngineTest, LongChainsWork) {
   EXPECT_EQ(StatusOf("default", fmt::format("n{}", kLength - 1)),
             "valid: valid IngressRoute [a.example]");
   ASSERT_NE(engine_.FindVirtualHost("a.example"), nullptr);
-  EXPECT_THAT(engine_.FindVirtualHost("a.example")->http_routes, SizeIs(1));
+  EXPECT_THAT(engine_.FindVirtualHost("a.example")->Find(kHTTPListener)->routes, SizeIs(1));
 }
 
 TEST_F(EngineTest, LongChainsOfTCPProxiesWork) {
@@ -430,7 +433,7 @@ TEST_F(EngineTest, LongChainsOfTCPProxiesWork) {
   }
   EXPECT_THAT(Apply(changes).statuses, SizeIs(kLength));
   EXPECT_EQ(StatusOf("default", "n0"), "valid: valid IngressRoute [a.example]");
-  EXPECT_TRUE(engine_.FindVirtualHost("a.example")->secure->tcp_proxy);
+  EXPECT_TRUE(engine_.FindVirtualHost("a.example")->Find(kHTTPSListener)->tcp_proxy);
 }
 
 TEST_F(EngineTest, ManyChildrenWork) {
@@ -449,7 +452,7 @@ TEST_F(EngineTest, ManyChildrenWork) {
       Route("default", "root",
             fmt::format(R"({{"virtualhost":{{"fqdn":"a.example"}},"routes":[{}]}})", routes)));
   EXPECT_THAT(Apply(changes).statuses, SizeIs(kChildren + 1));
-  EXPECT_THAT(engine_.FindVirtualHost("a.example")->http_routes, SizeIs(kChildren));
+  EXPECT_THAT(engine_.FindVirtualHost("a.example")->Find(kHTTPListener)->routes, SizeIs(kChildren));
 }
 
 // Each object delegates twice to the next: 2^30 ways to the last.
@@ -468,7 +471,7 @@ TEST_F(EngineTest, MultiplyingChainsEnd) {
   Apply(changes);
   EXPECT_EQ(StatusOf("default", "n0"),
             "invalid: more than 100000 routes under one virtual host [a.example]");
-  EXPECT_THAT(engine_.FindVirtualHost("a.example")->http_routes, SizeIs(1))
+  EXPECT_THAT(engine_.FindVirtualHost("a.example")->Find(kHTTPListener)->routes, SizeIs(1))
       << "routes before it stay";
 }
 

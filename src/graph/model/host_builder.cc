@@ -2,24 +2,43 @@
 
 #include "graph/model/host_builder.h"
 
+#include <algorithm>
 #include <memory>
 
 namespace contour::graph {
 
-void HostBuilder::SetSecure(ServingSecretPtr secret, TLSVersion minimum_version,
-                            TLSVersion maximum_version) {
-  secret_ = std::move(secret);
-  minimum_version_ = minimum_version;
-  maximum_version_ = maximum_version;
+HostBuilder::Part& HostBuilder::At(ListenerKey listener) {
+  const auto at = std::lower_bound(
+      parts_.begin(), parts_.end(), listener,
+      [](const Part& part, ListenerKey key) { return part.served.listener < key; });
+  if (at != parts_.end() && at->served.listener == listener) return *at;
+  Part added;
+  added.served.listener = listener;
+  return *parts_.insert(at, std::move(added));
 }
 
-void HostBuilder::SetTCPProxy(TCPProxy proxy, bool passthrough) {
-  tcp_proxy_ = std::move(proxy);
+void HostBuilder::SetSecure(ListenerKey listener, ServingSecretPtr secret,
+                            TLSVersion minimum_version, TLSVersion maximum_version) {
+  ListenerHost& served = At(listener).served;
+  served.secret = std::move(secret);
+  served.minimum_version = minimum_version;
+  served.maximum_version = maximum_version;
+}
+
+bool HostBuilder::HasSecret(ListenerKey listener) const {
+  return std::any_of(parts_.begin(), parts_.end(), [&](const Part& part) {
+    return part.served.listener == listener && part.served.secret != nullptr;
+  });
+}
+
+void HostBuilder::SetTCPProxy(ListenerKey listener, TCPProxy proxy, bool passthrough) {
+  ListenerHost& served = At(listener).served;
+  served.tcp_proxy = std::move(proxy);
   if (passthrough) {
-    secret_ = nullptr;
+    served.secret = nullptr;
     // Have no meaning here; one value for all.
-    minimum_version_ = TLSVersion::k1_2;
-    maximum_version_ = TLSVersion::k1_3;
+    served.minimum_version = TLSVersion::k1_2;
+    served.maximum_version = TLSVersion::k1_3;
   }
 }
 
@@ -36,11 +55,17 @@ HostBuilder::Key HostBuilder::KeyOf(const RouteMatch& match) {
   return {Space::kPrefix, match.path.value};
 }
 
-void HostBuilder::Set(Routes& routes, Route route) {
+void HostBuilder::SetRoute(ListenerKey listener, Route route) {
+  Routes& routes = At(listener).routes;
   if (route.match.path.type == PathMatch::Type::kPrefix)
     routes.erase({Space::kRegex, route.match.path.value});
   Key key = KeyOf(route.match);
   routes.insert_or_assign(std::move(key), std::move(route));
+}
+
+void HostBuilder::AddRoute(ListenerKey listener, Route route) {
+  Key key = KeyOf(route.match);
+  At(listener).routes.emplace(std::move(key), std::move(route));
 }
 
 std::vector<Route> HostBuilder::Sorted(Routes routes) {
@@ -66,16 +91,14 @@ ClusterPtr HostBuilder::Share(Cluster cluster) {
 VirtualHostPtr HostBuilder::Build() && {
   VirtualHost host;
   host.host = std::move(host_);
-  host.http_routes = Sorted(std::move(http_));
-  if (secret_ != nullptr || tcp_proxy_) {
-    host.secure = SecureVirtualHost{.secret = std::move(secret_),
-                                    .minimum_version = minimum_version_,
-                                    .maximum_version = maximum_version_,
-                                    .routes = Sorted(std::move(https_)),
-                                    .tcp_proxy = std::move(tcp_proxy_)};
+  for (Part& part : parts_) {
+    ListenerHost& served = part.served;
+    const bool tls = served.listener.protocol == ListenerKey::Protocol::kHTTPS;
+    if (tls ? served.secret == nullptr && !served.tcp_proxy : part.routes.empty()) continue;
+    served.routes = Sorted(std::move(part.routes));
+    host.listeners.push_back(std::move(served));
   }
-  if (host.http_routes.empty() && !host.secure) return nullptr;
-  return std::make_shared<const VirtualHost>(std::move(host));
+  return host.listeners.empty() ? nullptr : std::make_shared<const VirtualHost>(std::move(host));
 }
 
 }  // namespace contour::graph

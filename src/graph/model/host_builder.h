@@ -6,10 +6,11 @@
 #include <array>
 #include <cstddef>
 #include <map>
-#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "graph/model/certificate.h"
 #include "graph/model/cluster.h"
 #include "graph/model/host.h"
@@ -32,20 +33,19 @@ class HostBuilder {
   // Prefixes by string and by segment are the same match if their texts are.
   //
   // Set: instead of what there is with the same match, a regex of the same text included.
-  void SetHTTPRoute(Route route) { Set(http_, std::move(route)); }
-  void SetHTTPSRoute(Route route) { Set(https_, std::move(route)); }
+  void SetRoute(ListenerKey listener, Route route);
   // Add: only if there is none with the same match.
-  void AddHTTPRoute(Route route) { Add(http_, std::move(route)); }
-  void AddHTTPSRoute(Route route) { Add(https_, std::move(route)); }
+  void AddRoute(ListenerKey listener, Route route);
 
-  // The serving certificate; never null.
-  void SetSecure(ServingSecretPtr secret, TLSVersion minimum_version,
+  // Sets the serving certificate; never null.
+  void SetSecure(ListenerKey listener, ServingSecretPtr secret, TLSVersion minimum_version,
                  TLSVersion maximum_version = TLSVersion::k1_3);
-  bool has_secret() const { return secret_ != nullptr; }
+  bool HasSecret(ListenerKey listener) const;
   // With `passthrough` connections are not ended here, whatever certificate there is.
-  void SetTCPProxy(TCPProxy proxy, bool passthrough);
+  void SetTCPProxy(ListenerKey listener, TCPProxy proxy, bool passthrough);
 
-  // nullptr: nothing is served under this host. HTTPS needs a secret or a TCP proxy, HTTP a route.
+  // nullptr: nothing is served under this host. A listener with TLS needs a secret or a TCP proxy,
+  // another a route.
   VirtualHostPtr Build() &&;
 
  private:
@@ -53,24 +53,23 @@ class HostBuilder {
   using Key = std::pair<Space, std::string>;
   using Routes = std::map<Key, Route>;
 
+  // What a listener is to serve, without its routes, and these by match.
+  struct Part {
+    ListenerHost served;
+    Routes routes;
+  };
+
   static Key KeyOf(const RouteMatch& match);
-  static void Set(Routes& routes, Route route);
-  static void Add(Routes& routes, Route route) {
-    routes.emplace(KeyOf(route.match), std::move(route));
-  }
   // The order in which Envoy must try them: exact paths, then regexes, then prefixes; each
   // descending by text, so that of two prefixes the longer comes first.
   static std::vector<Route> Sorted(Routes routes);
 
+  Part& At(ListenerKey listener);
+
   std::string host_;
   std::array<ClusterPtr, 4> recent_;  // the last new ones; nullptr: none yet
   std::size_t next_recent_ = 0;
-  Routes http_;
-  Routes https_;
-  ServingSecretPtr secret_;
-  TLSVersion minimum_version_ = TLSVersion::k1_2;
-  TLSVersion maximum_version_ = TLSVersion::k1_3;
-  std::optional<TCPProxy> tcp_proxy_;
+  absl::InlinedVector<Part, 2> parts_;  // by listener, each once
 };
 
 }  // namespace contour::graph

@@ -18,6 +18,7 @@
 #include "graph/kinds/ingress/contour_annotations.h"
 #include "graph/kinds/ingress/ingress_class.h"
 #include "graph/model/cluster.h"
+#include "graph/model/listener.h"
 #include "graph/model/match.h"
 #include "graph/model/route.h"
 #include "graph/policy/backend.h"
@@ -62,7 +63,7 @@ class IngressDerivation {
     if (part_.tls.empty()) return;
     const std::string block = fmt::format("spec.tls[host {}]", Quote(host_));
     if (host_ == "*") return AddProblem(block, "any host can't be served over TLS");
-    if (derivation_.builder.has_secret()) return;  // of an older Ingress
+    if (derivation_.builder.HasSecret(kHTTPSListener)) return;  // of an older Ingress
     for (const std::uint32_t index : part_.tls) {
       const std::string& written = ingress_.spec.tls[index].secret_name;
       const SecretName name = SplitSecretName(written, TLSNamespace(ingress_.meta));
@@ -82,7 +83,7 @@ class IngressDerivation {
       } else if (!secret->serving.ok()) {
         AddProblem(field, Message(secret->serving.status()));
       } else {
-        derivation_.builder.SetSecure(*secret->serving,
+        derivation_.builder.SetSecure(kHTTPSListener, *secret->serving,
                                       MinimumTLSVersionOf(ingress_.meta, derivation_.options),
                                       MaximumTLSVersionOf(ingress_.meta));
       }
@@ -105,12 +106,12 @@ class IngressDerivation {
     }
     const bool redirect = ForceSSLRedirect(ingress_.meta);
     const bool http = redirect || AllowHTTP(ingress_.meta);
-    const bool https = host_ != "*" && derivation_.builder.has_secret();
+    const bool https = host_ != "*" && derivation_.builder.HasSecret(kHTTPSListener);
     for (auto route = routes.rbegin(); route != routes.rend(); ++route) {
-      if (https) derivation_.builder.AddHTTPSRoute(*route);
+      if (https) derivation_.builder.AddRoute(kHTTPSListener, *route);
       if (!http) continue;
       route->https_redirect = redirect;
-      derivation_.builder.AddHTTPRoute(std::move(*route));
+      derivation_.builder.AddRoute(kHTTPListener, std::move(*route));
     }
   }
 

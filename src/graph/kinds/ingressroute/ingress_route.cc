@@ -18,6 +18,7 @@
 #include "graph/engine/reader.h"
 #include "graph/model/cluster.h"
 #include "graph/model/host.h"
+#include "graph/model/listener.h"
 #include "graph/model/match.h"
 #include "graph/model/route.h"
 #include "graph/model/status.h"
@@ -181,9 +182,10 @@ class RootWalk {
           false, Because::kMissing);
     }
     enforce_tls_ = true;
-    derivation_.builder.SetSecure(*secret->serving, MinimumTLSVersion({tls.minimum_protocol_version,
-                                                                       "minimumProtocolVersion"},
-                                                                      derivation_.options));
+    derivation_.builder.SetSecure(
+        kHTTPSListener, *secret->serving,
+        MinimumTLSVersion({tls.minimum_protocol_version, "minimumProtocolVersion"},
+                          derivation_.options));
   }
 
   void Push(const api::IngressRoute& object, std::string_view prefix) {
@@ -314,10 +316,10 @@ class RootWalk {
     // Traffic never reaches an upstream that could not be verified, nor falls through to a shorter
     // prefix.
     if (unverified) made.action = DirectResponse{503};
-    derivation_.builder.SetHTTPSRoute(made);
+    derivation_.builder.SetRoute(kHTTPSListener, made);
     const bool insecure = route.permit_insecure && !derivation_.options.disable_permit_insecure;
     made.https_redirect = enforce_tls_ && !insecure;
-    derivation_.builder.SetHTTPRoute(std::move(made));
+    derivation_.builder.SetRoute(kHTTPListener, std::move(made));
     return true;
   }
 
@@ -442,7 +444,7 @@ class RootWalk {
       }
       proxy.clusters.push_back({derivation_.builder.Share(*std::move(cluster)), *weight});
     }
-    derivation_.builder.SetTCPProxy(std::move(proxy), passthrough_);
+    derivation_.builder.SetTCPProxy(kHTTPSListener, std::move(proxy), passthrough_);
   }
 
   const api::IngressRoute& root_;
