@@ -145,9 +145,9 @@ std::string StatusText(const core::Pipeline::Output& output) {
   for (const auto& [ref, status] : output.statuses) {
     YAML::Node shown = all["statuses"][ref.String()];
     if (status) {
-      shown["currentStatus"] = status->current_status;
-      shown["description"] = status->description;
-      shown["vhost"] = status->vhost;
+      shown["currentStatus"] = std::string(status->Summary().reason);
+      shown["description"] = status->Summary().message;
+      shown["vhost"] = status->entries.front()->vhost;
     } else {
       shown = "gone";
     }

@@ -64,7 +64,7 @@ ROOMS = {
     "api": Room("the Kubernetes kinds that we read: structs and their parsing", ("base",), ("simdjson",)),
     "kube": Room("the API server's client", ("api", "base"), ("curl", "simdjson", "nlohmann", "yaml-cpp", "OpenSSL")),
     "file": Room("the same objects from a folder of manifests", ("api", "base"), ("nlohmann", "simdjson")),
-    "graph": Room("store, tracked derivation, the meaning of the objects", ("api", "base"), ("OpenSSL", "RE2"), True),
+    "graph": Room("store, tracked derivation, the meaning of the objects", ("api", "base"), ("OpenSSL", "RE2", "nlohmann"), True),
     "envoy": Room("graph → Envoy's v3 messages, and the bootstrap", ("graph", "base"), ("protobuf", "OpenSSL"), True),
     "xds": Room("snapshot, streams, ordering, ACK and NACK", ("base",), ("protobuf", "gRPC", "OpenSSL")),
     "core": Room("the core thread: what the sources deliver → graph → envoy → the next snapshot and the wanted statuses",
@@ -80,8 +80,8 @@ ROOMS = {
 # Headers that may be included of a room listed above: the values that pass between the rooms, not how they are made.
 ONLY_HEADERS = {
     ("envoy", "graph"): ("graph/model/*.h",),
-    ("status", "graph"): ("graph/model/*.h",),
-    ("admin", "graph"): ("graph/model/*.h", "graph/engine/view.h"),
+    ("status", "graph"): ("graph/model/*.h", "graph/kinds/kinds.h"),
+    ("admin", "graph"): ("graph/model/*.h", "graph/engine/view.h", "graph/kinds/kinds.h"),
     ("admin", "core"): ("core/view.h",),
     ("admin", "envoy"): ("envoy/names.h",),
     ("admin", "api"): ("api/object.h",),

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "graph/kinds/kinds.h"
 #include "graph/model/host.h"
 #include "graph/model/status.h"
 
@@ -37,8 +38,8 @@ Json Objects(const std::vector<api::ObjectRef>& refs) {
   return list;
 }
 
-Json StatusJson(const graph::Status& status) {
-  return {{"currentStatus", status.current_status}, {"description", status.description}};
+Json StatusJson(api::Kind kind, const graph::Status& status) {
+  return graph::Kinds().RowOf(kind).status_fields(status);
 }
 
 std::string_view FateText(xds::Fate fate) {
@@ -125,7 +126,7 @@ Json HostJson(const core::HostView& view, NextFates& fates) {
   Json statuses = Json::array();
   for (const auto& [ref, status] : host.statuses) {
     Json one = {{"object", ObjectText(ref)}};
-    one.update(StatusJson(status));
+    one.update(StatusJson(ref.kind, status));
     statuses.push_back(std::move(one));
   }
   made["statuses"] = std::move(statuses);
@@ -202,7 +203,7 @@ std::string ExplainObjects(const std::vector<core::ObjectView>& objects,
     if (object.creation_time != 0)
       made["created"] = absl::FormatTime(
           "%Y-%m-%dT%H:%M:%SZ", absl::FromUnixSeconds(object.creation_time), absl::UTCTimeZone());
-    if (object.status) made["status"] = StatusJson(*object.status);
+    if (object.status) made["status"] = StatusJson(object.ref.kind, *object.status);
     Json hosts = Json::array();
     for (const core::HostView& host : view.hosts) hosts.push_back(HostJson(host, next));
     made["hosts"] = std::move(hosts);

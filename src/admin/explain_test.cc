@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "admin/xds_page.h"
+#include "graph/kinds/ingressroute/status.h"
 #include "graph/model/status.h"
 
 namespace contour::admin {
@@ -85,7 +86,7 @@ TEST(Explain, SaysWhyAnObjectIsNotServed) {
   object.object.ref = {api::Kind::kIngress, "default", "root"};
   object.object.exists = true;
   object.object.creation_time = 1;
-  object.object.status = graph::Status{"invalid", "why", "a.example", false};
+  object.object.status = graph::ingressroute::MakeStatus("invalid", "why", "a.example");
   object.object.hosts = {"a.example", "b.example"};
   object.hosts = {Host()};
   const Json json = Json::parse(ExplainObjects({object}, Fates())).at("objects")[0];

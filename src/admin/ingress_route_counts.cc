@@ -53,11 +53,12 @@ void IngressRouteCounts::SetStatus(const std::string& ns, const std::string& nam
   object.state.reset();
   object.vhost.clear();
   if (status) {
-    object.vhost = status->vhost;
-    object.state = status->current_status == "valid"      ? State::kValid
-                   : status->current_status == "orphaned" ? State::kOrphaned
-                   : status->current_status == "unknown"  ? State::kUnknown
-                                                          : State::kInvalid;
+    object.vhost = status->entries.front()->vhost;
+    const graph::Condition& summary = status->Summary();
+    object.state = summary.truth == graph::Condition::Truth::kTrue      ? State::kValid
+                   : summary.truth == graph::Condition::Truth::kUnknown ? State::kUnknown
+                   : summary.reason == "orphaned"                       ? State::kOrphaned
+                                                                        : State::kInvalid;
   }
   Count(ns, object, true);
   if (!object.state && !object.root) objects_.erase({ns, name});

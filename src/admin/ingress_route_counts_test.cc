@@ -7,6 +7,8 @@
 
 #include <sstream>
 
+#include "graph/kinds/ingressroute/status.h"
+
 namespace contour::admin {
 namespace {
 
@@ -24,7 +26,9 @@ std::vector<std::string> Lines(const IngressRouteCounts& counts) {
   return lines;
 }
 
-graph::Status Of(const char* status, const char* vhost) { return {status, "", vhost, false}; }
+graph::Status Of(const char* status, const char* vhost) {
+  return graph::ingressroute::MakeStatus(status, "", vhost);
+}
 
 TEST(IngressRouteCounts, CountsByNamespaceAndHost) {
   IngressRouteCounts counts;

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "api/ingress.h"
-#include "api/ingress_route.h"
+#include "graph/kinds/kinds.h"
 #include "kube/client.h"
 
 namespace contour::status {
@@ -24,10 +24,6 @@ std::string Text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-std::string IngressRouteFields(const std::string& current_status, const std::string& description) {
-  return Text({{"currentStatus", current_status}, {"description", description}});
-}
-
 // Returns the text at `pointer`, "" if there is none.
 std::string_view StringAt(simdjson::dom::element element, std::string_view pointer) {
   std::string_view text;
@@ -37,8 +33,8 @@ std::string_view StringAt(simdjson::dom::element element, std::string_view point
 
 }  // namespace
 
-std::string Fields(const graph::Status& status) {
-  return IngressRouteFields(status.current_status, status.description);
+std::string Fields(api::Kind kind, const graph::Status& status) {
+  return Text(graph::Kinds().RowOf(kind).status_fields(status));
 }
 
 std::string AddressFields(std::vector<api::LoadBalancerIngress> addresses) {
@@ -59,9 +55,8 @@ std::string AddressFields(std::vector<api::LoadBalancerIngress> addresses) {
 }
 
 std::optional<std::string> FieldsOf(const api::Object& object) {
-  if (const auto* route = api::As<api::IngressRoute>(object)) {
-    return IngressRouteFields(route->status.current_status, route->status.description);
-  }
+  const graph::KindRow& row = graph::Kinds().RowOf(object.kind);
+  if (row.known_status_fields != nullptr) return Text(row.known_status_fields(object));
   if (const auto* ingress = api::As<api::Ingress>(object))
     return AddressFields(ingress->load_balancer);
   return std::nullopt;

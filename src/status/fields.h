@@ -3,7 +3,7 @@
 // statuses are compared by them. The form is canonical (fixed order of keys, lists sorted), so
 // equal text means an equal status. Times and fields of other writers are left out.
 //
-//   Fields(graph::Status{"valid", "valid IngressRoute"})
+//   Fields(api::Kind::kIngressRoute, status)
 //     → {"currentStatus":"valid","description":"valid IngressRoute"}
 //   AddressFields({{.ip = "192.0.2.1"}})
 //     → {"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}
@@ -17,13 +17,14 @@
 #include <string_view>
 #include <vector>
 
+#include "api/object.h"
 #include "api/service.h"
 #include "graph/model/status.h"
 
 namespace contour::status {
 
-// Returns the fields of an IngressRoute's status.
-std::string Fields(const graph::Status& status);
+// Returns the fields of a status that derivations gave to an object of the kind.
+std::string Fields(api::Kind kind, const graph::Status& status);
 
 // Returns the fields of an Ingress' status. Without addresses the field is removed (null, as in a
 // merge patch).

@@ -7,14 +7,16 @@
 #include "api/ingress.h"
 #include "api/ingress_route.h"
 #include "api/secret.h"
+#include "graph/kinds/ingressroute/status.h"
 
 namespace contour::status {
 namespace {
 
 TEST(Fields, AnIngressRouteHasStatusAndDescription) {
-  EXPECT_EQ(Fields({"invalid", "route \"/\": x\n", "label"}),
+  EXPECT_EQ(Fields(api::Kind::kIngressRoute,
+                   graph::ingressroute::MakeStatus("invalid", "route \"/\": x\n", "label")),
             R"({"currentStatus":"invalid","description":"route \"/\": x\n"})");
-  EXPECT_EQ(Fields({"valid", "\xff", ""}),
+  EXPECT_EQ(Fields(api::Kind::kIngressRoute, graph::ingressroute::MakeStatus("valid", "\xff", "")),
             "{\"currentStatus\":\"valid\",\"description\":\"\xEF\xBF\xBD\"}")
       << "bytes that are no UTF-8 don't throw";
 }
@@ -32,7 +34,9 @@ TEST(Fields, AddressesOfAnIngressAreASet) {
 TEST(Fields, ReadsTheFieldsOfObjects) {
   api::IngressRoute route;
   route.status = {"valid", "valid IngressRoute"};
-  EXPECT_EQ(FieldsOf(route), Fields({"valid", "valid IngressRoute", "a label that isn't written"}));
+  EXPECT_EQ(FieldsOf(route), Fields(api::Kind::kIngressRoute,
+                                    graph::ingressroute::MakeStatus("valid", "valid IngressRoute",
+                                                                    "a label that isn't written")));
   api::Ingress ingress;
   EXPECT_EQ(FieldsOf(ingress), AddressFields({}));
   ingress.load_balancer = {{.hostname = "b"}, {.hostname = "a"}};

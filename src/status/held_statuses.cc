@@ -8,7 +8,7 @@ namespace contour::status {
 
 bool HeldStatuses::Tell(const api::ObjectRef& ref, const std::optional<graph::Status>& status) {
   if (!status) return told_.erase(ref) > 0;
-  const Hash128 hash = HashPair(Fields(*status), status->vhost);
+  const Hash128 hash = HashPair(Fields(ref.kind, *status), status->entries.front()->vhost);
   const auto [at, added] = told_.try_emplace(ref, hash);
   return added || std::exchange(at->second, hash) != hash;
 }
@@ -18,7 +18,7 @@ std::vector<ObjectStatus> HeldStatuses::Offer(std::vector<ObjectStatus> statuses
   for (ObjectStatus& offered : statuses) {
     auto& [ref, status] = offered;
     const auto held = held_.find(ref);
-    if (status && status->missing) {
+    if (status && status->IsMissing()) {
       if (held != held_.end()) {
         held->second.status = std::move(*status);
       } else {

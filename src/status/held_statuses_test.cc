@@ -7,25 +7,30 @@
 
 #include <string>
 
+#include "graph/kinds/ingressroute/status.h"
+
 namespace contour::status {
 namespace {
 
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
+using graph::ingressroute::MakeStatus;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-const graph::Status kValid{"valid", "valid IngressRoute", "a.example"};
-const graph::Status kNoService{"invalid", "Service [kuard:80] is invalid or missing", "", true};
-const graph::Status kNoOther{"invalid", "Service [other:80] is invalid or missing", "", true};
-const graph::Status kBad{"invalid", "Spec.VirtualHost.Fqdn must be specified", ""};
+const graph::Status kValid = MakeStatus("valid", "valid IngressRoute", "a.example");
+const graph::Status kNoService =
+    MakeStatus("invalid", "Service [kuard:80] is invalid or missing", "", true);
+const graph::Status kNoOther =
+    MakeStatus("invalid", "Service [other:80] is invalid or missing", "", true);
+const graph::Status kBad = MakeStatus("invalid", "Spec.VirtualHost.Fqdn must be specified", "");
 
 class HeldStatusesTest : public ::testing::Test {
  protected:
   static std::vector<std::string> Show(const std::vector<ObjectStatus>& statuses) {
     std::vector<std::string> shown;
     for (const auto& [ref, status] : statuses) {
-      shown.push_back(ref.name + ": " + (status ? status->description : "gone"));
+      shown.push_back(ref.name + ": " + (status ? status->Summary().message : "gone"));
     }
     return shown;
   }
@@ -44,19 +49,19 @@ class HeldStatusesTest : public ::testing::Test {
 };
 
 TEST_F(HeldStatusesTest, OnlyWhatIsMissingIsHeld) {
-  EXPECT_THAT(Offer("a", kValid), ElementsAre("a: " + kValid.description));
-  EXPECT_THAT(Offer("b", kBad), ElementsAre("b: " + kBad.description));
+  EXPECT_THAT(Offer("a", kValid), ElementsAre("a: " + kValid.Summary().message));
+  EXPECT_THAT(Offer("b", kBad), ElementsAre("b: " + kBad.Summary().message));
   EXPECT_THAT(Offer("c", kNoService), IsEmpty());
   EXPECT_EQ(held_.NextDue(), HeldStatuses::Time(1000s) + 250ms);
   EXPECT_THAT(At(249ms), IsEmpty());
-  EXPECT_THAT(At(250ms), ElementsAre("c: " + kNoService.description));
+  EXPECT_THAT(At(250ms), ElementsAre("c: " + kNoService.Summary().message));
   EXPECT_EQ(held_.NextDue(), std::nullopt);
 }
 
 TEST_F(HeldStatusesTest, AnObjectThatComesInTimeIsNeverReportedAsMissing) {
   EXPECT_THAT(Offer("a", kNoService), IsEmpty());
   EXPECT_THAT(At(200ms), IsEmpty());
-  EXPECT_THAT(Offer("a", kValid), ElementsAre("a: " + kValid.description)) << "at once";
+  EXPECT_THAT(Offer("a", kValid), ElementsAre("a: " + kValid.Summary().message)) << "at once";
   EXPECT_THAT(At(10s), IsEmpty());
   EXPECT_EQ(held_.size(), 0U);
 }
@@ -65,7 +70,7 @@ TEST_F(HeldStatusesTest, TheLatestWinsAndIsNotHeldLonger) {
   EXPECT_THAT(Offer("a", kNoService), IsEmpty());
   At(200ms);
   EXPECT_THAT(Offer("a", kNoOther), IsEmpty());
-  EXPECT_THAT(At(250ms), ElementsAre("a: " + kNoOther.description));
+  EXPECT_THAT(At(250ms), ElementsAre("a: " + kNoOther.Summary().message));
 }
 
 TEST_F(HeldStatusesTest, AServiceThatIsReplacedDoesNotShow) {
@@ -82,15 +87,16 @@ TEST_F(HeldStatusesTest, AnObjectThatGoesTakesItsStatusAlong) {
   EXPECT_THAT(At(10s), IsEmpty());
   Offer("b", kValid);
   EXPECT_THAT(Offer("b", std::nullopt), ElementsAre("b: gone"));
-  EXPECT_THAT(Offer("b", kValid), ElementsAre("b: " + kValid.description)) << "and is new again";
+  EXPECT_THAT(Offer("b", kValid), ElementsAre("b: " + kValid.Summary().message))
+      << "and is new again";
 }
 
 TEST_F(HeldStatusesTest, EachObjectHasItsOwnHold) {
   Offer("b", kNoService);
   At(100ms);
   Offer("a", kNoService);
-  EXPECT_THAT(At(250ms), ElementsAre("b: " + kNoService.description));
-  EXPECT_THAT(At(350ms), ElementsAre("a: " + kNoService.description));
+  EXPECT_THAT(At(250ms), ElementsAre("b: " + kNoService.Summary().message));
+  EXPECT_THAT(At(350ms), ElementsAre("a: " + kNoService.Summary().message));
 }
 
 TEST(StatusTeller, ReportsHeldStatusesOnItsThread) {
@@ -99,7 +105,7 @@ TEST(StatusTeller, ReportsHeldStatusesOnItsThread) {
   std::vector<std::string> told;
   StatusTeller teller(20ms, [&](const ObjectStatus& status) {
     const std::lock_guard lock(mutex);
-    told.push_back(status.second->description);
+    told.push_back(status.second->Summary().message);
     changed.notify_all();
   });
   teller.Start();
@@ -108,7 +114,7 @@ TEST(StatusTeller, ReportsHeldStatusesOnItsThread) {
   {
     std::unique_lock lock(mutex);
     ASSERT_TRUE(changed.wait_for(lock, 10s, [&] { return told.size() == 2; }));
-    EXPECT_THAT(told, ElementsAre(kValid.description, kNoService.description));
+    EXPECT_THAT(told, ElementsAre(kValid.Summary().message, kNoService.Summary().message));
   }
   teller.Offer({{{api::Kind::kIngressRoute, "default", "a"}, kNoOther},
                 {{api::Kind::kIngressRoute, "default", "b"}, kBad}});
@@ -126,7 +132,7 @@ TEST(StatusTeller, HoldsMissingStatusesWhileAKindIsUnknown) {
       5ms,
       [&](const ObjectStatus& status) {
         const std::lock_guard lock(mutex);
-        told.push_back(status.second->description);
+        told.push_back(status.second->Summary().message);
         changed.notify_all();
       },
       [&] { return unsure.load(); });
@@ -137,13 +143,13 @@ TEST(StatusTeller, HoldsMissingStatusesWhileAKindIsUnknown) {
   {
     std::unique_lock lock(mutex);
     ASSERT_TRUE(changed.wait_for(lock, 10s, [&] { return !told.empty(); }));
-    EXPECT_THAT(told, ElementsAre(kBad.description)) << "what was written is told as ever";
+    EXPECT_THAT(told, ElementsAre(kBad.Summary().message)) << "what was written is told as ever";
   }
   EXPECT_EQ(teller.held(), 1U);
   unsure = false;
   std::unique_lock lock(mutex);
   ASSERT_TRUE(changed.wait_for(lock, 10s, [&] { return told.size() == 2; }));
-  EXPECT_EQ(told.back(), kNoService.description);
+  EXPECT_EQ(told.back(), kNoService.Summary().message);
 }
 
 }  // namespace

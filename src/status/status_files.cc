@@ -4,12 +4,15 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "base/status.h"
 #include "base/strings.h"
+#include "graph/kinds/kinds.h"
 
 namespace contour::status {
 namespace {
@@ -24,15 +27,27 @@ std::string FileName(std::string_view name) {
   return safe.empty() ? "%" : safe;
 }
 
+// A text of letters stands as it is; what is no text is written in YAML's flow style, which JSON
+// is.
+std::string Yaml(const nlohmann::json& value) {
+  if (!value.is_string())
+    return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const auto& text = value.get_ref<const std::string&>();
+  const bool word = !text.empty() && std::all_of(text.begin(), text.end(),
+                                                 [](char c) { return c >= 'a' && c <= 'z'; });
+  return word && text != "true" && text != "false" && text != "null" ? text : Quote(text);
+}
+
 }  // namespace
 
 std::string StatusYaml(const api::ObjectRef& ref, const graph::Status& status) {
   // Quote() escapes as YAML's double-quoted style does.
-  return fmt::format(
-      "kind: {}\nmetadata:\n  namespace: {}\n  name: {}\nstatus:\n  currentStatus: {}\n  "
-      "description: {}\n",
-      api::KindName(ref.kind), Quote(ref.ns), Quote(ref.name), status.current_status,
-      Quote(status.description));
+  std::string text = fmt::format("kind: {}\nmetadata:\n  namespace: {}\n  name: {}\nstatus:\n",
+                                 api::KindName(ref.kind), Quote(ref.ns), Quote(ref.name));
+  const nlohmann::json fields = graph::Kinds().RowOf(ref.kind).status_fields(status);
+  for (const auto& [key, value] : fields.items())
+    text += fmt::format("  {}: {}\n", key, Yaml(value));
+  return text;
 }
 
 std::filesystem::path StatusFiles::PathOf(const api::ObjectRef& ref) const {

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "graph/kinds/ingressroute/status.h"
+
 namespace contour::status {
 namespace {
 
@@ -32,10 +34,13 @@ class StatusFilesTest : public ::testing::Test {
 TEST_F(StatusFilesTest, WritesReplacesAndRemoves) {
   const api::ObjectRef ref{api::Kind::kIngressRoute, "default", "root"};
   const fs::path path = directory_ / "ingressroute" / "default" / "root.yaml";
-  ASSERT_TRUE(files_.Write(ref, graph::Status{"valid", "valid IngressRoute", "foo.com"}).ok());
+  ASSERT_TRUE(
+      files_.Write(ref, graph::ingressroute::MakeStatus("valid", "valid IngressRoute", "foo.com"))
+          .ok());
   EXPECT_THAT(Read(path), ::testing::HasSubstr(
                               "currentStatus: valid\n  description: \"valid IngressRoute\"\n"));
-  ASSERT_TRUE(files_.Write(ref, graph::Status{"invalid", "route \"/\": x", ""}).ok());
+  ASSERT_TRUE(
+      files_.Write(ref, graph::ingressroute::MakeStatus("invalid", "route \"/\": x", "")).ok());
   EXPECT_THAT(Read(path), ::testing::HasSubstr("description: \"route \\\"/\\\": x\"\n"));
   ASSERT_TRUE(files_.Write(ref, std::nullopt).ok());
   EXPECT_FALSE(fs::exists(path));
@@ -45,7 +50,7 @@ TEST_F(StatusFilesTest, WritesReplacesAndRemoves) {
 TEST_F(StatusFilesTest, NamesDoNotLeaveTheFolder) {
   for (const char* name : {"../../x", "..", ".", "", "a/b", ".hidden"}) {
     const api::ObjectRef ref{api::Kind::kIngressRoute, name, name};
-    ASSERT_TRUE(files_.Write(ref, graph::Status{"valid", "", ""}).ok()) << name;
+    ASSERT_TRUE(files_.Write(ref, graph::ingressroute::MakeStatus("valid", "", "")).ok()) << name;
     const fs::path relative =
         fs::weakly_canonical(files_.PathOf(ref)).lexically_relative(fs::canonical(directory_));
     EXPECT_EQ(std::distance(relative.begin(), relative.end()), 3) << name << " → " << relative;
@@ -55,8 +60,8 @@ TEST_F(StatusFilesTest, NamesDoNotLeaveTheFolder) {
 
 TEST_F(StatusFilesTest, SaysWhatCannotBeWritten) {
   std::ofstream(directory_ / "ingressroute") << "a file where a folder is needed";
-  const absl::Status status =
-      files_.Write({api::Kind::kIngressRoute, "default", "root"}, graph::Status{"valid", "", ""});
+  const absl::Status status = files_.Write({api::Kind::kIngressRoute, "default", "root"},
+                                           graph::ingressroute::MakeStatus("valid", "", ""));
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(status.ToString(), ::testing::HasSubstr("ingressroute"));
 }

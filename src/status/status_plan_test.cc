@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "api/ingress_route.h"
+#include "graph/kinds/ingressroute/status.h"
 #include "status/fields.h"
 
 namespace contour::status {
@@ -22,8 +23,11 @@ using std::chrono_literals::operator""s;
 api::ObjectRef Ref(const std::string& name = "root") {
   return {api::Kind::kIngressRoute, "default", name};
 }
-const std::string kValid = Fields({"valid", "valid IngressRoute"});
-const std::string kInvalid = Fields({"invalid", "Service [kuard:80] is invalid or missing"});
+const std::string kValid = Fields(
+    api::Kind::kIngressRoute, graph::ingressroute::MakeStatus("valid", "valid IngressRoute", ""));
+const std::string kInvalid = Fields(
+    api::Kind::kIngressRoute,
+    graph::ingressroute::MakeStatus("invalid", "Service [kuard:80] is invalid or missing", ""));
 
 // A plan with the test's own clock.
 class StatusPlanTest : public ::testing::Test {

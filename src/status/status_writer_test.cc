@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "api/ingress_route.h"
+#include "graph/kinds/ingressroute/status.h"
 #include "status/fields.h"
 
 namespace contour::status {
@@ -60,7 +61,8 @@ class StatusWriterTest : public ::testing::Test {
 };
 
 TEST_F(StatusWriterTest, WritesTheDifferenceOnce) {
-  writer_.Want(kRef, Fields({"valid", "valid IngressRoute"}));
+  writer_.Want(kRef, Fields(api::Kind::kIngressRoute,
+                            graph::ingressroute::MakeStatus("valid", "valid IngressRoute", "")));
   writer_.Observe({Object("1")});
   const auto write = server_.Await(0);
   ASSERT_TRUE(write);

@@ -55,7 +55,8 @@ void ExpectEqual(const graph::Engine& incremental, const graph::Engine& fresh) {
     const auto found = statuses.find(ref);
     ASSERT_NE(found, statuses.end()) << ref.String();
     EXPECT_EQ(found->second, status)
-        << ref.String() << ": " << found->second.description << " / " << status.description;
+        << ref.String() << ": " << found->second.Summary().message << " / "
+        << status.Summary().message;
   }
 }
 

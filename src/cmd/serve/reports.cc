@@ -63,11 +63,11 @@ void StatusReport::Tell(const status::ObjectStatus& told) {
               {{"kind", api::KindName(ref.kind)},
                {"namespace", ref.ns},
                {"name", ref.name},
-               {"status", status->current_status},
-               {"description", status->description}});
+               {"status", status->Summary().reason},
+               {"description", status->Summary().message}});
   }
   if (writer_ != nullptr) {
-    writer_->Want(ref, status ? std::optional(status::Fields(*status)) : std::nullopt);
+    writer_->Want(ref, status ? std::optional(status::Fields(ref.kind, *status)) : std::nullopt);
   }
   if (!files_) return;
   if (const absl::Status written = files_->Write(ref, status); !written.ok()) {

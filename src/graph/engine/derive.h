@@ -23,8 +23,8 @@
 
 namespace contour::graph {
 
-// When in a build from scratch a status is found: the statuses of an object are folded in this
-// order, and the first wins. What refuses a root as a whole comes before all walks; these go by the
+// When in a build from scratch a status is found: of the entries for one parent of an object the
+// first in this order wins. What refuses a root as a whole comes before all walks; these go by the
 // root's age.
 struct RootOrder {
   bool walked = true;
@@ -41,7 +41,7 @@ using RootOrderPtr = std::shared_ptr<const RootOrder>;
 struct StatusContribution {
   api::ObjectRef object;
   RootOrderPtr root;
-  StatusPtr status;
+  StatusEntryPtr status;
 
   bool operator==(const StatusContribution& other) const {
     return object == other.object && *root == *other.root && *status == *other.status;
@@ -49,9 +49,10 @@ struct StatusContribution {
 };
 
 struct HostResult {
-  VirtualHostPtr virtual_host;               // nullptr: nothing is served
-  std::vector<StatusContribution> statuses;  // at most one per object; in the order of the walk
-  std::vector<Problem> problems;             // sorted, no duplicates
+  VirtualHostPtr virtual_host;  // nullptr: nothing is served
+  // At most one for each object and parent; in the order of the walk.
+  std::vector<StatusContribution> statuses;
+  std::vector<Problem> problems;  // sorted, no duplicates
 };
 
 // What one derivation is about; passed to the kinds.

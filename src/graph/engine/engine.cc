@@ -24,10 +24,16 @@ void Unify(std::vector<T>& values) {
 // to the other is under way.
 bool Engine::ContributionOrder::operator()(const StatusContribution* a,
                                            const StatusContribution* b) const {
+  if (a->status->parent != b->status->parent) return a->status->parent < b->status->parent;
   if (a->root != b->root) {
     if (const auto order = *a->root <=> *b->root; order != 0) return order < 0;
   }
   return std::less<>()(a, b);
+}
+
+bool Engine::ContributionOrder::operator()(const Parent& parent,
+                                           const StatusContribution* b) const {
+  return parent < b->status->parent;
 }
 
 Engine::Engine(Options options, const KindTable& kinds)
@@ -135,25 +141,30 @@ void Engine::RemoveContributions(const std::vector<StatusContribution>& contribu
   }
 }
 
+Status Engine::Fold(const api::ObjectRef& ref, const ObjectStatus& object) const {
+  const auto initial = kinds_.RowOf(ref.kind).initial_status;
+  if (initial == nullptr || store_.Find(ref) == nullptr) return {};
+  if (object.contributions.empty()) return initial();
+  Status status;
+  for (auto first = object.contributions.begin(); first != object.contributions.end();) {
+    const StatusEntryPtr& entry = (*first)->status;
+    status.entries.push_back(entry);
+    first = object.contributions.upper_bound(entry->parent);
+  }
+  return status;
+}
+
 void Engine::TellStatuses(Update& update) {
   Unify(touched_);
   for (ObjectStatuses::value_type* entry : touched_) {
     const api::ObjectRef& ref = entry->first;
     ObjectStatus& object = entry->second;
-    StatusPtr status;
-    const auto initial = kinds_.RowOf(ref.kind).initial_status;
-    if (store_.Find(ref) != nullptr && initial != nullptr) {
-      status = object.contributions.empty() ? initial() : (*object.contributions.begin())->status;
-    }
-    const bool same = status == object.told ||
-                      (status != nullptr && object.told != nullptr && *status == *object.told);
-    object.told = status;
-    if (!same) {
-      update.statuses.emplace_back(ref, status == nullptr ? std::nullopt : std::optional(*status));
-    }
-    if (status == nullptr && object.contributions.empty()) {
-      object_statuses_.erase(object_statuses_.find(ref));
-    }
+    Status status = Fold(ref, object);
+    const bool none = status.entries.empty();
+    const bool same = status == object.told;
+    object.told = std::move(status);
+    if (!same) update.statuses.emplace_back(ref, none ? std::nullopt : std::optional(object.told));
+    if (none && object.contributions.empty()) object_statuses_.erase(object_statuses_.find(ref));
   }
   touched_.clear();
   std::sort(update.statuses.begin(), update.statuses.end(),
@@ -202,7 +213,7 @@ HostView Engine::DescribeHost(const std::string& host) const {
   Unify(view.missing);
   view.problems = result.problems;
   for (const StatusContribution& each : result.statuses)
-    view.statuses.emplace_back(each.object, *each.status);
+    view.statuses.emplace_back(each.object, Status{{each.status}});
   return view;
 }
 
@@ -229,13 +240,15 @@ ObjectView Engine::DescribeObject(const api::ObjectRef& ref) const {
 
 const Status* Engine::FindStatus(const api::ObjectRef& ref) const {
   const auto found = object_statuses_.find(ref);
-  return found == object_statuses_.end() ? nullptr : found->second.told.get();
+  return found == object_statuses_.end() || found->second.told.entries.empty()
+             ? nullptr
+             : &found->second.told;
 }
 
 std::map<api::ObjectRef, Status> Engine::Statuses() const {
   std::map<api::ObjectRef, Status> statuses;
   for (const auto& [ref, object] : object_statuses_) {
-    if (object.told != nullptr) statuses.emplace(ref, *object.told);
+    if (!object.told.entries.empty()) statuses.emplace(ref, object.told);
   }
   return statuses;
 }

@@ -85,15 +85,19 @@ class Engine {
     std::vector<Readers::value_type*> dependencies;  // sorted by address
     HostResult result;
   };
-  // Orders by the root's order.
+  using Parent = std::optional<std::uint16_t>;  // see StatusEntry
+  // Orders by the parent, then by the root's order.
   struct ContributionOrder {
+    using is_transparent = void;
     bool operator()(const StatusContribution* a, const StatusContribution* b) const;
+    bool operator()(const Parent& parent, const StatusContribution* b) const;
   };
   struct ObjectStatus {
-    // Holds what the results of hosts say of the object, the one that counts first. Every host may
-    // delegate to one object, so one of them comes and goes without a look at the others.
+    // Holds what the results of hosts say of the object; for each parent the one that counts is the
+    // first. Every host may delegate to one object, so one of them comes and goes without a look at
+    // the others.
     std::set<const StatusContribution*, ContributionOrder> contributions;
-    StatusPtr told;  // the last one that an update told of; nullptr: none
+    Status told;  // the last one that an update told of; without entries: none
   };
   using ObjectStatuses = std::unordered_map<api::ObjectRef, ObjectStatus, ObjectRefHash>;
 
@@ -104,6 +108,8 @@ class Engine {
   void SetDependencies(HostNode& node, const std::vector<Dependency>& keys);
   void AddContributions(const std::vector<StatusContribution>& contributions);
   void RemoveContributions(const std::vector<StatusContribution>& contributions);
+  // Returns what is to be said of an object now; without entries: nothing.
+  Status Fold(const api::ObjectRef& ref, const ObjectStatus& object) const;
   // Compares what is to be said of the touched objects with what was told.
   void TellStatuses(Update& update);
 

@@ -75,8 +75,8 @@ class EngineTest : public ::testing::Test {
     const Status* status = engine_.FindStatus({api::Kind::kIngressRoute, ns, name});
     return status == nullptr
                ? "none"
-               : fmt::format("{}: {} [{}]{}", status->current_status, status->description,
-                             status->vhost, status->missing ? " missing" : "");
+               : fmt::format("{}: {} [{}]{}", status->Summary().reason, status->Summary().message,
+                             status->entries[0]->vhost, status->IsMissing() ? " missing" : "");
   }
 
   Engine engine_{Options(), Kinds()};
@@ -296,7 +296,7 @@ TEST_F(EngineTest, WhatRefusesARootComesBeforeWhatAWalkFindsInIt) {
   }
   engine.Apply(changes);
   const auto description = [&](const char* ns, const char* name) {
-    return engine.FindStatus({api::Kind::kIngressRoute, ns, name})->description;
+    return engine.FindStatus({api::Kind::kIngressRoute, ns, name})->Summary().message;
   };
   EXPECT_EQ(description("roots", "parent"), "valid IngressRoute");
   EXPECT_EQ(description("other", "forbidden"),
@@ -353,9 +353,10 @@ TEST_F(EngineTest, WhatDependsOnAKindThatIsNotReadIsUnknownNotInvalid) {
     others.push_back(Route("default", "root", spec));
     engine.Apply(others);
     const Status* status = engine.FindStatus({api::Kind::kIngressRoute, "default", "root"});
-    return status == nullptr ? "none"
-                             : fmt::format("{}: {}{}", status->current_status, status->description,
-                                           status->missing ? " missing" : "");
+    return status == nullptr
+               ? "none"
+               : fmt::format("{}: {}{}", status->Summary().reason, status->Summary().message,
+                             status->IsMissing() ? " missing" : "");
   };
   const std::string routes = R"("routes":[{"match":"/","services":[{"name":"kuard","port":80}]}]})";
   const std::string own =
@@ -473,6 +474,60 @@ TEST_F(EngineTest, MultiplyingChainsEnd) {
             "invalid: more than 100000 routes under one virtual host [a.example]");
   EXPECT_THAT(engine_.FindVirtualHost("a.example")->Find(kHTTPListener)->routes, SizeIs(1))
       << "routes before it stay";
+}
+
+// A kind that says of each object that it derives something for two parents; the message is the
+// host's.
+void DeriveParents(const std::vector<Claim>& claims, Derivation& derivation) {
+  for (const Claim& claim : claims) {
+    const auto order = std::make_shared<const RootOrder>(RootOrder{
+        true, claim.object->meta.creation_time, claim.object->meta.ns, derivation.builder.host()});
+    for (const std::uint16_t parent : {1, 0}) {
+      StatusEntry entry;
+      entry.parent = parent;
+      entry.conditions.push_back({.type = "Accepted",
+                                  .reason = "Accepted",
+                                  .message = derivation.builder.host(),
+                                  .truth = Condition::Truth::kTrue});
+      derivation.result.statuses.push_back(
+          {claim.object->Ref(), order, std::make_shared<const StatusEntry>(std::move(entry))});
+    }
+  }
+}
+
+TEST(Engine, FoldsStatusesByParent) {
+  static const Status kNone{{std::make_shared<const StatusEntry>()}};
+  const KindTable kinds({{.kind = api::Kind::kIngress,
+                          .claims =
+                              [](const api::Object& object) {
+                                HostParts hosts;
+                                for (const api::IngressRule& rule :
+                                     api::As<api::Ingress>(object)->spec.rules)
+                                  hosts[rule.host];
+                                return hosts;
+                              },
+                          .derive = DeriveParents,
+                          .initial_status = []() -> const Status& { return kNone; }}});
+  Engine engine(Options(), kinds);
+  const auto ingress = [](const std::vector<std::string>& hosts) {
+    auto object = std::make_shared<api::Ingress>();
+    object->meta.name = "a";
+    for (const std::string& host : hosts) object->spec.rules.push_back({.host = host, .http = {}});
+    return api::Change{object->Ref(), object};
+  };
+  const auto entries = [&](const api::Change& change) {
+    engine.Apply({change});
+    std::vector<std::string> texts;
+    for (const StatusEntryPtr& entry : engine.FindStatus(change.ref)->entries) {
+      texts.push_back(entry->parent
+                          ? fmt::format("{} {}", *entry->parent, entry->conditions.front().message)
+                          : "initial");
+    }
+    return texts;
+  };
+  EXPECT_THAT(entries(ingress({"a", "b"})), ElementsAre("0 a", "1 a"));
+  EXPECT_THAT(entries(ingress({"b"})), ElementsAre("0 b", "1 b"));
+  EXPECT_THAT(entries(ingress({})), ElementsAre("initial"));
 }
 
 }  // namespace

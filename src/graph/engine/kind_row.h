@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstddef>
+#include <nlohmann/json_fwd.hpp>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -43,9 +44,13 @@ struct KindRow {
   // Returns the object's entries in the index of the kind.
   std::vector<IndexEntry> (*index)(const api::Object& object) = nullptr;
 
-  // Returns the status of an object that no derivation has visited. If null, objects of the kind
-  // have no status of ours.
-  const StatusPtr& (*initial_status)() = nullptr;
+  // Returns the status of an object that no derivation has visited. If null, derivations give
+  // objects of the kind no status, and the next two are null as well.
+  const Status& (*initial_status)() = nullptr;
+  // Returns the fields of the object's `status` that are ours: as they should be, and as the object
+  // has them.
+  nlohmann::json (*status_fields)(const Status& status) = nullptr;
+  nlohmann::json (*known_status_fields)(const api::Object& object) = nullptr;
 };
 
 class KindTable {

@@ -35,7 +35,7 @@ struct ObjectView {
   std::string resource_version;  //
   std::int64_t generation = 0;   //
   std::int64_t creation_time = 0;
-  std::optional<Status> status;    // of an IngressRoute
+  std::optional<Status> status;
   std::vector<std::string> hosts;  // whose derivation looked at it or for it, sorted
 };
 

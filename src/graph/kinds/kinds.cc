@@ -4,6 +4,7 @@
 
 #include "graph/kinds/ingress/ingress.h"
 #include "graph/kinds/ingressroute/ingress_route.h"
+#include "graph/kinds/ingressroute/status.h"
 #include "graph/policy/annotation.h"
 #include "graph/policy/delegation.h"
 #include "graph/policy/secret.h"
@@ -25,7 +26,9 @@ const KindTable& Kinds() {
        .is_visible = HasNoForeignClass,
        .claims = ingressroute::Claims,
        .derive = ingressroute::Derive,
-       .initial_status = ingressroute::Orphaned},
+       .initial_status = ingressroute::Orphaned,
+       .status_fields = ingressroute::StatusFields,
+       .known_status_fields = ingressroute::KnownStatusFields},
   });
   return kTable;
 }

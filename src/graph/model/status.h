@@ -3,26 +3,62 @@
 
 #pragma once
 
+#include <algorithm>
 #include <compare>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
+#include "absl/container/inlined_vector.h"
 #include "api/object.h"
 
 namespace contour::graph {
 
-// What became of an IngressRoute.
-struct Status {
-  std::string current_status;  // valid, invalid, orphaned, unknown (it depends on what isn't read)
-  std::string description;
-  std::string vhost;  // label of the metrics; may be empty
+// One statement about an object, as Kubernetes' conditions are.
+struct Condition {
+  enum class Truth : std::uint8_t { kTrue, kFalse, kUnknown };
+
+  std::string_view type;  // of static storage, as the reason
+  std::string_view reason;
+  std::string message;
+  Truth truth = Truth::kUnknown;
+
+  bool operator==(const Condition&) const = default;
+};
+
+// What is said of an object, or of what it is to one of its parents.
+struct StatusEntry {
+  // Which of the parents that the object names, counted from 0; nullopt: the object as such.
+  std::optional<std::uint16_t> parent;
+  absl::InlinedVector<Condition, 1> conditions;  // not empty; the first one sums up
+  std::string vhost;                             // label of the metrics; may be empty
   // Caused by an object that isn't there, which may only be late: while kinds arrive one after the
   // other, such a status is better not shown at once.
   bool missing = false;
 
-  bool operator==(const Status&) const = default;
+  bool operator==(const StatusEntry&) const = default;
 };
-using StatusPtr = std::shared_ptr<const Status>;
+using StatusEntryPtr = std::shared_ptr<const StatusEntry>;
+
+// All that is said of an object. What the fields of its status are is known to the kind
+// (KindRow::status_fields).
+struct Status {
+  absl::InlinedVector<StatusEntryPtr, 1> entries;  // not empty, none null; by parent, each once
+
+  // The condition that sums up the first entry.
+  const Condition& Summary() const { return entries.front()->conditions.front(); }
+  bool IsMissing() const {
+    return std::any_of(entries.begin(), entries.end(),
+                       [](const StatusEntryPtr& entry) { return entry->missing; });
+  }
+
+  bool operator==(const Status& other) const {
+    return std::equal(entries.begin(), entries.end(), other.entries.begin(), other.entries.end(),
+                      [](const auto& a, const auto& b) { return a == b || *a == *b; });
+  }
+};
 
 // Something that an object asks for and doesn't get, where no status says so.
 struct Problem {

@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "base/strings.h"
 #include "graph/engine/reader.h"
+#include "graph/kinds/ingressroute/status.h"
 #include "graph/model/cluster.h"
 #include "graph/model/host.h"
 #include "graph/model/listener.h"
@@ -117,7 +118,7 @@ class RootWalk {
     kDescend,  // the delegate is on the path now
   };
 
-  void SetStatus(const api::IngressRoute& object, StatusPtr status) {
+  void SetStatus(const api::IngressRoute& object, StatusEntryPtr status) {
     if (settled_.insert(&object).second) {
       derivation_.result.statuses.push_back({object.Ref(), order_, std::move(status)});
     }
@@ -125,14 +126,12 @@ class RootWalk {
   enum class Because : std::uint8_t { kWritten, kMissing };
   void Invalid(const api::IngressRoute& object, std::string description, bool with_vhost = true,
                Because because = Because::kWritten) {
-    SetStatus(object, std::make_shared<const Status>(Status{"invalid", std::move(description),
-                                                            with_vhost ? fqdn_ : "",
-                                                            because == Because::kMissing}));
+    SetStatus(object, MakeEntry("invalid", std::move(description), with_vhost ? fqdn_ : "",
+                                because == Because::kMissing));
   }
   // Sets a status for an object that depends on a kind which the configuration leaves out.
   void Unknown(const api::IngressRoute& object, std::string description) {
-    SetStatus(object,
-              std::make_shared<const Status>(Status{"unknown", std::move(description), fqdn_}));
+    SetStatus(object, MakeEntry("unknown", std::move(description), fqdn_));
   }
   // What is wrong with a root as such comes before what a walk from elsewhere finds in it.
   void Refuse(std::string description, bool with_vhost) {
@@ -144,9 +143,7 @@ class RootWalk {
     Invalid(object, "IngressRoute.Spec must have at least one Route or a TCPProxy");
   }
   void Valid(const api::IngressRoute& object) {
-    if (valid_ == nullptr) {
-      valid_ = std::make_shared<const Status>(Status{"valid", "valid IngressRoute", fqdn_});
-    }
+    if (valid_ == nullptr) valid_ = MakeEntry("valid", "valid IngressRoute", fqdn_);
     SetStatus(object, valid_);
   }
   void AddProblem(const api::IngressRoute& object, std::string text) {
@@ -452,7 +449,7 @@ class RootWalk {
   Settled& settled_;
   std::string fqdn_;
   RootOrderPtr order_;
-  StatusPtr valid_;  // of all valid objects of this walk, once there is one
+  StatusEntryPtr valid_;  // of all valid objects of this walk, once there is one
   bool passthrough_ = false;
   bool enforce_tls_ = false;  // the root's own certificate is in use: plain HTTP redirects
   int visited_routes_ = 0;
@@ -473,13 +470,6 @@ HostParts Claims(const api::Object& object) {
   const auto& virtual_host = api::As<api::IngressRoute>(object)->spec.virtualhost;
   if (virtual_host) hosts[LowerCase(Trim(virtual_host->fqdn))];
   return hosts;
-}
-
-const StatusPtr& Orphaned() {
-  static const auto kOrphaned = std::make_shared<const Status>(Status{
-      "orphaned", "this IngressRoute is not part of a delegation chain from a root IngressRoute",
-      "", true});
-  return kOrphaned;
 }
 
 void Derive(const std::vector<Claim>& claims, Derivation& derivation) {

@@ -13,13 +13,11 @@
 #include "api/object.h"
 #include "graph/engine/claim.h"
 #include "graph/engine/derive.h"
-#include "graph/model/status.h"
 
 namespace contour::graph::ingressroute {
 
 // "" for a root with a blank fqdn.
 HostParts Claims(const api::Object& object);
 void Derive(const std::vector<Claim>& claims, Derivation& derivation);
-const StatusPtr& Orphaned();
 
 }  // namespace contour::graph::ingressroute
