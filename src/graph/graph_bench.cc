@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a change costs, by the number of hosts: it must not depend on it. And what hosts, long
-// chains and big objects cost as such. Counters: `allocations` per change, `derivations` per
+// Measures what a change costs, by the number of hosts: it must not depend on it. And what hosts,
+// long chains and big objects cost as such. Counters: `allocations` per change, `derivations` per
 // change, `bytes_per_host`.
 
 #include <benchmark/benchmark.h>

@@ -54,9 +54,8 @@ void ExpectEqual(const graph::Engine& incremental, const graph::Engine& fresh) {
   for (const auto& [ref, status] : wanted_statuses) {
     const auto found = statuses.find(ref);
     ASSERT_NE(found, statuses.end()) << ref.String();
-    EXPECT_EQ(found->second, status)
-        << ref.String() << ": " << found->second.Summary().message << " / "
-        << status.Summary().message;
+    EXPECT_EQ(found->second, status) << ref.String() << ": " << found->second.Summary().message
+                                     << " / " << status.Summary().message;
   }
 }
 

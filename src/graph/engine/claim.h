@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which hosts a root object speaks of, and where in it.
+// The hosts that a root object claims.
 
 #pragma once
 
@@ -12,8 +12,9 @@
 
 namespace contour::graph {
 
-// Where an object speaks of one host, so that deriving one of its 10,000 hosts doesn't read all of
-// it. What the indexes point to is known to the kind; both lists are empty if it needs none.
+// The places of an object that concern one host. With them, deriving one of an object's 10,000
+// hosts doesn't read the whole object. The kind knows what the indexes point to; both lists are
+// empty if it needs none.
 struct HostPart {
   std::vector<std::uint32_t> rules;  // ascending
   std::vector<std::uint32_t> tls;    // ascending
@@ -21,7 +22,7 @@ struct HostPart {
   bool operator==(const HostPart&) const = default;
 };
 
-// The hosts that an object claims, and where it speaks of each.
+// The hosts that an object claims, with the places that concern each.
 using HostParts = std::map<std::string, HostPart>;
 
 // An object's claim to a host.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a derivation may depend on, and hashes for maps by it and by objects.
+// The keys that a derivation may depend on, and hashes for maps by such keys and by objects.
 
 #pragma once
 
@@ -16,11 +16,11 @@
 
 namespace contour::graph {
 
-// An object, present or absent, or an index over objects.
+// A key is an object, present or absent, or a key of an index over objects.
 struct Dependency {
   enum class Type : std::uint8_t {
     kObject,  // `ref`
-    kIndex,   // what the index of the kind `ref.kind` says of the key `ref.ns`, `ref.name`
+    kIndex,   // the key `ref.ns`, `ref.name` in the index of the kind `ref.kind`
   };
   Type type = Type::kObject;
   api::ObjectRef ref;
@@ -33,7 +33,7 @@ struct Dependency {
   auto operator<=>(const Dependency&) const = default;
 };
 
-// The same without text of its own, for look-ups that copy nothing.
+// DependencyView is a Dependency without text of its own, for look-ups that copy nothing.
 struct DependencyView {
   Dependency::Type type;
   api::Kind kind;
@@ -55,7 +55,7 @@ struct DependencyView {
   bool operator==(const DependencyView&) const = default;
 };
 
-// Of maps that are looked up by views.
+// Hash and equality for maps that are looked up by views.
 struct DependencyHash {
   using is_transparent = void;
   std::size_t operator()(const DependencyView& key) const {

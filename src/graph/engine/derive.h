@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// derive: from the objects to what is served under one host. A plain function, written as if
-// everything were rebuilt from scratch each time; that only changed hosts are derived again is the
-// engine's business.
+// Derive works out what is served under one host from the objects. It is a plain function, written
+// as if everything were rebuilt from scratch each time. The engine sees to it that only changed
+// hosts are derived again.
 //
 //   Reader reader(store);
 //   HostResult result = Derive("foo.com", reader, options, kinds);   // and reader.TakeDependencies() says what it looked at
@@ -23,9 +23,9 @@
 
 namespace contour::graph {
 
-// When in a build from scratch a status is found: of the entries for one parent of an object the
-// first in this order wins. What refuses a root as a whole comes before all walks; these go by the
-// root's age.
+// The order in which a build from scratch would find statuses: of the entries for one parent of an
+// object the first in this order wins. An error that refuses a root as a whole comes before all
+// walks of roots, and these are ordered by the root's age.
 struct RootOrder {
   bool walked = true;
   std::int64_t creation_time = 0;
@@ -37,7 +37,8 @@ struct RootOrder {
 
 using RootOrderPtr = std::shared_ptr<const RootOrder>;
 
-// Shares what many objects of one walk have in common; no pointer is null.
+// The status entry that one derivation gives to an object. Objects of one walk share values; no
+// pointer is null.
 struct StatusContribution {
   api::ObjectRef object;
   RootOrderPtr root;
@@ -55,7 +56,7 @@ struct HostResult {
   std::vector<Problem> problems;  // sorted, no duplicates
 };
 
-// What one derivation is about; passed to the kinds.
+// The arguments of one derivation, as the kinds get them.
 struct Derivation {
   Reader& reader;
   const Options& options;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From EndpointSlices (and Endpoints of manifest folders) to the addresses behind a Service's port.
-// Endpoints never enter a derivation: their changes touch only the assignments of their own
-// Service.
+// Works out the addresses behind a Service's port from EndpointSlices, and from Endpoints of
+// manifest folders. Endpoints never enter a derivation: their changes touch only the assignments of
+// their own Service.
 //
 //   EndpointIndex index;
 //   std::vector<ServiceKey> services = index.Apply(change);   // whose addresses may differ now
@@ -30,14 +30,15 @@ namespace contour::graph {
 
 class EndpointIndex {
  public:
-  // Takes changes of EndpointSlice and Endpoints, leaves others alone. Gives the Services whose
-  // addresses may differ now (two if a slice moves from one to another), none if the meaning is the
+  // Takes changes of EndpointSlice and Endpoints and ignores others. Returns the Services whose
+  // addresses may differ now: two if a slice moves from one to another, none if the meaning is the
   // same.
   std::vector<ServiceKey> Apply(const api::Change& change);
 
   Assignment Build(const ServiceKey& service, const std::string& port_name) const;
 
-  // Of an EndpointSlice or Endpoints object; nullopt: unknown, or it belongs to none.
+  // Returns the Service of an EndpointSlice or Endpoints object; nullopt: the object is unknown, or
+  // belongs to none.
   std::optional<ServiceKey> FindService(const api::ObjectRef& ref) const;
 
   std::size_t size() const { return objects_.size(); }

@@ -83,8 +83,8 @@ void Engine::DeriveHost(HostNode& node, Update& update) {
   const VirtualHostPtr& now = result.virtual_host;
   const bool same = before == nullptr || now == nullptr ? before == now : *before == *now;
   if (!same) update.hosts.push_back(name);
-  // What is equal stays the same object, so that those who hold it see by the pointer that nothing
-  // changed.
+  // An equal virtual host stays the same object, so that its holders see by the pointer that
+  // nothing changed.
   if (same) result.virtual_host = before;
 
   std::set_difference(result.problems.begin(), result.problems.end(), host.result.problems.begin(),

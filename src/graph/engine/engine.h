@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tracked derivation: keeps the objects, and for each host what was derived from them and what was
-// read on the way. After a change only the hosts that read what changed are derived again; equal
-// results stop there.
+// The engine keeps the objects, and for each host the result of its derivation and the keys that it
+// read. After a change only the hosts that read a changed key are derived again, and equal results
+// cause no further work.
 //
-//   Engine engine(options);
+//   Engine engine(options, Kinds());
 //   Engine::Update update = engine.Apply(changes);
 //   for (const std::string& host : update.hosts) … engine.FindVirtualHost(host) …  // nullptr: gone
 //
@@ -46,22 +46,23 @@ class Engine {
 
   Update Apply(const std::vector<api::Change>& changes);
 
-  // All problems that there are, sorted.
+  // Returns all problems that there are, sorted.
   std::vector<Problem> Problems() const;
 
-  // nullptr: nothing is served under the host.
+  // Returns nullptr if nothing is served under the host.
   const VirtualHostPtr& FindVirtualHost(std::string_view host) const;
 
-  // All of them, by host.
+  // Returns all of them, by host.
   std::vector<VirtualHostPtr> VirtualHosts() const;
 
   // Returns the status of an object; nullptr: it isn't there, or has none of ours.
   const Status* FindStatus(const api::ObjectRef& ref) const;
 
-  // All of them, copied.
+  // Returns copies of all.
   std::map<api::ObjectRef, Status> Statuses() const;
 
-  // For people; copies. A host that nobody claims has an empty view, as has an unknown object.
+  // Return copies for people. A host that nobody claims has an empty view, as has an unknown
+  // object.
   HostView DescribeHost(const std::string& host) const;
   ObjectView DescribeObject(const api::ObjectRef& ref) const;
 
@@ -73,7 +74,7 @@ class Engine {
     return store_.Checked<T>({T::Object::kKind, ns, name});
   }
 
-  // Derivations since the start; a measure of the work that changes cause.
+  // Returns the number of derivations since the start, a measure of the work that changes cause.
   std::uint64_t derivations() const { return derivations_; }
 
  private:
@@ -93,24 +94,24 @@ class Engine {
     bool operator()(const Parent& parent, const StatusContribution* b) const;
   };
   struct ObjectStatus {
-    // Holds what the results of hosts say of the object; for each parent the one that counts is the
-    // first. Every host may delegate to one object, so one of them comes and goes without a look at
-    // the others.
+    // Holds the contributions of hosts to the object's status; for each parent the first one
+    // counts. Every host may delegate to one object, so one of them comes and goes without a look
+    // at the others.
     std::set<const StatusContribution*, ContributionOrder> contributions;
     Status told;  // the last one that an update told of; without entries: none
   };
   using ObjectStatuses = std::unordered_map<api::ObjectRef, ObjectStatus, ObjectRefHash>;
 
-  // The hosts that must be derived again after a change of what they read.
+  // Adds the hosts that must be derived again after a change of a key.
   void AddReaders(const DependencyView& key, std::set<std::string_view>& dirty) const;
   // Derives the host again; notes in `update` what became different.
   void DeriveHost(HostNode& node, Update& update);
   void SetDependencies(HostNode& node, const std::vector<Dependency>& keys);
   void AddContributions(const std::vector<StatusContribution>& contributions);
   void RemoveContributions(const std::vector<StatusContribution>& contributions);
-  // Returns what is to be said of an object now; without entries: nothing.
+  // Returns the status of an object as it should be now; without entries: none.
   Status Fold(const api::ObjectRef& ref, const ObjectStatus& object) const;
-  // Compares what is to be said of the touched objects with what was told.
+  // Compares the statuses of the touched objects with those of the last update.
   void TellStatuses(Update& update);
 
   Options options_;

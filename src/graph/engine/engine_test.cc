@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the fixtures can't show: which changes cause work, how far big things go, and the order in
-// which statuses count. (What the objects mean is shown by tests/fixtures.)
+// Tests what the fixtures can't show: which changes cause work, how far big things go, and the
+// order in which statuses count. (What the objects mean is shown by tests/fixtures.)
 
 #include "graph/engine/engine.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// An index over the objects of one kind: from a namespace and a name to the values that objects of
-// the kind give for it, such as from a Secret to the namespaces to which it is delegated. A
-// derivation that asks it for a key depends on that key alone.
+// An index over the objects of one kind. It leads from a namespace and a name to the values that
+// objects of the kind give for it, such as from a Secret to the namespaces to which it is
+// delegated. A derivation that asks for a key depends on that key alone.
 
 #pragma once
 

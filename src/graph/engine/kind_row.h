@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the engine must know of a kind: one row of functions. The table of them is in
+// All that the engine knows of a kind is a row of functions. The table of rows is in
 // graph/kinds/kinds.cc; a new kind of root is a folder there and a row.
 //
-// A function that is null says that the kind has nothing of the sort. All are pure.
+// A function is null if the kind has nothing of the sort. All are pure.
 
 #pragma once
 
@@ -37,8 +37,8 @@ struct KindRow {
   bool (*is_same_part)(const api::Object& before, const HostPart& part_before,
                        const api::Object& now, const HostPart& part_now,
                        std::string_view host) = nullptr;
-  // Derives what the roots of this kind mean for one host. Takes the claims of all kinds to it, the
-  // oldest first, and looks at its own.
+  // Derives one host as far as roots of this kind concern it. Takes the claims of all kinds to it,
+  // the oldest first, and looks at its own.
   void (*derive)(const std::vector<Claim>& claims, Derivation& derivation) = nullptr;
 
   // Returns the object's entries in the index of the kind.

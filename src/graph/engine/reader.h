@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only way in which a derivation looks at objects. It writes down each key that it was asked
-// for, absences and indexes included, so that the engine knows which hosts a change concerns. Never
-// keep what it gives beyond the call.
+// A derivation looks at objects through a reader only. The reader notes each key that it was asked
+// for, absences and indexes included, so that the engine knows which hosts a change concerns. The
+// objects that it returns must not be kept beyond the derivation.
 
 #pragma once
 
@@ -22,7 +22,7 @@ class Reader {
  public:
   explicit Reader(Store& store) : store_(store) {}
 
-  // nullptr: absent.
+  // Returns nullptr if the object is absent.
   template <typename T>
   const T* Find(const std::string& ns, const std::string& name) {
     api::ObjectRef ref{T::kKind, ns, name};
@@ -40,14 +40,14 @@ class Reader {
     return found;
   }
 
-  // See Store::Claims. Of the host that is derived; not written down, since the store itself says
-  // of which hosts the claims changed.
+  // Returns the claims to the host that is derived; see Store::Claims. They are not noted, since
+  // the store itself says of which hosts the claims changed.
   std::vector<Claim> Claims(const std::string& host);
 
   // True if an object of the kind gives the value for the key; see KindRow::index.
   bool IndexContains(api::Kind kind, const IndexKey& key, std::string_view value);
 
-  // What was read, sorted, no duplicates.
+  // Returns the keys that were read, sorted, without duplicates.
   std::vector<Dependency> TakeDependencies();
 
  private:

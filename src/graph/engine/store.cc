@@ -39,7 +39,7 @@ std::vector<std::string> Store::UpdateClaims(const api::ObjectRef& ref, const ap
   HostParts hosts_now = now == nullptr ? HostParts() : kind.claims(*now);
   const bool same_root = before != nullptr && now != nullptr && kind.is_same_root != nullptr &&
                          kind.is_same_root(*before, *now);
-  // Where the object's claim is, or would have to be.
+  // Returns the place where the object's claim is, or would have to be.
   const auto position = [&](ClaimEntries& entries) {
     return std::lower_bound(
         entries.begin(), entries.end(), ref,
@@ -73,7 +73,7 @@ std::set<IndexKey> Store::UpdateIndex(const KindRow& kind, const api::Object* be
                                       const api::Object* now) {
   Index& index = indexes_[static_cast<std::size_t>(kind.kind)];
   std::set<IndexKey> keys;
-  // What both have is added before it is removed, so that it never goes.
+  // Entries of both objects are added before they are removed, so that they never go.
   if (now != nullptr) {
     const std::vector<IndexEntry> entries = kind.index(*now);
     index.Add(entries);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The objects that exist, and the indexes over them. Owned by the engine; read through Reader only.
+// The objects that exist, and the indexes over them. The engine owns the store, derivations read it
+// through Reader only.
 
 #pragma once
 
@@ -23,7 +24,7 @@
 
 namespace contour::graph {
 
-// The base of what is worked out from an object, once for each content of it.
+// The base of results that are worked out from an object once for each content of it.
 struct CheckedObject {
   CheckedObject() = default;
   CheckedObject(const CheckedObject&) = delete;
@@ -35,21 +36,21 @@ class Store {
  public:
   Store(const Options& options, const KindTable& kinds) : options_(&options), kinds_(&kinds) {}
 
-  // Which readers a change concerns: those of the object, and of these indexes.
+  // The readers that a change concerns: those of the object, and those of these keys.
   struct Effect {
     bool object = false;             // false: the meaning is the same, nothing else is set
-    std::vector<std::string> hosts;  // whose claims say something else now
-    std::set<IndexKey> index_keys;   // of the index of the object's kind, which says something else
+    std::vector<std::string> hosts;  // whose claims changed
+    std::set<IndexKey> index_keys;   // that changed in the index of the object's kind
   };
 
   // Puts the object in place of what `change.ref` named, or takes that away. Objects that are not
   // visible (see KindRow) count as absent.
   Effect Apply(const api::Change& change);
 
-  // nullptr: absent. The pointer lives until the next Apply.
+  // Returns nullptr if the object is absent. The pointer lives until the next Apply.
   const api::Object* Find(const api::ObjectRef& ref) const;
 
-  // The roots that claim a host, the oldest first, then by namespace, name and kind.
+  // Returns the roots that claim a host, the oldest first, then by namespace, name and kind.
   std::vector<Claim> Claims(std::string_view host) const;
   bool IsClaimed(std::string_view host) const { return claims_.contains(host); }
 
@@ -84,11 +85,11 @@ class Store {
   };
   using ClaimEntries = std::vector<ClaimEntry>;  // sorted by *ref
 
-  // Returns the keys of which the index of the kind says something else. Both objects are of the
-  // kind; nullptr: there was, or is, none.
+  // Returns the keys that changed in the index of the kind. Both objects are of the kind; nullptr:
+  // there was, or is, none.
   std::set<IndexKey> UpdateIndex(const KindRow& kind, const api::Object* before,
                                  const api::Object* now);
-  // Returns the hosts of which the object says something else now. `ref` is of objects_.
+  // Returns the hosts whose claims changed. `ref` is of objects_.
   std::vector<std::string> UpdateClaims(const api::ObjectRef& ref, const api::Object* before,
                                         const api::Object* now);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the engine knows of a host or of an object, to be shown to people: plain values, copied out
-// on the engine's thread, read on any.
+// Views show people a host or an object as the engine knows it. They are plain values, copied on
+// the engine's thread and read on any.
 
 #pragma once
 
@@ -23,7 +23,7 @@ struct HostView {
   std::vector<api::ObjectRef> read;     // objects that its derivation looked at, sorted
   std::vector<api::ObjectRef> missing;  // those that it looked for in vain, sorted
   std::vector<Problem> problems;        // sorted
-  // What it says of objects, in the order of the walk.
+  // The statuses that its derivation gave to objects, in the order of the walk.
   std::vector<std::pair<api::ObjectRef, Status>> statuses;
 };
 

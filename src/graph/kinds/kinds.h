@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of kinds that the graph knows more of than that they are objects.
+// The table of kinds. Kinds without a row are plain objects that others read.
 //
 //   Engine engine(options, Kinds());
 

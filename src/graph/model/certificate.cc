@@ -103,7 +103,7 @@ bool IsTime(const ASN1_TIME* time) {
   return text.find_first_not_of("0123456789") == digits && text[digits] != '.';
 }
 
-// What BoringSSL wants of every certificate and OpenSSL doesn't.
+// Checks what BoringSSL requires of every certificate and OpenSSL doesn't.
 absl::Status CheckForm(const X509& certificate) {
   const auto version = X509_get_version(&certificate);  // counted from 0
   if (version < X509_VERSION_1 || version > X509_VERSION_3) {
@@ -184,7 +184,7 @@ absl::StatusOr<KeyPtr> ReadKey(std::string_view pem) {
   return key;
 }
 
-// Is the curve spelt out by its parameters instead of its name.
+// True if the curve is spelt out by its parameters instead of its name.
 bool HasExplicitCurve(EVP_PKEY& key) {
   std::array<char, 16> encoding{};
   std::size_t length = 0;
@@ -229,7 +229,7 @@ bool IsConsistent(const EVP_PKEY& key) {
          is_one(inverse.get(), q.get(), p.get());
 }
 
-// Is the point the one that belongs to the number.
+// True if the point belongs to the number.
 bool IsPairOfCurve(EVP_PKEY& key) {
   const KeyContextPtr context(EVP_PKEY_CTX_new(&key, nullptr));
   return context != nullptr && EVP_PKEY_private_check(context.get()) == 1 &&
@@ -268,7 +268,7 @@ absl::Status CheckKeyType(EVP_PKEY& key) {
   }
 }
 
-// May an ECDSA key sign for a server. Of other keys Envoy doesn't ask.
+// True if an ECDSA key may sign for a server. Envoy doesn't ask this of other keys.
 bool MaySign(const X509& leaf) {
   const int index = X509_get_ext_by_NID(&leaf, NID_key_usage, -1);
   if (index < 0) return true;
@@ -306,7 +306,7 @@ bool MustStaple(const X509& leaf) {
                           static_cast<std::size_t>(ASN1_STRING_length(value))) == kStatusRequest;
 }
 
-// What Envoy wants of the certificate that it serves.
+// Checks what Envoy requires of the certificate that it serves.
 absl::Status CheckLeaf(const X509& leaf, const EVP_PKEY& key) {
   CONTOUR_RETURN_IF_ERROR(CheckNames(leaf));
   if (MustStaple(leaf)) {

@@ -23,7 +23,7 @@ enum class Protocol : std::uint8_t {
   kH2C
 };  // h2 is HTTP/2 over TLS, h2c without
 
-// Active HTTP health check, defaults filled in.
+// An active HTTP health check with the defaults filled in.
 struct HealthCheck {
   std::string path;
   std::string host;  // sent as Host
@@ -31,8 +31,8 @@ struct HealthCheck {
   std::chrono::seconds timeout{2};
   std::uint32_t unhealthy_threshold = 3;
   std::uint32_t healthy_threshold = 2;
-  // As written in the object, before defaults: the cluster's plain name is made of these (0: not
-  // written).
+  // These are as written in the object, before defaults (0: not written). The cluster's plain name
+  // is made of them.
   std::int64_t written_interval_seconds = 0;
   std::int64_t written_timeout_seconds = 0;
   std::int64_t written_unhealthy_threshold = 0;
@@ -41,7 +41,7 @@ struct HealthCheck {
   auto operator<=>(const HealthCheck&) const = default;
 };
 
-// How the upstream's certificate is verified; both are non-empty.
+// The check of the upstream's certificate.
 struct UpstreamValidation {
   std::string ca_secret;       // name as written; part of the cluster's name
   std::string ca_certificate;  // PEM
@@ -78,8 +78,8 @@ struct Cluster {
   std::string port_name;      // of the Service's port; may be empty
   std::string external_name;  // non-empty: resolved by DNS instead of endpoints
   Protocol protocol = Protocol::kHTTP1;
-  // A TCP proxy's, whose bytes are passed on as they are, though HTTP users of the port speak
-  // another protocol: its name must differ from theirs.
+  // True for a TCP proxy, whose bytes are passed on as they are, if HTTP users of the port speak
+  // another protocol. The cluster's name must differ from theirs.
   bool plain_tcp = false;
   LoadBalancing load_balancing;
   Box<HealthCheck> health_check;

@@ -17,7 +17,7 @@ struct ServiceKey {
   auto operator<=>(const ServiceKey&) const = default;
 };
 
-// One port of one Service, by its name: whose endpoints an assignment holds.
+// The port of a Service whose endpoints an assignment holds, by the port's name.
 struct AssignmentKey {
   std::string ns;
   std::string service;
@@ -26,7 +26,7 @@ struct AssignmentKey {
   auto operator<=>(const AssignmentKey&) const = default;
 };
 
-// The addresses behind one port of one Service. Named as `ServiceName()` of envoy/names.h names it.
+// The addresses behind one port of one Service. `ServiceName()` in envoy/names.h gives its name.
 struct Assignment {
   std::string ns;
   std::string service;

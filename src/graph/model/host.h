@@ -30,7 +30,7 @@ struct TCPProxy {
   bool operator==(const TCPProxy&) const = default;
 };
 
-// What one listener serves under one host name.
+// A host on one listener: the routes or the TCP proxy that the listener serves under the host name.
 struct ListenerHost {
   ListenerKey listener;
   // The versions and the secret have a meaning in TLS only.
@@ -53,16 +53,16 @@ struct ListenerHost {
 // All that is served under one host name ("*": any other). One without listener is not served.
 struct VirtualHost {
   std::string host;
-  // By listener, each once. Most hosts have one.
+  // Sorted by listener, each once. Most hosts have one.
   absl::InlinedVector<ListenerHost, 1> listeners;
 
-  // nullptr: the listener doesn't serve the host.
+  // Returns nullptr if the listener doesn't serve the host.
   const ListenerHost* Find(ListenerKey listener) const {
     const auto found = std::find_if(listeners.begin(), listeners.end(),
                                     [&](const auto& one) { return one.listener == listener; });
     return found == listeners.end() ? nullptr : &*found;
   }
-  // Adds the listener if it isn't there.
+  // Returns the part of the listener, and adds it if it isn't there.
   ListenerHost& At(ListenerKey listener) {
     const auto at =
         std::lower_bound(listeners.begin(), listeners.end(), listener,

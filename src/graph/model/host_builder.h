@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Collects what the roots of one host ask for, and makes the virtual host of it.
+// Collects the routes, secrets and TCP proxies that the roots of one host ask for, and makes the
+// virtual host from them.
 
 #pragma once
 
@@ -26,26 +27,26 @@ class HostBuilder {
 
   const std::string& host() const { return host_; }
 
-  // One cluster for equal ones of this host that come close to each other: most routes of a host
-  // lead to few Services, and a cluster is the largest part of a route.
+  // Returns one cluster for equal ones of this host that come close to each other: most routes of a
+  // host lead to few Services, and a cluster is the largest part of a route.
   ClusterPtr Share(Cluster cluster);
 
   // Prefixes by string and by segment are the same match if their texts are.
   //
-  // Set: instead of what there is with the same match, a regex of the same text included.
+  // Puts the route in place of one with the same match, and of a regex of the same text.
   void SetRoute(ListenerKey listener, Route route);
-  // Add: only if there is none with the same match.
+  // Adds the route if there is none with the same match.
   void AddRoute(ListenerKey listener, Route route);
 
   // Sets the serving certificate; never null.
   void SetSecure(ListenerKey listener, ServingSecretPtr secret, TLSVersion minimum_version,
                  TLSVersion maximum_version = TLSVersion::k1_3);
   bool HasSecret(ListenerKey listener) const;
-  // With `passthrough` connections are not ended here, whatever certificate there is.
+  // With `passthrough` TLS is not terminated, whatever certificate there is.
   void SetTCPProxy(ListenerKey listener, TCPProxy proxy, bool passthrough);
 
-  // nullptr: nothing is served under this host. A listener with TLS needs a secret or a TCP proxy,
-  // another a route.
+  // Returns nullptr if nothing is served under this host. A listener with TLS needs a secret or a
+  // TCP proxy, another one a route.
   VirtualHostPtr Build() &&;
 
  private:
@@ -53,15 +54,15 @@ class HostBuilder {
   using Key = std::pair<Space, std::string>;
   using Routes = std::map<Key, Route>;
 
-  // What a listener is to serve, without its routes, and these by match.
+  // A listener's part, with its routes apart, by match.
   struct Part {
     ListenerHost served;
     Routes routes;
   };
 
   static Key KeyOf(const RouteMatch& match);
-  // The order in which Envoy must try them: exact paths, then regexes, then prefixes; each
-  // descending by text, so that of two prefixes the longer comes first.
+  // Returns the routes in the order in which Envoy must try them: exact paths, then regexes, then
+  // prefixes, each descending by text, so that of two prefixes the longer comes first.
   static std::vector<Route> Sorted(Routes routes);
 
   Part& At(ListenerKey listener);

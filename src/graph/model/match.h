@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which requests a route takes.
+// Matches decide which requests a route takes.
 
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace contour::graph {
 
-// Which paths a route takes.
+// The paths that a route takes.
 struct PathMatch {
   enum class Type : std::uint8_t {
     kPrefix,         // string prefix
@@ -23,7 +23,7 @@ struct PathMatch {
   auto operator<=>(const PathMatch&) const = default;
 };
 
-// Which requests a route takes.
+// The requests that a route takes.
 struct RouteMatch {
   PathMatch path;
 

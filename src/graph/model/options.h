@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of the configuration has a meaning for the graph. Fixed for the life of a process.
+// The part of the configuration that has a meaning for the graph. It is fixed for the life of a
+// process.
 
 #pragma once
 
@@ -24,7 +25,7 @@ struct Options {
   // The namespace that we run in: its Services `contour` and `envoy` can't be reached through an
   // ExternalName.
   std::string own_namespace = "heptio-contour";
-  // Kinds that are not read: of these an object that isn't here is unknown, not missing.
+  // Kinds that are not read. An object of such a kind that isn't here is unknown, not missing.
   std::vector<api::Kind> unread_kinds;
 
   bool IsUnread(api::Kind kind) const {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A route: which requests it takes, and what becomes of them.
+// A route takes some requests of a host and leads them to clusters, or answers them.
 
 #pragma once
 
@@ -25,7 +25,7 @@ struct Retry {
   bool operator==(const Retry&) const = default;
 };
 
-// Time for the whole response. nullopt in RoutePolicies: Envoy's default, 15 s.
+// The time for the whole response. nullopt in RoutePolicies means Envoy's default, 15 s.
 struct Timeout {
   bool infinite = false;
   std::chrono::nanoseconds duration{
@@ -51,7 +51,7 @@ struct RouteAction {
   bool operator==(const RouteAction&) const = default;
 };
 
-// Answered by Envoy itself.
+// An answer that Envoy gives itself.
 struct DirectResponse {
   std::uint32_t status = 503;
 

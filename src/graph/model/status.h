@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is said of the objects: their statuses, and problems where no status says so.
+// The statuses of objects, and their problems where no status says so.
 
 #pragma once
 
@@ -28,26 +28,25 @@ struct Condition {
   bool operator==(const Condition&) const = default;
 };
 
-// What is said of an object, or of what it is to one of its parents.
+// The conditions of an object, or of an object as a child of one of its parents.
 struct StatusEntry {
-  // Which of the parents that the object names, counted from 0; nullopt: the object as such.
+  // The place of the parent among those that the object names, from 0; nullopt: the object as such.
   std::optional<std::uint16_t> parent;
   absl::InlinedVector<Condition, 1> conditions;  // not empty; the first one sums up
   std::string vhost;                             // label of the metrics; may be empty
-  // Caused by an object that isn't there, which may only be late: while kinds arrive one after the
-  // other, such a status is better not shown at once.
+  // True if the cause is an object that isn't there, which may only be late: while kinds arrive one
+  // after the other, such a status is better not shown at once.
   bool missing = false;
 
   bool operator==(const StatusEntry&) const = default;
 };
 using StatusEntryPtr = std::shared_ptr<const StatusEntry>;
 
-// All that is said of an object. What the fields of its status are is known to the kind
-// (KindRow::status_fields).
+// The whole status of an object. The kind knows which fields it becomes (KindRow::status_fields).
 struct Status {
   absl::InlinedVector<StatusEntryPtr, 1> entries;  // not empty, none null; by parent, each once
 
-  // The condition that sums up the first entry.
+  // Returns the condition that sums up the first entry.
   const Condition& Summary() const { return entries.front()->conditions.front(); }
   bool IsMissing() const {
     return std::any_of(entries.begin(), entries.end(),
@@ -60,7 +59,7 @@ struct Status {
   }
 };
 
-// Something that an object asks for and doesn't get, where no status says so.
+// A problem names something that an object asks for and doesn't get, where no status says so.
 struct Problem {
   api::ObjectRef object;
   std::string text;  // begins with the field's path where there is one

@@ -19,7 +19,7 @@ struct Annotation {
   bool modern = false;     // from projectcontour.io/
 };
 
-// `name` without prefix. nullopt: absent under both.
+// Looks for an annotation by its name without prefix. nullopt: it is absent under both.
 std::optional<Annotation> FindAnnotation(const api::Meta& meta, std::string_view name);
 
 // True if the annotation `key`, which has its prefix, is there and has this value.
@@ -28,10 +28,10 @@ bool IsAnnotated(const api::Meta& meta, std::string_view key, std::string_view v
 // Reads a number of base 10 at the beginning of the text as Go does: a sign may be written.
 std::from_chars_result ReadInt(std::string_view text, std::int64_t& number);
 
-// Base-10 integer of the whole text; nullopt: it is none, or doesn't fit.
+// Reads the whole text as a base-10 integer; nullopt: it is none, or doesn't fit.
 std::optional<std::int64_t> ParseInt(std::string_view text);
 
-// The class that an object's annotations name; nullopt: none (or the empty one).
+// Returns the class that an object's annotations name; nullopt: none (or the empty one).
 // Order: projectcontour.io/ingress.class, contour.heptio.com/ingress.class,
 // kubernetes.io/ingress.class.
 std::optional<std::string_view> ClassAnnotation(const api::Meta& meta);

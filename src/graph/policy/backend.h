@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a reference to a port of a Service to the cluster that reaches it.
+// Turns a reference to a port of a Service into the cluster that reaches it.
 
 #pragma once
 
@@ -34,9 +34,9 @@ struct BackendSpec {
   Use use = Use::kHTTP;
 };
 
-// The cluster of a Service's port, without policies: the first TCP port in list order whose number
-// or name is the wanted one. Errors: kNotFound if there is no such Service, kFailedPrecondition if
-// it has no such port, or is an ExternalName that is refused.
+// Returns the cluster of a Service's port, without policies: that of the first TCP port in list
+// order whose number or name is the wanted one. Errors: kNotFound if there is no such Service,
+// kFailedPrecondition if it has no such port, or is an ExternalName that is refused.
 absl::StatusOr<Cluster> LookupBackend(const BackendSpec& spec, Reader& reader,
                                       const Options& options);
 

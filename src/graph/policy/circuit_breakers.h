@@ -9,8 +9,8 @@
 namespace contour::graph {
 
 // Reads max-connections, max-pending-requests, max-requests and max-retries of a Service, and under
-// projectcontour.io/ per-host-max-connections. What is no number, zero or negative counts as unset;
-// too large is the largest.
+// projectcontour.io/ per-host-max-connections. A text that is no
+// positive number counts as unset; too large a number is the largest.
 CircuitBreakers ParseCircuitBreakers(const api::Meta& service);
 
 }  // namespace contour::graph

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which namespaces may use the Secrets of another: TLSCertificateDelegation.
+// TLSCertificateDelegations let namespaces use the Secrets of another.
 
 #pragma once
 

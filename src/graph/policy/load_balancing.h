@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How requests are spread over the endpoints of a service.
+// The spread of requests over the endpoints of a service.
 
 #pragma once
 
@@ -13,7 +13,7 @@ struct LoadBalancingSpec {
   std::string_view strategy;  // as written
 };
 
-// WeightedLeastRequest, Random and Cookie are known; whatever else means round robin.
+// Knows WeightedLeastRequest, Random and Cookie; anything else means round robin.
 LoadBalancing ParseLoadBalancing(const LoadBalancingSpec& spec);
 
 }  // namespace contour::graph

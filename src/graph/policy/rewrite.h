@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of a request's path on its way to the service.
+// The rewrite of a request's path on its way to the service.
 
 #pragma once
 

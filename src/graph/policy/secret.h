@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Secrets as objects refer to them, and what a Secret is good for.
+// Secrets as objects refer to them, and the checks of their contents.
 
 #pragma once
 
@@ -14,7 +14,7 @@
 
 namespace contour::graph {
 
-// What a Secret is good for: reader.FindChecked<CheckedSecret>(ns, name).
+// The checks of a Secret: reader.FindChecked<CheckedSecret>(ns, name).
 struct CheckedSecret : CheckedObject {
   using Object = api::Secret;
   explicit CheckedSecret(const api::Secret& secret);

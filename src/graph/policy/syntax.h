@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which texts Envoy takes where.
+// Checks of texts by what Envoy takes.
 
 #pragma once
 

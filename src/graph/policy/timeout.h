@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time for a whole response.
+// The time for a whole response.
 
 #pragma once
 
@@ -16,8 +16,8 @@ struct TimeoutSpec {
   std::string_view field;  // its path
 };
 
-// nullopt: Envoy's default, which "" and zero mean. "infinity" and "infinite" mean none. Negative
-// times pass as they are. Errors: kInvalidArgument for what is no duration.
+// Returns nullopt for Envoy's default, which "" and zero mean. "infinity" and "infinite" mean none.
+// Negative times pass as they are. Errors: kInvalidArgument if the text is no duration.
 absl::StatusOr<std::optional<Timeout>> ParseTimeout(const TimeoutSpec& spec);
 
 }  // namespace contour::graph

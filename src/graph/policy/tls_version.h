@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which versions of TLS a virtual host takes.
+// The versions of TLS that a virtual host takes.
 
 #pragma once
 
@@ -17,11 +17,11 @@ struct TLSVersionSpec {
   std::string_view field;  // its path
 };
 
-// nullopt: nothing is written. Errors: kInvalidArgument for what is no version.
+// Returns nullopt if nothing is written. Errors: kInvalidArgument if the text is no version.
 absl::StatusOr<std::optional<TLSVersion>> ParseTLSVersion(const TLSVersionSpec& spec);
 
 // Returns the minimum version of a virtual host: the one written, raised to the configured minimum.
-// What is written badly, or not at all, counts as the lowest.
+// A text that is no version, or none, counts as the lowest.
 TLSVersion MinimumTLSVersion(const TLSVersionSpec& spec, const Options& options);
 
 }  // namespace contour::graph

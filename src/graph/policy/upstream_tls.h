@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the certificate of an upstream is verified.
+// The check of an upstream's certificate.
 
 #pragma once
 

@@ -49,7 +49,7 @@ class IngressDerivation {
                   derivation_.options);
   }
 
-  // Is the host one that can be served ("*", a name, or a wildcard as first label).
+  // True if the host can be served: "*", a name, or a wildcard as first label.
   bool HasGoodHost() {
     std::string_view name = host_;
     if (name == "*") return true;
@@ -116,7 +116,7 @@ class IngressDerivation {
   }
 
  private:
-  // What the annotations say of all routes; read when the first is made.
+  // The policies that the annotations ask for; they are read when the first route is made.
   struct Policies {
     RoutePolicies of_all;
     std::set<std::string, std::less<>> websocket_paths;

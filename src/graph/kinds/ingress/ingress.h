@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Ingress means; see KindRow for what each function is for. Ties between Ingresses go to the
-// older one; within one Ingress a later rule or TLS block replaces an earlier.
+// The functions of Ingress for its row (KindRow says what each is for). Of two Ingresses that ask
+// for the same route the older one wins; within one Ingress a later rule or TLS block replaces an
+// earlier one.
 
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which Ingresses are ours: by an annotation, else by spec.ingressClassName, else (no class at all)
-// yes.
+// Decides which Ingresses are ours: by an annotation, else by spec.ingressClassName. An Ingress
+// without any class is ours.
 //
 //   const std::optional<std::string> name = NamedClass(ingress);
 //   IsOurs(ingress, name ? reader.Find<api::IngressClass>("", *name) : nullptr, options)
@@ -18,12 +18,12 @@
 
 namespace contour::graph::ingress {
 
-// The IngressClass on which it depends whether the Ingress is ours; nullopt: on none.
+// Returns the IngressClass on which it depends whether the Ingress is ours; nullopt: on none.
 std::optional<std::string> NamedClass(const api::Ingress& ingress);
 
-// `named` is the object of that name; nullptr: there is none. An IngressClass with another
-// controller is never ours; the configured class is ours with or without an object; without
-// configuration so is every class whose object names our controller.
+// True if the Ingress is ours. `named` is the object of that name; nullptr: there is none. An
+// IngressClass with another controller is never ours; the configured class is ours with or without
+// an object; without configuration so is every class whose object names our controller.
 bool IsOurs(const api::Ingress& ingress, const api::IngressClass* named, const Options& options);
 
 }  // namespace contour::graph::ingress

@@ -47,8 +47,8 @@ using Settled = std::unordered_set<const api::IngressRoute*>;
 // or an attack.
 constexpr int kMaxVisitedRoutes = 100'000;
 
-// Is `path` below `prefix`, by whole segments. An empty prefix contains all, an empty path is in
-// none.
+// True if `path` is below `prefix`, by whole segments. An empty prefix contains all paths, and no
+// prefix but that contains an empty path.
 bool PathContains(std::string_view prefix, std::string_view path) {
   if (prefix.empty()) return true;
   if (prefix.ends_with('/')) prefix.remove_suffix(1);
@@ -133,7 +133,7 @@ class RootWalk {
   void Unknown(const api::IngressRoute& object, std::string description) {
     SetStatus(object, MakeEntry("unknown", std::move(description), fqdn_));
   }
-  // What is wrong with a root as such comes before what a walk from elsewhere finds in it.
+  // An error of a root as such comes before an error that a walk from elsewhere finds in it.
   void Refuse(std::string description, bool with_vhost) {
     order_ = std::make_shared<const RootOrder>(
         RootOrder{false, order_->creation_time, order_->ns, order_->name});
@@ -154,7 +154,7 @@ class RootWalk {
   void DeriveTLS(const api::IngressRouteTLS& tls) {
     const SecretName name = SplitSecretName(tls.secret_name, root_.meta.ns);
     const auto* secret = derivation_.reader.FindChecked<CheckedSecret>(name.ns, name.name);
-    // What is wrong with it is said only to those who may use it.
+    // Only those who may use the Secret are told what is wrong with it.
     const bool permitted = DelegationPermits(derivation_.reader, name.ns, name.name, root_.meta.ns);
     if (secret == nullptr && derivation_.options.IsUnread(api::Kind::kSecret)) {
       return Unknown(root_, fmt::format("TLS Secret [{}]: Secrets are not read", tls.secret_name));
@@ -194,7 +194,7 @@ class RootWalk {
     path_.pop_back();
   }
 
-  // Is `target` on the path already; if so, that is noted on the path's end.
+  // True if `target` is on the path already; then the object at the path's end becomes invalid.
   bool ClosesCycle(const api::IngressRoute& target, std::string_view what) {
     if (!on_path_.contains(&target)) return false;
     std::string names;

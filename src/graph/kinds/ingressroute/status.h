@@ -13,16 +13,16 @@
 
 namespace contour::graph::ingressroute {
 
-// `current` is valid, invalid, orphaned or unknown (it depends on what isn't read), of static
-// storage.
+// Makes an entry. `current` is of static storage: valid, invalid, orphaned, or unknown if the
+// status depends on a kind that isn't read.
 StatusEntryPtr MakeEntry(std::string_view current, std::string description, std::string vhost,
                          bool missing = false);
 
-// The same as a whole status.
+// Makes a status of one entry.
 Status MakeStatus(std::string_view current, std::string description, std::string vhost,
                   bool missing = false);
 
-// See KindRow.
+// See KindRow for these.
 const Status& Orphaned();
 nlohmann::json StatusFields(const Status& status);
 nlohmann::json KnownStatusFields(const api::Object& object);
