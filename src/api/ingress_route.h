@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "api/object.h"
-#include "base/box.h"
+#include "base/indirect_optional.h"
 
 namespace contour::api {
 
@@ -24,7 +24,7 @@ struct IngressRouteTLS {
 
 struct IngressRouteVirtualHost {
   std::string fqdn;
-  Box<IngressRouteTLS> tls;
+  IndirectOptional<IngressRouteTLS> tls;
 
   bool operator==(const IngressRouteVirtualHost&) const = default;
 };
@@ -54,8 +54,8 @@ struct IngressRouteService {
   std::int64_t port = 0;
   std::int64_t weight = 0;
   std::string strategy;  // RoundRobin, WeightedLeastRequest, Random, Cookie; as written
-  Box<IngressRouteHealthCheck> health_check;
-  Box<IngressRouteUpstreamValidation> validation;
+  IndirectOptional<IngressRouteHealthCheck> health_check;
+  IndirectOptional<IngressRouteUpstreamValidation> validation;
 
   bool operator==(const IngressRouteService&) const = default;
 };
@@ -77,20 +77,20 @@ struct IngressRouteRetryPolicy {
 struct IngressRouteRoute {
   std::string match;  // path prefix
   std::vector<IngressRouteService> services;
-  Box<IngressRouteDelegate> delegate;
+  IndirectOptional<IngressRouteDelegate> delegate;
   bool enable_websockets = false;
   bool permit_insecure = false;
   std::string prefix_rewrite;
   std::optional<std::string>
       timeout_request;  // timeoutPolicy.request as written; nullopt: no timeoutPolicy
-  Box<IngressRouteRetryPolicy> retry_policy;
+  IndirectOptional<IngressRouteRetryPolicy> retry_policy;
 
   bool operator==(const IngressRouteRoute&) const = default;
 };
 
 struct IngressRouteTCPProxy {
   std::vector<IngressRouteService> services;
-  Box<IngressRouteDelegate> delegate;
+  IndirectOptional<IngressRouteDelegate> delegate;
 
   bool operator==(const IngressRouteTCPProxy&) const = default;
 };
@@ -99,7 +99,7 @@ struct IngressRouteSpec {
   std::optional<IngressRouteVirtualHost> virtualhost;
   std::optional<std::vector<IngressRouteRoute>>
       routes;  // nullopt: absent or null, which differs from []
-  Box<IngressRouteTCPProxy> tcpproxy;
+  IndirectOptional<IngressRouteTCPProxy> tcpproxy;
 
   bool operator==(const IngressRouteSpec&) const = default;
 };

@@ -12,7 +12,7 @@
 #include <optional>
 #include <vector>
 
-#include "base/box.h"
+#include "base/indirect_optional.h"
 #include "envoy/message.h"
 
 namespace contour::envoy {
@@ -103,9 +103,9 @@ void AddTo(Fields& fields, const graph::CircuitBreakers& limits) {
 }
 
 template <typename T>
-void AddTo(Fields& fields, const Box<T>& box) {
-  fields.Add(std::uint64_t{box.has_value()});
-  if (box) AddTo(fields, *box);
+void AddTo(Fields& fields, const IndirectOptional<T>& value) {
+  fields.Add(std::uint64_t{value.has_value()});
+  if (value) AddTo(fields, *value);
 }
 
 std::string DigestOf(const graph::Cluster& cluster, std::size_t digits) {

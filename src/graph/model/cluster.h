@@ -12,7 +12,7 @@
 #include <set>
 #include <string>
 
-#include "base/box.h"
+#include "base/indirect_optional.h"
 
 namespace contour::graph {
 
@@ -82,8 +82,8 @@ struct Cluster {
   // another protocol. The cluster's name must differ from theirs.
   bool plain_tcp = false;
   LoadBalancing load_balancing;
-  Box<HealthCheck> health_check;
-  Box<UpstreamValidation> validation;
+  IndirectOptional<HealthCheck> health_check;
+  IndirectOptional<UpstreamValidation> validation;
   CircuitBreakers circuit_breakers;
 
   auto operator<=>(const Cluster&) const = default;

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "base/box.h"
+#include "base/indirect_optional.h"
 #include "graph/model/certificate.h"
 #include "graph/model/cluster.h"
 #include "graph/model/listener.h"
@@ -38,7 +38,7 @@ struct ListenerHost {
   TLSVersion maximum_version = TLSVersion::k1_3;  // below the minimum: the minimum counts
   ServingSecretPtr secret;    // nullptr in TLS: passthrough (then tcp_proxy is set)
   std::vector<Route> routes;  // sorted as Envoy must try them; no two with the same match
-  Box<TCPProxy> tcp_proxy;    // takes the connection; `routes` are then unused
+  IndirectOptional<TCPProxy> tcp_proxy;  // takes the connection; `routes` are then unused
 
   bool operator==(const ListenerHost& other) const {
     const bool same_secret =

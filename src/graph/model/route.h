@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-#include "base/box.h"
+#include "base/indirect_optional.h"
 #include "graph/model/cluster.h"
 #include "graph/model/match.h"
 
@@ -37,7 +37,7 @@ struct Timeout {
 // How requests are treated on their way to the clusters.
 struct RoutePolicies {
   std::optional<Timeout> timeout;
-  Box<Retry> retry;
+  IndirectOptional<Retry> retry;
   std::string prefix_rewrite;  // empty: none
   bool websocket = false;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/box.h"
+#include "base/indirect_optional.h"
 
 #include <gtest/gtest.h>
 
@@ -10,11 +10,11 @@
 namespace contour {
 namespace {
 
-using Text = Box<std::string>;
+using Text = IndirectOptional<std::string>;
 
-TEST(BoxTest, AnAbsentValueTakesAPointer) { EXPECT_EQ(sizeof(Text), sizeof(void*)); }
+TEST(IndirectOptionalTest, AnAbsentValueTakesAPointer) { EXPECT_EQ(sizeof(Text), sizeof(void*)); }
 
-TEST(BoxTest, IsMadeAsAnOptionalIs) {
+TEST(IndirectOptionalTest, IsMadeAsAnOptionalIs) {
   EXPECT_FALSE(Text().has_value());
   EXPECT_FALSE(Text(std::nullopt).has_value());
   EXPECT_FALSE(Text(std::optional<std::string>()));
@@ -22,7 +22,7 @@ TEST(BoxTest, IsMadeAsAnOptionalIs) {
   EXPECT_EQ(Text(std::string("a"))->size(), 1U);
 }
 
-TEST(BoxTest, ACopyIsAValueOfItsOwn) {
+TEST(IndirectOptionalTest, ACopyIsAValueOfItsOwn) {
   const Text first(std::string("a"));
   Text copy(first);
   *copy += "b";
@@ -39,14 +39,14 @@ TEST(BoxTest, ACopyIsAValueOfItsOwn) {
   EXPECT_EQ(*copy, "ab");
 }
 
-TEST(BoxTest, AValueThatWasMovedFromIsAbsent) {
+TEST(IndirectOptionalTest, AValueThatWasMovedFromIsAbsent) {
   Text first(std::string("a"));
   const Text second(std::move(first));
   EXPECT_EQ(*second, "a");
   EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move,hicpp-invalid-access-moved)
 }
 
-TEST(BoxTest, ComparesValues) {
+TEST(IndirectOptionalTest, ComparesValues) {
   EXPECT_EQ(Text(), Text());
   EXPECT_EQ(Text(std::string("a")), Text(std::string("a")));
   EXPECT_FALSE(Text(std::string("a")) == Text(std::string("b")));
@@ -54,7 +54,7 @@ TEST(BoxTest, ComparesValues) {
   EXPECT_FALSE(Text() == Text(std::string("")));
 }
 
-TEST(BoxTest, CanBeFilledAndEmptied) {
+TEST(IndirectOptionalTest, CanBeFilledAndEmptied) {
   Text text;
   text.emplace() = "a";
   EXPECT_EQ(*text, "a");
