@@ -94,7 +94,7 @@ VirtualHostPtr HostBuilder::Build() && {
   for (Part& part : parts_) {
     ListenerHost& served = part.served;
     const bool tls = served.listener.protocol == ListenerKey::Protocol::kHTTPS;
-    if (tls ? served.secret == nullptr && !served.tcp_proxy : part.routes.empty()) continue;
+    if (!served.tcp_proxy && (tls ? served.secret == nullptr : part.routes.empty())) continue;
     served.routes = Sorted(std::move(part.routes));
     host.listeners.push_back(std::move(served));
   }

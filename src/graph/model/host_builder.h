@@ -45,8 +45,8 @@ class HostBuilder {
   // With `passthrough` TLS is not terminated, whatever certificate there is.
   void SetTCPProxy(ListenerKey listener, TCPProxy proxy, bool passthrough);
 
-  // Returns nullptr if nothing is served under this host. A listener with TLS needs a secret or a
-  // TCP proxy, another one a route.
+  // Returns nullptr if nothing is served under this host. A listener needs a TCP proxy, or with
+  // TLS a secret, without a route.
   VirtualHostPtr Build() &&;
 
  private:

@@ -36,10 +36,10 @@ TEST(HostBuilder, IsNothingWithoutWhatAListenerServes) {
 
 TEST(HostBuilder, AThirdListenerIsData) {
   constexpr ListenerKey kOther{8443, ListenerKey::Protocol::kHTTPS};
-  constexpr ListenerKey kBytes{5432, ListenerKey::Protocol::kHTTPS};
+  constexpr ListenerKey kBytes{5432, ListenerKey::Protocol::kHTTP};
   HostBuilder builder("a.example");
   builder.SetSecure(kOther, std::make_shared<const ServingSecret>(), TLSVersion::k1_3);
-  builder.SetTCPProxy(kBytes, Proxy(), true);
+  builder.SetTCPProxy(kBytes, Proxy(), false);
   builder.AddRoute(kOther, To("/other"));
   builder.AddRoute(kHTTPListener, To("/a"));
   builder.AddRoute(kHTTPListener, To("/b"));
@@ -48,7 +48,7 @@ TEST(HostBuilder, AThirdListenerIsData) {
   ASSERT_EQ(host->listeners.size(), 3U);
   EXPECT_EQ(host->listeners[0].listener, kHTTPListener);
   EXPECT_THAT(Prefixes(host->listeners[0]), ElementsAre("/b", "/a"));
-  EXPECT_EQ(host->listeners[1].listener, kBytes);
+  EXPECT_EQ(host->listeners[1].listener, kBytes) << "a TCP listener needs no host and no route";
   EXPECT_TRUE(host->listeners[1].tcp_proxy);
   EXPECT_THAT(host->listeners[1].routes, IsEmpty());
   EXPECT_EQ(host->listeners[2].listener, kOther);

@@ -13,7 +13,7 @@ enum class TLSVersion : std::uint8_t { k1_1, k1_2, k1_3 };
 // Identifies a listener by the port and the protocol that its clients see.
 struct ListenerKey {
   enum class Protocol : std::uint8_t {
-    kHTTP,
+    kHTTP,   // or any bytes, for a TCP proxy
     kHTTPS,  // TLS; within it HTTP, or any bytes for a TCP proxy
   };
   std::uint16_t port = 0;
