@@ -38,30 +38,42 @@ bool SameStatusAs(const Object& a, const Object& b) {
 bool NoStatus(const Object&, const Object&) { return true; }
 
 enum class Scope { kNamespace, kCluster };
+enum class From { kServer, kCustomResourceDefinition };
 
 template <typename T>
-KindRow Row(std::string_view name, std::string_view api_version,
+KindRow Row(std::string_view name, std::string_view plural, std::string_view api_version,
             std::vector<std::string_view> groups, bool (*same_status)(const Object&, const Object&),
-            Scope scope = Scope::kNamespace) {
-  return {T::kKind,  name,          api_version, std::move(groups), scope == Scope::kNamespace,
-          ReadAs<T>, SameSpecAs<T>, same_status};
+            Scope scope = Scope::kNamespace, From from = From::kServer) {
+  return {T::kKind,
+          name,
+          plural,
+          api_version,
+          std::move(groups),
+          scope == Scope::kNamespace,
+          from == From::kCustomResourceDefinition,
+          ReadAs<T>,
+          SameSpecAs<T>,
+          same_status};
 }
 
-// Returns the rows, in the order of Kind.
+// The rows are in the order of Kind.
 const std::array<KindRow, kKindCount>& Rows() {
   static const std::array<KindRow, kKindCount> rows = {
-      Row<Service>("Service", "v1", {""}, SameStatusAs<Service>),
-      Row<Endpoints>("Endpoints", "v1", {""}, NoStatus),
-      Row<EndpointSlice>("EndpointSlice", "discovery.k8s.io/v1", {"discovery.k8s.io"}, NoStatus),
-      Row<Secret>("Secret", "v1", {""}, NoStatus),
-      Row<Ingress>("Ingress", "networking.k8s.io/v1", {"networking.k8s.io", "extensions"},
-                   SameStatusAs<Ingress>),
-      Row<IngressClass>("IngressClass", "networking.k8s.io/v1", {"networking.k8s.io"}, NoStatus,
-                        Scope::kCluster),
-      Row<IngressRoute>("IngressRoute", "contour.heptio.com/v1beta1", {"contour.heptio.com"},
-                        SameStatusAs<IngressRoute>),
-      Row<TLSCertificateDelegation>("TLSCertificateDelegation", "contour.heptio.com/v1beta1",
-                                    {"contour.heptio.com"}, NoStatus),
+      Row<Service>("Service", "services", "v1", {""}, SameStatusAs<Service>),
+      Row<Endpoints>("Endpoints", "endpoints", "v1", {""}, NoStatus),
+      Row<EndpointSlice>("EndpointSlice", "endpointslices", "discovery.k8s.io/v1",
+                         {"discovery.k8s.io"}, NoStatus),
+      Row<Secret>("Secret", "secrets", "v1", {""}, NoStatus),
+      Row<Ingress>("Ingress", "ingresses", "networking.k8s.io/v1",
+                   {"networking.k8s.io", "extensions"}, SameStatusAs<Ingress>),
+      Row<IngressClass>("IngressClass", "ingressclasses", "networking.k8s.io/v1",
+                        {"networking.k8s.io"}, NoStatus, Scope::kCluster),
+      Row<IngressRoute>("IngressRoute", "ingressroutes", "contour.heptio.com/v1beta1",
+                        {"contour.heptio.com"}, SameStatusAs<IngressRoute>, Scope::kNamespace,
+                        From::kCustomResourceDefinition),
+      Row<TLSCertificateDelegation>("TLSCertificateDelegation", "tlscertificatedelegations",
+                                    "contour.heptio.com/v1beta1", {"contour.heptio.com"}, NoStatus,
+                                    Scope::kNamespace, From::kCustomResourceDefinition),
   };
   return rows;
 }

@@ -27,12 +27,14 @@ struct TLSCertificateDelegation;
 struct KindRow {
   Kind kind;
   std::string_view name;         // the field `kind` of the object
+  std::string_view plural;       // the resource's name on the API server
   std::string_view api_version;  // the version that contour reads
   // The API groups in which this name has or had the same meaning. An object of another version in
   // one of them is an error, since it would otherwise be ignored in silence. In any other group the
   // name is another kind's.
   std::vector<std::string_view> groups;
   bool namespaced;
+  bool optional;  // see IsOptional
   // Reads everything but the metadata from the document; `meta` is given, since a kind may depend
   // on it. The reader is at the top of the document, and keeps the error, if any.
   std::shared_ptr<Object> (*read)(JsonReader& reader, Meta meta);

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "api/kinds.h"
+#include "api/resource.h"
 
 namespace contour::api {
 namespace {
@@ -21,6 +22,8 @@ bool SameMeta(const Meta& a, const Meta& b) {
 std::string_view KindName(Kind kind) { return RowOf(kind).name; }
 std::string_view ApiVersion(Kind kind) { return RowOf(kind).api_version; }
 bool IsNamespaced(Kind kind) { return RowOf(kind).namespaced; }
+std::string_view ResourceName(Kind kind) { return RowOf(kind).plural; }
+bool IsOptional(Kind kind) { return RowOf(kind).optional; }
 
 std::string ObjectRef::String() const {
   return ns.empty() ? fmt::format("{} {}", KindName(kind), name)

@@ -8,28 +8,6 @@
 
 namespace contour::kube {
 
-std::string_view ResourceName(api::Kind kind) {
-  switch (kind) {
-    case api::Kind::kService:
-      return "services";
-    case api::Kind::kEndpoints:
-      return "endpoints";
-    case api::Kind::kEndpointSlice:
-      return "endpointslices";
-    case api::Kind::kSecret:
-      return "secrets";
-    case api::Kind::kIngress:
-      return "ingresses";
-    case api::Kind::kIngressClass:
-      return "ingressclasses";
-    case api::Kind::kIngressRoute:
-      return "ingressroutes";
-    case api::Kind::kTLSCertificateDelegation:
-      return "tlscertificatedelegations";
-  }
-  return "";
-}
-
 std::string_view GroupName(api::Kind kind) {
   const std::string_view version = api::ApiVersion(kind);
   const std::size_t slash = version.find('/');
@@ -50,10 +28,6 @@ std::string CollectionPath(api::Kind kind, std::string_view ns) {
 
 std::string ObjectPath(const api::ObjectRef& ref) {
   return fmt::format("{}/{}", CollectionPath(ref.kind, ref.ns), UrlEncode(ref.name));
-}
-
-bool IsOptional(api::Kind kind) {
-  return kind == api::Kind::kIngressRoute || kind == api::Kind::kTLSCertificateDelegation;
 }
 
 }  // namespace contour::kube

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "api/object.h"
+#include "api/resource.h"
 
 namespace contour::kube {
 
@@ -24,12 +25,10 @@ std::string ObjectPath(const api::ObjectRef& ref);
 std::string CollectionPath(std::string_view api_version, std::string_view resource,
                            std::string_view ns);
 
-// These return the names of the kind in a rule of RBAC: resource "ingressroutes" of the group
-// "contour.heptio.com". The core group is "".
-std::string_view ResourceName(api::Kind kind);
-std::string_view GroupName(api::Kind kind);
+using api::IsOptional;
+using api::ResourceName;
 
-// True if the kind is defined by a CustomResourceDefinition, which may come and go at any time.
-bool IsOptional(api::Kind kind);
+// Returns the group of the kind, as in rules of RBAC: "contour.heptio.com". The core group is "".
+std::string_view GroupName(api::Kind kind);
 
 }  // namespace contour::kube
