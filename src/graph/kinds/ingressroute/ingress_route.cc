@@ -262,16 +262,36 @@ class RootWalk {
     return Step::kDescend;
   }
 
+  // Takes the value of a policy. False if it is an error, which stops the object.
+  template <typename T>
+  bool Take(const api::IngressRoute& object, const Route& route, absl::StatusOr<T> policy,
+            T& into) {
+    if (!policy.ok()) {
+      Invalid(object, fmt::format("route {}: {}", Quote(route.match), Message(policy.status())));
+      return false;
+    }
+    into = *std::move(policy);
+    return true;
+  }
+
+  // Reads the policies of a route. False if an error stops the object.
+  bool ReadPolicies(const api::IngressRoute& object, const Route& route, RoutePolicies& policies) {
+    // A typo must not cut long responses: a text that is no duration means infinite.
+    if (route.timeout_request) {
+      policies.timeout = ParseTimeout({*route.timeout_request, "timeoutPolicy.request"})
+                             .value_or(Timeout{.infinite = true});
+    }
+    if (route.retry_policy) policies.retry = RetryOf(*route.retry_policy);
+    policies.websocket = route.enable_websockets;
+    return Take(object, route, ParsePrefixRewrite({route.prefix_rewrite, "prefixRewrite"}),
+                policies.prefix_rewrite);
+  }
+
   // False if an error stops the object.
   bool AddRoute(const api::IngressRoute& object, const Route& route) {
     const std::string match = Quote(route.match);
-    absl::StatusOr<std::string> rewrite =
-        ParsePrefixRewrite({route.prefix_rewrite, "prefixRewrite"});
-    if (!rewrite.ok()) {
-      Invalid(object, fmt::format("route {}: {}", match, Message(rewrite.status())));
-      return false;
-    }
     RouteAction action;
+    if (!ReadPolicies(object, route, action.policies)) return false;
     bool unverified = false;
     for (const api::IngressRouteService& service : route.services) {
       const std::string where = fmt::format("route {}: service {}", match, Quote(service.name));
@@ -299,15 +319,6 @@ class RootWalk {
       }
       action.clusters.push_back({derivation_.builder.Share(*std::move(cluster)), *weight});
     }
-    RoutePolicies& policies = action.policies;
-    // A typo must not cut long responses: what is no duration means infinite.
-    if (route.timeout_request) {
-      policies.timeout = ParseTimeout({*route.timeout_request, "timeoutPolicy.request"})
-                             .value_or(Timeout{.infinite = true});
-    }
-    if (route.retry_policy) policies.retry = RetryOf(*route.retry_policy);
-    policies.prefix_rewrite = *std::move(rewrite);
-    policies.websocket = route.enable_websockets;
 
     graph::Route made{{{PathMatch::Type::kPrefix, route.match}}, false, std::move(action)};
     // Traffic never reaches an upstream that could not be verified, nor falls through to a shorter
