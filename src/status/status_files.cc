@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <system_error>
 
 #include "base/status.h"
@@ -27,15 +29,20 @@ std::string FileName(std::string_view name) {
   return safe.empty() ? "%" : safe;
 }
 
-// A text of letters stands as it is; what is no text is written in YAML's flow style, which JSON
-// is.
+// Words that YAML doesn't read as text.
+constexpr std::string_view kOtherWords[] = {"y",   "n",    "yes",   "no",  "on",
+                                            "off", "true", "false", "null"};
+
+// Returns a text of letters as it is, and what is no text in YAML's flow style, which JSON is.
 std::string Yaml(const nlohmann::json& value) {
   if (!value.is_string())
     return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const auto& text = value.get_ref<const std::string&>();
   const bool word = !text.empty() && std::all_of(text.begin(), text.end(),
                                                  [](char c) { return c >= 'a' && c <= 'z'; });
-  return word && text != "true" && text != "false" && text != "null" ? text : Quote(text);
+  const bool other =
+      std::find(std::begin(kOtherWords), std::end(kOtherWords), text) != std::end(kOtherWords);
+  return word && !other ? text : Quote(text);
 }
 
 }  // namespace
