@@ -26,8 +26,7 @@
 //   is tried again; so is this one, should it come back later.
 // - The reports of a session don't count any more once it rejected what it acked before.
 // - At most kContents are quarantined at once, and at most kNodes nodes have snapshots of their
-// own.
-//   What is rejected beyond is kept only from the session that rejected it.
+//   own. Further content is kept only from the session that NACKed it.
 //
 // A NACK that speaks of the node isn't reported here: see node_fault.h.
 //

@@ -45,7 +45,7 @@ struct Mode {
 // Returns the error message; nullopt: the Envoy takes the resource.
 using Refuses = std::function<std::optional<std::string>(ResourceType, const Resource&)>;
 
-// What is called bad, in the resource or one of its parts. Envoy doesn't say which.
+// NACKs a resource if it or one of its parts has the text "bad". The message doesn't say which.
 inline std::optional<std::string> RefusesBad(ResourceType, const Resource& resource) {
   bool bad = resource.bytes.find("bad") != std::string::npos;
   resource.parts.ForEach(

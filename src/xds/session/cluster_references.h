@@ -6,7 +6,8 @@
 //   const auto ended = references.NoteSent(ResourceType::kRoutes, name, stream, sent, snapshot);
 //   for (const std::string& cluster : ended.names) …   // nothing of the Envoy names it any more
 //
-// What is as in the snapshot refers to nothing that the snapshot's users don't, and isn't noted.
+// Content that is the snapshot's own has no references beyond those of the snapshot, and isn't
+// noted.
 //
 // Cost: that of the one resource, never of all. Thread: as a value.
 

@@ -64,7 +64,7 @@ class NackBisection {
     kOver
   };
 
-  // So many culprits without any ACK between them need a control.
+  // After this number of culprits without an ACK between them a control is needed.
   static constexpr std::size_t kFruitless = 8;
 
   bool active() const { return testing_ || !unknown_.suspects.empty() || !guilty_.empty(); }

@@ -46,7 +46,8 @@ namespace contour::xds {
 struct RejectedContent {
   Hash128 version;
   std::string error_message;
-  // Of a part of which the Envoy has no other with its head: that may be at fault as well.
+  // Set for a part if the Envoy has no other part with its head, which may then be at fault as
+  // well.
   std::optional<Hash128> head = std::nullopt;
   bool culprit = false;     // else given up with others
   bool confirmed = false;   // see NackBisection::Culprit

@@ -64,7 +64,7 @@ class PendingNames {
   bool whole_answer() const { return whole_; }
   void Answered() { answer_ = whole_ = false; }
 
-  // What is pending waits until something is touched.
+  // True if pending names wait until something is touched.
   bool stalled() const { return stalled_; }
   void Resume() { stalled_ = false; }
 

@@ -31,7 +31,7 @@
 
 namespace contour::xds {
 
-// What is remembered of an Envoy after its session ended, for the session that follows: every table
+// The state of an Envoy that is kept after its session ended, for the next session: every table
 // that it was sent and may have applied. It is believed only where the Envoy names the same
 // versions, so that the memory of another Envoy with the same node id does no harm.
 struct Memory {

@@ -9,9 +9,9 @@
 //   const InFlight response = sent.TakeOldest();    // the Envoy answered it
 //   for (const Change& change : response.changes) sent.Ack(change, response.sequence);
 //
-// Of a resource that the Envoy acked as it was sent nothing is kept but its place in the table.
-// While something else is known of it, it has a PendingResource. Of the first content of a type not
-// even that is noted for each resource (FirstContent).
+// A resource that the Envoy acked as it was sent only has its place in the table. While something
+// else is known of it, it has a PendingResource. For the first content of a type not even that is
+// kept for each resource (FirstContent).
 //
 // Thread: as a value.
 

@@ -11,7 +11,8 @@
 //     if (sink(ready).CanWrite())
 //       if (std::optional<Response> response = ready->Next(now)) sink(ready).Write(*response);
 //
-// What is promised
+// Its promises:
+//
 // - If nothing changed, nothing is sent, with two exceptions. A subscription is answered, a first
 //   wildcard also when there is nothing. The assignment of a new or changed cluster is sent again,
 //   since Envoy doesn't ask for it again but waits for it.

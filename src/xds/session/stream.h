@@ -71,7 +71,7 @@ class Stream {
     bool absent = false;  // none of its parts may be sent, and Envoy rejects it without
     std::size_t released = 0;
   };
-  // What a nacked response held.
+  // The kinds of changes that a NACKed response had.
   struct NackedChanges {
     bool content = false;
     bool withdrawals = false;

@@ -58,7 +58,7 @@ class Subscribers {
  private:
   const bool aggregated_;
   std::array<std::set<StreamState*>, kResourceTypes> started_;
-  // Of streams per type only.
+  // These are used for streams per type only.
   std::array<std::set<StreamState*>, kResourceTypes> wildcards_;
   std::array<StringMap<std::set<StreamState*>>, kResourceTypes> by_name_;
 };
