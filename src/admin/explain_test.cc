@@ -83,14 +83,14 @@ TEST(Explain, SaysWhatEachEnvoyMadeOfAResource) {
 
 TEST(Explain, SaysWhyAnObjectIsNotServed) {
   core::ObjectView object;
-  object.object.ref = {api::Kind::kIngress, "default", "root"};
+  object.object.ref = {api::Kind::kIngressRoute, "default", "root"};
   object.object.exists = true;
   object.object.creation_time = 1;
   object.object.status = graph::ingressroute::MakeStatus("invalid", "why", "a.example");
   object.object.hosts = {"a.example", "b.example"};
   object.hosts = {Host()};
   const Json json = Json::parse(ExplainObjects({object}, Fates())).at("objects")[0];
-  EXPECT_EQ(json.at("object"), "Ingress/default/root");
+  EXPECT_EQ(json.at("object"), "IngressRoute/default/root");
   EXPECT_EQ(json.at("created"), "1970-01-01T00:00:01Z");
   EXPECT_EQ(json.at("status").at("description"), "why");
   EXPECT_EQ(json.at("further hosts"), Json{"b.example"});
