@@ -4,6 +4,7 @@
 
 - Names in back-quotes in the documents exist: paths and files of this repository, flags, tests, fixtures.
 - Links between documents lead to a file, and to a heading if they name one.
+- Each decision has a number of its own, and the index has its number and title.
 - Comments in headers don't begin with a fragment ("Of …", "What …", "Whether …").
 - Subjects of commits are `area: what`, with at most 72 characters.
 
@@ -116,6 +117,21 @@ def document_faults(root):
                     yield where, number, f"{target}: there is no such heading"
 
 
+def decision_faults(root):
+    """(path, line, fault) of decisions that share a number, or aren't in the index."""
+    folder = root / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8") if folder.exists() else ""
+    numbers = set()
+    for page in sorted(folder.glob("[0-9]*.md")):
+        where, number = page.relative_to(root).as_posix(), page.name[:4]
+        title = page.read_text(encoding="utf-8").split("\n")[0]
+        if number in numbers:
+            yield where, 1, "another decision has this number"
+        numbers.add(number)
+        if f"| [{number}]({page.name}) | {title.removeprefix(f'# {number} ')} |" not in index:
+            yield where, 1, "docs/decisions/README.md doesn't have this number and title"
+
+
 def comment_faults(root):
     """(path, line, fault) of comments in headers."""
     for header in sorted([*root.glob("src/**/*.h"), *root.glob("tests/**/*.h")]):
@@ -150,6 +166,7 @@ def commit_faults(root):
 
 def faults(root):
     yield from document_faults(root)
+    yield from decision_faults(root)
     yield from comment_faults(root)
     yield from commit_faults(root)
 

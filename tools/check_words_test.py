@@ -66,6 +66,17 @@ def test_document(tmp_path, text, want):
     check(list(check_words.document_faults(tmp_path)), want)
 
 
+@pytest.mark.parametrize("files, want", [
+    ({"0001-a.md": "# 0001 A title\n", "README.md": "| [0001](0001-a.md) | A title |\n"}, None),
+    ({"0001-a.md": "# 0001 A title\n", "README.md": "| [0001](0001-a.md) | Another |\n"}, "doesn't have this number"),
+    ({"0001-a.md": "# 1. A title\n", "README.md": "| [0001](0001-a.md) | A title |\n"}, "doesn't have this number"),
+    ({"0001-a.md": "# 0001 A\n", "0001-b.md": "# 0001 B\n", "README.md": "| [0001](0001-a.md) | A |\n| [0001](0001-b.md) | B |\n"},
+     "another decision")], ids=["good", "other_title", "other_form", "twice"])
+def test_decision(tmp_path, files, want):
+    make(tmp_path, {f"docs/decisions/{name}": text for name, text in files.items()})
+    check(list(check_words.decision_faults(tmp_path)), want)
+
+
 @pytest.mark.parametrize("text, want", [case[1:] for case in COMMENTS], ids=[case[0] for case in COMMENTS])
 def test_comment(tmp_path, text, want):
     make(tmp_path, {"src/base/a.h": text})
