@@ -14,7 +14,7 @@
 #include <system_error>
 #include <vector>
 
-#include "admin/read_file.h"
+#include "base/read_file.h"
 
 namespace contour::admin {
 namespace {
@@ -22,7 +22,7 @@ namespace {
 // The fields of /proc/self/stat from the third on: the second, a name in parentheses, may contain
 // anything.
 std::vector<double> StatFields() {
-  const std::string text = ReadFile("/proc/self/stat");
+  const std::string text = ReadFile("/proc/self/stat").value_or("");
   const std::size_t end = text.rfind(')');
   if (end == std::string::npos || end + 4 > text.size()) return {};
   std::istringstream rest(text.substr(end + 4));  // after ") S"
@@ -30,7 +30,7 @@ std::vector<double> StatFields() {
 }
 
 std::optional<double> BootTime() {
-  const std::string text = ReadFile("/proc/stat");
+  const std::string text = ReadFile("/proc/stat").value_or("");
   const std::size_t at = text.find("\nbtime ");
   if (at == std::string::npos) return std::nullopt;
   return static_cast<double>(std::strtoll(text.c_str() + at + 7, nullptr, 10));

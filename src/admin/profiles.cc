@@ -19,11 +19,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
+#include <limits>
 #include <sstream>
 #include <system_error>
 #include <vector>
 
-#include "admin/read_file.h"
+#include "base/read_file.h"
 #include "base/status.h"
 
 namespace contour::admin {
@@ -64,7 +65,7 @@ absl::StatusOr<std::string> Profiles::CPU(std::chrono::seconds time) {
   ProfilerStop();
   taking_ = false;
   if (cancelled_) return Unavailable("the process is stopping");
-  return ReadFile(file.path());
+  return ReadFile(file.path(), {.max_bytes = std::numeric_limits<std::size_t>::max()});
 #else
   static_cast<void>(time);
   return absl::UnimplementedError("this build has no CPU profiler");
@@ -116,7 +117,7 @@ std::string Symbols(std::string_view addresses) {
   return text;
 }
 
-std::string CommandLine() { return ReadFile("/proc/self/cmdline"); }
+std::string CommandLine() { return ReadFile("/proc/self/cmdline").value_or(""); }
 
 std::string Threads() {
   const auto ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
@@ -131,7 +132,7 @@ std::string Threads() {
   for (const std::filesystem::path& thread : threads) {
     // proc(5): the second field, in parentheses, may contain anything. What is read begins with
     // the fourth; user and system time are the 14th and 15th.
-    const std::string stat = ReadFile(thread / "stat");
+    const std::string stat = ReadFile(thread / "stat").value_or("");
     const std::size_t begin = stat.find('(');
     const std::size_t end = stat.rfind(')');
     if (begin == std::string::npos || end == std::string::npos || end + 4 > stat.size()) continue;

@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "base/host_name.h"
+#include "base/read_file.h"
 #include "base/status.h"
-#include "certgen/authority.h"
 #include "cmd/ca_file.h"
 #include "cmd/command.h"
-#include "kube/files.h"
+#include "certgen/authority.h"
 
 namespace contour::cmd {
 namespace {
@@ -75,14 +75,14 @@ void WarnOfBadFiles(const envoy::BootstrapOptions& options) {
   const auto tell = [](const std::string& file, const absl::Status& status) {
     if (!status.ok()) fmt::print(stderr, "{}: can't be used: {}\n", file, Message(status));
   };
-  const absl::StatusOr<std::string> certificate = kube::ReadFile(options.cert_file);
-  const absl::StatusOr<std::string> key = kube::ReadFile(options.key_file);
+  const absl::StatusOr<std::string> certificate = ReadFile(options.cert_file);
+  const absl::StatusOr<std::string> key = ReadFile(options.key_file);
   if (certificate.ok() && key.ok()) {
-    const certgen::PairProblem problem = certgen::CheckPair(*certificate, *key);
+    const certgen::PairProblem problem = crypto::CheckPair(*certificate, *key);
     tell(options.cert_file, problem.certificate);
     tell(options.key_file, problem.key);
   }
-  if (const absl::StatusOr<std::string> ca = kube::ReadFile(options.ca_file); ca.ok()) {
+  if (const absl::StatusOr<std::string> ca = ReadFile(options.ca_file); ca.ok()) {
     tell(options.ca_file, certgen::CheckCertificates(*ca));
   }
 }

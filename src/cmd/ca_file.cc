@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
+#include "base/read_file.h"
 #include "certgen/bundle.h"
-#include "kube/files.h"
 
 namespace contour::cmd {
 namespace {
@@ -24,9 +24,9 @@ CAFile FindCAFile(const std::string& named) {
   const std::optional<std::string> other_name = OtherName(path.filename().string());
   if (!other_name) return {named, ""};
   const std::string other = (path.parent_path() / *other_name).string();
-  const absl::StatusOr<std::string> other_text = kube::ReadFile(other);
+  const absl::StatusOr<std::string> other_text = ReadFile(other);
   if (absl::IsNotFound(other_text.status())) return {named, ""};
-  const absl::StatusOr<std::string> text = kube::ReadFile(named);
+  const absl::StatusOr<std::string> text = ReadFile(named);
   if (absl::IsNotFound(text.status())) return {other, ""};
   const bool differ = !text.ok() || !other_text.ok() || *text != *other_text;
   return {named, differ ? other : ""};

@@ -15,18 +15,17 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "api/base64.h"
+#include "base/read_file.h"
 #include "base/status.h"
 #include "certgen/bundle.h"
 #include "cmd/command.h"
@@ -222,14 +221,10 @@ class PemTarget : public FileTarget {
     std::vector<std::string> names = certgen::PemFileNames();
     names.emplace_back(certgen::kOtherCAFile);
     for (const std::string& name : names) {
-      const fs::path path = directory() / name;
-      std::error_code error;
-      if (!fs::exists(path, error)) continue;
-      std::ifstream file(path, std::ios::binary);
-      std::ostringstream text;
-      text << file.rdbuf();
-      if (!file) return Unavailable("{}: can't be read", path.string());
-      files[name] = text.str();
+      absl::StatusOr<std::string> text = ReadFile(directory() / name);
+      if (absl::IsNotFound(text.status())) continue;
+      if (!text.ok()) return text.status();
+      files[name] = *std::move(text);
     }
     return certgen::FromPemFiles(files);
   }

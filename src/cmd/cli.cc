@@ -8,12 +8,11 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "base/read_file.h"
 #include "base/status.h"
 #include "cmd/ca_file.h"
 #include "cmd/command.h"
@@ -83,14 +82,6 @@ constexpr Type kTypes[] = {
        return service::secret::v3::SecretDiscoveryService::NewStub(channel)->StreamSecrets(context);
      }},
 };
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) return NotFound("{}: can't be read", path);
-  return text.str();
-}
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const Flags& flags) {
   const int given = !flags.ca_file.empty() + !flags.cert_file.empty() + !flags.key_file.empty();

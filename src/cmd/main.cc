@@ -5,13 +5,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/memory.h"
+#include "base/read_file.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "cmd/command.h"
@@ -51,9 +52,10 @@ absl::StatusOr<std::vector<std::string>> Arguments(const CLI::App& app, int argc
     if (only_names || argument.size() < 2) {
       arguments.push_back(argument);
     } else if (argument.front() == '@') {
-      std::ifstream file(argument.substr(1));
-      if (!file) return NotFound("{}: can't be read", argument.substr(1));
-      for (std::string line; std::getline(file, line);) {
+      const absl::StatusOr<std::string> text = ReadFile(argument.substr(1));
+      if (!text.ok()) return NotFound("{}: can't be read", argument.substr(1));
+      std::istringstream lines(*text);
+      for (std::string line; std::getline(lines, line);) {
         if (line.ends_with('\r')) line.pop_back();
         if (!line.empty() && line.front() != '#') arguments.push_back(line);
       }

@@ -6,15 +6,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
-#include <sstream>
-#include <system_error>
 
+#include "base/read_file.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "base/yaml.h"
@@ -193,17 +188,9 @@ class Reader {
 }  // namespace
 
 absl::StatusOr<std::string> ReadText(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    if (errno == ENOENT) return NotFound("path '{}' does not exist", path);
-    return Unavailable("{}: {}", path, std::strerror(errno));
-  }
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return Unavailable("{}: is a folder", path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (text.bad() || file.bad()) return Unavailable("{}: can't be read", path);
-  return text.str();
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (absl::IsNotFound(text.status())) return NotFound("path '{}' does not exist", path);
+  return text;
 }
 
 absl::StatusOr<FileValues> ParseFile(const std::string& path, std::string_view text,

@@ -2,7 +2,6 @@
 
 #include "file/manifest_source.h"
 
-#include <fcntl.h>
 #include <fmt/core.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -25,6 +24,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "base/read_file.h"
 #include "base/status.h"
 #include "file/folder_watch.h"
 #include "file/manifest.h"
@@ -92,35 +92,11 @@ class FileDescriptor {
   const int value_;
 };
 
-// kNotFound: it vanished since it was seen. kUnavailable: it can't be read. kInvalidArgument: it is
-// nothing to read.
-absl::StatusOr<std::string> ReadFile(const std::string& path, std::size_t max_bytes) {
-  // Non-blocking: it could have become a pipe.
-  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (file.get() < 0 && errno == ENOENT) return NotFound("{}", ErrorText(errno));
-  if (file.get() < 0) return Unavailable("{}", ErrorText(errno));
-  struct stat status = {};
-  if (fstat(file.get(), &status) != 0) return Unavailable("{}", ErrorText(errno));
-  if (!S_ISREG(status.st_mode)) return InvalidArgument("not a regular file");
-  const auto too_large = [&] { return InvalidArgument("larger than {} bytes", max_bytes); };
-  if (static_cast<std::uint64_t>(status.st_size) > max_bytes) return too_large();
-  std::string text;
-  // One byte more, so that the last read finds the end; it may have grown since.
-  for (std::size_t size = static_cast<std::size_t>(status.st_size) + 1, used = 0;;
-       size = used * 2) {
-    text.resize(size);
-    while (used < size) {
-      const ssize_t count = read(file.get(), text.data() + used, size - used);
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return Unavailable("{}", ErrorText(errno));
-      if (count == 0) {
-        text.resize(used);
-        return text;
-      }
-      used += static_cast<std::size_t>(count);
-      if (used > max_bytes) return too_large();
-    }
-  }
+// Returns the error of ReadFile without the path, which log and debug page show beside it.
+std::string WithoutPath(const absl::Status& status, const std::string& path) {
+  std::string_view message = Message(status);
+  if (message.starts_with(path)) message.remove_prefix(path.size() + 2);
+  return std::string(message);
 }
 
 // Returns why it can't be told whether `path` below `root` is there; nullopt: it can.
@@ -415,14 +391,16 @@ class ManifestSource::Worker {
     if (state.is_open || state.stamp == stamp) return;
 
     state.stamp.reset();
-    absl::StatusOr<std::string> text = ReadFile(path, options_.max_file_bytes);
+    absl::StatusOr<std::string> text =
+        ReadFile(path, {.max_bytes = options_.max_file_bytes, .only_regular = true});
     if (absl::IsNotFound(text.status())) return Gone(path);
     if (!text.ok()) {
       Count(&ManifestStats::reads);
       Count(&ManifestStats::failed_reads);
-      if (absl::IsUnavailable(text.status())) return Unreadable(path, Message(text.status()));
+      if (absl::IsUnavailable(text.status()))
+        return Unreadable(path, WithoutPath(text.status(), path));
       LookAgainLater(path);
-      return Failed(path, Message(text.status()));
+      return Failed(path, WithoutPath(text.status(), path));
     }
     unreadable_.erase(path);
     const Hash128 content = HashBytes(*text);

@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "base/read_file.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "kube/exec_credential.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small files that may be exchanged at any moment: credentials in mounted volumes.
+// Notices that a file was exchanged: credentials in mounted volumes are at any moment.
 
 #pragma once
 
@@ -7,13 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "absl/status/statusor.h"
-
 namespace contour::kube {
-
-// The whole file, at most 16 MiB. Errors name the file: kNotFound if it doesn't exist, kUnavailable
-// otherwise.
-absl::StatusOr<std::string> ReadFile(const std::string& path);
 
 // Tells a file from an earlier state of it without reading it: identity (through symbolic links),
 // size, times.
@@ -26,7 +20,7 @@ struct FileSignature {
 
   bool operator==(const FileSignature&) const = default;
 };
-// nullopt: can't be looked at.
+// Returns nullopt if the file can't be looked at.
 std::optional<FileSignature> SignatureOf(const std::string& path);
 
 }  // namespace contour::kube

@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "api/base64.h"
+#include "base/read_file.h"
 #include "base/status.h"
 #include "base/strings.h"
-#include "kube/files.h"
 #include "kube/proxy.h"
 #include "kube/url.h"
 

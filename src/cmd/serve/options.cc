@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/read_file.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "cmd/serve/port_probe.h"
 #include "graph/model/listener.h"
-#include "kube/files.h"
 #include "kube/kubeconfig.h"
 
 namespace contour::cmd {
@@ -147,7 +147,7 @@ void WarnOfMissingEnvironment(const config::Serve& config) {
   }
   if (!config.in_cluster) return;
   const absl::StatusOr<std::string> ns =
-      kube::ReadFile(kube::ServerConfigOptions().service_account_dir + "/namespace");
+      ReadFile(kube::ServerConfigOptions().service_account_dir + "/namespace");
   if (!ns.ok() || *ns == config.own_namespace) return;
   log::Warning(
       kContext, "CONTOUR_NAMESPACE is not the namespace that this pod runs in",

@@ -8,10 +8,10 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/read_file.h"
 #include "base/status.h"
 #include "certgen/authority.h"
 #include "cmd/ca_file.h"
-#include "kube/files.h"
 
 namespace contour::cmd {
 namespace {
@@ -77,9 +77,9 @@ void OwnCertificates::Run() {
 absl::StatusOr<OwnCertificates::Content> OwnCertificates::Read() const {
   const CAFile ca = FindCAFile(files_->client_ca);
   Content content{.keys = {}, .ca_path = ca.path, .passed_over = ca.passed_over};
-  CONTOUR_ASSIGN_OR_RETURN(content.keys.certificate, kube::ReadFile(files_->certificate));
-  CONTOUR_ASSIGN_OR_RETURN(content.keys.key, kube::ReadFile(files_->key));
-  CONTOUR_ASSIGN_OR_RETURN(content.keys.client_ca, kube::ReadFile(ca.path));
+  CONTOUR_ASSIGN_OR_RETURN(content.keys.certificate, ReadFile(files_->certificate));
+  CONTOUR_ASSIGN_OR_RETURN(content.keys.key, ReadFile(files_->key));
+  CONTOUR_ASSIGN_OR_RETURN(content.keys.client_ca, ReadFile(ca.path));
   return content;
 }
 
