@@ -66,21 +66,6 @@ bool NearsItsEnd(const Validity& validity, std::time_t now);
 // Returns kFailedPrecondition if the certificate isn't signed by that authority.
 absl::Status CheckSignedBy(std::string_view authority_pem, std::string_view certificate_pem);
 
-// Checks that a PEM text has at least one CERTIFICATE block, and that all are well formed.
-// kInvalidArgument has the fault.
-absl::Status CheckCertificates(std::string_view pem);
-
-// Checks that OpenSSL serves TLS with a chain of certificates, the leaf first, and the private key
-// of the leaf. kInvalidArgument has the fault of `certificate` or, if that is good, of `key`.
-struct PairProblem {
-  absl::Status certificate;
-  absl::Status key;
-};
-PairProblem CheckPair(std::string_view certificate, std::string_view key);
-
-// True if a client that expects the DNS name `name` accepts the first certificate of a PEM text.
-bool HasDNSName(std::string_view pem, const std::string& name);
-
 // Returns a time in the form "2026-11-24T12:00:00Z".
 std::string TimeText(std::time_t time);
 

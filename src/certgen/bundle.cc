@@ -3,11 +3,12 @@
 #include "certgen/bundle.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "base/status.h"
+#include "crypto/checks.h"
 
 namespace contour::certgen {
 namespace {
@@ -48,7 +49,7 @@ absl::Status CheckSet(const Bundle& bundle) {
     }
   }
   // The fault is reported now, and not on the day when the key is needed.
-  if (bundle.ca_key && !CheckPair(*bundle.ca_certificate, *bundle.ca_key).key.ok()) {
+  if (bundle.ca_key && !crypto::CheckPair(*bundle.ca_certificate, *bundle.ca_key).key.ok()) {
     return FailedPrecondition(
         "{}: is not the key of {}, so nothing can be renewed with it; make all anew (--overwrite)",
         kCAKeySecret, kCASecret);
@@ -205,12 +206,7 @@ std::vector<std::string> PemFileNames() {
 }
 
 std::string Base64(std::string_view bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL writes a NUL behind it
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                                   reinterpret_cast<const unsigned char*>(bytes.data()),
-                                   static_cast<int>(bytes.size()));
-  text.resize(static_cast<std::size_t>(size));
-  return text;
+  return absl::Base64Escape(absl::string_view(bytes.data(), bytes.size()));
 }
 
 }  // namespace contour::certgen

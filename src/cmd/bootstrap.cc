@@ -18,7 +18,7 @@
 #include "base/status.h"
 #include "cmd/ca_file.h"
 #include "cmd/command.h"
-#include "certgen/authority.h"
+#include "crypto/checks.h"
 
 namespace contour::cmd {
 namespace {
@@ -78,12 +78,12 @@ void WarnOfBadFiles(const envoy::BootstrapOptions& options) {
   const absl::StatusOr<std::string> certificate = ReadFile(options.cert_file);
   const absl::StatusOr<std::string> key = ReadFile(options.key_file);
   if (certificate.ok() && key.ok()) {
-    const certgen::PairProblem problem = crypto::CheckPair(*certificate, *key);
+    const crypto::PairProblem problem = crypto::CheckPair(*certificate, *key);
     tell(options.cert_file, problem.certificate);
     tell(options.key_file, problem.key);
   }
   if (const absl::StatusOr<std::string> ca = ReadFile(options.ca_file); ca.ok()) {
-    tell(options.ca_file, certgen::CheckCertificates(*ca));
+    tell(options.ca_file, crypto::CheckCertificates(*ca));
   }
 }
 

@@ -3,38 +3,21 @@
 
 #include <fmt/core.h>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "base/indirect_optional.h"
+#include "crypto/digest.h"
 #include "envoy/message.h"
 
 namespace contour::envoy {
 namespace {
 
 constexpr std::size_t kNameLimit = 60;
-
-// Returns the lower-case hexadecimal digits of a digest.
-std::string HexDigest(const EVP_MD* algorithm, std::string_view data) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  // This fails only without memory; then there are no digits.
-  if (EVP_Digest(data.data(), data.size(), digest.data(), &size, algorithm, nullptr) != 1) size = 0;
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string hex;
-  hex.reserve(std::size_t{size} * 2);
-  for (unsigned int i = 0; i < size; ++i) {
-    hex += kDigits[digest[i] >> 4];
-    hex += kDigits[digest[i] & 15];
-  }
-  return hex;
-}
 
 std::string Join(const std::vector<std::string>& parts) {
   return fmt::format("{}", fmt::join(parts, "/"));
@@ -69,7 +52,7 @@ class Fields {
   }
 
   std::string Digest(std::size_t digits) const {
-    return "sha256-" + HexDigest(EVP_sha256(), bytes_).substr(0, digits);
+    return "sha256-" + crypto::HexSHA256(bytes_).substr(0, digits);
   }
 
  private:
@@ -168,7 +151,7 @@ std::string HashName(std::size_t limit, std::initializer_list<std::string_view> 
   std::vector<std::string> pieces(parts.begin(), parts.end());
   std::string name = Join(pieces);
   if (name.size() < limit) return name;
-  const std::string hash = HexDigest(EVP_sha256(), name);
+  const std::string hash = crypto::HexSHA256(name);
   if (pieces.empty()) return hash.substr(0, limit);
   const std::size_t share = limit / pieces.size();
   for (auto piece = pieces.rbegin(); piece != pieces.rend(); ++piece) {
@@ -180,7 +163,7 @@ std::string HashName(std::size_t limit, std::initializer_list<std::string_view> 
 }
 
 std::string ClusterName(const graph::Cluster& cluster) {
-  const std::string hash = HexDigest(EVP_sha1(), DistinguishingText(cluster)).substr(0, 10);
+  const std::string hash = crypto::HexSHA1(DistinguishingText(cluster)).substr(0, 10);
   return Text(
       HashName(kNameLimit, {cluster.ns, cluster.service, fmt::format("{}", cluster.port), hash}));
 }

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "certgen/authority.h"
 #include "cmd/ca_file.h"
+#include "crypto/checks.h"
 
 namespace contour::cmd {
 namespace {
@@ -85,10 +86,10 @@ absl::StatusOr<OwnCertificates::Content> OwnCertificates::Read() const {
 
 absl::Status OwnCertificates::Check(const Content& content) const {
   const xds::TLSKeys& keys = content.keys;
-  const certgen::PairProblem pair = certgen::CheckPair(keys.certificate, keys.key);
+  const crypto::PairProblem pair = crypto::CheckPair(keys.certificate, keys.key);
   CONTOUR_RETURN_IF_ERROR(Named(files_->certificate, pair.certificate));
   CONTOUR_RETURN_IF_ERROR(Named(files_->key, pair.key));
-  return Named(content.ca_path, certgen::CheckCertificates(keys.client_ca));
+  return Named(content.ca_path, crypto::CheckCertificates(keys.client_ca));
 }
 
 void OwnCertificates::Look() {
@@ -142,7 +143,7 @@ void OwnCertificates::Take(const Content& content) {
             {{"certificate", files_->certificate}, {"ca", content.ca_path}});
   WarnOfExpiry(files_->certificate, keys->certificate);
   WarnOfExpiry(content.ca_path, keys->client_ca);
-  if (!certgen::HasDNSName(keys->certificate, kServerName)) {
+  if (!crypto::HasDNSName(keys->certificate, kServerName)) {
     log::Warning(kContext, "Envoys of contour bootstrap will refuse the certificate",
                  {{"file", files_->certificate},
                   {"reason", fmt::format("it lacks the DNS name {}", kServerName)}});

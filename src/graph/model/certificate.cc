@@ -2,97 +2,36 @@
 
 #include "graph/model/certificate.h"
 
-#include <openssl/bio.h>
-#include <openssl/bn.h>
 #include <openssl/core_names.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/objects.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <ctime>
-#include <functional>
-#include <limits>
-#include <memory>
 #include <optional>
 #include <utility>
 
 #include "base/status.h"
 #include "base/strings.h"
+#include "crypto/checks.h"
+#include "crypto/openssl.h"
+#include "crypto/pem.h"
 
 namespace contour::graph {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* pointer) const {
-    Free(pointer);
-  }
-};
-using BioPtr = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
-using X509Ptr = std::unique_ptr<X509, Deleter<X509_free>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using KeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, Deleter<EVP_PKEY_CTX_free>>;
-using PKCS8Ptr = std::unique_ptr<PKCS8_PRIV_KEY_INFO, Deleter<PKCS8_PRIV_KEY_INFO_free>>;
-using BitStringPtr = std::unique_ptr<ASN1_BIT_STRING, Deleter<ASN1_BIT_STRING_free>>;
-using NamesPtr = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES_free>>;
-using NumberPtr = std::unique_ptr<BIGNUM, Deleter<BN_clear_free>>;
-using NumberContextPtr = std::unique_ptr<BN_CTX, Deleter<BN_CTX_free>>;
-
-// OpenSSL keeps a queue of errors per thread; what we caused must not surface in another's call.
-struct ErrorQueueCleaner {
-  ~ErrorQueueCleaner() { ERR_clear_error(); }
-};
-
-// Calls `visit(type, der)` for each PEM block.
-absl::Status ForEachBlock(
-    std::string_view pem,
-    const std::function<absl::Status(std::string_view, std::string_view)>& visit) {
-  if (pem.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
-    return InvalidArgument("failed to parse PEM block");
-  }
-  // OpenSSL skips it, BoringSSL doesn't find the block behind it.
-  if (pem.starts_with("\xef\xbb\xbf")) {
-    return InvalidArgument("starts with a byte order mark; save it as UTF-8 without one");
-  }
-  const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  std::size_t blocks = 0;
-  while (true) {
-    char* type = nullptr;
-    char* header = nullptr;
-    unsigned char* data = nullptr;
-    long length = 0;  // NOLINT(google-runtime-int): OpenSSL's type
-    if (PEM_read_bio(bio.get(), &type, &header, &data, &length) != 1) {
-      const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-      if (at_end && blocks > 0) return absl::OkStatus();
-      return InvalidArgument("failed to parse PEM block");
-    }
-    ++blocks;
-    const absl::Status status =
-        *header == '\0'
-            ? visit(type, std::string_view(reinterpret_cast<const char*>(data),
-                                           static_cast<std::size_t>(length)))
-            : InvalidArgument(
-                  "PEM block {} has headers (is it encrypted?), only its data may be there",
-                  blocks);
-    OPENSSL_free(type);
-    OPENSSL_free(header);
-    OPENSSL_clear_free(data, static_cast<std::size_t>(length));
-    CONTOUR_RETURN_IF_ERROR(status);
-  }
-}
-
-X509Ptr ParseCertificate(std::string_view der) {
-  const auto* data = reinterpret_cast<const unsigned char*>(der.data());
-  return X509Ptr(
-      d2i_X509(nullptr, &data, static_cast<long>(der.size())));  // NOLINT(google-runtime-int)
-}
+using crypto::BitStringPtr;
+using crypto::CertificatePtr;
+using crypto::ErrorQueueGuard;
+using crypto::ForEachPemBlock;
+using crypto::GeneralNamesPtr;
+using crypto::KeyContextPtr;
+using crypto::KeyPtr;
+using crypto::NumberContextPtr;
+using crypto::NumberPtr;
+using crypto::ParseCertificate;
+using crypto::PKCS8Ptr;
 
 // BoringSSL wants seconds, and no fractions of them.
 bool IsTime(const ASN1_TIME* time) {
@@ -120,14 +59,14 @@ absl::Status CheckForm(const X509& certificate) {
 }
 
 // Reads CERTIFICATE blocks; gives the first.
-absl::StatusOr<X509Ptr> ReadCertificates(std::string_view pem) {
-  X509Ptr first;
+absl::StatusOr<CertificatePtr> ReadCertificates(std::string_view pem) {
+  CertificatePtr first;
   std::size_t number = 0;
-  CONTOUR_RETURN_IF_ERROR(ForEachBlock(pem, [&](std::string_view type, std::string_view der) {
+  CONTOUR_RETURN_IF_ERROR(ForEachPemBlock(pem, [&](std::string_view type, std::string_view der) {
     ++number;
     if (type != "CERTIFICATE")
       return InvalidArgument("unexpected block type in certificate: {}", type);
-    X509Ptr certificate = ParseCertificate(der);
+    CertificatePtr certificate = ParseCertificate(der);
     if (certificate == nullptr)
       return InvalidArgument("certificate {} of the chain does not parse", number);
     if (const absl::Status status = CheckForm(*certificate); !status.ok())
@@ -164,7 +103,7 @@ KeyPtr ParseKey(std::string_view type, std::string_view der) {
 
 absl::StatusOr<KeyPtr> ReadKey(std::string_view pem) {
   KeyPtr key;
-  CONTOUR_RETURN_IF_ERROR(ForEachBlock(pem, [&](std::string_view type, std::string_view der) {
+  CONTOUR_RETURN_IF_ERROR(ForEachPemBlock(pem, [&](std::string_view type, std::string_view der) {
     if (type == "EC PARAMETERS") return absl::OkStatus();
     if (type != "PRIVATE KEY" && type != "RSA PRIVATE KEY" && type != "EC PRIVATE KEY") {
       return InvalidArgument("unexpected block type in private key: {}", type);
@@ -286,7 +225,7 @@ absl::Status CheckNames(const X509& leaf) {
     if (ASN1_STRING_length(X509_NAME_ENTRY_get_data(entry)) > 0) return absl::OkStatus();
     return InvalidArgument("certificate has an empty common name");
   }
-  const NamesPtr names(
+  const GeneralNamesPtr names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(&leaf, NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
     const int type = sk_GENERAL_NAME_value(names.get(), i)->type;
@@ -324,10 +263,10 @@ absl::Status CheckLeaf(const X509& leaf, const EVP_PKEY& key) {
 }  // namespace
 
 absl::StatusOr<std::int64_t> CheckServingPair(std::string_view chain, std::string_view key_pem) {
-  const ErrorQueueCleaner cleaner;
-  CONTOUR_ASSIGN_OR_RETURN(const X509Ptr leaf, ReadCertificates(chain));
+  const ErrorQueueGuard guard;
+  CONTOUR_ASSIGN_OR_RETURN(const CertificatePtr leaf, ReadCertificates(chain));
   CONTOUR_ASSIGN_OR_RETURN(const KeyPtr key, ReadKey(key_pem));
-  if (X509_check_private_key(leaf.get(), key.get()) != 1) {
+  if (!crypto::IsKeyOf(*leaf, *key)) {
     return InvalidArgument("private key does not belong to the certificate");
   }
   CONTOUR_RETURN_IF_ERROR(CheckKeyType(*key));
@@ -340,7 +279,7 @@ absl::StatusOr<std::int64_t> CheckServingPair(std::string_view chain, std::strin
 }
 
 absl::Status CheckTrustedCertificates(std::string_view pem) {
-  const ErrorQueueCleaner cleaner;
+  const ErrorQueueGuard guard;
   return ReadCertificates(pem).status();
 }
 

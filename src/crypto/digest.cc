@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "crypto/digest.h"
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <cstddef>
+
+namespace contour::crypto {
+namespace {
+
+std::string HexDigest(const EVP_MD* algorithm, std::string_view data) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int size = 0;
+  // It fails only without memory; the digits are then those of no bytes.
+  if (EVP_Digest(data.data(), data.size(), digest.data(), &size, algorithm, nullptr) != 1) size = 0;
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string hex;
+  hex.reserve(std::size_t{size} * 2);
+  for (unsigned int i = 0; i < size; ++i) {
+    hex += kDigits[digest[i] >> 4];
+    hex += kDigits[digest[i] & 15];
+  }
+  return hex;
+}
+
+}  // namespace
+
+std::string HexSHA256(std::string_view data) { return HexDigest(EVP_sha256(), data); }
+
+std::string HexSHA1(std::string_view data) { return HexDigest(EVP_sha1(), data); }
+
+}  // namespace contour::crypto
