@@ -44,9 +44,9 @@ IMPURE_HEADERS = (
 )
 IMPURE_WORDS = (r"\b(system_clock|steady_clock|high_resolution_clock|absl::Now|localtime|std::time(?=\()|std::getenv|"
                 r"std::this_thread)")
-# clang's analysis of locks sees contour::Mutex only (base/mutex.h). base/memory.cc waits for a std::stop_token.
+# clang's analysis of locks sees contour::Mutex only.
 LOCKS = r"\bstd::(shared_|recursive_|timed_)?(mutex|condition_variable\w*)\b"
-OWN_LOCKS = ("src/base/mutex.h", "src/base/memory.cc")
+OWN_LOCKS = ("src/base/mutex.h",)
 
 
 @dataclasses.dataclass(frozen=True)

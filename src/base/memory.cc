@@ -6,10 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <fstream>
-#include <mutex>
-#include <stop_token>
+#include <optional>
 
 namespace contour {
 
@@ -34,20 +32,19 @@ bool WorthReturning(const HeapUse& heap, std::size_t kept) {
   return heap.Free() > kept + std::max(kLeast, heap.used / 16);
 }
 
-MemoryKeeper::MemoryKeeper(std::chrono::milliseconds period)
-    : thread_([period](const std::stop_token& stop) {
-        std::mutex mutex;
-        std::condition_variable_any wake;
-        std::unique_lock lock(mutex);
-        std::size_t kept = 0;
-        while (!wake.wait_for(lock, stop, period, [&] { return stop.stop_requested(); })) {
-          if (stop.stop_requested()) return;
-          const HeapUse heap = MeasureHeap();
-          kept = std::min(kept, heap.Free());
-          if (!WorthReturning(heap, kept)) continue;
+HeapTrimmer::HeapTrimmer(std::chrono::milliseconds period) {
+  const auto next = [period] { return WorkerThread::Clock::now() + period; };
+  worker_.Start(
+      [next, kept = std::size_t{0}]() mutable -> std::optional<WorkerThread::Time> {
+        const HeapUse heap = MeasureHeap();
+        kept = std::min(kept, heap.Free());
+        if (WorthReturning(heap, kept)) {
           ::malloc_trim(0);
           kept = MeasureHeap().Free();
         }
-      }) {}
+        return next();
+      },
+      next());
+}
 
 }  // namespace contour

@@ -12,7 +12,8 @@
 
 #include <chrono>
 #include <cstddef>
-#include <thread>
+
+#include "base/worker_thread.h"
 
 namespace contour {
 
@@ -34,16 +35,16 @@ HeapUse MeasureHeap();  // Linux and glibc
 // free the last time, is more than 1 MiB and more than a sixteenth of the memory in use.
 bool WorthReturning(const HeapUse& heap, std::size_t kept);
 
-class MemoryKeeper {
+// Does so every `period` on a thread of its own.
+class HeapTrimmer {
  public:
-  explicit MemoryKeeper(std::chrono::milliseconds period = std::chrono::seconds(5));
-  // Ends at once, without waiting for the period.
-  ~MemoryKeeper() = default;
-  MemoryKeeper(const MemoryKeeper&) = delete;
-  MemoryKeeper& operator=(const MemoryKeeper&) = delete;
+  explicit HeapTrimmer(std::chrono::milliseconds period = std::chrono::seconds(5));
+  ~HeapTrimmer() = default;  // ends at once, whatever it waits for
+  HeapTrimmer(const HeapTrimmer&) = delete;
+  HeapTrimmer& operator=(const HeapTrimmer&) = delete;
 
  private:
-  std::jthread thread_;
+  WorkerThread worker_;
 };
 
 }  // namespace contour

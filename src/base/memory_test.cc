@@ -23,7 +23,7 @@ TEST(WorthReturning, AMebibyteAndASixteenthMoreThanStayedLastTime) {
 
 // Allocates small blocks and keeps every hundredth, so that the allocator gives nothing back by
 // itself.
-TEST(MemoryKeeper, GivesBackWhatIsFree) {
+TEST(HeapTrimmer, GivesBackWhatIsFree) {
 #ifdef CONTOUR_SANITIZED
   GTEST_SKIP() << "the sanitizer's allocator keeps what is freed, on purpose";
 #endif
@@ -34,7 +34,7 @@ TEST(MemoryKeeper, GivesBackWhatIsFree) {
   }
   const HeapUse before = MeasureHeap();
   ASSERT_TRUE(WorthReturning(before, 0)) << before.resident << " " << before.used;
-  const MemoryKeeper keeper(std::chrono::milliseconds(1));
+  const HeapTrimmer trimmer(std::chrono::milliseconds(1));
   HeapUse after = before;
   for (int i = 0; i < 1000 && after.resident + 50 * kMiB >= before.resident; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -43,10 +43,10 @@ TEST(MemoryKeeper, GivesBackWhatIsFree) {
   EXPECT_LT(after.resident + 50 * kMiB, before.resident);
 }
 
-TEST(MemoryKeeper, EndsAtOnce) {
+TEST(HeapTrimmer, EndsAtOnce) {
   const auto begin = std::chrono::steady_clock::now();
   {
-    const MemoryKeeper keeper(std::chrono::hours(1));
+    const HeapTrimmer trimmer(std::chrono::hours(1));
   }
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
 }

@@ -202,7 +202,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
                            DebugViews(core, server));
   CONTOUR_RETURN_IF_ERROR(debug.Start().status());
 
-  const MemoryKeeper memory;
+  const HeapTrimmer trimmer;
   api::Sink& source = core.AddSource();
   fleet.Start();
   own_certificates.Start([&](xds::TLSKeysPtr keys) {

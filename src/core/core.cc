@@ -11,9 +11,9 @@ namespace contour::core {
 
 using Clock = std::chrono::steady_clock;
 
-class Core::Door : public api::Sink {
+class Core::SourceSink : public api::Sink {
  public:
-  explicit Door(Core& core) : core_(core) {}
+  explicit SourceSink(Core& core) : core_(core) {}
   void Apply(std::vector<api::Change> changes) override { core_.Enqueue(std::move(changes)); }
   void Synced() override { core_.Synced(); }
 
@@ -28,12 +28,12 @@ Core::~Core() { Stop(); }
 
 api::Sink& Core::AddSource() {
   const MutexLock lock(mutex_);
-  if (running_ && !doors_.empty()) {
+  if (running_ && !sinks_.empty()) {
     std::fputs("core: AddSource after Start\n", stderr);
     std::abort();
   }
   ++unsynced_;
-  return *doors_.emplace_back(std::make_unique<Door>(*this));
+  return *sinks_.emplace_back(std::make_unique<SourceSink>(*this));
 }
 
 void Core::Start() {
@@ -41,7 +41,7 @@ void Core::Start() {
     const MutexLock lock(mutex_);
     running_ = true;
   }
-  thread_ = std::thread([this] { Run(); });
+  worker_.Start([this] { return Work(); });
 }
 
 void Core::Stop() {
@@ -50,8 +50,7 @@ void Core::Stop() {
     stopping_ = true;
     questions_.clear();
   }
-  wake_.NotifyAll();
-  if (thread_.joinable()) thread_.join();
+  worker_.Stop();
 }
 
 void Core::Enqueue(std::vector<api::Change> changes) {
@@ -66,7 +65,7 @@ void Core::Enqueue(std::vector<api::Change> changes) {
                     std::make_move_iterator(changes.end()));
     }
   }
-  wake_.NotifyAll();
+  worker_.Wake();
 }
 
 void Core::Follow(xds::StandInNeeds needs) {
@@ -74,7 +73,7 @@ void Core::Follow(xds::StandInNeeds needs) {
     const MutexLock lock(mutex_);
     follow_ = std::move(needs);
   }
-  wake_.NotifyAll();
+  worker_.Wake();
 }
 
 void Core::PostQuestion(std::function<void(const Pipeline&)> question) {
@@ -83,7 +82,7 @@ void Core::PostQuestion(std::function<void(const Pipeline&)> question) {
     if (stopping_ || !running_) return;
     questions_.push_back(std::move(question));
   }
-  wake_.NotifyAll();
+  worker_.Wake();
 }
 
 void Core::AnswerQuestions() {
@@ -100,45 +99,46 @@ void Core::Synced() {
     const MutexLock lock(mutex_);
     --unsynced_;
   }
-  wake_.NotifyAll();
+  worker_.Wake();
 }
 
-std::optional<std::vector<api::Change>> Core::TakeBatch(Clock::time_point last) {
-  const MutexLock lock(mutex_);
-  AnswerQuestions();
+bool Core::HasWork() const {
   // Before there is a source nothing is known, which isn't the same as knowing that there is
   // nothing.
-  while (!stopping_ &&
-         (doors_.empty() || unsynced_ > 0 || (queue_.empty() && !follow_ && built_))) {
-    wake_.Wait(mutex_);
-    AnswerQuestions();
-  }
-  // After a quiet time this is over already, and the change goes at once.
-  while (!stopping_ && wake_.WaitUntil(mutex_, last + options_.floor)) {
-  }
-  if (stopping_) return std::nullopt;
-  if (!queue_.empty()) wait_.Observe(Clock::now() - queued_since_);
-  if (follow_) pipeline_.Follow(*std::exchange(follow_, std::nullopt));
-  return std::exchange(queue_, {});
+  if (sinks_.empty() || unsynced_ > 0) return false;
+  return !queue_.empty() || follow_ || !built_;
 }
 
-void Core::Run() {
-  Clock::time_point last = Clock::now() - options_.floor;
-  while (const std::optional<std::vector<api::Change>> batch = TakeBatch(last)) {
-    last = Clock::now();
-    const Pipeline::Output output = pipeline_.Apply(*batch);
-    const std::chrono::nanoseconds derived = Clock::now() - last;
-    derive_.Observe(derived);
-    built_ = true;
-    handler_(output);
-    if (options_.observer) options_.observer({*batch, output, derived});
-
+std::optional<WorkerThread::Time> Core::Work() {
+  std::vector<api::Change> batch;
+  {
     const MutexLock lock(mutex_);
-    ++statistics_.batches;
-    statistics_.changes += batch->size();
-    statistics_.names = output.names;
-    statistics_.busy += Clock::now() - last;
+    AnswerQuestions();
+    if (stopping_ || !HasWork()) return std::nullopt;
+    // After a quiet time this is over already, and the change goes at once.
+    if (Clock::now() < last_ + options_.floor) return last_ + options_.floor;
+    if (!queue_.empty()) wait_.Observe(Clock::now() - queued_since_);
+    if (follow_) pipeline_.Follow(*std::exchange(follow_, std::nullopt));
+    batch = std::exchange(queue_, {});
   }
+  Build(batch);
+  return std::nullopt;  // what came meanwhile wakes the thread again
+}
+
+void Core::Build(const std::vector<api::Change>& batch) {
+  last_ = Clock::now();
+  const Pipeline::Output output = pipeline_.Apply(batch);
+  const std::chrono::nanoseconds derived = Clock::now() - last_;
+  derive_.Observe(derived);
+  built_ = true;
+  handler_(output);
+  if (options_.observer) options_.observer({batch, output, derived});
+
+  const MutexLock lock(mutex_);
+  ++statistics_.batches;
+  statistics_.changes += batch.size();
+  statistics_.names = output.names;
+  statistics_.busy += Clock::now() - last_;
 }
 
 Core::Statistics Core::statistics() const {

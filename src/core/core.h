@@ -24,7 +24,6 @@
 #include <future>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -33,6 +32,7 @@
 #include "api/source.h"
 #include "base/latency.h"
 #include "base/mutex.h"
+#include "base/worker_thread.h"
 #include "core/pipeline.h"
 
 namespace contour::core {
@@ -58,9 +58,9 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  // A door for one more source. REQUIRES: before Start, unless it is the first (without any there
-  // is no build); the core could build without it, and the process is ended instead. Lives as long
-  // as the core. Its calls return at once, from any thread.
+  // Returns the sink of one more source. REQUIRES: before Start, unless it is the first (without
+  // any there is no build); the core could build without it, and the process is ended instead.
+  // Lives as long as the core. Its calls return at once, from any thread.
   api::Sink& AddSource();
 
   void Start();
@@ -111,11 +111,13 @@ class Core {
   Statistics statistics() const;
 
  private:
-  class Door;
+  class SourceSink;
 
-  void Run();
-  // Returns the next batch, which is empty if only what is followed has changed; nullopt: stop.
-  std::optional<std::vector<api::Change>> TakeBatch(std::chrono::steady_clock::time_point last);
+  // Answers questions and works on the next batch if it is time for it. Returns when it will be.
+  std::optional<WorkerThread::Time> Work() ABSL_LOCKS_EXCLUDED(mutex_);
+  // True if there is something to build from and something to do.
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Build(const std::vector<api::Change>& batch) ABSL_LOCKS_EXCLUDED(mutex_);
   void Enqueue(std::vector<api::Change> changes);
   void PostQuestion(std::function<void(const Pipeline&)> question);
   // Unlocks `mutex_` while it does.
@@ -125,11 +127,10 @@ class Core {
   Options options_;
   Handler handler_;
   Pipeline pipeline_;  // of the core thread
-  std::vector<std::unique_ptr<Door>> doors_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<SourceSink>> sinks_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> built_ = false;
 
   mutable Mutex mutex_;
-  Condition wake_;
   std::vector<api::Change> queue_ ABSL_GUARDED_BY(mutex_);
   std::chrono::steady_clock::time_point queued_since_ ABSL_GUARDED_BY(mutex_);  // the oldest
   std::vector<std::function<void(const Pipeline&)>> questions_ ABSL_GUARDED_BY(mutex_);
@@ -141,7 +142,8 @@ class Core {
   Latency wait_;
   Latency derive_;
 
-  std::thread thread_;
+  WorkerThread::Time last_;  // of the core thread: when the latest batch began
+  WorkerThread worker_;
 };
 
 }  // namespace contour::core

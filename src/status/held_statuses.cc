@@ -59,16 +59,20 @@ StatusTeller::StatusTeller(std::chrono::milliseconds hold, Tell tell, std::funct
 StatusTeller::~StatusTeller() { Stop(); }
 
 void StatusTeller::Start() {
-  thread_ = std::thread([this] { Run(); });
+  {
+    const MutexLock lock(mutex_);
+    started_ = true;
+  }
+  worker_.Start([this] { return TellNow(); });
 }
 
 void StatusTeller::Stop() {
+  worker_.Stop();
   {
     const MutexLock lock(mutex_);
-    stopping_ = true;
+    if (!std::exchange(started_, false)) return;
   }
-  wake_.NotifyAll();
-  if (thread_.joinable()) thread_.join();
+  TellNow();
 }
 
 void StatusTeller::Offer(std::vector<ObjectStatus> statuses) {
@@ -77,7 +81,7 @@ void StatusTeller::Offer(std::vector<ObjectStatus> statuses) {
     const MutexLock lock(mutex_);
     for (auto& [ref, status] : statuses) offered_.insert_or_assign(ref, std::move(status));
   }
-  wake_.NotifyAll();
+  worker_.Wake();
 }
 
 std::size_t StatusTeller::held() const {
@@ -95,24 +99,19 @@ std::vector<ObjectStatus> StatusTeller::TakeTellable() {
   return statuses;
 }
 
-void StatusTeller::Run() {
+std::optional<WorkerThread::Time> StatusTeller::TellNow() {
   MutexLock lock(mutex_);
   while (true) {
     const std::vector<ObjectStatus> statuses = TakeTellable();
-    if (!statuses.empty()) {
-      lock.Unlock();
-      for (const ObjectStatus& status : statuses) tell_(status);
-      lock.Lock();
-      continue;
-    }
-    if (stopping_) return;
-    const auto now = std::chrono::steady_clock::now();
-    if (const auto due = held_.NextDue()) {
-      wake_.WaitUntil(mutex_, *due > now ? *due : now + hold_);  // unsure: asked again
-    } else {
-      wake_.Wait(mutex_);
-    }
+    if (statuses.empty()) break;
+    lock.Unlock();
+    for (const ObjectStatus& status : statuses) tell_(status);
+    lock.Lock();
   }
+  const auto due = held_.NextDue();
+  const auto now = WorkerThread::Clock::now();
+  // It is overdue if `unsure_` said so, which is asked again after a while.
+  return due && *due <= now ? now + hold_ : due;
 }
 
 }  // namespace contour::status

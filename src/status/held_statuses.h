@@ -25,7 +25,6 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -33,6 +32,7 @@
 #include "api/object.h"
 #include "base/hash.h"
 #include "base/mutex.h"
+#include "base/worker_thread.h"
 #include "graph/model/status.h"
 
 namespace contour::status {
@@ -85,14 +85,15 @@ class StatusTeller {
   StatusTeller& operator=(const StatusTeller&) = delete;
 
   void Start();
-  void Stop();  // reports statuses that wait and aren't held, then ends the thread
+  void Stop();  // ends the thread, then reports statuses that wait and aren't held
 
   // May be called on any thread; returns at once.
   void Offer(std::vector<ObjectStatus> statuses);
   std::size_t held() const;
 
  private:
-  void Run();
+  // Reports the statuses that may be reported now. Returns when the next held one is due.
+  std::optional<WorkerThread::Time> TellNow() ABSL_LOCKS_EXCLUDED(mutex_);
   // Returns the statuses that may be reported now.
   std::vector<ObjectStatus> TakeTellable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -100,12 +101,11 @@ class StatusTeller {
   const Tell tell_;
   const std::function<bool()> unsure_;
   mutable Mutex mutex_;
-  Condition wake_;
   std::map<api::ObjectRef, std::optional<graph::Status>> offered_
       ABSL_GUARDED_BY(mutex_);  // bounded: the latest of each object
   HeldStatuses held_ ABSL_GUARDED_BY(mutex_);
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;
+  WorkerThread worker_;
 };
 
 }  // namespace contour::status

@@ -23,17 +23,13 @@ StatusWriter::StatusWriter(Patch patch, Read read, StatusPlan::Options options)
 StatusWriter::~StatusWriter() { Stop(); }
 
 void StatusWriter::Start() {
-  thread_ = std::thread([this] { Run(); });
+  worker_.Start([this] { return GiveOut(); });
 }
 
 void StatusWriter::Stop() {
-  {
-    const MutexLock lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.NotifyAll();
+  worker_.Stop();
+  const MutexLock lock(mutex_);  // Drain has either seen that we stop or waits
   settled_.NotifyAll();
-  if (thread_.joinable()) thread_.join();
 }
 
 void StatusWriter::Observe(const std::vector<api::Change>& changes) {
@@ -41,7 +37,7 @@ void StatusWriter::Observe(const std::vector<api::Change>& changes) {
     const MutexLock lock(mutex_);
     plan_.Observe(changes, Clock::now());
   }
-  wake_.NotifyAll();
+  worker_.Wake();
 }
 
 void StatusWriter::Want(const api::ObjectRef& ref, std::optional<std::string> fields) {
@@ -49,7 +45,7 @@ void StatusWriter::Want(const api::ObjectRef& ref, std::optional<std::string> fi
     const MutexLock lock(mutex_);
     plan_.Want(ref, std::move(fields), Clock::now());
   }
-  wake_.NotifyAll();
+  worker_.Wake();
 }
 
 void StatusWriter::SetActive(bool active) {
@@ -57,13 +53,13 @@ void StatusWriter::SetActive(bool active) {
     const MutexLock lock(mutex_);
     plan_.SetActive(active, Clock::now());
   }
-  wake_.NotifyAll();
+  worker_.Wake();
 }
 
 bool StatusWriter::Drain(std::chrono::milliseconds deadline) {
   const Clock::time_point end = Clock::now() + deadline;
   const MutexLock lock(mutex_);
-  while (!stopping_ && !IsSettled() && settled_.WaitUntil(mutex_, end)) {
+  while (!worker_.stopping() && !IsSettled() && settled_.WaitUntil(mutex_, end)) {
   }
   return IsSettled();
 }
@@ -73,9 +69,9 @@ bool StatusWriter::IsSettled() const {
   return !statistics.active || statistics.waiting == 0;
 }
 
-void StatusWriter::Run() {
+std::optional<WorkerThread::Time> StatusWriter::GiveOut() {
   MutexLock lock(mutex_);
-  while (!stopping_) {
+  while (!worker_.stopping()) {
     if (std::optional<StatusPlan::Write> write = plan_.Next(Clock::now())) {
       lock.Unlock();
       patch_(*write, [this, write = *write](const Outcome& outcome) { Finished(write, outcome); });
@@ -88,12 +84,9 @@ void StatusWriter::Run() {
       lock.Lock();
       continue;
     }
-    if (const std::optional<StatusPlan::Time> due = plan_.NextDue()) {
-      wake_.WaitUntil(mutex_, *due);
-    } else {
-      wake_.Wait(mutex_);
-    }
+    return plan_.NextDue();
   }
+  return std::nullopt;
 }
 
 void StatusWriter::Finished(const StatusPlan::Write& write, const Outcome& outcome) {
@@ -101,7 +94,7 @@ void StatusWriter::Finished(const StatusPlan::Write& write, const Outcome& outco
     const MutexLock lock(mutex_);
     plan_.Finished(write, outcome, Clock::now());
   }
-  wake_.NotifyAll();
+  worker_.Wake();
   settled_.NotifyAll();
 }
 

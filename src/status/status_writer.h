@@ -23,11 +23,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "api/source.h"
 #include "base/mutex.h"
+#include "base/worker_thread.h"
 #include "status/status_plan.h"
 
 namespace contour::status {
@@ -60,7 +60,8 @@ class StatusWriter {
   std::vector<StatusPlan::Fight> Fights(std::size_t most) const;
 
  private:
-  void Run();
+  // Gives out what is due. Returns when more will be.
+  std::optional<WorkerThread::Time> GiveOut() ABSL_LOCKS_EXCLUDED(mutex_);
   // True if this replica has nothing left to write.
   bool IsSettled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Finished(const StatusPlan::Write& write, const Outcome& outcome);
@@ -70,11 +71,9 @@ class StatusWriter {
   const Patch patch_;
   const Read read_;
   mutable Mutex mutex_;
-  Condition wake_;     // the thread waits for it
   Condition settled_;  // Drain waits for it
   StatusPlan plan_ ABSL_GUARDED_BY(mutex_);
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;
+  WorkerThread worker_;
 };
 
 }  // namespace contour::status

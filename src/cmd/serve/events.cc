@@ -37,37 +37,33 @@ std::string What(const xds::ResourceKey& key) {
 }  // namespace
 
 void RefusalReport::Start(core::Core& core) {
-  thread_ = std::thread([this, &core] { Run(core); });
+  worker_.Start([this, &core]() -> std::optional<WorkerThread::Time> {
+    while (!worker_.stopping()) {
+      const std::optional<Report> report = Next();
+      if (!report) break;
+      Tell(*report, core);
+    }
+    return std::nullopt;
+  });
 }
 
-void RefusalReport::Stop() {
-  {
-    const MutexLock lock(mutex_);
-    stopping_ = true;
-    changed_.NotifyAll();
-  }
-  if (thread_.joinable()) thread_.join();
-}
+void RefusalReport::Stop() { worker_.Stop(); }
 
 void RefusalReport::Add(const xds::QuarantineView& view, bool begins) {
-  const MutexLock lock(mutex_);
-  if (waiting_.size() >= kWaiting) return;
-  waiting_.push_back({view, begins});
-  changed_.NotifyAll();
+  {
+    const MutexLock lock(mutex_);
+    if (waiting_.size() >= kWaiting) return;
+    waiting_.push_back({view, begins});
+  }
+  worker_.Wake();
 }
 
-void RefusalReport::Run(core::Core& core) {
-  for (;;) {
-    Report report;
-    {
-      const MutexLock lock(mutex_);
-      while (!stopping_ && waiting_.empty()) changed_.Wait(mutex_);
-      if (stopping_) return;
-      report = std::move(waiting_.front());
-      waiting_.pop_front();
-    }
-    Tell(report, core);
-  }
+std::optional<RefusalReport::Report> RefusalReport::Next() {
+  const MutexLock lock(mutex_);
+  if (waiting_.empty()) return std::nullopt;
+  Report report = std::move(waiting_.front());
+  waiting_.pop_front();
+  return report;
 }
 
 void RefusalReport::Tell(const Report& report, core::Core& core) {

@@ -20,11 +20,12 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "base/mutex.h"
+#include "base/worker_thread.h"
 #include "core/core.h"
 #include "kube/client.h"
 #include "xds/session/views.h"
@@ -52,7 +53,8 @@ class RefusalReport {
     bool begins = true;
   };
 
-  void Run(core::Core& core) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Returns the report that waits longest; nullopt: none waits.
+  std::optional<Report> Next() ABSL_LOCKS_EXCLUDED(mutex_);
   void Tell(const Report& report, core::Core& core);
   void Write(const graph::ObjectView& object, const xds::QuarantineView& view);
   bool MayWrite();
@@ -63,10 +65,8 @@ class RefusalReport {
   std::deque<std::chrono::steady_clock::time_point> recent_;
 
   Mutex mutex_;
-  Condition changed_;
   std::deque<Report> waiting_ ABSL_GUARDED_BY(mutex_);
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;
+  WorkerThread worker_;
 };
 
 }  // namespace contour::cmd

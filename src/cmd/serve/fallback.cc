@@ -71,16 +71,12 @@ void Fallback::Start() {
     saved_ = *std::move(saved);
     state_ = State::kWaiting;
   }
-  thread_ = std::thread([this] { Run(); });
+  started_ = WorkerThread::Clock::now();
+  worker_.Start([this] { return Look(); }, started_ + kPoll);
 }
 
 void Fallback::Stop() {
-  {
-    const MutexLock lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.NotifyAll();
-  if (thread_.joinable()) thread_.join();
+  worker_.Stop();
   if (keeper_ != nullptr) keeper_->Stop();
 }
 
@@ -93,22 +89,21 @@ std::string Fallback::Reason(std::chrono::steady_clock::duration waited) const {
   return waited >= options_.patience ? "there is no complete build yet" : "";
 }
 
-void Fallback::Run() {
-  const auto started = std::chrono::steady_clock::now();
-  MutexLock lock(mutex_);
-  while (!stopping_ && state_ == State::kWaiting) {
-    if (wake_.WaitUntil(mutex_, std::chrono::steady_clock::now() + kPoll)) continue;
-    const std::string reason = Reason(std::chrono::steady_clock::now() - started);
-    if (reason.empty()) continue;
+std::optional<WorkerThread::Time> Fallback::Look() {
+  {
+    const MutexLock lock(mutex_);
+    if (state_ != State::kWaiting) return std::nullopt;
+    const WorkerThread::Time now = WorkerThread::Clock::now();
+    const std::string reason = Reason(now - started_);
+    if (reason.empty()) return now + kPoll;
     state_ = State::kServing;
     log::Warning(
         kContext, "serving from the snapshot file until the objects are read",
         {{"path", saved_->path}, {"written", TimeText(saved_->written)}, {"reason", reason}});
     hooks_.publish(saved_->snapshot);  // with the lock: a live build comes after it
-    lock.Unlock();
-    hooks_.served();
-    return;
   }
+  hooks_.served();
+  return std::nullopt;
 }
 
 void Fallback::Publish(const xds::SnapshotPtr& snapshot) {
@@ -122,7 +117,6 @@ void Fallback::Publish(const xds::SnapshotPtr& snapshot) {
     saved_.reset();
     hooks_.publish(snapshot);
   }
-  wake_.NotifyAll();
   if (keeper_ != nullptr) keeper_->Offer(snapshot);
 }
 

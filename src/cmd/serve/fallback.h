@@ -26,10 +26,10 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "admin/metrics.h"
 #include "base/mutex.h"
+#include "base/worker_thread.h"
 #include "xds/snapshot/snapshot_file.h"
 
 namespace contour::cmd {
@@ -75,7 +75,8 @@ class Fallback {
  private:
   enum class State { kOff, kWaiting, kServing, kLive };
 
-  void Run();
+  // Serves the file if it is time for that. Returns when to look again; nullopt: never.
+  std::optional<WorkerThread::Time> Look() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<xds::SavedSnapshot> Read();
   // Returns why the file is to be served now; empty: it isn't yet.
   std::string Reason(std::chrono::steady_clock::duration waited) const;
@@ -85,11 +86,10 @@ class Fallback {
   std::unique_ptr<xds::SnapshotKeeper> keeper_;  // nullptr: no path
 
   mutable Mutex mutex_;
-  Condition wake_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kOff;
   std::optional<xds::SavedSnapshot> saved_ ABSL_GUARDED_BY(mutex_);
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;
+  WorkerThread::Time started_;
+  WorkerThread worker_;
 };
 
 }  // namespace contour::cmd

@@ -49,31 +49,16 @@ void OwnCertificates::Start(Use use) {
   if (!files_) return;
   use_ = std::move(use);
   Look();
-  thread_ = std::thread([this] { Run(); });
+  const auto next = [this] { return WorkerThread::Clock::now() + interval_; };
+  worker_.Start(
+      [this, next]() -> std::optional<WorkerThread::Time> {
+        Look();
+        return next();
+      },
+      next());
 }
 
-void OwnCertificates::Stop() {
-  if (!thread_.joinable()) return;
-  {
-    const MutexLock lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.NotifyAll();
-  thread_.join();
-}
-
-void OwnCertificates::Run() {
-  while (true) {
-    {
-      const MutexLock lock(mutex_);
-      const auto next = std::chrono::steady_clock::now() + interval_;
-      while (!stopping_ && wake_.WaitUntil(mutex_, next)) {
-      }
-      if (stopping_) return;
-    }
-    Look();
-  }
-}
+void OwnCertificates::Stop() { worker_.Stop(); }
 
 absl::StatusOr<OwnCertificates::Content> OwnCertificates::Read() const {
   const CAFile ca = FindCAFile(files_->client_ca);

@@ -19,11 +19,11 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "absl/status/statusor.h"
 #include "admin/metrics.h"
 #include "base/mutex.h"
+#include "base/worker_thread.h"
 #include "xds/grpc/server.h"
 
 namespace contour::cmd {
@@ -72,7 +72,6 @@ class OwnCertificates {
   void Look();
   void Take(const Content& content);
   void Refuse(const std::string& problem);
-  void Run();
 
   const std::optional<Files> files_;
   const std::chrono::milliseconds interval_;
@@ -85,12 +84,10 @@ class OwnCertificates {
   std::string doubt_;               // the CA's file that was passed over, as it is in the log
 
   mutable Mutex mutex_;
-  Condition wake_;
   xds::TLSKeysPtr in_use_ ABSL_GUARDED_BY(mutex_);
   std::string ca_path_ ABSL_GUARDED_BY(mutex_);  // of the CA that is in use
   std::string problem_ ABSL_GUARDED_BY(mutex_);  // why the files can't be used as they are now
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;
+  WorkerThread worker_;
 };
 
 }  // namespace contour::cmd

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// A thread that does one kind of work again and again until it is stopped.
+//
+// Example:
+//   std::atomic<int> waiting = 0;  // what the thread is to do; of a class: members and their mutex
+//   contour::WorkerThread worker;
+//   worker.Start([&]() -> std::optional<contour::WorkerThread::Time> {
+//     waiting = 0;
+//     return contour::WorkerThread::Clock::now() + std::chrono::seconds(5);
+//   });
+//   ++waiting;
+//   worker.Wake();
+//   worker.Stop();
+//
+// The owner keeps what waits to be done, since each owner merges it in its own way (a queue, the
+// latest of each object, a deadline); the thread calls `step`, which takes it and says when it
+// wants to be called again if nobody wakes it. A wake during a step is not lost: the step is then
+// called once more.
+//
+// Threads that wait for file descriptors (poll) are not of this kind.
+
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "base/mutex.h"
+
+namespace contour {
+
+class WorkerThread {
+ public:
+  using Clock = std::chrono::steady_clock;
+  using Time = Clock::time_point;
+  // Does what there is to do. Returns when it is to be called again; nullopt: at the next Wake. One
+  // that takes long returns early when stopping() is true.
+  using Step = std::function<std::optional<Time>()>;
+
+  WorkerThread() = default;
+  ~WorkerThread() { Stop(); }
+  WorkerThread(const WorkerThread&) = delete;
+  WorkerThread& operator=(const WorkerThread&) = delete;
+
+  // Starts the thread, which calls `step` for the first time at `first` or at an earlier Wake. Does
+  // nothing after Stop. REQUIRES: it wasn't started before.
+  void Start(Step step, Time first = Time()) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Makes the thread call `step` soon. Any thread; returns at once.
+  void Wake() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Waits until a step that is under way has ended; none begins after it. Any thread but this one,
+  // as often as you like.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // True from the first call of Stop on.
+  bool stopping() const { return stopping_; }
+
+ private:
+  void Run(const Step& step, Time first) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Returns at `due` (nullopt: never), at a wake, or when the thread is to stop.
+  void WaitFor(std::optional<Time> due) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Mutex mutex_;
+  Condition changed_;
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  std::atomic<bool> stopping_ = false;  // written under the mutex
+  std::thread thread_;
+};
+
+}  // namespace contour
