@@ -9,13 +9,8 @@
 //                  certificates of the shared chain before a client asks for them
 //   stats-health   always present; Envoy's metrics (/stats) and health (/healthz)
 //
-// The caller decides which are present. ingress_https is a head and parts:
-//
-//   std::string bytes = HTTPSListenerHead(options).bytes;
-//   for (const auto& host : hosts) {
-//     if (const auto chain = TranslateFilterChain(*host, options))
-//       AppendPart(kFilterChainsField, chain->bytes, &bytes);
-//   }
+// The caller decides which are present. ingress_https is a head (HTTPSListenerHead) and parts: the
+// filter chain of each host (TranslateFilterChain).
 //
 // The shared chain takes the certificate from the secret that is named by the server name (see
 // OnDemandSecretName). Envoy subscribes to it at the first handshake. A name that nobody serves

@@ -101,19 +101,5 @@ TEST(IsIPTest, Literals) {
   }
 }
 
-TEST(AppendPartTest, GivesTheMessage) {
-  ::envoy::config::route::v3::RouteConfiguration want;
-  want.set_name("x");
-  std::string bytes = Serialize(want);
-  for (const std::size_t size : {0UL, 1UL, 127UL, 128UL, 20000UL}) {
-    auto* host = want.add_virtual_hosts();
-    host->set_name(std::string(size, 'h'));
-    AppendPart(kVirtualHostsField, Serialize(*host), &bytes);
-  }
-  ::envoy::config::route::v3::RouteConfiguration got;
-  ASSERT_TRUE(got.ParseFromString(bytes));
-  EXPECT_EQ(got.DebugString(), want.DebugString());
-}
-
 }  // namespace
 }  // namespace contour::envoy

@@ -2,11 +2,12 @@
 // Translates graph::VirtualHost into Envoy's VirtualHost (envoy.config.route.v3), one for each of
 // the two route configurations, and makes the heads of these.
 //
-//   std::string bytes = RouteConfigurationHead(kIngressHTTP).bytes;
-//   for (const auto& host : hosts) {
-//     const VirtualHostResources parts = TranslateVirtualHost(*host, options);
-//     if (parts.http) AppendPart(kVirtualHostsField, parts.http->bytes, &bytes);
-//   }
+// Example:
+//   contour::graph::VirtualHost host;
+//   host.name = "a.example.com";
+//   const auto head = contour::envoy::RouteConfigurationHead(contour::envoy::kIngressHTTP);
+//   const contour::envoy::VirtualHostResources parts = TranslateVirtualHost(host, {});
+//   if (parts.http.has_value()) return;  // one part behind the head
 //
 // Routes keep the order of the graph, in which Envoy tries them. A wildcard host (`*.example.com`)
 // takes one label only, as the Ingress API says, but Envoy's wildcards take any number of labels.

@@ -6,11 +6,13 @@
 #pragma once
 
 #include <google/protobuf/text_format.h>
+#include <google/protobuf/unknown_field_set.h>
 #include <google/protobuf/util/message_differencer.h>
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "graph/model/cluster.h"
@@ -31,6 +33,17 @@ std::string Difference(const std::string& bytes, const std::string& text) {
   differencer.ReportDifferencesToString(&report);
   if (differencer.Compare(want, got)) return "";
   return report + "\ngot:\n" + got.DebugString();
+}
+
+// The numbers of the repeated fields that are filled part by part.
+inline constexpr int kVirtualHostsField = 2;  // of RouteConfiguration
+inline constexpr int kFilterChainsField = 3;  // of Listener
+
+// Appends one element of the repeated message field `field` to the serialised message `bytes`.
+inline void AppendPart(int field, std::string_view part, std::string* bytes) {
+  google::protobuf::UnknownFieldSet fields;
+  fields.AddLengthDelimited(field, std::string(part));
+  *bytes += fields.SerializeAsString();
 }
 
 // Returns the cluster `default/<service>/80/da39a3ee5e`.
