@@ -35,8 +35,8 @@
 #include "file/manifest.h"
 #include "graph/model/listener.h"
 #include "graph/model/status.h"
+#include "report/snapshot_text.h"
 #include "tests/support/certificates.h"
-#include "tests/support/snapshot_text.h"
 
 namespace contour {
 namespace {
@@ -157,7 +157,7 @@ std::string StatusText(const core::Pipeline::Output& output) {
   }
   YAML::Emitter text;
   text << all;
-  return testing::Compact(text.c_str());
+  return report::Compact(text.c_str());
 }
 
 // The objects of a step, and those that it removes.
@@ -203,7 +203,7 @@ class FixtureTest : public ::testing::Test {
   explicit FixtureTest(fs::path directory) : directory_(std::move(directory)) {}
 
   void TestBody() override {
-    const testing::SnapshotPrinter printer(ReadFile(fs::path(CONTOUR_FIXTURES) / "common.yaml"));
+    const report::SnapshotPrinter printer(ReadFile(fs::path(CONTOUR_FIXTURES) / "common.yaml"));
     const core::Pipeline::Options options = ReadOptions(directory_ / "options.yaml");
     Placeholders placeholders;
     core::Pipeline pipeline(options);

@@ -8,13 +8,13 @@
 #include <charconv>
 #include <utility>
 
-#include "admin/dag.h"
-#include "admin/explain.h"
-#include "admin/xds_page.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/strings.h"
 #include "graph/model/host.h"
+#include "report/dag.h"
+#include "report/explain.h"
+#include "report/xds_page.h"
 
 namespace contour::admin {
 namespace {
@@ -132,7 +132,7 @@ void DebugServer::Stop() {
 std::optional<std::vector<core::ObjectView>> DebugServer::FindObjects(
     const std::string& text) const {
   std::vector<core::ObjectView> found;
-  for (const api::ObjectRef& ref : ParseObject(text)) {
+  for (const api::ObjectRef& ref : report::ParseObject(text)) {
     std::optional<core::ObjectView> view = views_.object(ref);
     if (!view) return std::nullopt;
     if (view->object.exists || !view->object.hosts.empty()) found.push_back(*std::move(view));
@@ -166,20 +166,20 @@ HttpResponse DebugServer::Dag(const HttpRequest& request) const {
   hosts.resize(hosts.size() - further);
   const std::optional<envoy::Names> names = views_.names();
   if (!names) return Busy();
-  if (format == "json") return {DagJson(hosts, *names, further), 200, kJson};
-  return {DagGraphviz(hosts, *names, further), 200, "text/vnd.graphviz; charset=utf-8"};
+  if (format == "json") return {report::DagJson(hosts, *names, further), 200, kJson};
+  return {report::DagGraphviz(hosts, *names, further), 200, "text/vnd.graphviz; charset=utf-8"};
 }
 
 HttpResponse DebugServer::Explain(const HttpRequest& request) const {
   if (const auto name = request.parameter("host")) {
     const std::optional<core::HostView> host = views_.host(*name);
     if (!host) return Busy();
-    const xds::FleetFates fates = views_.fates(ResourcesOf(*host));
+    const xds::FleetFates fates = views_.fates(report::ResourcesOf(*host));
     if (AreBusy(fates)) return BusyWorkers();
-    return {ExplainHost(*host, fates), 200, kJson};
+    return {report::ExplainHost(*host, fates), 200, kJson};
   }
   const auto object = request.parameter("object");
-  if (!object || ParseObject(*object).empty())
+  if (!object || report::ParseObject(*object).empty())
     return {"?object=Kind/namespace/name, ?object=namespace/name or ?host=name\n", 400};
   const auto found = FindObjects(*object);
   if (!found) return Busy();
@@ -190,17 +190,17 @@ HttpResponse DebugServer::Explain(const HttpRequest& request) const {
                         *object),
             404};
   }
-  const xds::FleetFates fates = views_.fates(ResourcesOf(*found));
+  const xds::FleetFates fates = views_.fates(report::ResourcesOf(*found));
   if (AreBusy(fates)) return BusyWorkers();
-  return {ExplainObjects(*found, fates), 200, kJson};
+  return {report::ExplainObjects(*found, fates), 200, kJson};
 }
 
 HttpResponse DebugServer::Xds(const HttpRequest& request) const {
-  const absl::StatusOr<xds::ViewFilter> filter = ParseXdsFilter(request.parameter);
+  const absl::StatusOr<xds::ViewFilter> filter = report::ParseXdsFilter(request.parameter);
   if (!filter.ok()) return {fmt::format("{}\n", Message(filter.status())), 400};
   const xds::SessionViews views = views_.envoys(*filter);
   if (AreBusy(views)) return BusyWorkers();
-  return {XdsJson(views, views_.quarantined(), *filter), 200, kJson};
+  return {report::XdsJson(views, views_.quarantined(), *filter), 200, kJson};
 }
 
 HttpResponse DebugServer::CPUProfile(const HttpRequest& request) {

@@ -43,7 +43,9 @@ inline constexpr int kFilterChainsField = 3;  // of Listener
 inline void AppendPart(int field, std::string_view part, std::string* bytes) {
   google::protobuf::UnknownFieldSet fields;
   fields.AddLengthDelimited(field, std::string(part));
-  *bytes += fields.SerializeAsString();
+  std::string element;
+  fields.SerializeToString(&element);
+  *bytes += element;
 }
 
 // Returns the cluster `default/<service>/80/da39a3ee5e`.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "tests/support/snapshot_text.h"
+#include "report/snapshot_text.h"
 
 #include <fmt/core.h>
 #include <google/protobuf/descriptor.h>
@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace contour::testing {
+namespace contour::report {
 namespace {
 
 constexpr std::size_t kWidth = 100;
@@ -270,4 +270,4 @@ std::string SnapshotPrinter::Text(const xds::Snapshot& snapshot, const xds::Snap
   return Compact(text.c_str());
 }
 
-}  // namespace contour::testing
+}  // namespace contour::report

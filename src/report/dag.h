@@ -11,7 +11,7 @@
 #include "envoy/names.h"
 #include "graph/model/host.h"
 
-namespace contour::admin {
+namespace contour::report {
 
 // For Graphviz (`dot -Tsvg`). The labels are those of Contour 0.15:
 //
@@ -34,4 +34,4 @@ std::string DagGraphviz(const std::vector<graph::VirtualHostPtr>& hosts,
 std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts, const envoy::Names& names = {},
                     std::size_t further = 0);
 
-}  // namespace contour::admin
+}  // namespace contour::report

@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "xds/session/views.h"
 
-namespace contour::admin {
+namespace contour::report {
 
 // Reads the parameters of the page. kInvalidArgument: one of them can't be meant.
 absl::StatusOr<xds::ViewFilter> ParseXdsFilter(
@@ -24,4 +24,4 @@ std::string XdsJson(const xds::SessionViews& views,
                     const std::vector<xds::QuarantineView>& quarantined,
                     const xds::ViewFilter& filter);
 
-}  // namespace contour::admin
+}  // namespace contour::report

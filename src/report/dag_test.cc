@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "admin/dag.h"
+#include "report/dag.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 #include "graph/model/match.h"
 #include "graph/model/route.h"
 
-namespace contour::admin {
+namespace contour::report {
 namespace {
 
 using ::testing::HasSubstr;
@@ -118,4 +118,4 @@ TEST(DagJson, SaysTheSame) {
 }
 
 }  // namespace
-}  // namespace contour::admin
+}  // namespace contour::report

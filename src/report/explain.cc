@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "admin/explain.h"
+#include "report/explain.h"
 
 #include <absl/time/time.h>
 #include <fmt/core.h>
@@ -14,7 +14,7 @@
 #include "graph/model/host.h"
 #include "graph/model/status.h"
 
-namespace contour::admin {
+namespace contour::report {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -227,4 +227,4 @@ std::string ExplainHost(const core::HostView& host, const xds::FleetFates& fates
   return Text(page);
 }
 
-}  // namespace contour::admin
+}  // namespace contour::report

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "admin/explain.h"
+#include "report/explain.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,11 +10,11 @@
 #include <optional>
 #include <utility>
 
-#include "admin/xds_page.h"
 #include "graph/kinds/ingressroute/status.h"
 #include "graph/model/status.h"
+#include "report/xds_page.h"
 
-namespace contour::admin {
+namespace contour::report {
 namespace {
 
 using ::testing::ElementsAre;
@@ -203,4 +203,4 @@ TEST(XdsPage, ShowsTheStateOfATypeAndWhatIsQuarantined) {
 }
 
 }  // namespace
-}  // namespace contour::admin
+}  // namespace contour::report

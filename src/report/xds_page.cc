@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "admin/xds_page.h"
+#include "report/xds_page.h"
 
 #include <charconv>
 #include <chrono>
@@ -10,7 +10,7 @@
 
 #include "base/status.h"
 
-namespace contour::admin {
+namespace contour::report {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -155,4 +155,4 @@ std::string XdsJson(const xds::SessionViews& views,
   return page.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-}  // namespace contour::admin
+}  // namespace contour::report

@@ -14,7 +14,7 @@
 
 #include "xds/snapshot/snapshot.h"
 
-namespace contour::testing {
+namespace contour::report {
 
 class SnapshotPrinter {
  public:
@@ -32,4 +32,4 @@ class SnapshotPrinter {
 // Returns JSON or YAML as YAML, with nodes that fit into one line in flow style.
 std::string Compact(const std::string& yaml);
 
-}  // namespace contour::testing
+}  // namespace contour::report

@@ -14,7 +14,7 @@
 #include "core/view.h"
 #include "xds/session/views.h"
 
-namespace contour::admin {
+namespace contour::report {
 
 // "Kind/namespace/name", "namespace/name" (of any kind) or, for what has no namespace, "Kind/name".
 // Empty: it is none of these.
@@ -29,4 +29,4 @@ std::string ExplainObjects(const std::vector<core::ObjectView>& objects,
                            const xds::FleetFates& fates);
 std::string ExplainHost(const core::HostView& host, const xds::FleetFates& fates);
 
-}  // namespace contour::admin
+}  // namespace contour::report

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "admin/dag.h"
+#include "report/dag.h"
 
 #include <fmt/core.h>
 
@@ -13,7 +13,7 @@
 #include "graph/model/match.h"
 #include "graph/model/route.h"
 
-namespace contour::admin {
+namespace contour::report {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -222,4 +222,4 @@ std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts, const envoy
   return page.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-}  // namespace contour::admin
+}  // namespace contour::report
