@@ -16,7 +16,7 @@
 #include "base/host_name.h"
 #include "base/read_file.h"
 #include "base/status.h"
-#include "cmd/ca_file.h"
+#include "certgen/ca_file.h"
 #include "cmd/command.h"
 #include "crypto/checks.h"
 
@@ -58,7 +58,7 @@ bool WriteResource(const envoy::ResourceFile& file) {
 
 // Envoy is given the file of the CA that is there, under whichever of its two names.
 void ChooseCAFile(std::string& path) {
-  const CAFile found = FindCAFile(path);
+  const certgen::CAFile found = certgen::FindCAFile(path);
   if (found.path != path) {
     fmt::print(stderr, "--envoy-cafile: {} is not there, {} is used\n", path, found.path);
   }

@@ -14,7 +14,7 @@
 
 #include "base/read_file.h"
 #include "base/status.h"
-#include "cmd/ca_file.h"
+#include "certgen/ca_file.h"
 #include "cmd/command.h"
 #include "envoy/service/cluster/v3/cds.grpc.pb.h"
 #include "envoy/service/endpoint/v3/eds.grpc.pb.h"
@@ -95,7 +95,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const Flags& flags) {
   if (given == 0)
     return grpc::CreateCustomChannel(flags.server, grpc::InsecureChannelCredentials(), arguments);
   grpc::SslCredentialsOptions tls;
-  CONTOUR_ASSIGN_OR_RETURN(tls.pem_root_certs, ReadFile(FindCAFile(flags.ca_file).path));
+  CONTOUR_ASSIGN_OR_RETURN(tls.pem_root_certs, ReadFile(certgen::FindCAFile(flags.ca_file).path));
   CONTOUR_ASSIGN_OR_RETURN(tls.pem_cert_chain, ReadFile(flags.cert_file));
   CONTOUR_ASSIGN_OR_RETURN(tls.pem_private_key, ReadFile(flags.key_file));
   arguments.SetSslTargetNameOverride("contour");  // whatever address the server is reached by

@@ -13,12 +13,15 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <cstddef>
 #include <cstdio>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "admin/debug_server.h"
 #include "admin/health_server.h"
@@ -27,20 +30,21 @@
 #include "base/status.h"
 #include "cmd/command.h"
 #include "cmd/lifecycle.h"
-#include "cmd/serve/config_file.h"
 #include "cmd/serve/debug.h"
-#include "cmd/serve/events.h"
-#include "cmd/serve/fallback.h"
-#include "cmd/serve/fleet.h"
 #include "cmd/serve/metrics.h"
 #include "cmd/serve/options.h"
-#include "cmd/serve/own_certificates.h"
-#include "cmd/serve/port_probe.h"
-#include "cmd/serve/reports.h"
-#include "cmd/serve/world.h"
 #include "config/flags.h"
 #include "core/core.h"
 #include "envoy/adapt.h"
+#include "leader/replica_role.h"
+#include "serve/config_file.h"
+#include "serve/connections.h"
+#include "serve/fallback.h"
+#include "serve/own_certificates.h"
+#include "serve/port_probe.h"
+#include "serve/rejection.h"
+#include "serve/reports.h"
+#include "status/envoy_rejections.h"
 #include "xds/grpc/server.h"
 
 namespace contour::cmd {
@@ -50,6 +54,7 @@ constexpr std::string_view kContext = "serve";
 constexpr std::chrono::seconds kStopDeadline{5};
 constexpr std::chrono::seconds kDrainDeadline{2};    // of statuses that are not written yet
 constexpr std::chrono::seconds kReleaseDeadline{2};  // of the lock
+constexpr std::chrono::seconds kPatience{2};         // for an answer of the core
 // Over this time the streams end when others serve, so that Envoys don't come to them all at once.
 constexpr std::chrono::seconds kSpread{1};
 
@@ -81,11 +86,24 @@ std::string Joined(std::initializer_list<std::string> remarks) {
 // Returns why the process isn't ready; empty: it is. One that has never known all objects isn't
 // while the API server answers something else, though the port serves what the snapshot file has:
 // others may know more, and a rollout must not go on without a right.
-std::string NotReady(const OwnCertificates& keys, const Fleet& fleet, const World& world,
-                     bool built) {
+std::string NotReady(const serve::OwnCertificates& keys, const leader::ReplicaRole& role,
+                     const serve::Connections& connections, bool built) {
   if (std::string why = keys.NotReady(); !why.empty()) return why;
-  const std::string unknown = built ? std::string() : world.NeverKnown();
-  return unknown.empty() ? fleet.NotReady() : "objects are not synced yet: " + unknown;
+  const std::string unknown = built ? std::string() : connections.NeverKnown();
+  return unknown.empty() ? role.NotReady() : "objects are not synced yet: " + unknown;
+}
+
+// Returns the objects that the core made a resource from; nullopt: it is too busy to say.
+std::optional<std::vector<status::SourceObject>> SourcesOf(core::Core& core, const xds::ResourceKey& item,
+                                                           std::size_t most) {
+  const auto views = core.Ask(
+      [item, most](const core::Pipeline& pipeline) { return pipeline.SourcesOf(item, most); },
+      kPatience);
+  if (!views) return std::nullopt;
+  std::vector<status::SourceObject> sources;
+  for (const graph::ObjectView& view : *views)
+    sources.push_back({view.ref, view.uid, view.resource_version});
+  return sources;
 }
 
 absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded,
@@ -98,73 +116,82 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   CONTOUR_RETURN_IF_ERROR(CheckListeners(config));
   CONTOUR_RETURN_IF_ERROR(CheckXdsAddress(config));
   Lifecycle lifecycle;
-  CONTOUR_ASSIGN_OR_RETURN(std::optional<OwnCertificates::Files> tls, TLSOf(config));
+  CONTOUR_ASSIGN_OR_RETURN(std::optional<serve::OwnCertificates::Files> tls, TLSOf(config));
   WarnOfConfig(config);
-  CONTOUR_ASSIGN_OR_RETURN(World world, MakeWorld(config));
-  const ConfigFile config_file(loaded, flags);
+  CONTOUR_ASSIGN_OR_RETURN(serve::Connections connections, serve::MakeConnections(config));
+  const serve::ConfigFile config_file(loaded, flags);
   xds::LogThroughOurs();
 
-  RefusalReport refusals(world.client.get());
   std::atomic<core::Core*> follower = nullptr;  // the core, while there is one
+  status::EnvoyRejections rejections(connections.client.get());
+  const auto report_rejection = [&](const xds::QuarantineView& view, bool ended) {
+    rejections.Add(
+        serve::RejectionOf(view, ended, [&follower](const xds::ResourceKey& item, std::size_t most) {
+          return SourcesOf(*follower, item, most);
+        }));
+  };
   xds::Server server(
       {.address = config.xds_address,
        .port = config.xds_port,
        .tls = tls.has_value(),
        .connection_age = config.xds_connection_age,
        .adapt = AdaptToStream,
-       .on_quarantine = [&](const xds::QuarantineView& view) { refusals.Add(view, true); },
-       .on_release = [&](const xds::QuarantineView& view) { refusals.Add(view, false); },
+       .on_quarantine = [&](const xds::QuarantineView& view) { report_rejection(view, false); },
+       .on_release = [&](const xds::QuarantineView& view) { report_rejection(view, true); },
        .follow =
            [&](const xds::StandInNeeds& needs) {
              if (core::Core* const built_by = follower) built_by->Follow(needs);
            }});
-  StatusReport report(config.status_dir, world.writer.get(), world.ingress_addresses.get(),
-                      [&world] { return world.IsUnsure(); });
+  serve::StatusReport report(config.status_dir, connections.writer.get(),
+                             connections.ingress_addresses.get(),
+                             [&connections] { return connections.IsUnsure(); });
   core::Core::Options options = CoreOptions(config);
-  options.pipeline.graph.unread_kinds = world.left_out;
+  options.pipeline.graph.unread_kinds = connections.left_out;
 
-  Certificates certificates;
-  BuildCounts builds;
+  serve::Certificates certificates;
+  serve::BuildCounts builds;
   options.observer = [&](const core::Core::Batch& batch) { builds.Observe(batch); };
   std::atomic<bool> stopping = false;
   absl::Status failure;
-  CONTOUR_ASSIGN_OR_RETURN(std::optional<FleetOptions> fleet_options,
-                           FleetOptionsOf(config, world));
-  const bool alone = !fleet_options.has_value();
-  PortProbe port_probe;
+  CONTOUR_ASSIGN_OR_RETURN(const std::optional<leader::ReplicaRole::Electing> electing,
+                           ElectingOf(config, connections));
+  serve::PortProbe port_probe;
   // No Envoy is to see anything before the first build is complete: only then the port opens.
-  Fleet fleet(std::move(fleet_options), lifecycle,
-              {.open =
-                   [&] {
-                     const absl::StatusOr<int> port = server.Start();
-                     if (!port.ok()) {
-                       failure = port.status();
-                       lifecycle.End(1);
-                       return false;
-                     }
-                     port_probe.Opened(*port);
-                     log::Info(kContext, "xDS server listening",
-                               {{"address", config.xds_address}, {"port", *port}});
-                     return true;
-                   },
-               .close =
-                   [&] {
-                     port_probe.Closed();
-                     server.Stop(kStopDeadline, kSpread);
-                     log::Info(kContext, "xDS server closed");
-                   },
-               .writes =
-                   [&](bool ours) {
-                     if (world.writer != nullptr) world.writer->SetActive(ours);
-                   }});
-  *world.may_write = [&fleet] { return fleet.MayWrite(); };
-  OwnCertificates own_certificates(std::move(tls));
-  Fallback fallback({.path = config.snapshot_file},
-                    {.away = [&] { return world.ApiServerIsAway(); },
-                     .unknown = [&] { return world.NeverKnown(); },
-                     .publish = [&](const xds::SnapshotPtr& snapshot) { server.Publish(snapshot); },
-                     .remember = [&](const xds::SnapshotPtr& past) { server.Remember(past); },
-                     .served = [&] { fleet.Remembered(); }});
+  leader::ReplicaRole role(
+      {.open =
+           [&] {
+             const absl::StatusOr<int> port = server.Start();
+             if (!port.ok()) {
+               failure = port.status();
+               lifecycle.End(1);
+               return false;
+             }
+             port_probe.Opened(*port);
+             log::Info(kContext, "xDS server listening",
+                       {{"address", config.xds_address}, {"port", *port}});
+             return true;
+           },
+       .close =
+           [&] {
+             port_probe.Closed();
+             server.Stop(kStopDeadline, kSpread);
+             log::Info(kContext, "xDS server closed");
+           },
+       .set_writing =
+           [&](bool ours) {
+             if (connections.writer != nullptr) connections.writer->SetActive(ours);
+           },
+       .post = [&](std::function<void()> work) { lifecycle.Post(std::move(work)); }},
+      electing);
+  *connections.may_write = [&role] { return role.MayWrite(); };
+  serve::OwnCertificates own_certificates(std::move(tls));
+  serve::Fallback fallback(
+      {.path = config.snapshot_file},
+      {.away = [&] { return connections.ApiServerIsAway(); },
+       .unknown = [&] { return connections.NeverKnown(); },
+       .publish = [&](const xds::SnapshotPtr& snapshot) { server.Publish(snapshot); },
+       .remember = [&](const xds::SnapshotPtr& past) { server.Remember(past); },
+       .served = [&] { role.Remembered(); }});
   xds::SnapshotPtr published;
   core::Core core(options, [&](const core::Pipeline::Output& output) {
     const bool first = published == nullptr;
@@ -172,30 +199,31 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
     published = output.snapshot;
     report.Report(output);
     certificates.Report(output);
-    if (first) fleet.Built();
+    if (first) role.Built();
   });
   follower = &core;
 
   admin::HealthServer health(config.http_address, config.http_port,
                              {.not_alive =
                                   [&] {
-                                    const std::string why = fleet.NotAlive();
+                                    const std::string why = role.NotAlive();
                                     return why.empty() ? port_probe.NotAlive() : why;
                                   },
                               .not_ready =
                                   [&] {
                                     if (stopping) return std::string("stopping");
-                                    return NotReady(own_certificates, fleet, world, core.built());
+                                    return NotReady(own_certificates, role, connections,
+                                                    core.built());
                                   },
                               .remark =
                                   [&] {
-                                    return Joined({fallback.Remark(), world.Remark(),
-                                                   own_certificates.Remark(), fleet.Remark()});
+                                    return Joined({fallback.Remark(), connections.Remark(),
+                                                   own_certificates.Remark(), role.Remark()});
                                   },
                               .metrics =
                                   [&] {
-                                    return Metrics(world, core, server, certificates, fleet, builds,
-                                                   config_file, own_certificates, fallback);
+                                    return Metrics(connections, core, server, certificates, role,
+                                                   builds, config_file, own_certificates, fallback);
                                   }});
   CONTOUR_RETURN_IF_ERROR(health.Start().status());
   admin::DebugServer debug(config.debug_http_address, config.debug_http_port,
@@ -204,31 +232,31 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
 
   const HeapTrimmer trimmer;
   api::Sink& source = core.AddSource();
-  fleet.Start();
+  role.Start();
   own_certificates.Start([&](xds::TLSKeysPtr keys) {
     server.SetTLS(std::move(keys));
-    fleet.KeysAreGood();
+    role.KeysAreGood();
   });
-  if (!own_certificates.wanted()) fleet.KeysAreGood();
+  if (!own_certificates.wanted()) role.KeysAreGood();
   report.Start();
   fallback.Start();
   core.Start();
-  CONTOUR_RETURN_IF_ERROR(world.Start(source));
-  refusals.Start(core);
+  CONTOUR_RETURN_IF_ERROR(connections.Start(source));
+  rejections.Start();
   const int exit_code = lifecycle.Run();
 
   stopping = true;
   port_probe.Closed();
   debug.Stop();
-  refusals.Stop();
+  rejections.Stop();
   own_certificates.Stop();
-  world.StopSources();
+  connections.StopSources();
   core.Stop();
   fallback.Stop();
   report.Stop();
-  world.StopWrites(kDrainDeadline);
-  fleet.Leave(kReleaseDeadline);  // from here on the next one serves
-  server.Stop(kStopDeadline, alone ? std::chrono::seconds(0) : kSpread);
+  connections.StopWrites(kDrainDeadline);
+  role.Leave(kReleaseDeadline);  // from here on the next one serves
+  server.Stop(kStopDeadline, electing ? kSpread : std::chrono::seconds(0));
   health.Stop();
   if (!failure.ok()) return failure;
   log::Info(kContext, "stopped");

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -16,6 +15,7 @@
 #include "base/status.h"
 #include "kube/client.h"
 #include "kube/curl_io.h"
+#include "kube/event.h"
 #include "kube/object_watch.h"
 #include "kube/resources.h"
 #include "kube/session.h"
@@ -26,7 +26,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using Json = nlohmann::json;
 
 constexpr std::string_view kContext = "leader";
 constexpr std::size_t kMostEvents = 8;  // that wait for the API server
@@ -51,34 +50,24 @@ kube::CurlIo::Options IoOptions(const Options& options) {
   return io;
 }
 
-// An Event as client-go's recorder makes it.
-std::string EventBody(const Options& options, const Reading& lock, std::string_view what,
-                      std::chrono::system_clock::time_point now) {
+// Returns an Event as client-go's recorder makes it.
+kube::Event EventOf(const Options& options, const Reading& lock, std::string_view what,
+                    std::chrono::system_clock::time_point now) {
   const auto nanoseconds =
       std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
-  const std::string time = FormatTime(LockKind::kConfigMap, now);
-  const Json event = {
-      {"apiVersion", "v1"},
-      {"kind", "Event"},
-      {"metadata",
-       {{"name", fmt::format("{}.{:x}", options.name, nanoseconds)}, {"namespace", options.ns}}},
-      {"involvedObject",
-       {{"apiVersion", ApiVersion(options.kind)},
-        {"kind", options.kind == LockKind::kLease ? "Lease" : "ConfigMap"},
-        {"namespace", options.ns},
-        {"name", options.name},
-        {"uid", lock.uid},
-        {"resourceVersion", lock.resource_version}}},
-      {"reason", "LeaderElection"},
-      {"message", fmt::format("{} {}", options.identity, what)},
-      {"source", {{"component", "contour"}}},
-      {"reportingComponent", "contour"},
-      {"reportingInstance", options.identity},
-      {"firstTimestamp", time},
-      {"lastTimestamp", time},
-      {"count", 1},
-      {"type", "Normal"}};
-  return event.dump(-1, ' ', false, Json::error_handler_t::replace);
+  kube::Event event;
+  event.name = fmt::format("{}.{:x}", options.name, nanoseconds);
+  event.object = {ApiVersion(options.kind),
+                  options.kind == LockKind::kLease ? "Lease" : "ConfigMap",
+                  options.ns,
+                  options.name,
+                  lock.uid,
+                  lock.resource_version};
+  event.reason = "LeaderElection";
+  event.message = fmt::format("{} {}", options.identity, what);
+  event.time = FormatTime(LockKind::kConfigMap, now);
+  event.instance = options.identity;
+  return event;
 }
 
 // The lock's object behind the client.
@@ -234,7 +223,7 @@ class Election::Impl final : public Elector::Listener, public kube::ObjectWatch:
   }
   void OnTurn(std::string_view what, const Reading& lock) override {
     if (events_.size() == kMostEvents) events_.pop_front();
-    events_.push_back(EventBody(options_, lock, what, std::chrono::system_clock::now()));
+    events_.push_back(EventOf(options_, lock, what, std::chrono::system_clock::now()));
   }
 
   // kube::ObjectWatch::Listener.
@@ -258,12 +247,8 @@ class Election::Impl final : public Elector::Listener, public kube::ObjectWatch:
   }
 
   void SendEvents() {
-    for (std::string& body : std::exchange(events_, {})) {
-      kube::Request request;
-      request.method = "POST";
-      request.path = kube::CollectionPath("v1", "events", options_.ns);
-      request.body = std::move(body);
-      client_->Send(std::move(request), [](const kube::Response& response) {
+    for (const kube::Event& event : std::exchange(events_, {})) {
+      client_->Send(kube::CreateEvent(event), [](const kube::Response& response) {
         if (!response.status.ok()) {
           log::Warning(kContext, "failed to create an Event",
                        {{"error", Message(response.status)}});
@@ -302,7 +287,7 @@ class Election::Impl final : public Elector::Listener, public kube::ObjectWatch:
   std::unique_ptr<kube::ObjectWatch> watch_;
   std::unique_ptr<leader::Address> address_;
   std::unique_ptr<kube::Timer> tick_timer_;
-  std::deque<std::string> events_;
+  std::deque<kube::Event> events_;
 };
 
 Election::Election(std::shared_ptr<kube::Credentials> credentials, const Options& options,

@@ -90,24 +90,41 @@ void AddStreams(const xds::Metrics& streams, admin::MetricsText& text) {
   }
 }
 
+void AddElection(const leader::View& view, admin::MetricsText& text) {
+  for (const leader::Role role :
+       {leader::Role::kStandby, leader::Role::kLeader, leader::Role::kCutOff}) {
+    text.Set("contour_leader_role", view.elector.role == role, leader::RoleName(role));
+  }
+  text.Set("contour_leader_lock_usable", view.elector.sight == leader::Sight::kClear);
+  text.Set("contour_leader_lock_watched", view.watching);
+  text.Set("contour_leader_lock_transitions", view.elector.transitions);
+  text.Set("contour_leader_gained_total", view.elector.gained);
+  text.Set("contour_leader_lost_total", view.elector.lost);
+  text.Set("contour_leader_renewals_total", view.elector.renewals);
+  text.Set("contour_leader_failures_total", view.elector.failures);
+  text.Set("contour_leader_address_published", view.address.published);
+}
+
 }  // namespace
 
-std::string Metrics(const World& world, const core::Core& core, const xds::Server& server,
-                    const Certificates& certificates, const Fleet& fleet, const BuildCounts& builds,
-                    const ConfigFile& config_file, const OwnCertificates& own_certificates,
-                    const Fallback& fallback) {
+std::string Metrics(const serve::Connections& connections, const core::Core& core,
+                    const xds::Server& server, const serve::Certificates& certificates,
+                    const leader::ReplicaRole& role, const serve::BuildCounts& builds,
+                    const serve::ConfigFile& config_file,
+                    const serve::OwnCertificates& own_certificates,
+                    const serve::Fallback& fallback) {
   admin::MetricsText text;
   text.Set("contour_build_info", 1, ProgramVersion());
   admin::AddProcess(text);
   certificates.AddTo(text);
-  fleet.AddTo(text);
+  if (const auto view = role.view()) AddElection(*view, text);
   builds.AddTo(text);
   fallback.AddTo(text);
   config_file.AddTo(text);
   own_certificates.AddTo(text);
-  if (world.cluster != nullptr) AddKinds(world.cluster->GetStats().kinds, text);
-  if (world.manifests != nullptr) AddManifests(*world.manifests, text);
-  if (world.writer != nullptr) AddStatuses(*world.writer, text);
+  if (connections.cluster != nullptr) AddKinds(connections.cluster->GetStats().kinds, text);
+  if (connections.manifests != nullptr) AddManifests(*connections.manifests, text);
+  if (connections.writer != nullptr) AddStatuses(*connections.writer, text);
   const core::Core::Statistics work = core.statistics();
   text.Set("contour_core_batches_total", work.batches);
   text.Set("contour_core_changes_total", work.changes);

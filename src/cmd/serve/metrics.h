@@ -5,21 +5,23 @@
 
 #include <string>
 
-#include "cmd/serve/config_file.h"
-#include "cmd/serve/fallback.h"
-#include "cmd/serve/fleet.h"
-#include "cmd/serve/own_certificates.h"
-#include "cmd/serve/reports.h"
-#include "cmd/serve/world.h"
 #include "core/core.h"
+#include "leader/replica_role.h"
+#include "serve/config_file.h"
+#include "serve/connections.h"
+#include "serve/fallback.h"
+#include "serve/own_certificates.h"
+#include "serve/reports.h"
 #include "xds/grpc/server.h"
 
 namespace contour::cmd {
 
 // The text format of Prometheus. Any thread.
-std::string Metrics(const World& world, const core::Core& core, const xds::Server& server,
-                    const Certificates& certificates, const Fleet& fleet, const BuildCounts& builds,
-                    const ConfigFile& config_file, const OwnCertificates& own_certificates,
-                    const Fallback& fallback);
+std::string Metrics(const serve::Connections& connections, const core::Core& core,
+                    const xds::Server& server, const serve::Certificates& certificates,
+                    const leader::ReplicaRole& role, const serve::BuildCounts& builds,
+                    const serve::ConfigFile& config_file,
+                    const serve::OwnCertificates& own_certificates,
+                    const serve::Fallback& fallback);
 
 }  // namespace contour::cmd

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -12,9 +14,10 @@
 #include "base/read_file.h"
 #include "base/status.h"
 #include "base/strings.h"
-#include "cmd/serve/port_probe.h"
 #include "graph/model/listener.h"
 #include "kube/kubeconfig.h"
+#include "leader/election.h"
+#include "serve/port_probe.h"
 
 namespace contour::cmd {
 namespace {
@@ -97,18 +100,17 @@ core::Core::Options CoreOptions(const config::Serve& config) {
   return options;
 }
 
-absl::StatusOr<std::optional<FleetOptions>> FleetOptionsOf(const config::Serve& config,
-                                                           const World& world) {
+absl::StatusOr<std::optional<leader::ReplicaRole::Electing>> ElectingOf(
+    const config::Serve& config, const serve::Connections& connections) {
   const config::LeaderElection& wanted = config.leader_election;
-  if (!wanted.enabled) return std::optional<FleetOptions>();
-  if (world.credentials == nullptr) {
+  if (!wanted.enabled) return std::optional<leader::ReplicaRole::Electing>();
+  if (connections.credentials == nullptr) {
     return InvalidArgument(
         "--enable-leader-election: expected a cluster, where the lock is, but objects come from "
         "--manifests {}",
         config.manifests);
   }
-  FleetOptions options;
-  leader::Options& election = options.election;
+  leader::Options election;
   election.kind = wanted.lock == config::LockKind::kLease ? leader::LockKind::kLease
                                                           : leader::LockKind::kConfigMap;
   election.name = wanted.lock_name;
@@ -120,11 +122,20 @@ absl::StatusOr<std::optional<FleetOptions>> FleetOptionsOf(const config::Serve& 
   election.xds =
       wanted.served_by == config::ServedBy::kAll ? leader::Serving::kAll : leader::Serving::kLeader;
   CONTOUR_RETURN_IF_ERROR(leader::Check(election));
-  options.address.ns = config.own_namespace;
-  options.address.pod_ip = wanted.pod_ip;
-  options.address.port = config.xds_port;
-  options.credentials = world.credentials;
-  return std::optional(std::move(options));
+  const bool all_serve = election.xds == leader::Serving::kAll;
+  leader::AddressOptions address;
+  address.ns = config.own_namespace;
+  address.pod_ip = wanted.pod_ip;
+  address.port = config.xds_port;
+  address.all_serve = all_serve;
+  return std::optional<leader::ReplicaRole::Electing>(
+      {.identity = election.identity,
+       .all_serve = all_serve,
+       .make = [election, address, credentials = connections.credentials](
+                   std::function<void(const leader::View&)> on_view) {
+         return std::make_unique<leader::Election>(credentials, election, address,
+                                                   std::move(on_view));
+       }});
 }
 
 namespace {
@@ -159,8 +170,8 @@ void WarnOfMissingEnvironment(const config::Serve& config) {
 
 }  // namespace
 
-absl::StatusOr<std::optional<OwnCertificates::Files>> TLSOf(const config::Serve& config) {
-  if (config.insecure) return std::optional<OwnCertificates::Files>();
+absl::StatusOr<std::optional<serve::OwnCertificates::Files>> TLSOf(const config::Serve& config) {
+  if (config.insecure) return std::optional<serve::OwnCertificates::Files>();
   const int given = !config.ca_file.empty() + !config.cert_file.empty() + !config.key_file.empty();
   if (given == 0) {
     return InvalidArgument(
@@ -171,7 +182,7 @@ absl::StatusOr<std::optional<OwnCertificates::Files>> TLSOf(const config::Serve&
         "you must supply all three TLS parameters - --contour-cafile, --contour-cert-file, "
         "--contour-key-file, or none of them");
   }
-  return std::optional(OwnCertificates::Files{
+  return std::optional(serve::OwnCertificates::Files{
       .certificate = config.cert_file, .key = config.key_file, .client_ca = config.ca_file});
 }
 
@@ -202,7 +213,7 @@ absl::Status CheckXdsAddress(const config::Serve& config) {
         "--xds-connection-age: {}ms is too short; give at least 1s, or 0 for no limit",
         age.count());
   }
-  absl::Status status = CheckCanListen(config.xds_address, config.xds_port);
+  absl::Status status = serve::CheckCanListen(config.xds_address, config.xds_port);
   if (status.ok()) return status;
   return Unavailable("--xds-address, --xds-port: {}", Message(status));
 }

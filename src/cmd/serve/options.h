@@ -6,23 +6,23 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
-#include "cmd/serve/fleet.h"
-#include "cmd/serve/own_certificates.h"
-#include "cmd/serve/world.h"
 #include "config/serve.h"
 #include "core/core.h"
+#include "leader/replica_role.h"
+#include "serve/connections.h"
+#include "serve/own_certificates.h"
 
 namespace contour::cmd {
 
 core::Core::Options CoreOptions(const config::Serve& config);
 
 // nullopt: no election. Errors: an election without a cluster; times that don't fit together.
-absl::StatusOr<std::optional<FleetOptions>> FleetOptionsOf(const config::Serve& config,
-                                                           const World& world);
+absl::StatusOr<std::optional<leader::ReplicaRole::Electing>> ElectingOf(
+    const config::Serve& config, const serve::Connections& connections);
 
 // The files of the xDS port's TLS, or nullopt with --insecure. Errors: some of the three flags are
 // missing. The files are not looked at.
-absl::StatusOr<std::optional<OwnCertificates::Files>> TLSOf(const config::Serve& config);
+absl::StatusOr<std::optional<serve::OwnCertificates::Files>> TLSOf(const config::Serve& config);
 
 // What is wrong with the configuration in ways that only the machine shows.
 absl::Status CheckFolders(const config::Serve& config);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/ca_file.h"
+#include "certgen/ca_file.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace contour::cmd {
+namespace contour::certgen {
 namespace {
 
 class CAFileTest : public testing::Test {
@@ -51,4 +51,4 @@ TEST_F(CAFileTest, WithoutAnyAndWithAnotherNameTheNamedOneIsMeant) {
 }
 
 }  // namespace
-}  // namespace contour::cmd
+}  // namespace contour::certgen

@@ -9,10 +9,10 @@
 #include "api/object.h"
 #include "config/serve.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 
 // Errors: a name that isn't a kind's, a kind that nothing is served without, objects that come from
 // a folder.
 absl::StatusOr<std::vector<api::Kind>> KindsLeftOut(const config::Serve& config);
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

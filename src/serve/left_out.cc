@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/serve/left_out.h"
+#include "serve/left_out.h"
 
 #include <algorithm>
 #include <string>
@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "base/strings.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 namespace {
 
 // Services and EndpointSlices are needed for whatever is served.
@@ -38,4 +38,4 @@ absl::StatusOr<std::vector<api::Kind>> KindsLeftOut(const config::Serve& config)
   return kinds;
 }
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

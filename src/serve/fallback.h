@@ -2,10 +2,11 @@
 // --snapshot-file: what was served last, kept on disk, is served by a process that starts while the
 // API server is away. It counts as the first build; when there is a live one, that takes its place.
 //
-//   Fallback fallback(options, {.away = …, .unknown = …, .publish = …, .remember = …, .served = …});
-//   fallback.Start();                  // reads the file; before the core can call Publish
-//   fallback.Publish(snapshot);        // each build, on the core thread: to the streams and to the file
-//   fallback.Stop();                   // writes what is not on disk yet
+// Example, given `Fallback::Hooks hooks` and `const xds::SnapshotPtr& snapshot`:
+//   Fallback fallback({.path = "/var/lib/contour/snapshot"}, hooks);
+//   fallback.Start();            // reads the file; before the core can call Publish
+//   fallback.Publish(snapshot);  // each build, on the core thread: to the streams and to the file
+//   fallback.Stop();             // writes what is not on disk yet
 //
 // The file is served if after two seconds the API server can't be reached, if after five it answers
 // something else than the objects (a right is missing, a balancer answers in its place), or if
@@ -32,7 +33,7 @@
 #include "base/worker_thread.h"
 #include "xds/snapshot/snapshot_file.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 
 class Fallback {
  public:
@@ -92,4 +93,4 @@ class Fallback {
   WorkerThread worker_;
 };
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/serve/fallback.h"
+#include "serve/fallback.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <fstream>
 #include <thread>
 
-namespace contour::cmd {
+namespace contour::serve {
 namespace {
 
 namespace fs = std::filesystem;
@@ -167,4 +167,4 @@ TEST_F(FallbackTest, ALiveBuildEndsIt) {
 }
 
 }  // namespace
-}  // namespace contour::cmd
+}  // namespace contour::serve

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/serve/config_file.h"
+#include "serve/config_file.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/status.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 namespace {
 
 constexpr std::string_view kContext = "config";
@@ -74,4 +74,4 @@ void ConfigFile::AddTo(admin::MetricsText& text) const {
   text.Set("contour_config_waiting_for_restart", WaitingForRestart(*started_, *latest_).size());
 }
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

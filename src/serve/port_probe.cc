@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/serve/port_probe.h"
+#include "serve/port_probe.h"
 
 #include <fmt/core.h>
 #include <netdb.h>
@@ -20,7 +20,7 @@
 
 #include "base/status.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 namespace {
 
 constexpr int kLooks = 20;
@@ -159,4 +159,4 @@ std::string PortProbe::NotAlive() {
   return said_;
 }
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

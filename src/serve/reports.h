@@ -20,7 +20,7 @@
 #include "status/status_files.h"
 #include "status/status_writer.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 
 // Tells what became of the objects: in the log, in the objects, and in files if asked for. What was
 // caused by something missing is told a moment later (see status/held_statuses.h).
@@ -72,4 +72,4 @@ class BuildCounts {
   std::atomic<std::int64_t> last_ = 0;  // when, in seconds since 1970
 };
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/serve/reports.h"
+#include "serve/reports.h"
 
 #include <chrono>
 #include <ctime>
@@ -13,7 +13,7 @@
 #include "graph/model/status.h"
 #include "status/fields.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 namespace {
 
 // Kinds that arrive one after the other are here within this time, unless they are missing.
@@ -133,4 +133,4 @@ void BuildCounts::AddTo(admin::MetricsText& text) const {
   text.Set("contour_cachehandler_onupdate_duration_seconds", duration_);
 }
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

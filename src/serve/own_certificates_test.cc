@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/serve/own_certificates.h"
+#include "serve/own_certificates.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@
 #include "base/mutex.h"
 #include "certgen/authority.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 namespace {
 
 using namespace std::chrono_literals;
@@ -194,4 +194,4 @@ TEST(OwnCertificates, WithoutTLSNothingIsNeeded) {
 }
 
 }  // namespace
-}  // namespace contour::cmd
+}  // namespace contour::serve

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/serve/world.h"
+#include "serve/connections.h"
 
 #include <fmt/core.h>
 
@@ -8,12 +8,12 @@
 #include <utility>
 
 #include "base/log.h"
-#include "cmd/serve/left_out.h"
 #include "kube/credentials.h"
 #include "kube/kubeconfig.h"
 #include "kube/resources.h"
+#include "serve/left_out.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 namespace {
 
 // A watch that is opened again is no news.
@@ -59,7 +59,7 @@ absl::StatusOr<status::IngressAddresses::Options> IngressAddressesOf(const confi
 
 }  // namespace
 
-absl::Status World::Start(api::Sink& sink) {
+absl::Status Connections::Start(api::Sink& sink) {
   if (manifests != nullptr) return manifests->Start(sink);
   observer = std::make_unique<Observer>(*writer, *ingress_addresses, sink);
   writer->Start();
@@ -67,31 +67,31 @@ absl::Status World::Start(api::Sink& sink) {
   return absl::OkStatus();
 }
 
-bool World::ApiServerIsAway() const {
+bool Connections::ApiServerIsAway() const {
   return cluster != nullptr && kube::IsAway(cluster->GetStats());
 }
 
-std::string World::NeverKnown() const {
+std::string Connections::NeverKnown() const {
   if (cluster != nullptr) return kube::NeverKnown(cluster->GetStats());
   return manifests != nullptr ? manifests->NeverRead() : "";
 }
 
-std::string World::Remark() const {
+std::string Connections::Remark() const {
   if (cluster == nullptr) return {};
   const std::string kinds = kube::NotKnownNow(cluster->GetStats(), kShortOutage);
   return kinds.empty() ? kinds : "not known now, what was known stays: " + kinds;
 }
 
-bool World::IsUnsure() const {
+bool Connections::IsUnsure() const {
   return cluster != nullptr && !kube::NotKnownNow(cluster->GetStats(), {}).empty();
 }
 
-void World::StopSources() {
+void Connections::StopSources() {
   if (manifests != nullptr) manifests->Stop();
   if (cluster != nullptr) cluster->Stop();
 }
 
-void World::StopWrites(std::chrono::milliseconds deadline) {
+void Connections::StopWrites(std::chrono::milliseconds deadline) {
   if (writer == nullptr) return;
   if (!writer->Drain(deadline)) {
     log::Warning("status", "stopped with statuses that are not right yet",
@@ -101,12 +101,12 @@ void World::StopWrites(std::chrono::milliseconds deadline) {
   client.reset();  // a request that waits would ask `may_write`, whose owner goes next
 }
 
-absl::StatusOr<World> MakeWorld(const config::Serve& config) {
-  World world;
-  CONTOUR_ASSIGN_OR_RETURN(world.left_out, KindsLeftOut(config));
+absl::StatusOr<Connections> MakeConnections(const config::Serve& config) {
+  Connections connections;
+  CONTOUR_ASSIGN_OR_RETURN(connections.left_out, KindsLeftOut(config));
   if (!config.manifests.empty()) {
-    world.manifests = std::make_unique<file::ManifestSource>(config.manifests);
-    return world;
+    connections.manifests = std::make_unique<file::ManifestSource>(config.manifests);
+    return connections;
   }
   CONTOUR_ASSIGN_OR_RETURN(
       kube::ServerConfig server,
@@ -114,11 +114,11 @@ absl::StatusOr<World> MakeWorld(const config::Serve& config) {
   CONTOUR_ASSIGN_OR_RETURN(std::shared_ptr<kube::Credentials> credentials,
                            kube::Credentials::Create(std::move(server)));
   // As many as an API server takes easily; when it doesn't, it says 429, which the client heeds.
-  world.credentials = credentials;
-  world.client = std::make_unique<kube::Client>(
+  connections.credentials = credentials;
+  connections.client = std::make_unique<kube::Client>(
       credentials, kube::ClientOptions{.per_second = 800, .burst = 800});
-  world.writer = std::make_unique<status::StatusWriter>(
-      [client = world.client.get(), may_write = world.may_write](
+  connections.writer = std::make_unique<status::StatusWriter>(
+      [client = connections.client.get(), may_write = connections.may_write](
           const status::StatusPlan::Write& write, status::StatusWriter::Done done) {
         kube::Request request =
             kube::MergePatchStatus(write.ref, write.resource_version, write.fields);
@@ -127,8 +127,8 @@ absl::StatusOr<World> MakeWorld(const config::Serve& config) {
           done(status::OutcomeOf(response.status, response.retry_after, response.body));
         });
       },
-      [client = world.client.get()](const api::ObjectRef& ref,
-                                    std::function<void(std::string_view)> done) {
+      [client = connections.client.get()](const api::ObjectRef& ref,
+                                          std::function<void(std::string_view)> done) {
         client->Send({.path = kube::ObjectPath(ref)},
                      [done = std::move(done)](const kube::Response& response) {
                        done(response.status.ok() ? std::string_view(response.body) : "");
@@ -136,17 +136,18 @@ absl::StatusOr<World> MakeWorld(const config::Serve& config) {
       },
       status::StatusPlan::Options());
   CONTOUR_ASSIGN_OR_RETURN(status::IngressAddresses::Options addresses, IngressAddressesOf(config));
-  world.ingress_addresses = std::make_unique<status::IngressAddresses>(
-      std::move(addresses),
-      [writer = world.writer.get()](const api::ObjectRef& ref, std::optional<std::string> fields) {
+  connections.ingress_addresses = std::make_unique<status::IngressAddresses>(
+      std::move(addresses), [writer = connections.writer.get()](const api::ObjectRef& ref,
+                                                                std::optional<std::string> fields) {
         writer->Want(ref, std::move(fields));
       });
   kube::ClusterSourceOptions options;
-  options.without = world.left_out;
+  options.without = connections.left_out;
   options.watch_namespaces = config.watch_namespaces;
   options.secret_namespaces = config.root_namespaces;
-  world.cluster = std::make_unique<kube::ClusterSource>(std::move(credentials), std::move(options));
-  return world;
+  connections.cluster =
+      std::make_unique<kube::ClusterSource>(std::move(credentials), std::move(options));
+  return connections;
 }
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

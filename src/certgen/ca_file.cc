@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/ca_file.h"
+#include "certgen/ca_file.h"
 
 #include <filesystem>
 #include <optional>
@@ -8,12 +8,12 @@
 #include "base/read_file.h"
 #include "certgen/bundle.h"
 
-namespace contour::cmd {
+namespace contour::certgen {
 namespace {
 
 std::optional<std::string> OtherName(const std::string& name) {
-  if (name == certgen::kCAFile) return certgen::kOtherCAFile;
-  if (name == certgen::kOtherCAFile) return certgen::kCAFile;
+  if (name == kCAFile) return kOtherCAFile;
+  if (name == kOtherCAFile) return kCAFile;
   return std::nullopt;
 }
 
@@ -32,4 +32,4 @@ CAFile FindCAFile(const std::string& named) {
   return {named, differ ? other : ""};
 }
 
-}  // namespace contour::cmd
+}  // namespace contour::certgen

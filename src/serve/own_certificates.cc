@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/serve/own_certificates.h"
+#include "serve/own_certificates.h"
 
 #include <fmt/core.h>
 
@@ -11,10 +11,10 @@
 #include "base/read_file.h"
 #include "base/status.h"
 #include "certgen/authority.h"
-#include "cmd/ca_file.h"
+#include "certgen/ca_file.h"
 #include "crypto/checks.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 namespace {
 
 constexpr std::string_view kContext = "serve";
@@ -61,7 +61,7 @@ void OwnCertificates::Start(Use use) {
 void OwnCertificates::Stop() { worker_.Stop(); }
 
 absl::StatusOr<OwnCertificates::Content> OwnCertificates::Read() const {
-  const CAFile ca = FindCAFile(files_->client_ca);
+  const certgen::CAFile ca = certgen::FindCAFile(files_->client_ca);
   Content content{.keys = {}, .ca_path = ca.path, .passed_over = ca.passed_over};
   CONTOUR_ASSIGN_OR_RETURN(content.keys.certificate, ReadFile(files_->certificate));
   CONTOUR_ASSIGN_OR_RETURN(content.keys.key, ReadFile(files_->key));
@@ -180,4 +180,4 @@ void OwnCertificates::AddTo(admin::MetricsText& text) const {
   }
 }
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

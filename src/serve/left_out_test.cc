@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/serve/left_out.h"
+#include "serve/left_out.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/status.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 namespace {
 
 using testing::ElementsAre;
@@ -39,4 +39,4 @@ TEST(KindsLeftOut, AFolderHasNoRights) {
 }
 
 }  // namespace
-}  // namespace contour::cmd
+}  // namespace contour::serve

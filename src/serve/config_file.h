@@ -11,7 +11,7 @@
 #include "config/file_watch.h"
 #include "config/serve.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 
 class ConfigFile {
  public:
@@ -34,4 +34,4 @@ class ConfigFile {
   std::unique_ptr<config::FileWatch> watch_;  // last: it calls Changed
 };
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/serve/fallback.h"
+#include "serve/fallback.h"
 
 #include <fmt/core.h>
 
@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/status.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 namespace {
 
 constexpr std::string_view kContext = "snapshot";
@@ -141,4 +141,4 @@ void Fallback::AddTo(admin::MetricsText& text) const {
   text.Set("contour_snapshot_file_held_back", statistics.held_back);
 }
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The files of the xDS port's TLS: read, checked, and followed as they change.
 //
-//   OwnCertificates own({.certificate = "tls.crt", .key = "tls.key", .client_ca = "cacert.pem"});
+// Example, given `xds::Server& server`:
+//   OwnCertificates own(
+//       OwnCertificates::Files{.certificate = "tls.crt", .key = "tls.key", .client_ca = "ca.crt"});
 //   own.Start([&](xds::TLSKeysPtr keys) { server.SetTLS(keys); });
 //
 // Only keys that can be used are given on: each file is PEM, and the key is the certificate's.
@@ -26,7 +28,7 @@
 #include "base/worker_thread.h"
 #include "xds/grpc/server.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 
 class OwnCertificates {
  public:
@@ -62,7 +64,7 @@ class OwnCertificates {
   struct Content {
     xds::TLSKeys keys;
     std::string ca_path;
-    std::string passed_over;  // see CAFile
+    std::string passed_over;  // see certgen::CAFile
 
     bool operator==(const Content&) const = default;
   };
@@ -90,4 +92,4 @@ class OwnCertificates {
   WorkerThread worker_;
 };
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

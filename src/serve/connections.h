@@ -19,10 +19,10 @@
 #include "status/ingress_addresses.h"
 #include "status/status_writer.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 
 // Either `manifests`, or the others.
-struct World {
+struct Connections {
   // Asked just before a status is written; unset: always. Set before Start.
   std::shared_ptr<std::function<bool()>> may_write = std::make_shared<std::function<bool()>>();
   std::shared_ptr<kube::Credentials> credentials;
@@ -54,6 +54,6 @@ struct World {
 };
 
 // Errors: a kubeconfig or service account that can't be used.
-absl::StatusOr<World> MakeWorld(const config::Serve& config);
+absl::StatusOr<Connections> MakeConnections(const config::Serve& config);
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

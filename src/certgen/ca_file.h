@@ -3,13 +3,14 @@
 // and `ca.crt`, as cert-manager does. Manifests name one of them; in a folder that has only the
 // other, the other is meant.
 //
-//   const CAFile found = FindCAFile("/ca/cacert.pem");    // found.path == "/ca/ca.crt"
+// Example:
+//   const CAFile found = FindCAFile("/ca/cacert.pem");  // found.path == "/ca/ca.crt"
 
 #pragma once
 
 #include <string>
 
-namespace contour::cmd {
+namespace contour::certgen {
 
 struct CAFile {
   // The file that was named if it is there, else the one with the other name if that is there, else
@@ -22,4 +23,4 @@ struct CAFile {
 // A file that has neither of the two names stands for itself. Reads the files; any thread.
 CAFile FindCAFile(const std::string& named);
 
-}  // namespace contour::cmd
+}  // namespace contour::certgen

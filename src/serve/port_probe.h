@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "base/mutex.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 
 // Checks that a server could listen there now. Where only the leader listens, a standby would
 // otherwise be ready and learn that it can't serve when it leads. kUnavailable: why not.
@@ -49,4 +49,4 @@ class PortProbe {
   std::string said_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace contour::cmd
+}  // namespace contour::serve

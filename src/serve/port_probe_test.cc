@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/serve/port_probe.h"
+#include "serve/port_probe.h"
 
 #include <arpa/inet.h>
 #include <fmt/core.h>
@@ -11,7 +11,7 @@
 
 #include "base/status.h"
 
-namespace contour::cmd {
+namespace contour::serve {
 namespace {
 
 using std::chrono_literals::operator""ms;
@@ -113,4 +113,4 @@ TEST(PortProbe, ManyProbesCostOneLook) {
 }
 
 }  // namespace
-}  // namespace contour::cmd
+}  // namespace contour::serve

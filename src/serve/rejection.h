@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// A content that Envoys reject, from the view of the xDS server to that of the objects' authors.
+
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "status/envoy_rejections.h"
+#include "xds/session/views.h"
+
+namespace contour::serve {
+
+// Returns the resource as people call it: "filter chain a.example.com of LDS ingress_https".
+std::string ResourceText(const xds::ResourceKey& item);
+
+using FindSources = std::function<std::optional<std::vector<status::SourceObject>>(
+    const xds::ResourceKey& item, std::size_t most)>;
+
+// `ended`: Envoys are given the content again.
+status::EnvoyRejection RejectionOf(const xds::QuarantineView& view, bool ended,
+                                   FindSources find_sources);
+
+}  // namespace contour::serve
