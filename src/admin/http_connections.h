@@ -2,10 +2,11 @@
 // The open connections of one HTTP port: how many there may be, which of them ends when another one
 // comes, and how many requests of one kind are answered at a time.
 //
+// Example, given `int socket`:
 //   HttpConnections connections;
 //   HttpConnections::Connection connection(connections, socket, "10.0.0.1");
 //   connection.Enter(HttpConnections::Phase::kHandling);
-//   connections.MakeRoom(1);   // by the thread that accepts connections, when there are too many
+//   connections.MakeRoom(1);  // by the thread that accepts connections, when there are too many
 //
 // A connection that waits for its client (for a request, or for the client to read the answer) can
 // be ended at any moment by shutting its socket down; the thread that serves it sees that as the

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small HTTP/1.1 server: the one place that knows the library.
 //
+// Example:
 //   HttpServer server({.name = "--http-address, --http-port", .address = "127.0.0.1", .port = 0});
-//   server.Handle(Method::kGet, "/healthz", [](const HttpRequest&) { return HttpResponse{"OK\n"}; });
+//   server.Handle(HttpServer::Method::kGet, "/healthz",
+//                 [](const HttpRequest&) { return HttpResponse{"OK\n"}; });
 //   CONTOUR_ASSIGN_OR_RETURN(const std::uint16_t port, server.Start());
 //   server.Stop();
 //

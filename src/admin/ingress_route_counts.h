@@ -2,8 +2,10 @@
 // How many IngressRoutes there are of each status, by namespace and virtual host: the gauges of
 // Contour 0.15. Kept up as statuses change, so that asking costs what is shown and no more.
 //
-//   counts.SetStatus("default", "www", status);   // nullopt: gone, or not ours any more
-//   counts.SetRoot("default", "www", true);       // has a virtualhost
+// Example, given `const graph::Status& status` and `MetricsText& text`:
+//   IngressRouteCounts counts;
+//   counts.SetStatus("default", "www", status);  // nullopt: gone, or not ours any more
+//   counts.SetRoot("default", "www", true);      // has a virtualhost
 //   counts.AddTo(text);
 //
 // Beyond kOwnHosts virtual hosts of a namespace the rest is counted together under the virtual

@@ -2,10 +2,11 @@
 // Metrics in Prometheus' text format, made when they are asked for out of what the rooms count. A
 // series of something that vanished is thereby gone.
 //
+// Example:
 //   MetricsText text;
 //   text.Set("contour_xds_streams", 3);
-//   text.Set("contour_kube_objects", 120, "Service");   // values of the labels, as declared
-//   return text.String();
+//   text.Set("contour_kube_objects", 120, "Service");  // values of the labels, as declared
+//   const std::string page = text.String();
 //
 // Names, types, labels and help texts are those of admin/families.h; anything else doesn't compile.
 // The order of the calls doesn't matter. Of a family no more series are kept than it shows

@@ -2,13 +2,17 @@
 // Reads the fields of one JSON object into a struct. The reader knows the path of the field that it
 // reads, so that an error can name it.
 //
+// Example, given `JsonReader& reader`:
+//   struct Port {
+//     std::int32_t number = 0;
+//   };
+//   std::string type;
+//   std::vector<Port> ports;
 //   reader.Object("spec", [&] {
-//     reader.String("type", &spec.type);
-//     reader.Each("ports", &spec.ports, [&](ServicePort& port) {
-//       reader.Int("port", &port.port);
-//     });
+//     reader.String("type", &type);
+//     reader.Each("ports", &ports, [&](Port& port) { reader.Port("port", &port.number); });
 //   });
-//   if (reader.failed()) return reader.error().String();
+//   if (reader.failed()) return InvalidArgument("{}", reader.error().String());
 //
 // A field that is absent or null leaves its target as it is. The first error is kept; after it
 // nothing more is read. Unknown fields are ignored. The reader borrows the document. It is for one

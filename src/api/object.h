@@ -2,9 +2,8 @@
 // Parts that all kinds share: identity, metadata, and the base of their structs.
 //
 // Objects are immutable once parsed and are shared by pointer (`ObjectPtr`). Each kind has a file
-// of its own with a plain struct derived from Object; `As<T>` goes from the base to the kind:
-//
-//   if (const Service* service = As<Service>(*object)) …
+// of its own with a plain struct derived from Object; `As<Service>(object.get())` goes from the
+// base to the kind, and returns nullptr if the object is of another one.
 //
 // Only the fields that contour reads are kept; the others are dropped while parsing.
 

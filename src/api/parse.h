@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parses the JSON of an object into its struct.
 //
+// Example, given `std::string_view json`:
 //   Parser parser;  // keeps buffers; one per thread
-//   absl::StatusOr<ParsedObject> parsed = parser.Parse(json);
+//   const absl::StatusOr<ParsedObject> parsed = parser.Parse(json);
 //
 // Errors are kInvalidArgument and begin with the object and the field's path:
 // `IngressRoute default/root: spec.routes[1].services[0].port: expected an integer, got string`.

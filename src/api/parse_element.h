@@ -3,7 +3,10 @@
 // of a list page, the object of a watch event. It is apart from parse.h because it includes
 // simdjson.
 //
-//   for (simdjson::dom::element item : items) ParseElement(item, "", &error, {"v1", "Service"});
+// Example, given `simdjson::dom::array items`:
+//   for (const simdjson::dom::element item : items) {
+//     const auto parsed = ParseElement(item, "default", nullptr, {"v1", "Service"});
+//   }
 
 #pragma once
 

@@ -2,7 +2,13 @@
 // An optional value like std::optional<T>, for fields that most objects don't have: an absent value
 // takes the room of a pointer, not of a T. Copying and comparing copy and compare the values.
 //
-//   struct Service { IndirectOptional<HealthCheck> health_check; };   // there are 10,000, and few have a check
+// Example:
+//   struct HealthCheck {
+//     std::string path = "/";
+//   };
+//   struct Service {
+//     IndirectOptional<HealthCheck> health_check;  // 10,000 of them, few are checked
+//   };
 //
 // It is a plain value: each thread has its own.
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counts durations in fixed ranges. This is the histogram behind a metric.
 //
-//   Latency derive;                                    // a member
+// Example, given `std::chrono::steady_clock::time_point started`:
+//   Latency derive;  // a member
 //   derive.Observe(std::chrono::steady_clock::now() - started);
-//   text.Set("contour_core_derive_seconds", derive.values());
+//   const LatencyValues shown = derive.values();
 //
 // The methods may be called on any thread, and take no lock. A reader may see a count whose
 // duration is not in the sum yet.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes the log: one line for each event, on stderr. The functions may be called on any thread.
 //
+// Example, given `const std::string& path` and `int count`:
 //   log::Info("file", "manifest applied", {{"path", path}, {"objects", count}});
+//
+// This is one of the two lines, depending on the format:
 //
 //   time="2026-11-24T11:53:07.581Z" level=info msg="manifest applied" context=file path=a.yaml
 //   {"time":"2026-11-24T11:53:07.581Z","level":"info","msg":"manifest applied","context":"file",…}

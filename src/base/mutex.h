@@ -3,11 +3,23 @@
 // for, and a notification. absl::Mutex isn't used, because the packaged Abseil is built without the
 // thread sanitizer, which then sees none of its locks and reports races everywhere.
 //
-//   Mutex mutex_;
-//   Condition changed_;
-//   bool ready_ ABSL_GUARDED_BY(mutex_) = false;
-//   { const MutexLock lock(mutex_); ready_ = true; changed_.NotifyAll(); }
-//   { const MutexLock lock(mutex_); while (!ready_) changed_.Wait(mutex_); }
+// Example:
+//   class Gate {
+//    public:
+//     void Open() {
+//       const MutexLock lock(mutex_);
+//       open_ = true;
+//       changed_.NotifyAll();
+//     }
+//     void WaitUntilOpen() {
+//       const MutexLock lock(mutex_);
+//       while (!open_) changed_.Wait(mutex_);
+//     }
+//    private:
+//     Mutex mutex_;
+//     Condition changed_;
+//     bool open_ ABSL_GUARDED_BY(mutex_) = false;
+//   };
 
 #pragma once
 

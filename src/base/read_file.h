@@ -2,8 +2,8 @@
 // Reads whole files into memory.
 //
 // Example:
-//   const absl::StatusOr<std::string> text = contour::ReadFile("/etc/contour/contour.yaml");
-//   if (absl::IsNotFound(text.status())) return;  // "/etc/contour/contour.yaml: No such file or …"
+//   const absl::StatusOr<std::string> text = ReadFile("/etc/contour/contour.yaml");
+//   if (absl::IsNotFound(text.status())) return text.status();  // "/etc/contour/contour.yaml: No …"
 
 #pragma once
 

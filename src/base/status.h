@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Helpers for errors as values, which absl::Status lacks in the packaged version.
 //
-//   absl::StatusOr<Config> Load(const std::string& path) {
-//     CONTOUR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-//     CONTOUR_RETURN_IF_ERROR(Check(text));
-//     return InvalidArgument("{}: expected a map, got {}", path, kind);
-//   }
+// Example, given `const std::function<absl::StatusOr<int>()>& read_port`:
+//   CONTOUR_ASSIGN_OR_RETURN(const int port, read_port());
+//   if (port <= 0) return InvalidArgument("port: expected a number above 0, got {}", port);
+//   CONTOUR_RETURN_IF_ERROR(read_port().status());
 //
 // A message begins with its subject (object, field path or file) and says what was expected.
 

@@ -3,10 +3,10 @@
 //
 // Example:
 //   std::atomic<int> waiting = 0;  // what the thread is to do; of a class: members and their mutex
-//   contour::WorkerThread worker;
-//   worker.Start([&]() -> std::optional<contour::WorkerThread::Time> {
+//   WorkerThread worker;
+//   worker.Start([&]() -> std::optional<WorkerThread::Time> {
 //     waiting = 0;
-//     return contour::WorkerThread::Clock::now() + std::chrono::seconds(5);
+//     return WorkerThread::Clock::now() + 5s;
 //   });
 //   ++waiting;
 //   worker.Wake();

@@ -2,11 +2,12 @@
 // Converts YAML 1.2 to JSON, document by document, and finds the place in the file from which a
 // field of the JSON came.
 //
-//   const auto visit = [&](const YamlDocument& document) -> absl::Status {
+// Example, given `std::string_view text`:
+//   return ForEachYamlDocument(text, [](const YamlDocument& document) -> absl::Status {
 //     CONTOUR_ASSIGN_OR_RETURN(const std::string json, document.ToJson({}));
+//     if (!json.empty()) return absl::OkStatus();
 //     return ErrorAt(document.Find("spec.routes[1]"), "no such service");
-//   };
-//   const absl::Status status = ForEachYamlDocument(text, visit);
+//   });
 //
 // Plain scalars are read by the core schema: true/false, null, integers (also 0o17, 0xf) and
 // decimals. Everything else, and everything quoted, is text ("yes", "on" and 2019-09-26 too).

@@ -2,9 +2,11 @@
 // Makes contour's own certificates: a CA, and the key pairs by which contour and its Envoys
 // authenticate each other (mTLS of the xDS port).
 //
+// Example, given `std::time_t in_a_year` and `std::time_t in_ten_years`:
 //   CONTOUR_ASSIGN_OR_RETURN(const KeyPair authority, MakeAuthority({.not_after = in_ten_years}));
 //   CONTOUR_ASSIGN_OR_RETURN(const KeyPair contour,
-//                            Sign(authority, LeafFor(Role::kContour, "projectcontour"), {…}));
+//                            Sign(authority, LeafFor(Role::kContour, "projectcontour"),
+//                                 {.not_after = in_a_year}));
 //
 // Times are seconds since 1970. Results depend on the arguments and OpenSSL's random numbers only;
 // any thread. Errors say what is wrong, and never have a key.

@@ -5,6 +5,7 @@
 //   GET /shutdown   answered, 200, when the ready file is there (see envoy_shutdown.h); 503 if the
 //                   manager ends before
 //
+// Example:
 //   ShutdownManager manager("0.0.0.0", 8090, "/admin/ok");
 //   CONTOUR_RETURN_IF_ERROR(manager.Start().status());
 //

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Watches one small file, by inotify on its folder, and by reading it at intervals.
 //
-//   FileWatch watch(path, text, [&](const absl::StatusOr<std::string>& now) { … });
+// Example, given `const std::string& path` and `const std::string& text`:
+//   FileWatch watch(path, text, [](const absl::StatusOr<std::string>& now) {});
 //
 // A file that is written in place is read when the writer closes it. A file that is moved there is
 // noticed at once, and so is the `..data` link of a mounted ConfigMap, which Kubernetes replaces.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes settings flags of a command line.
 //
+// Example, given `Settings& settings` and `CLI::App& app`:
 //   auto given = std::make_shared<GivenFlags>();
 //   AddFlags(settings, app, given);  // before app.parse
-//   … settings.Resolve({.flags = given.get()});
+//   CONTOUR_RETURN_IF_ERROR(settings.Resolve({.flags = given.get()}));
 //
 // Each boolean flag has a negation, `--no-x`. Settings::Resolve checks the values.
 

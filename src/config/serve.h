@@ -2,8 +2,9 @@
 // The configuration of `contour serve`. A value is immutable once it is loaded. A changed file
 // gives a new value; settings in it that can't be applied at once wait for a restart.
 //
+// Example, given `const GivenFlags& flags`:
 //   CONTOUR_ASSIGN_OR_RETURN(const auto loaded, LoadServe(flags, ProcessEnvironment()));
-//   Run(loaded->serve);
+//   const std::string manifests = loaded->serve().manifests;
 //
 // A new setting needs a member here and a line in serve.cc.
 

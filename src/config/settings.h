@@ -3,12 +3,13 @@
 // configuration file, its environment variable, and its line in --help, in the reference, in the
 // man page and in the example file.
 //
-//   Serve serve;
+// Example, given `const FileValues& file` and `const GivenFlags& given`:
+//   std::uint16_t port = 8001;
 //   Settings settings;
 //   settings.Group("xDS");
-//   settings.Add(serve.xds_port, {.flag = "xds-port", .value = "PORT", .text = "server's port"});
-//   AddFlags(settings, app, given);  // flags.h
-//   CONTOUR_RETURN_IF_ERROR(settings.Resolve({.file = &file, .environment = env, .flags = given}));
+//   settings.Add(port, {.flag = "xds-port", .value = "PORT", .text = "port of the server"});
+//   CONTOUR_RETURN_IF_ERROR(settings.Resolve(
+//       {.file = &file, .environment = ProcessEnvironment(), .flags = &given}));
 //
 // A flag wins over the environment, the environment over the file, and the file over the default.
 // The default is the value of the variable when it was added. Variables must outlive the settings.

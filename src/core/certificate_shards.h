@@ -3,10 +3,12 @@
 // whole list of one again when a host is added to it, so the lists are short: a new host changes
 // one, and at times splits it in two.
 //
+// Example:
 //   CertificateShards shards;
 //   shards.Add("a.example");
-//   for (const auto& [listener, hosts] : shards.TakeChanges())
-//     hosts.empty() ? Remove(listener) : Set(listener, hosts);
+//   for (const auto& [listener, hosts] : shards.TakeChanges()) {
+//     const bool gone = hosts.empty();
+//   }
 //
 // A binary trie over the hash of the host: a node of at most kHosts hosts is a list, a larger one
 // has two halves. So the lists follow from the hosts alone, not from their history.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The core thread: takes the changes of all sources, runs the pipeline, hands on the results.
 //
-//   Core core(options, [&](const Pipeline::Output& output) { server.Publish(output.snapshot); });
+// Example, given `const Core::Options& options` and `std::vector<api::Change> changes`:
+//   Core core(options, [](const Pipeline::Output& output) { /* output.snapshot is served */ });
 //   api::Sink& sink = core.AddSource();
 //   core.Start();
-//   source.Start(sink);  // from its own thread it calls Apply and Synced
-//   …
+//   sink.Apply(changes);  // a source does so on its own thread
+//   sink.Synced();
 //   core.Stop();
 //
 // There is no fixed hold-off: the first change goes at once, and what arrives while it is worked on
@@ -77,6 +78,7 @@ class Core {
   // gives its answer; nullopt if that takes longer than `patience`, or the core isn't running. Any
   // thread but the core's.
   //
+  // Example, given `Core& core` and `const std::string& host`:
   //   const auto view = core.Ask(
   //       [host](const Pipeline& pipeline) { return pipeline.DescribeHost(host); }, 2s);
   //

@@ -3,12 +3,17 @@
 // only while it is one content's, else it is contested and each of its contents has its full name.
 // Names depend on what is in use and not on the order in which it came.
 //
-//   NameIndex<graph::ClusterPtr, graph::ByContent> clusters(plain, full);
-//   clusters.Add(cluster);      // once for each user
-//   clusters.Remove(other);
-//   const auto changes = clusters.TakeChanges();
-//   for (const auto& [name, change] : changes.names) …   // resources to be set or removed
-//   for (const auto& cluster : changes.renamed) …        // its users must be translated again
+// Example:
+//   NameIndex<std::string> names([](const std::string& content) { return content.substr(0, 3); },
+//                                [](const std::string& content) { return "full/" + content; });
+//   names.Add("abc1");  // once for each user
+//   names.Add("abc2");
+//   names.Remove("abc1");
+//   const auto changes = names.TakeChanges();
+//   for (const auto& [name, change] : changes.names) {
+//   }  // resources to be set or removed
+//   for (const std::string& content : changes.renamed) {
+//   }  // its users must be translated again
 //
 // If two contents meet even under a full name, the name is closed: it stands for none of them.
 // Where the two functions are the same, a contested name is therefore closed.

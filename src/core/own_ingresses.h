@@ -2,7 +2,12 @@
 // Keeps which Ingresses are ours, and says after a batch of changes for which that is another now.
 // An IngressClass that changes is the one thing that concerns them all; that is rare.
 //
-//   for (const auto& [ref, ours] : ingresses.Apply(changes, engine, options)) …  // engine has the changes
+// Example, given `const std::vector<api::Change>& changes`, `const graph::Engine& engine` and
+// `const graph::Options& options`:
+//   OwnIngresses ingresses;
+//   // The engine has the changes already.
+//   for (const auto& [ref, ours] : ingresses.Apply(changes, engine, options)) {
+//   }
 //
 // Belongs to the pipeline; one thread.
 

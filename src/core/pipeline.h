@@ -2,9 +2,10 @@
 // From changes of objects to the next snapshot: derive, translate, commit; each step only for what
 // changed.
 //
+// Example, given `const Pipeline::Options& options` and `const std::vector<api::Change>& changes`:
 //   Pipeline pipeline(options);
-//   Pipeline::Output output = pipeline.Apply(changes);
-//   if (output.snapshot != previous) server.Publish(output.snapshot);
+//   const Pipeline::Output output = pipeline.Apply(changes);
+//   const xds::SnapshotPtr next = output.snapshot;
 //
 // A pure function of the objects, except for speed: any history that ends in the same objects gives
 // a snapshot of the same version. One thread, no clock, no I/O.

@@ -2,9 +2,9 @@
 // Checks of PEM text, which name what a TLS handshake would fail on before there is one.
 //
 // Example:
-//   const contour::crypto::PairProblem problem =
-//       contour::crypto::CheckPair("-----BEGIN CERTIFICATE-----…", "-----BEGIN PRIVATE KEY-----…");
-//   if (!problem.key.ok()) return;  // "does not belong to the certificate"
+//   const PairProblem problem =
+//       CheckPair("-----BEGIN CERTIFICATE-----…", "-----BEGIN PRIVATE KEY-----…");
+//   if (!problem.key.ok()) return problem.key;  // "does not belong to the certificate"
 //
 // Functions of their arguments; any thread. No message has content of a key in it.
 

@@ -2,7 +2,7 @@
 // Digests as text, for names that are made of content.
 //
 // Example:
-//   const std::string name = "a-" + contour::crypto::HexSHA256("content").substr(0, 10);
+//   const std::string name = "a-" + HexSHA256("content").substr(0, 10);
 
 #pragma once
 

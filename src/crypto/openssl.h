@@ -2,8 +2,8 @@
 // Owning pointers to OpenSSL's objects, and OpenSSL's errors as statuses.
 //
 // Example:
-//   const contour::crypto::CertificatePtr certificate(X509_new());
-//   if (certificate == nullptr) return contour::crypto::OpenSSLError("can't make a certificate");
+//   const CertificatePtr certificate(X509_new());
+//   if (certificate == nullptr) return OpenSSLError("can't make a certificate");
 //
 // Only rooms that call OpenSSL themselves include this header; the others find what they need in
 // pem.h, checks.h and digest.h.

@@ -3,8 +3,8 @@
 //
 // Example:
 //   const std::string text = "-----BEGIN CERTIFICATE-----…";
-//   const auto certificate = contour::crypto::ReadCertificate(text);
-//   if (!certificate.ok()) return;  // "no certificate in PEM: no start line"
+//   const auto certificate = ReadCertificate(text);
+//   if (!certificate.ok()) return certificate.status();  // "no certificate in PEM: no start line"
 //
 // Functions of their arguments; any thread. They leave OpenSSL's queue of errors empty. No error
 // message has content of a key in it. None asks for a password: an encrypted key is an error.

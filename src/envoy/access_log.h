@@ -2,6 +2,7 @@
 // Writes the access log settings of the ingress listeners. An access log is a file with a line per
 // request or connection, in Envoy's text format or as JSON.
 //
+// Example:
 //   AccessLogOptions options;
 //   options.format = AccessLogOptions::Format::kJSON;
 //   options.json_fields = {"@timestamp", "method", "team=%REQ(X-TEAM)%"};

@@ -2,6 +2,7 @@
 // Makes the bootstrap file of an Envoy that takes its configuration from contour
 // (envoy.config.bootstrap.v3.Bootstrap, as JSON with the names of the protobuf fields).
 //
+// Example:
 //   BootstrapOptions options;
 //   options.xds_address = "contour.projectcontour.svc";
 //   CONTOUR_ASSIGN_OR_RETURN(const std::string json, BootstrapJSON(options));

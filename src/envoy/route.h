@@ -3,11 +3,11 @@
 // the two route configurations, and makes the heads of these.
 //
 // Example:
-//   contour::graph::VirtualHost host;
-//   host.name = "a.example.com";
-//   const auto head = contour::envoy::RouteConfigurationHead(contour::envoy::kIngressHTTP);
-//   const contour::envoy::VirtualHostResources parts = TranslateVirtualHost(host, {});
-//   if (parts.http.has_value()) return;  // one part behind the head
+//   graph::VirtualHost host;
+//   host.host = "a.example.com";
+//   const Resource head = RouteConfigurationHead(kIngressHTTP);
+//   const VirtualHostResources parts = TranslateVirtualHost(host, {});
+//   if (parts.http.has_value()) std::puts("one part behind the head");
 //
 // Routes keep the order of the graph, in which Envoy tries them. A wildcard host (`*.example.com`)
 // takes one label only, as the Ingress API says, but Envoy's wildcards take any number of labels.

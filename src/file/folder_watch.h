@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finds the manifest files below a folder, and reports changes of them by inotify.
 //
+// Example:
 //   FolderWatch watch("/etc/contour/manifests");
-//   FolderWatch::Files files = watch.Scan();          // all of them; watches are set on the way
-//   poll(watch.fd()); FolderWatch::News news = watch.Drain();
+//   const FolderWatch::Files files = watch.Scan();  // all of them; watches are set on the way
+//   // …when watch.fd() is readable:
+//   const FolderWatch::News news = watch.Drain();
 //
 // Files count if FormatOf() knows them, at any depth. Names that begin with a dot don't count.
 // Links to files and folders are followed; a link to a folder that contains it isn't. The folders

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parses the text of a manifest file into objects. Pure; any thread.
 //
-//   absl::StatusOr<std::vector<api::ObjectPtr>> objects = ParseManifest(text, Format::kYaml);
+// Example, given `std::string_view text`:
+//   const auto objects = ParseManifest(text, Format::kYaml);
+//   if (!objects.ok()) return objects.status();  // "line 3, column 7: …"
 //
 // YAML may have several documents, JSON has one value. Lists (`kind: List`, `IngressList`, … with
 // `items`) are taken apart. Kinds that contour doesn't read, and empty documents, are ignored.

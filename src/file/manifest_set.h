@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decides which objects are in force, given the objects of each file. Pure: no files, no threads.
 //
+// Example, given `std::vector<api::ObjectPtr> objects` and `api::Sink& sink`:
+//   ManifestSet set;
 //   set.Put("/m/a.yaml", objects);
 //   set.Remove("/m/b.yaml");
 //   sink.Apply(set.TakeChanges());

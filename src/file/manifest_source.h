@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads objects from a folder of manifests, and follows the changes of its files.
 //
+// Example, given `api::Sink& sink`:
 //   ManifestSource source("/etc/contour/manifests");
 //   CONTOUR_RETURN_IF_ERROR(source.Start(sink));  // Apply, Synced, then Apply with each change
-//   …
 //   source.Stop();                                // or the destructor
 //
 // Its promises:

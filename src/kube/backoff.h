@@ -3,8 +3,10 @@
 // a quarter more or less, so that many clients don't try at the same moment. (client-go uses 0.8 s
 // to 30 s.)
 //
+// Example:
 //   Backoff backoff({800ms, 30s});
-//   timer.Set(backoff.Next(loop.Random()), …);   // and backoff.Reset() once it works
+//   const std::chrono::milliseconds wait = backoff.Next(0.5);  // 800 ms, then 1.6 s
+//   backoff.Reset();                                           // once it works
 
 #pragma once
 

@@ -3,10 +3,11 @@
 // server. A client has a thread and a connection of its own, so that the watches can't delay the
 // lock.
 //
+// Example, given `std::shared_ptr<Credentials> credentials` and `const api::ObjectRef& ref`:
 //   Client client(credentials, {});
-//   const auto id = client.Send(
-//       MergePatchStatus(ref, resource_version, status),
-//       [](const Response& response) { if (absl::IsAborted(response.status)) … });
+//   const auto id = client.Send(MergePatchStatus(ref, "7", "{}"), [](const Response& response) {
+//     if (absl::IsAborted(response.status)) std::puts("a conflict");
+//   });
 //   const Response version = client.Call({.path = "/version"});
 //
 // Requests pass a token bucket (`per_second`, `burst`) in the order in which they came; requests

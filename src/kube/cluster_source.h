@@ -3,11 +3,10 @@
 // cluster (all of api::Kind but Endpoints), and delivers the objects to an api::Sink. reflector.h
 // follows one kind.
 //
-//   CONTOUR_ASSIGN_OR_RETURN(ServerConfig config, LoadServerConfig(options));
+// Example, given `ServerConfig config` and `api::Sink& sink`:
 //   CONTOUR_ASSIGN_OR_RETURN(const auto credentials, Credentials::Create(config));
 //   ClusterSource source(credentials, {});
 //   source.Start(sink);  // sink.Apply … sink.Synced, from the source's thread
-//   …
 //   source.Stop();       // or the destructor; the sink is not called any more
 //
 // Synced is called when each kind (in each namespace) is listed. A kind that discovery proves not

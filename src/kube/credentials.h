@@ -3,9 +3,12 @@
 // and read again when they changed (a mounted service account token is replaced about every hour).
 // A plugin is asked again when its credential expires or is refused.
 //
+// Example, given `ServerConfig config` and `Loop& loop`:
 //   CONTOUR_ASSIGN_OR_RETURN(const auto credentials, Credentials::Create(config));
-//   credentials->Get(loop, [](absl::StatusOr<Identity> identity) { … });
-//   if (http_status == 401 && credentials->Refused(identity)) …   // try again, once
+//   credentials->Get(loop, [credentials](absl::StatusOr<Identity> identity) {
+//     // …the server answers 401:
+//     if (identity.ok() && credentials->Refused(*identity)) std::puts("try again, once");
+//   });
 //
 // If a file can't be read or used at the moment (it is being replaced), the last good content stays
 // in use. A new CA or client certificate gives new TlsOptions, and so a new connection for later

@@ -3,10 +3,10 @@
 // HTTP/2 where the server offers it, so that all requests of one CurlIo share a connection; over
 // plain HTTP it speaks HTTP/1.1.
 //
-//   CurlIo io({.name = "kube-watch"});            // the thread runs
-//   ClusterSource source(io, io, …);
-//   …
-//   io.Stop();                                    // or the destructor
+// Example:
+//   CurlIo io({.name = "kube-watch"});  // the thread runs
+//   io.Post([] { std::puts("on that thread"); });
+//   io.Stop();  // or the destructor
 //
 // A CurlIo has connections of its own, so requests that must not wait for other traffic (the lease)
 // use a CurlIo of their own. The kernel's keepalive probes and TCP_USER_TIMEOUT notice a network

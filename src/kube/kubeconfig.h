@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finds and reads the configuration of the API server.
 //
+// Example, given `const std::string& path`:
 //   CONTOUR_ASSIGN_OR_RETURN(ServerConfig config, LoadServerConfig({.kubeconfig = path}));
 //
 // The rules are those of kubectl; docs/kubernetes-client.md compares them. KUBECONFIG is a list of

@@ -2,8 +2,9 @@
 // Cuts a stream of bytes into lines. In a Kubernetes watch each event is one JSON document and a
 // line feed. Chunks may end anywhere.
 //
-//   LineFramer framer(kMaxLine);
-//   framer.Feed(chunk, [&](std::string_view line) { …; return true; });
+// Example, given `std::string_view chunk`:
+//   LineFramer framer(1 << 20);
+//   framer.Feed(chunk, [&](std::string_view line) { return line != "the last one"; });
 //
 // A line longer than the limit is skipped, not kept: memory is bounded by the limit, and the lines
 // after it are read as usual. Empty lines are left out; a carriage return before the line feed

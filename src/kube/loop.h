@@ -2,8 +2,9 @@
 // The interface to time, randomness and the order of tasks: an event loop on one thread. CurlIo
 // (curl_io.h) implements it; tests have a loop whose clock they move by hand.
 //
+// Example, given `Loop& loop`:
 //   Timer retry(loop);
-//   retry.Set(800ms, [this] { Connect(); });
+//   retry.Set(800ms, [] { std::puts("again"); });
 //
 // All methods must be called on the loop's own thread, except Post, Run and Now (any thread). Tasks
 // never run inside the call that passes them, except in Run. The loop outlives everything that uses

@@ -2,8 +2,9 @@
 // Watches one object by its name. The leader election watches its lock so, to know at once when it
 // changes.
 //
-//   ObjectWatch watch(session, CollectionPath("coordination.k8s.io/v1", "leases", "ns"), "contour",
-//                     limits, listener);
+// Example, given `Session& session` and `ObjectWatch::Listener& listener`:
+//   ObjectWatch watch(session, "/apis/coordination.k8s.io/v1/namespaces/ns/leases", "contour",
+//                     {.backoff = {800ms, 30s}}, listener);
 //   watch.Start();
 //
 // Each request begins with the object as it is, if there is one; so no change after OnOpen is

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Returns the paths of objects on the API server.
 //
-//   CollectionPath(api::Kind::kService, "default")
-//     returns "/api/v1/namespaces/default/services"
-//   ObjectPath({api::Kind::kIngressRoute, "default", "root"})
-//     returns "/apis/contour.heptio.com/v1beta1/namespaces/default/ingressroutes/root"
+// Example:
+//   // "/api/v1/namespaces/default/services"
+//   const std::string services = CollectionPath(api::Kind::kService, "default");
+//   // "/apis/contour.heptio.com/v1beta1/namespaces/default/ingressroutes/root"
+//   const std::string root = ObjectPath({api::Kind::kIngressRoute, "default", "root"});
 
 #pragma once
 
@@ -20,8 +21,7 @@ namespace contour::kube {
 std::string CollectionPath(api::Kind kind, std::string_view ns);
 std::string ObjectPath(const api::ObjectRef& ref);
 
-// Returns the same path for kinds that have no struct: Lease, ConfigMap, Event, …
-//   CollectionPath("coordination.k8s.io/v1", "leases", "projectcontour")
+// Returns the same path for kinds that have no struct: ("coordination.k8s.io/v1", "leases", "ns").
 std::string CollectionPath(std::string_view api_version, std::string_view resource,
                            std::string_view ns);
 

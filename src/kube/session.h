@@ -2,6 +2,8 @@
 // Sends requests to one API server: it adds the server's address and our identity, and after a 401
 // tries once more with a newer identity.
 //
+// Example, given `std::shared_ptr<Credentials> credentials`, `Loop& loop`, `Transport& transport`
+// and `HttpHandler& handler`:
 //   Session session(credentials, loop, transport);
 //   const auto id = session.Start({.path = "/api/v1/services?limit=500"}, handler);
 //

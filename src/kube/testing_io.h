@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A loop and transport for tests: the test moves the clock and gives the answers. For one thread.
 //
+// Example:
 //   FakeIo io;
-//   …                                                        // start something on (io, io)
-//   FakeIo::Exchange& watch = io.Next("/api/v1/services");   // the oldest request without answer
-//   watch.Head(200).Body("…\n");
-//   io.Advance(5min);                                        // timers fire in their order
+//   // …something starts on (io, io) and asks for the path.
+//   FakeIo::Exchange& watch = io.Next("/api/v1/services");  // the oldest request without a head
+//   watch.Head(200).Body("…");
+//   io.Advance(5min);  // timers fire in their order
 
 #pragma once
 

@@ -3,10 +3,10 @@
 // connection and calls a function of the test for each request. ScriptedApi is such a function,
 // with a script of answers per path.
 //
-//   TestServer server([](const ServerRequest& request, ServerStream& stream) {
-//     stream.Answer(200, "text");
-//   });
-//   Fetch(server.url() + "/x");
+// Example:
+//   TestServer server(
+//       [](const ServerRequest& request, ServerStream& stream) { stream.Answer(200, "text"); });
+//   const std::string url = server.url() + "/x";
 
 #pragma once
 

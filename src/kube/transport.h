@@ -2,8 +2,8 @@
 // The interface to HTTP. CurlIo (curl_io.h) implements it; tests have a transport whose answers
 // they give.
 //
-//   class Page : public HttpHandler { … };
-//   const auto id = transport.Start({.url = "https://10.0.0.1/version", .tls = tls}, page);
+// Example, given `Transport& transport` and `HttpHandler& page`:
+//   const auto id = transport.Start({.url = "https://10.0.0.1/version"}, page);
 //
 // All calls happen on the thread of the loop that belongs to the transport. Bodies are delivered in
 // pieces as they arrive.

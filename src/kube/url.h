@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Splits and encodes URLs.
 //
-//   SplitUrl("https://[fd00::1]:6443/base")
-//     returns {"https", "[fd00::1]:6443", "[fd00::1]", "6443", "/base"}
+// Example:
+//   const Url url = SplitUrl("https://[fd00::1]:6443/base");
+//   // host_port "[fd00::1]:6443", host "[fd00::1]", port "6443", path "/base"
 
 #pragma once
 

@@ -4,9 +4,11 @@
 // replicas serve, the leader keeps the slice empty instead: a slice from a time when only the
 // leader served would lead Envoys to an address where nobody serves.
 //
-//   Address address(options, client, loop, [&] { return elector.MayWrite(); });
-//   address.Publish();      // the port is open
-//   address.Withdraw();     // this replica doesn't lead any more: the slice isn't touched from now on
+// Example, given `kube::Client& client` and `kube::Loop& loop`:
+//   Address address({.ns = "projectcontour", .pod_ip = "10.0.0.1"}, client, loop,
+//                   [&] { return true; /* the elector may write */ }, [](const Address::State&) {});
+//   address.Publish();   // the port is open
+//   address.Withdraw();  // this replica doesn't lead any more: the slice isn't touched
 //
 // Slices that Kubernetes made for the Service while it had a selector stay when it loses the
 // selector, and lead Envoys to replicas that don't serve. They are named in State, but not removed:

@@ -4,7 +4,7 @@
 //
 // Example, given `std::shared_ptr<kube::Credentials> credentials` and `const Options& options`:
 //   Election election(credentials, options, {.ns = "projectcontour"}, [](const View&) {});
-//   election.Start();           // looks at the lock, and watches it
+//   election.Start();           // reads the lock, and watches it
 //   election.Contend();         // ready to lead: takes it when it is free
 //   election.PublishAddress();  // the xDS port is open
 //   const bool may_start = election.MayWrite();  // asked before everything that the leader writes
@@ -31,7 +31,7 @@ class Election final : public Candidate {
  public:
   Election(std::shared_ptr<kube::Credentials> credentials, const Options& options,
            AddressOptions address, std::function<void(const View&)> on_view);
-  ~Election() override;  // without giving the lock back, unless Stop was called
+  ~Election() override;  // doesn't give the lock back, unless Stop was called
   Election(const Election&) = delete;
   Election& operator=(const Election&) = delete;
 

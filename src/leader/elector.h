@@ -2,11 +2,14 @@
 // Runs the election as a state machine: it decides when to read, take, renew and release a lock,
 // and which role this replica has. Time, randomness and the lock itself are given to it.
 //
-//   Elector elector(options, {.now = BootNow, .wall = system_clock::now}, loop, lock, listener);
-//   elector.Start();       // reads the lock
-//   elector.Contend();     // from now on takes it when it is free
-//   elector.OnChanged(reading) …            // each state that a watch of the lock delivers
-//   elector.Release([] { … });              // a clean stop: others needn't wait for the expiry
+// Example, given `const Options& options`, `kube::Loop& loop`, `Lock& lock`,
+// `Elector::Listener& listener` and `Reading reading`:
+//   Elector elector(options, {.now = BootNow, .wall = std::chrono::system_clock::now}, loop, lock,
+//                   listener);
+//   elector.Start();             // reads the lock
+//   elector.Contend();           // from now on takes it when it is free
+//   elector.OnChanged(reading);  // each state that a watch of the lock delivers
+//   elector.Release([] {});      // a clean stop: others needn't wait for the expiry
 //
 //                 taken, or renewed               can't renew for renew_deadline
 //    kStandby ----------------------> kLeader --------------------------> kCutOff

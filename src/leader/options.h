@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The settings of the election.
 //
-//   leader::Options options{.ns = "projectcontour"};
-//   options.identity = leader::DefaultIdentity();
-//   CONTOUR_RETURN_IF_ERROR(leader::Check(options));
+// Example:
+//   Options options{.ns = "projectcontour"};
+//   options.identity = DefaultIdentity();
+//   CONTOUR_RETURN_IF_ERROR(Check(options));
 //
 // The three times are those of client-go's leader election, whose electors may share the lock. A
 // record that nobody has renewed for `lease_duration` is free. A leader that hasn't managed to

@@ -3,10 +3,11 @@
 // statuses are compared by them. The form is canonical (fixed order of keys, lists sorted), so
 // equal text means an equal status. Times and fields of other writers are left out.
 //
-//   Fields(api::Kind::kIngressRoute, status)
-//     → {"currentStatus":"valid","description":"valid IngressRoute"}
-//   AddressFields({{.ip = "192.0.2.1"}})
-//     → {"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}
+// Example, given `const graph::Status& status`:
+//   // {"currentStatus":"valid","description":"valid IngressRoute"}
+//   const std::string of_route = Fields(api::Kind::kIngressRoute, status);
+//   // {"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}
+//   const std::string of_ingress = AddressFields({{.ip = "192.0.2.1"}});
 //
 // Pure, any thread.
 

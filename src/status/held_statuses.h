@@ -3,9 +3,11 @@
 // late: each kind comes by a watch of its own, so an IngressRoute can arrive before its Service,
 // and would be reported as invalid in between. Only the report is held, not the derivation.
 //
+// Example, given `const api::ObjectRef& ref`, `const graph::Status& status` and
+// `HeldStatuses::Time now`:
 //   HeldStatuses held(250ms);
-//   for (auto& due : held.Offer(statuses, now)) …           // as the core gives them
-//   for (auto& due : held.TakeDue(now)) …                   // at held.NextDue()
+//   const auto told = held.Offer({{ref, status}}, now);  // as the core gives them
+//   const auto due = held.TakeDue(now + 250ms);          // at held.NextDue()
 //
 // The latest status wins. A status with another cause is reported at once, in place of the one that
 // is held. One with this cause takes the place of the held one and is reported when that would have

@@ -2,10 +2,11 @@
 // Decides which addresses `status.loadBalancer` of our Ingresses should have: the addresses of
 // Envoy. They are configured, or follow the load balancer of Envoy's Service.
 //
-//   IngressAddresses addresses({.service = {Kind::kService, "projectcontour", "envoy"}},
-//                              [&](const auto& ref, auto fields) { writer.Want(ref, fields); });
-//   addresses.Observe(changes);             // each batch of a source, for the Service
-//   addresses.SetOurs(output.ingresses);    // each batch of the core, with the Ingresses of our class
+// Example, given `const std::vector<api::Change>& changes`:
+//   IngressAddresses addresses({.service = {api::Kind::kService, "projectcontour", "envoy"}},
+//                              [](const api::ObjectRef& ref, std::optional<std::string> fields) {});
+//   addresses.Observe(changes);  // each batch of a source: the Service
+//   addresses.SetOurs({{{api::Kind::kIngress, "default", "kuard"}, true}});  // whose status it is
 //
 // A Service without addresses clears the field, and so does a Service that is deleted. If the
 // Service never existed, the field isn't touched, since somebody else may write it. An Ingress that

@@ -2,12 +2,17 @@
 // Decides which status is written when. It knows the wanted status of each object and the status
 // that the server is known to have, and gives out the differences, one write per object at a time:
 //
-//   plan.Observe(changes, now);                  // each batch of a source: what the server has
-//   plan.Want(ref, Fields(status), now);         // what it should have
-//   while (auto write = plan.Next(now)) …        // send it, and when it is answered:
-//   plan.Finished(*write, outcome, now);
-//   plan.NextDue();                              // when to ask again if nothing happens before
-//   while (auto ref = plan.NextInquiry()) …      // read the object, then plan.Inquired(*ref, json)
+// Example, given `StatusPlan& plan`, `const std::vector<api::Change>& changes`,
+// `const api::ObjectRef& ref` and `StatusPlan::Time now`:
+//   plan.Observe(changes, now);  // each batch of a source: what the server has
+//   plan.Want(ref, R"({"currentStatus":"valid"})", now);  // what it should have
+//   while (const auto write = plan.Next(now)) {
+//     plan.Finished(*write, Outcome(), now);  // when it was sent and is answered
+//   }
+//   const auto due = plan.NextDue();  // when to ask again if nothing happens before
+//   while (const auto asked = plan.NextInquiry()) {
+//     plan.Inquired(*asked, "{}");  // the JSON of the object, which was read
+//   }
 //
 // - The latest status wins. Statuses that come while a write is under way are looked at when it has
 //   finished.

@@ -2,12 +2,14 @@
 // Writes the wanted statuses to the API server: it runs a StatusPlan, which decides what is written
 // when, on a thread.
 //
+// Example, given `StatusWriter::Patch patch`, `StatusWriter::Read read`,
+// `const std::vector<api::Change>& changes` and `const api::ObjectRef& ref`:
 //   StatusWriter writer(patch, read, {});
 //   writer.Start();
-//   writer.Observe(changes);              // each batch of a source: what the server has
-//   writer.Want(ref, Fields(status));     // each change of a status: what it should have
-//   writer.SetActive(leader.Holds());     // each time the lock is got or lost
-//   writer.Drain(std::chrono::seconds(5));
+//   writer.Observe(changes);                         // each batch of a source: what the server has
+//   writer.Want(ref, R"({"currentStatus":"valid"})");  // each change: what it should have
+//   writer.SetActive(true);                          // each time the lock is got or lost
+//   writer.Drain(5s);
 //   writer.Stop();
 //
 // SetActive(false) stops giving out writes at once. Writes that were given to `patch` before must
