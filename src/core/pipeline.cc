@@ -510,12 +510,12 @@ void Pipeline::UpdateClusters(ClusterIndex::Changes changes, xds::SnapshotEditor
       continue;
     }
     envoy::ClusterResource translated =
-        change.now ? envoy::TranslateCluster(**change.now, options_.listeners.config_source, names_)
+        change.now ? envoy::TranslateCluster(**change.now, name, options_.listeners.config_source,
+                                             options_.hash_digits)
                    : envoy::ClosedCluster(name);
     xds::Resource resource = ToResource(std::move(translated.resource));
-    resource.warm_by = translated.warm_by == envoy::WarmBy::kAssignment
-                           ? xds::WarmBy::kAssignment
-                           : xds::WarmBy::kAcknowledgement;
+    resource.warm_by =
+        translated.warm_by_assignment ? xds::WarmBy::kAssignment : xds::WarmBy::kAcknowledgement;
     resource.warm_time = translated.warm_time;
     resource.assignment = translated.assignment.value_or("");
     editor.Set(ResourceType::kCluster, std::move(resource));

@@ -14,7 +14,10 @@ std::string HexDigest(const EVP_MD* algorithm, std::string_view data) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
   // It fails only without memory; the digits are then those of no bytes.
-  if (EVP_Digest(data.data(), data.size(), digest.data(), &size, algorithm, nullptr) != 1) size = 0;
+  if (algorithm == nullptr ||
+      EVP_Digest(data.data(), data.size(), digest.data(), &size, algorithm, nullptr) != 1) {
+    size = 0;
+  }
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string hex;
   hex.reserve(std::size_t{size} * 2);
@@ -27,8 +30,15 @@ std::string HexDigest(const EVP_MD* algorithm, std::string_view data) {
 
 }  // namespace
 
-std::string HexSHA256(std::string_view data) { return HexDigest(EVP_sha256(), data); }
+// The algorithms are looked up once, which takes longer than to digest a short text.
+std::string HexSHA256(std::string_view data) {
+  static const EVP_MD* const kAlgorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return HexDigest(kAlgorithm, data);
+}
 
-std::string HexSHA1(std::string_view data) { return HexDigest(EVP_sha1(), data); }
+std::string HexSHA1(std::string_view data) {
+  static const EVP_MD* const kAlgorithm = EVP_MD_fetch(nullptr, "SHA1", nullptr);
+  return HexDigest(kAlgorithm, data);
+}
 
 }  // namespace contour::crypto

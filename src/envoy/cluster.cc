@@ -97,21 +97,20 @@ void SetTLS(const graph::Cluster& cluster, EnvoyCluster* message) {
 
 }  // namespace
 
-ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource config_source,
-                                 const Names& names) {
+ClusterResource TranslateCluster(const graph::Cluster& cluster, std::string name,
+                                 ConfigSource config_source, std::size_t hash_digits) {
   ClusterResource result;
   google::protobuf::Arena arena;
   auto& message = *google::protobuf::Arena::CreateMessage<EnvoyCluster>(&arena);
-  result.resource.name = names.Cluster(cluster);
+  result.resource.name = std::move(name);
   message.set_name(result.resource.name);
-  message.set_alt_stat_name(AltStatName(cluster, names.hash_digits));
+  message.set_alt_stat_name(AltStatName(cluster, hash_digits));
   SetDuration(std::chrono::seconds(2), message.mutable_connect_timeout());
   message.set_lb_policy(Policy(cluster.load_balancing.strategy));
   message.mutable_common_lb_config()->mutable_healthy_panic_threshold();  // present and 0: off
 
   if (cluster.external_name.empty()) {
-    result.assignment =
-        ServiceName({cluster.ns, cluster.service, cluster.port_name}, names.hash_digits);
+    result.assignment = ServiceName({cluster.ns, cluster.service, cluster.port_name}, hash_digits);
     message.set_type(EnvoyCluster::EDS);
     auto* eds = message.mutable_eds_cluster_config();
     eds->set_service_name(*result.assignment);
@@ -124,7 +123,7 @@ ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource con
         cluster.external_name, cluster.port,
         assignment->add_endpoints()->add_lb_endpoints()->mutable_endpoint()->mutable_address());
   }
-  if (!result.assignment || cluster.health_check) result.warm_by = WarmBy::kAck;
+  result.warm_by_assignment = result.assignment && !cluster.health_check;
 
   if (!result.assignment) result.warm_time = kDNSTime;
   if (cluster.health_check) {
@@ -156,7 +155,7 @@ ClusterResource ClosedCluster(std::string name) {
   ClusterResource result;
   EnvoyCluster message;
   result.resource.name = std::move(name);
-  result.warm_by = WarmBy::kAck;
+  result.warm_by_assignment = false;
   message.set_name(result.resource.name);
   message.set_type(EnvoyCluster::STATIC);
   message.mutable_load_assignment()->set_cluster_name(result.resource.name);

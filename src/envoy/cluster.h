@@ -12,7 +12,7 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -23,16 +23,12 @@
 
 namespace contour::envoy {
 
-// The ACK that shows that an Envoy has warmed the cluster, so that routes to it may be sent
-// (measured with Envoy 1.40).
-enum class WarmBy : std::uint8_t {
-  kAssignment,  // that of the assignment sent after the cluster, also if it is empty
-  kAck,         // that of the cluster itself: it has a health check, or is resolved by DNS
-};
-
 struct ClusterResource {
   Resource resource;
-  WarmBy warm_by = WarmBy::kAssignment;
+  // True: an Envoy has warmed the cluster when it acks the assignment that was sent after it, also
+  // an empty one. False: when it acks the cluster itself, which has a health check or is resolved by
+  // DNS. (Measured with Envoy 1.40.)
+  bool warm_by_assignment = true;
   // The longest time that the first health check, or DNS, may take after Envoy has the cluster and
   // its endpoints. It is needed on streams per type, where Envoy acks a cluster before it is warm.
   std::chrono::milliseconds warm_time{0};
@@ -41,8 +37,9 @@ struct ClusterResource {
   std::optional<std::string> assignment;
 };
 
-ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource config_source,
-                                 const Names& names = {});
+// Translates a cluster that is called `name`.
+ClusterResource TranslateCluster(const graph::Cluster& cluster, std::string name,
+                                 ConfigSource config_source, std::size_t hash_digits = kHashDigits);
 
 // Returns a cluster without endpoints, for which Envoy answers 503.
 ClusterResource ClosedCluster(std::string name);

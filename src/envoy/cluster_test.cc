@@ -62,7 +62,7 @@ TEST_P(TranslateClusterTest, Table) {
       {})",
                                                                      c.hash, c.differs)),
             "");
-  EXPECT_EQ(got.warm_by, cluster.health_check ? WarmBy::kAck : WarmBy::kAssignment);
+  EXPECT_EQ(got.warm_by_assignment, !cluster.health_check);
   EXPECT_EQ(got.warm_time,
             cluster.health_check
                 ? std::clamp<std::chrono::seconds>(cluster.health_check->timeout,
@@ -181,7 +181,7 @@ TEST(TranslateClusterOfKindTest, ExternalName) {
       connect_timeout { seconds: 2 }
       common_lb_config { healthy_panic_threshold {} })"),
             "");
-  EXPECT_EQ(got.warm_by, WarmBy::kAck);
+  EXPECT_FALSE(got.warm_by_assignment);
   EXPECT_EQ(got.warm_time, std::chrono::seconds(1));
   EXPECT_EQ(got.assignment, std::nullopt);
 }

@@ -67,7 +67,8 @@ void BM_Cluster(benchmark::State& state) {
   const graph::Cluster cluster = TestCluster();
   std::size_t bytes = 0;
   for (auto _ : state) {
-    bytes = TranslateCluster(cluster, ConfigSource::kAds).resource.bytes.size();
+    bytes =
+        TranslateCluster(cluster, ClusterName(cluster), ConfigSource::kAds).resource.bytes.size();
     benchmark::DoNotOptimize(bytes);
   }
   state.counters["bytes"] = static_cast<double>(bytes);

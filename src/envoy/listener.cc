@@ -160,7 +160,8 @@ void AddTCPProxy(const graph::TCPProxy& source, const ListenerOptions& options, 
                  listener::FilterChain* chain, std::vector<std::string>* used) {
   tcp::TcpProxy proxy;
   proxy.set_stat_prefix(std::string(kIngressHTTPS));
-  std::vector<Share> shares = Shares(source.clusters, names);
+  ClusterNamer namer(names);
+  std::vector<Share> shares = Shares(source.clusters, namer);
   // Envoy takes no weight 0 here. (If all were 0, they are 1, so some are left.)
   std::erase_if(shares, [](const Share& share) { return share.weight == 0; });
   for (const Share& share : shares) used->push_back(share.cluster);

@@ -202,6 +202,12 @@ std::string Names::Cluster(const graph::Cluster& cluster) const {
   return contested_clusters.contains(name) ? FullClusterName(cluster, hash_digits) : name;
 }
 
+const std::string& ClusterNamer::NameOf(const graph::Cluster& cluster) {
+  const auto [known, added] = known_.try_emplace(&cluster);
+  if (added) known->second = names_.Cluster(cluster);
+  return known->second;
+}
+
 std::string Names::Secret(const graph::ServingSecret& secret) const {
   std::string name = SecretName(secret, hash_digits);
   return contested_secrets.contains(name) ? FullSecretName(secret, hash_digits) : name;

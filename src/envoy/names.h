@@ -28,6 +28,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "graph/model/certificate.h"
@@ -85,6 +86,19 @@ struct Names {
 
   std::string Cluster(const graph::Cluster& cluster) const;
   std::string Secret(const graph::ServingSecret& secret) const;
+};
+
+// Gives the names of clusters while one host is translated: each cluster is digested once, however
+// many routes lead to it. The clusters must live as long as it does.
+class ClusterNamer {
+ public:
+  explicit ClusterNamer(const Names& names) : names_(names) {}
+  const std::string& NameOf(const graph::Cluster& cluster);
+  std::size_t hash_digits() const { return names_.hash_digits; }
+
+ private:
+  const Names& names_;
+  std::unordered_map<const graph::Cluster*, std::string> known_;
 };
 
 // Returns the name for the statistics of a cluster: "<namespace>_<service>_<port>", never

@@ -85,9 +85,9 @@ void SetMatch(const graph::RouteMatch& match, const Common& common, route::Route
   SetTLSHost(common, message);
 }
 
-void SetClusters(const std::vector<graph::WeightedCluster>& clusters, const Names& names,
+void SetClusters(const std::vector<graph::WeightedCluster>& clusters, ClusterNamer& namer,
                  route::RouteAction* action, std::vector<std::string>* used) {
-  std::vector<Share> shares = Shares(clusters, names);
+  std::vector<Share> shares = Shares(clusters, namer);
   for (const Share& share : shares) used->push_back(share.cluster);
   if (shares.size() == 1) {
     action->set_cluster(std::move(shares.front().cluster));
@@ -122,10 +122,10 @@ void SetPolicies(const graph::RoutePolicies& policies, route::RouteAction* actio
   if (policies.websocket) action->add_upgrade_configs()->set_upgrade_type("websocket");
 }
 
-void SetAction(const graph::RouteAction& source, const Names& names, route::Route* message,
+void SetAction(const graph::RouteAction& source, ClusterNamer& namer, route::Route* message,
                std::vector<std::string>* used) {
   route::RouteAction* action = message->mutable_route();
-  SetClusters(source.clusters, names, action, used);
+  SetClusters(source.clusters, namer, action, used);
   SetPolicies(source.policies, action);
   if (std::any_of(source.clusters.begin(), source.clusters.end(), [](const auto& weighted) {
         return weighted.cluster->load_balancing.strategy == graph::LoadBalancing::Strategy::kCookie;
@@ -146,7 +146,7 @@ void SetDirectResponse(const graph::DirectResponse& response, route::Route* mess
   message->mutable_direct_response()->set_status(possible ? response.status : 503);
 }
 
-void SetRoute(const graph::Route& source, const Common& common, const Names& names,
+void SetRoute(const graph::Route& source, const Common& common, ClusterNamer& namer,
               route::Route* message, std::vector<std::string>* used) {
   SetMatch(source.match, common, message->mutable_match());
   if (common.looked_up) Mark(kLookupFilter, "found", message).set_string_value("route");
@@ -160,7 +160,7 @@ void SetRoute(const graph::Route& source, const Common& common, const Names& nam
   } else if (action->clusters.empty()) {
     SetDirectResponse({}, message);
   } else {
-    SetAction(*action, names, message, used);
+    SetAction(*action, namer, message, used);
     if (common.looked_up && action->policies.websocket)
       Mark(kUpgradeFilter, "pass", message).set_bool_value(true);
   }
@@ -179,10 +179,10 @@ void AddMisdirected(Common common, route::VirtualHost* message) {
   }
 }
 
-void SetRoutes(const std::vector<graph::Route>& routes, const Common& common, const Names& names,
+void SetRoutes(const std::vector<graph::Route>& routes, const Common& common, ClusterNamer& namer,
                route::VirtualHost* message, std::vector<std::string>* clusters) {
   for (const graph::Route& source : routes) {
-    SetRoute(source, common, names, message->add_routes(), clusters);
+    SetRoute(source, common, namer, message->add_routes(), clusters);
   }
   if (!common.tls_host.empty()) AddMisdirected(common, message);
   std::sort(clusters->begin(), clusters->end());
@@ -240,35 +240,36 @@ void AddOtherNames(std::string_view host, route::VirtualHost* message) {
 }
 
 std::optional<Resource> Translate(const std::string& host, const std::vector<graph::Route>& routes,
-                                  bool https, std::string tls_host, const Names& names) {
+                                  bool https, std::string tls_host, ClusterNamer& namer) {
   if (host.empty() || routes.empty()) return std::nullopt;
   Resource result;
   google::protobuf::Arena arena;
   auto& message = *google::protobuf::Arena::CreateMessage<route::VirtualHost>(&arena);
-  result.name = VirtualHostName(host, names.hash_digits);
+  result.name = VirtualHostName(host, namer.hash_digits());
   message.set_name(result.name);
   const std::string domain = Text(host);
   message.add_domains(domain);
   if (domain != "*") message.add_domains(domain + ":*");
   if (IsWildcardHost(domain)) AddFallThrough(domain, https, &message);
-  SetRoutes(routes, {std::move(tls_host), domain == "*"}, names, &message, &result.clusters);
+  SetRoutes(routes, {std::move(tls_host), domain == "*"}, namer, &message, &result.clusters);
   result.bytes = Serialize(message);
   return result;
 }
 
 // The second fragment of the key of HTTPS; see SetScopedRDS in listener.cc.
 constexpr const char* kHTTPSKey = "https";
+constexpr std::string_view kHTTPSScope = "https/";
 
 // Returns the routes of one host as a scoped route configuration.
 std::optional<Resource> TranslateScope(const std::string& host,
                                        const std::vector<graph::Route>& routes, bool https,
-                                       std::string tls_host, const Names& names) {
+                                       std::string tls_host, ClusterNamer& namer) {
   if (host.empty() || routes.empty()) return std::nullopt;
   Resource result;
   google::protobuf::Arena arena;
   auto& message = *google::protobuf::Arena::CreateMessage<route::ScopedRouteConfiguration>(&arena);
-  result.name =
-      https ? HTTPSScopeName(host, names.hash_digits) : VirtualHostName(host, names.hash_digits);
+  result.name = https ? HTTPSScopeName(host, namer.hash_digits())
+                      : VirtualHostName(host, namer.hash_digits());
   message.set_name(result.name);
   message.mutable_key()->add_fragments()->set_string_key(Text(host));
   if (https) message.mutable_key()->add_fragments()->set_string_key(kHTTPSKey);
@@ -278,10 +279,10 @@ std::optional<Resource> TranslateScope(const std::string& host,
   // cluster.
   configuration->mutable_validate_clusters()->set_value(false);
   auto* virtual_host = configuration->add_virtual_hosts();
-  virtual_host->set_name(VirtualHostName(host, names.hash_digits));
+  virtual_host->set_name(VirtualHostName(host, namer.hash_digits()));
   virtual_host->add_domains("*");  // the scope has been found by the host
   if (IsWildcardHost(host)) AddOtherNames(Text(host), virtual_host);
-  SetRoutes(routes, {std::move(tls_host), true}, names, virtual_host, &result.clusters);
+  SetRoutes(routes, {std::move(tls_host), true}, namer, virtual_host, &result.clusters);
   // The host is known, so a path without a route must not be looked up further.
   route::Route* rest = virtual_host->add_routes();
   rest->mutable_match()->set_prefix("");
@@ -300,23 +301,29 @@ std::optional<Resource> TranslateScope(const std::string& host,
 VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
                                           const ListenerOptions& options, const Names& names) {
   VirtualHostResources result;
+  ClusterNamer namer(names);
   if (const graph::ListenerHost* http = host.Find(graph::kHTTPListener)) {
     result.http = ShardsHTTP(options.delivery)
-                      ? TranslateScope(host.host, http->routes, false, "", names)
-                      : Translate(host.host, http->routes, false, "", names);
+                      ? TranslateScope(host.host, http->routes, false, "", namer)
+                      : Translate(host.host, http->routes, false, "", namer);
   }
   // A TCP proxy takes the whole connection, and without a certificate its requests can't be read.
   const graph::ListenerHost* https = host.Find(graph::kHTTPSListener);
   if (https == nullptr || https->tcp_proxy || https->secret == nullptr) return result;
   std::string tls_host = TakesOwnConnectionsOnly(host, options) ? TLSHostValue(host.host) : "";
   result.https = ShardsHTTPS(options.delivery)
-                     ? TranslateScope(host.host, https->routes, true, std::move(tls_host), names)
-                     : Translate(host.host, https->routes, true, std::move(tls_host), names);
+                     ? TranslateScope(host.host, https->routes, true, std::move(tls_host), namer)
+                     : Translate(host.host, https->routes, true, std::move(tls_host), namer);
   return result;
 }
 
 std::string HTTPSScopeName(std::string_view host, std::size_t digits) {
-  return "https/" + VirtualHostName(host, digits);
+  return std::string(kHTTPSScope) + VirtualHostName(host, digits);
+}
+
+std::optional<std::string_view> ParseHTTPSScopeName(std::string_view name) {
+  if (!name.starts_with(kHTTPSScope)) return std::nullopt;
+  return name.substr(kHTTPSScope.size());
 }
 
 Resource RouteConfigurationHead(std::string_view name) {

@@ -54,6 +54,8 @@ VirtualHostResources TranslateVirtualHost(const graph::VirtualHost& host,
 
 // Returns "https/" and VirtualHostName(host), which has no such beginning.
 std::string HTTPSScopeName(std::string_view host, std::size_t digits = kHashDigits);
+// Returns the VirtualHostName in an HTTPSScopeName; nullopt: it is none.
+std::optional<std::string_view> ParseHTTPSScopeName(std::string_view name);
 
 // Returns the RouteConfiguration `name` without virtual hosts. They are to be appended as parts, in
 // the order of their names.

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <utility>
 
+#include "envoy/cluster.h"
 #include "graph/model/cluster.h"
 #include "graph/policy/load_balancing.h"
 
@@ -55,6 +56,11 @@ inline graph::Cluster TestCluster(std::string service = "kuard") {
   cluster.service = std::move(service);
   cluster.port = 80;
   return cluster;
+}
+
+// Translates a cluster that has its plain name.
+inline ClusterResource TranslateCluster(const graph::Cluster& cluster, ConfigSource source) {
+  return TranslateCluster(cluster, ClusterName(cluster), source);
 }
 
 inline graph::WeightedCluster Weighted(const std::string& service, std::uint32_t weight = 0,

@@ -6,13 +6,14 @@
 
 namespace contour::envoy {
 
-std::vector<Share> Shares(const std::vector<graph::WeightedCluster>& clusters, const Names& names) {
+std::vector<Share> Shares(const std::vector<graph::WeightedCluster>& clusters,
+                          ClusterNamer& namer) {
   constexpr std::uint64_t kMaximum = std::numeric_limits<std::uint32_t>::max();
   std::vector<Share> shares;
   shares.reserve(clusters.size());
   std::uint64_t sum = 0;
   for (const graph::WeightedCluster& weighted : clusters) {
-    shares.push_back({names.Cluster(*weighted.cluster), weighted.weight});
+    shares.push_back({namer.NameOf(*weighted.cluster), weighted.weight});
     sum += weighted.weight;
   }
   if (sum == 0) {

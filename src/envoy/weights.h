@@ -22,7 +22,6 @@ struct Share {
 // Returns the shares in the order of names, then weights; duplicates stay. Weights are as given; if
 // all are 0, each is 1 (an even split). Envoy takes no sum above 2^32 - 1: greater sums are scaled
 // down, and a weight that wasn't 0 doesn't become 0.
-std::vector<Share> Shares(const std::vector<graph::WeightedCluster>& clusters,
-                          const Names& names = {});
+std::vector<Share> Shares(const std::vector<graph::WeightedCluster>& clusters, ClusterNamer& namer);
 
 }  // namespace contour::envoy

@@ -93,7 +93,8 @@ class Inspector {
       const std::string wanted =
           contents.size() > 1
               ? envoy::ClosedCluster(name).resource.bytes
-              : envoy::TranslateCluster(first, options_.listeners.config_source, names_)
+              : envoy::TranslateCluster(first, name, options_.listeners.config_source,
+                                        options_.hash_digits)
                     .resource.bytes;
       Expect(BytesOf(ResourceType::kCluster, name) == wanted, "cluster " + name + " is another");
       if (contents.size() > 1) continue;
