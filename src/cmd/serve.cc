@@ -97,7 +97,9 @@ std::string NotReady(const serve::OwnCertificates& keys, const leader::ReplicaRo
 std::optional<std::vector<status::SourceObject>> SourcesOf(core::Core& core, const xds::ResourceKey& item,
                                                            std::size_t most) {
   const auto views = core.Ask(
-      [item, most](const core::Pipeline& pipeline) { return pipeline.SourcesOf(item, most); },
+      [item, most](const core::Pipeline& pipeline) {
+        return pipeline.provenance().SourcesOf(item, most);
+      },
       kPatience);
   if (!views) return std::nullopt;
   std::vector<status::SourceObject> sources;

@@ -12,6 +12,8 @@ namespace {
 // Deeper than any number of hosts needs, should hashes ever agree.
 constexpr unsigned kDepth = 40;
 
+constexpr std::string_view kPrefix = "certificates/";
+
 std::uint64_t HashOf(std::string_view host) { return HashBytes(host).high; }
 
 }  // namespace
@@ -19,7 +21,7 @@ std::uint64_t HashOf(std::string_view host) { return HashBytes(host).high; }
 std::uint64_t CertificateShards::Node::Last() const { return start | (~std::uint64_t{0} >> depth); }
 
 std::string CertificateShards::Node::Name() const {
-  std::string name = "certificates/";
+  std::string name(kPrefix);
   for (unsigned bit = 0; bit < depth; ++bit) name += ((start >> (63 - bit)) & 1) != 0 ? '1' : '0';
   return name;
 }
@@ -57,6 +59,23 @@ CertificateShards::Node CertificateShards::ListAt(std::uint64_t hash) const {
 
 std::string CertificateShards::ListenerOf(const std::string& host) const {
   return ListAt(HashOf(host)).Name();
+}
+
+std::vector<std::string> CertificateShards::HostsOf(std::string_view listener) const {
+  std::vector<std::string> hosts;
+  if (!listener.starts_with(kPrefix)) return hosts;
+  listener.remove_prefix(kPrefix.size());
+  if (listener.size() > kDepth || listener.find_first_not_of("01") != std::string_view::npos)
+    return hosts;
+  Node node;
+  for (const char bit : listener) node.start |= std::uint64_t{bit == '1'} << (63 - node.depth++);
+  if (!IsList(node)) return hosts;
+  const std::uint64_t last = node.Last();
+  for (auto at = hosts_.lower_bound({node.start, ""}); at != hosts_.end() && at->first <= last;
+       ++at)
+    hosts.push_back(at->second);
+  std::sort(hosts.begin(), hosts.end());
+  return hosts;
 }
 
 std::map<std::string, std::vector<std::string>> CertificateShards::TakeChanges() {

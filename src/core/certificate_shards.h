@@ -37,8 +37,10 @@ class CertificateShards {
   // listener; hosts sorted.
   std::map<std::string, std::vector<std::string>> TakeChanges();
 
-  // The listener that names the host, or would.
+  // Returns the listener that names the host, or would.
   std::string ListenerOf(const std::string& host) const;
+  // Returns the hosts that a listener of this name names, sorted; empty: there is no such list.
+  std::vector<std::string> HostsOf(std::string_view listener) const;
 
  private:
   using Hosts = std::set<std::pair<std::uint64_t, std::string>>;

@@ -304,8 +304,8 @@ TEST(ShardedHTTPS, ANewHostLeavesTheListenerAlone) {
   EXPECT_THAT(resources, ElementsAre(::testing::StartsWith("CDS "), "EDS default/web/http",
                                      "LDS ingress_https *", "LDS certificates/", "SRDS b.example",
                                      "SRDS https/b.example", "SDS b.example"));
-  const auto sources =
-      hosts.pipeline().SourcesOf({xds::ResourceType::kSecret, "b.example", std::nullopt}, 5);
+  const auto sources = hosts.pipeline().provenance().SourcesOf(
+      {xds::ResourceType::kSecret, "b.example", std::nullopt}, 5);
   ASSERT_EQ(sources.size(), 2U);
   EXPECT_EQ(sources[0].ref, TLSHosts::Secret("b.example").ref);
   EXPECT_EQ(sources[1].ref, TLSHosts::Ingress("b.example").ref);

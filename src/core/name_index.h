@@ -99,6 +99,16 @@ class NameIndex {
     return user->first.content;
   }
 
+  // Returns the contents that have the name, or would if it were not contested or closed.
+  std::vector<Content> ContentsOf(std::string_view name) const {
+    std::vector<Content> contents;
+    if (const auto full = contents_.find(name); full != contents_.end())
+      contents.assign(full->second.begin(), full->second.end());
+    const auto [first, last] = users_.equal_range(name);
+    for (auto user = first; user != last; ++user) contents.push_back(user->first.content);
+    return contents;
+  }
+
   // Adds the plain names in use that begin with `prefix`.
   void InsertNames(std::string_view prefix, std::set<std::string>& names) const {
     for (auto user = users_.lower_bound(prefix);

@@ -3,7 +3,6 @@
 #include "core/pipeline.h"
 
 #include <algorithm>
-#include <variant>
 
 #include "envoy/cluster.h"
 #include "envoy/endpoints.h"
@@ -37,33 +36,6 @@ xds::Part ToPart(envoy::Resource resource) {
 void SetHead(envoy::Resource head, ResourceType type, xds::SnapshotEditor& editor) {
   const std::string name = head.name;
   editor.SetHead(type, name, std::move(head.bytes), std::move(head.clusters));
-}
-
-void Collect(const std::vector<graph::WeightedCluster>& weighted, graph::ClusterSet& clusters) {
-  for (const graph::WeightedCluster& one : weighted) clusters.insert(one.cluster);
-}
-
-// None of a host that isn't served (nullptr).
-graph::ClusterSet ClustersOf(const graph::VirtualHostPtr& host) {
-  graph::ClusterSet clusters;
-  if (host == nullptr) return clusters;
-  const auto collect = [&](const std::vector<graph::Route>& routes) {
-    for (const graph::Route& route : routes) {
-      if (const auto* action = std::get_if<graph::RouteAction>(&route.action))
-        Collect(action->clusters, clusters);
-    }
-  };
-  for (const graph::ListenerHost& served : host->listeners) {
-    collect(served.routes);
-    if (served.tcp_proxy) Collect(served.tcp_proxy->clusters, clusters);
-  }
-  return clusters;
-}
-
-// The secret of the host's filter chain.
-graph::ServingSecretPtr SecretOf(const graph::VirtualHostPtr& host) {
-  const graph::ListenerHost* https = host == nullptr ? nullptr : host->Find(graph::kHTTPSListener);
-  return https == nullptr ? nullptr : https->secret;
 }
 
 template <typename Changes>
@@ -105,12 +77,6 @@ template <typename Changes>
 void UpdateContested(const Changes& changes, std::set<std::string, std::less<>>& contested) {
   contested.insert(changes.contested.begin(), changes.contested.end());
   for (const std::string& name : changes.uncontested) contested.erase(name);
-}
-
-// The name of the assignment that a cluster takes its endpoints from; "": of none.
-std::string AssignmentOf(const xds::Snapshot& snapshot, std::string_view cluster) {
-  const xds::ResourcePtr resource = snapshot.Find(ResourceType::kCluster, cluster);
-  return resource == nullptr ? "" : resource->assignment;
 }
 
 }  // namespace
@@ -203,7 +169,7 @@ void Pipeline::Follow(const xds::StandInNeeds& needs) {
 }
 
 void Pipeline::UpdateHost(const std::string& host) {
-  HostState& state = hosts_[host];
+  ServedHost& state = hosts_[host];
   const graph::VirtualHostPtr before =
       std::exchange(state.virtual_host, engine_.FindVirtualHost(host));
   const graph::VirtualHostPtr& now = state.virtual_host;
@@ -262,7 +228,7 @@ Pipeline::NameCounts Pipeline::CountNames() const {
 }
 
 void Pipeline::UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor) {
-  HostState& state = hosts_[host];
+  ServedHost& state = hosts_[host];
   envoy::VirtualHostResources routes;
   if (state.virtual_host != nullptr)
     routes = envoy::TranslateVirtualHost(*state.virtual_host, options_.listeners, names_);
@@ -326,7 +292,8 @@ void Pipeline::UpdateTLS(const Hosts& hosts, xds::SnapshotEditor& editor) {
   }
 }
 
-void Pipeline::UpdateTLSOf(HostState& state, const std::string& host, xds::SnapshotEditor& editor) {
+void Pipeline::UpdateTLSOf(ServedHost& state, const std::string& host,
+                           xds::SnapshotEditor& editor) {
   const graph::VirtualHost* virtual_host = state.virtual_host.get();
   const graph::ServingSecretPtr secret = SecretOf(state.virtual_host);
   const bool shared = envoy::ShardsHTTPS(options_.listeners.delivery) && virtual_host != nullptr &&
@@ -360,7 +327,7 @@ void Pipeline::UpdateTLSOf(HostState& state, const std::string& host, xds::Snaps
 }
 
 // Counts the filter chains that name a secret; nullptr: the host's names none.
-void Pipeline::UpdateChainSecret(HostState& state, graph::ServingSecretPtr secret) {
+void Pipeline::UpdateChainSecret(ServedHost& state, graph::ServingSecretPtr secret) {
   if (secret != nullptr && ++chain_secrets_[secret] == 1) dirty_secrets_.insert(secret);
   const graph::ServingSecretPtr before = std::exchange(state.chain_secret, std::move(secret));
   if (before == nullptr) return;
@@ -379,42 +346,30 @@ bool Pipeline::IsBelowWildcard(const std::string& host) const {
   return false;
 }
 
+Provenance Pipeline::provenance() const {
+  return Provenance({.engine = engine_,
+                     .hosts = hosts_,
+                     .clusters = clusters_,
+                     .secrets = secrets_,
+                     .assignments = assignments_,
+                     .hashed_hosts = hashed_hosts_,
+                     .certificate_shards = certificate_shards_,
+                     .names = names_,
+                     .snapshot = *snapshot_});
+}
+
 HostView Pipeline::DescribeHost(const std::string& host) const {
   HostView view{engine_.DescribeHost(host), {}};
-  const auto known = hosts_.find(host);
-  if (known == hosts_.end() || snapshot_ == nullptr) return view;
-  const auto add = [&](ResourceType type, std::string_view name, std::string_view part = {}) {
-    const xds::ResourcePtr resource = snapshot_->Find(type, name);
-    if (resource == nullptr) return;
-    if (part.empty()) {
-      view.resources.push_back({type, resource->name, "", resource->version.Hex()});
-    } else if (const xds::PartPtr found = resource->parts.Find(part); found != nullptr) {
-      view.resources.push_back({type, resource->name, found->name, found->version.Hex()});
+  if (snapshot_ == nullptr) return view;
+  for (const xds::ResourceKey& item : provenance().ResourcesOf(host)) {
+    const xds::ResourcePtr resource = snapshot_->Find(item.type, item.resource);
+    if (resource == nullptr) continue;
+    if (!item.part.has_value()) {
+      view.resources.push_back({item.type, resource->name, "", resource->version.Hex()});
+    } else if (const xds::PartPtr part = resource->parts.Find(*item.part); part != nullptr) {
+      view.resources.push_back({item.type, resource->name, part->name, part->version.Hex()});
     }
-  };
-  const HostState& state = known->second;
-  std::set<std::string> assignments;
-  std::set<std::string> clusters;
-  for (const graph::ClusterPtr& cluster : ClustersOf(state.virtual_host))
-    clusters.insert(names_.Cluster(*cluster));
-  for (const std::string& name : clusters) {
-    add(ResourceType::kCluster, name);
-    if (std::string assignment = AssignmentOf(*snapshot_, name); !assignment.empty())
-      assignments.insert(std::move(assignment));
   }
-  for (const std::string& assignment : assignments) add(ResourceType::kEndpoints, assignment);
-  if (state.filter_chain) add(ResourceType::kListener, envoy::kIngressHTTPS, host);
-  if (state.shared_chain) {
-    add(ResourceType::kListener, envoy::kIngressHTTPS, envoy::kSharedFilterChain);
-    add(ResourceType::kListener, certificate_shards_.ListenerOf(host));
-  }
-  const std::string virtual_host = envoy::VirtualHostName(host, names_.hash_digits);
-  for (const std::string_view table : {envoy::kIngressHTTP, envoy::kIngressHTTPS})
-    add(ResourceType::kRoutes, table, virtual_host);
-  add(ResourceType::kScopedRoutes, virtual_host);
-  add(ResourceType::kScopedRoutes, envoy::HTTPSScopeName(host, names_.hash_digits));
-  if (state.chain_secret != nullptr) add(ResourceType::kSecret, names_.Secret(*state.chain_secret));
-  if (state.shared_chain) add(ResourceType::kSecret, envoy::OnDemandSecretName(host));
   return view;
 }
 
@@ -430,61 +385,6 @@ ObjectView Pipeline::DescribeObject(const api::ObjectRef& ref, std::size_t most_
     view.hosts.push_back(DescribeHost(host));
   }
   return view;
-}
-
-std::vector<graph::ObjectView> Pipeline::SourcesOf(const xds::ResourceKey& item,
-                                                   std::size_t most) const {
-  std::vector<graph::ObjectView> sources;
-  std::set<api::ObjectRef> known;
-  const auto add = [&](const api::ObjectRef& ref) {
-    if (sources.size() < most && known.insert(ref).second)
-      sources.push_back(engine_.DescribeObject(ref));
-  };
-  const auto uses_cluster = [&](const HostState& state, auto&& is_wanted) {
-    const graph::ClusterSet clusters = ClustersOf(state.virtual_host);
-    return std::any_of(clusters.begin(), clusters.end(), [&](const graph::ClusterPtr& cluster) {
-      return is_wanted(names_.Cluster(*cluster));
-    });
-  };
-  const auto uses = [&](const std::string& host, const HostState& state) {
-    switch (item.type) {
-      case ResourceType::kCluster:
-        return uses_cluster(state, [&](const auto& name) { return name == item.resource; });
-      case ResourceType::kEndpoints:
-        return uses_cluster(state, [&](const auto& name) {
-          return AssignmentOf(*snapshot_, name) == item.resource;
-        });
-      case ResourceType::kListener:
-        return (state.filter_chain && item.part == host) ||
-               (state.shared_chain && !item.part.has_value() &&
-                item.resource == certificate_shards_.ListenerOf(host));
-      case ResourceType::kRoutes:
-        return item.part == envoy::VirtualHostName(host, names_.hash_digits);
-      case ResourceType::kScopedRoutes:
-        return item.resource == envoy::VirtualHostName(host, names_.hash_digits) ||
-               item.resource == envoy::HTTPSScopeName(host, names_.hash_digits);
-      case ResourceType::kSecret:
-        if (state.shared_chain) return envoy::OnDemandSecretName(host) == item.resource;
-        return SecretOf(state.virtual_host) != nullptr &&
-               names_.Secret(*SecretOf(state.virtual_host)) == item.resource;
-    }
-    return false;
-  };
-  if (item.type == ResourceType::kSecret) {
-    if (const auto secret = secrets_.ContentOf(item.resource))
-      add({api::Kind::kSecret, (*secret)->ns, (*secret)->name});
-    if (const auto host = hosts_.find(item.resource);
-        host != hosts_.end() && host->second.shared_chain) {
-      const graph::ServingSecret& of_host = *SecretOf(host->second.virtual_host);
-      add({api::Kind::kSecret, of_host.ns, of_host.name});
-    }
-  }
-  for (const auto& [host, state] : hosts_) {
-    if (sources.size() >= most) break;
-    if (!uses(host, state)) continue;
-    for (const api::ObjectRef& root : engine_.DescribeHost(host).roots) add(root);
-  }
-  return sources;
 }
 
 void Pipeline::RoutedHosts::Count(const std::string& host, bool before, bool now) {

@@ -25,6 +25,8 @@
 #include "core/certificate_shards.h"
 #include "core/name_index.h"
 #include "core/own_ingresses.h"
+#include "core/provenance.h"
+#include "core/served_host.h"
 #include "core/view.h"
 #include "envoy/listener.h"
 #include "envoy/names.h"
@@ -97,24 +99,10 @@ class Pipeline {
   HostView DescribeHost(const std::string& host) const;
   ObjectView DescribeObject(const api::ObjectRef& ref, std::size_t most_hosts) const;
 
-  // The objects that a resource, or a part of one, comes from: the Secret of a secret; of the hosts
-  // that have it the first `most` roots. Costs a walk over all hosts.
-  std::vector<graph::ObjectView> SourcesOf(const xds::ResourceKey& item, std::size_t most) const;
+  // Which resources come from which host and objects. Needs a snapshot, and no Apply meanwhile.
+  Provenance provenance() const;
 
  private:
-  // What a host has in the snapshot, so that it can be taken out again.
-  struct HostState {
-    graph::VirtualHostPtr virtual_host;
-    graph::ServingSecretPtr chain_secret;  // named by its filter chain; nullptr: none
-    bool http_routes = false;
-    bool https_routes = false;
-    bool filter_chain = false;  // of its own
-    bool shared_chain = false;
-  };
-  using ClusterIndex = NameIndex<graph::ClusterPtr, graph::ByContent>;
-  using SecretIndex = NameIndex<graph::ServingSecretPtr, graph::ByContent>;
-  using AssignmentIndex = NameIndex<graph::AssignmentKey>;
-  using HostIndex = NameIndex<std::string>;
   using Hosts = std::set<std::string>;
   // Hosts with routes on one of the two ports.
   class RoutedHosts {
@@ -138,8 +126,8 @@ class Pipeline {
   void SetRoutes(const std::string& host, bool https, std::optional<envoy::Resource> routes,
                  xds::SnapshotEditor& editor);
   void UpdateTLS(const Hosts& hosts, xds::SnapshotEditor& editor);
-  void UpdateTLSOf(HostState& host, const std::string& name, xds::SnapshotEditor& editor);
-  void UpdateChainSecret(HostState& host, graph::ServingSecretPtr secret);
+  void UpdateTLSOf(ServedHost& host, const std::string& name, xds::SnapshotEditor& editor);
+  void UpdateChainSecret(ServedHost& host, graph::ServingSecretPtr secret);
   bool IsBelowWildcard(const std::string& host) const;
   void UpdateClusters(ClusterIndex::Changes changes, xds::SnapshotEditor& editor);
   void UpdateSecrets(const SecretIndex::Changes& changes, const std::vector<api::Change>& objects,
@@ -157,7 +145,7 @@ class Pipeline {
   graph::EndpointIndex endpoints_;
   OwnIngresses ingresses_;
 
-  std::map<std::string, HostState, std::less<>> hosts_;
+  ServedHosts hosts_;
   RoutedHosts http_hosts_;
   RoutedHosts https_hosts_;
   std::size_t filter_chains_ = 0;  // of hosts

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the hosts have in the snapshot, and the indexes of the names in use: the state that the
+// pipeline keeps between two batches and that Provenance reads.
+
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "core/name_index.h"
+#include "graph/model/endpoints.h"
+#include "graph/model/model.h"
+
+namespace contour::core {
+
+// What a host has in the snapshot, so that it can be taken out again.
+struct ServedHost {
+  graph::VirtualHostPtr virtual_host;
+  graph::ServingSecretPtr chain_secret;  // named by its filter chain; nullptr: none
+  bool http_routes = false;
+  bool https_routes = false;
+  bool filter_chain = false;  // of its own
+  bool shared_chain = false;
+};
+using ServedHosts = std::map<std::string, ServedHost, std::less<>>;
+
+using ClusterIndex = NameIndex<graph::ClusterPtr, graph::ByContent>;
+using SecretIndex = NameIndex<graph::ServingSecretPtr, graph::ByContent>;
+using AssignmentIndex = NameIndex<graph::AssignmentKey>;
+using HostIndex = NameIndex<std::string>;
+
+// Returns the clusters that the host's routes and TCP proxy lead to; none of a host that isn't
+// served (nullptr).
+graph::ClusterSet ClustersOf(const graph::VirtualHostPtr& host);
+
+// Returns the certificate that the host is served with; nullptr: none.
+graph::ServingSecretPtr SecretOf(const graph::VirtualHostPtr& host);
+
+}  // namespace contour::core
