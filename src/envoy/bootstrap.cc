@@ -285,18 +285,11 @@ absl::StatusOr<std::string> Response(const tls::Secret& secret) {
 
 }  // namespace
 
-std::string_view BootstrapModeName(BootstrapMode mode) { return ModeOf(mode).name; }
-
 absl::StatusOr<BootstrapMode> ParseBootstrapMode(std::string_view name) {
   for (const Mode& mode : kModes) {
     if (mode.name == name) return mode.mode;
   }
   return InvalidArgument("expected delta-ads, sotw-ads, delta or sotw, got \"{}\"", name);
-}
-
-ConfigSource ConfigSourceOf(BootstrapMode mode) {
-  if (ModeOf(mode).ads) return ConfigSource::kAds;
-  return ModeOf(mode).delta ? ConfigSource::kDeltaGrpc : ConfigSource::kGrpc;
 }
 
 absl::StatusOr<std::string> BootstrapJSON(const BootstrapOptions& options) {

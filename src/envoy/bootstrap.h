@@ -25,20 +25,15 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "envoy/config_source.h"
 
 namespace contour::envoy {
 
 // The xDS mode: one aggregated stream or one per type, incremental or state of the world.
 enum class BootstrapMode : std::uint8_t { kDeltaAds, kSotwAds, kDelta, kSotw };
 
-// Returns "delta-ads", "sotw-ads", "delta" or "sotw".
-std::string_view BootstrapModeName(BootstrapMode mode);
-// Returns the mode with this name. kInvalidArgument names the four.
+// Returns the mode with the name "delta-ads", "sotw-ads", "delta" or "sotw". kInvalidArgument names
+// the four.
 absl::StatusOr<BootstrapMode> ParseBootstrapMode(std::string_view name);
-
-// Returns the config source that the resources for such an Envoy must have.
-ConfigSource ConfigSourceOf(BootstrapMode mode);
 
 struct BootstrapOptions {
   BootstrapMode mode = BootstrapMode::kDeltaAds;
