@@ -99,7 +99,7 @@ class Pipeline {
   HostView DescribeHost(const std::string& host) const;
   ObjectView DescribeObject(const api::ObjectRef& ref, std::size_t most_hosts) const;
 
-  // Which resources come from which host and objects. Needs a snapshot, and no Apply meanwhile.
+  // Returns a view that is valid until the next Apply. REQUIRES: Apply was called.
   Provenance provenance() const;
 
  private:

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which resources come from a host, and which objects a resource comes from: Events, explain and
-// diff ask for it.
+// Finds the resources that come from a host, and the objects that a resource comes from. Events and
+// /debug/explain use it.
 //
-// Nothing is kept for it. A host's resources follow from what the pipeline keeps of the host. The
-// way back goes by indexes that there are anyway: a name leads to the contents that have it, these
-// to their Service or Secret, and that to the hosts that have read it. So a question costs the
-// hosts that read one object, and not a walk over all.
+// It keeps nothing of its own. The resources of a host follow from the state that the pipeline
+// keeps of the host. In the other direction it uses indexes that exist for other purposes: from a
+// name to the contents that have it, from a content to its Service or Secret, and from this object
+// to the hosts that read it. So a question costs as much as one object has readers; it doesn't look
+// at all hosts.
 //
-// One thread: the pipeline's.
+// To be used on the pipeline's thread.
 
 #pragma once
 
@@ -20,14 +21,14 @@
 #include "core/served_host.h"
 #include "envoy/names.h"
 #include "graph/engine/engine.h"
-#include "xds/session/ledger.h"
+#include "xds/session/views.h"
 #include "xds/snapshot/snapshot.h"
 
 namespace contour::core {
 
 class Provenance {
  public:
-  // The pipeline's state, which must live as long as this.
+  // The state of the pipeline, which must outlive the Provenance.
   struct State {
     const graph::Engine& engine;
     const ServedHosts& hosts;
@@ -41,8 +42,8 @@ class Provenance {
   };
   explicit Provenance(const State& state) : state_(state) {}
 
-  // Returns the resources and parts that the host has or shares with others, by type. Some of them
-  // may not be in the snapshot.
+  // Returns the resources and parts that the host has or shares with other hosts, by type. Some may
+  // not be in the snapshot.
   std::vector<xds::ResourceKey> ResourcesOf(const std::string& host) const;
 
   // Returns the objects that a resource, or a part of one, comes from: the Secret of a secret; of

@@ -5,6 +5,8 @@
 #include <variant>
 #include <vector>
 
+#include "graph/model/route.h"
+
 namespace contour::core {
 namespace {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the hosts have in the snapshot, and the indexes of the names in use: the state that the
-// pipeline keeps between two batches and that Provenance reads.
+// The state that the pipeline keeps between two batches and that Provenance reads: the resources of
+// each host, and the indexes of the names in use.
 
 #pragma once
 
@@ -9,11 +9,13 @@
 
 #include "core/name_index.h"
 #include "graph/model/endpoints.h"
-#include "graph/model/model.h"
+#include "graph/model/certificate.h"
+#include "graph/model/cluster.h"
+#include "graph/model/host.h"
 
 namespace contour::core {
 
-// What a host has in the snapshot, so that it can be taken out again.
+// The resources that a host has in the snapshot, so that they can be removed again.
 struct ServedHost {
   graph::VirtualHostPtr virtual_host;
   graph::ServingSecretPtr chain_secret;  // named by its filter chain; nullptr: none

@@ -37,7 +37,7 @@ struct ClusterResource {
   std::optional<std::string> assignment;
 };
 
-// Translates a cluster that is called `name`.
+// Translates a cluster whose name is `name`.
 ClusterResource TranslateCluster(const graph::Cluster& cluster, std::string name,
                                  ConfigSource config_source, std::size_t hash_digits = kHashDigits);
 

@@ -88,8 +88,8 @@ struct Names {
   std::string Secret(const graph::ServingSecret& secret) const;
 };
 
-// Gives the names of clusters while one host is translated: each cluster is digested once, however
-// many routes lead to it. The clusters must live as long as it does.
+// Returns the names of clusters while one host is translated. It computes the digest of each
+// cluster once, even if many routes lead to it. The clusters must outlive it.
 class ClusterNamer {
  public:
   explicit ClusterNamer(const Names& names) : names_(names) {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The role of this process among the replicas of contour: whether its xDS port is open and whether
-// it writes.
+// Decides which role this process has among the replicas of contour: if its xDS port is open, and
+// if it writes.
 //
 // Example:
 //   ReplicaRole role({.open = [] { return true; },
@@ -60,11 +60,11 @@ class ReplicaRole {
   void Start();
   void KeysAreGood();
   void Built();
-  // What was served last may be served, as nothing is known of the objects (see serve/fallback.h).
-  // Where only the leader serves: until another holder of the lock is seen, since that one knows
-  // better.
+  // Allows to serve what was served last, as nothing is known of the objects (see
+  // serve/fallback.h). Where only the leader serves, this ends when another holder of the lock is
+  // seen, since that one knows the objects.
   void Remembered();
-  // Writes no more and gives the lock back. The port is left as it is.
+  // Ends writing and gives the lock back. The port stays as it is.
   void Leave(std::chrono::milliseconds patience);
 
   // Asked just before each write. Any thread, as the next four.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration file of a running process: a change is noticed, what can be applied at once is,
-// and what waits for a restart is said in the log and in metrics.
+// Follows the configuration file of a running process. Settings that need no restart are applied at
+// once; settings that wait for a restart are named in the log and in metrics.
 
 #pragma once
 
@@ -15,7 +15,8 @@ namespace contour::serve {
 
 class ConfigFile {
  public:
-  // `started` is what the process was started with. Without a file nothing is watched.
+  // `started` has the settings with which the process was started. Without a file nothing is
+  // watched.
   ConfigFile(std::shared_ptr<const config::LoadedServe> started, config::GivenFlags flags);
   ConfigFile(const ConfigFile&) = delete;
   ConfigFile& operator=(const ConfigFile&) = delete;
@@ -29,7 +30,7 @@ class ConfigFile {
   const config::GivenFlags flags_;
   mutable Mutex mutex_;
   std::shared_ptr<const config::LoadedServe> latest_
-      ABSL_GUARDED_BY(mutex_);  // what the file says now, if it is right
+      ABSL_GUARDED_BY(mutex_);  // the settings that the file has now, if it has no error
   bool wrong_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<config::FileWatch> watch_;  // last: it calls Changed
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where objects come from and statuses go to: a folder of manifests, or an API server.
+// Connects the process to its source of objects, which also gets the statuses: a folder of
+// manifests, or an API server.
 
 #pragma once
 
@@ -21,13 +22,14 @@
 
 namespace contour::serve {
 
-// Either `manifests`, or the others.
+// It has either `manifests` or all the others.
 struct Connections {
-  // Asked just before a status is written; unset: always. Set before Start.
+  // Returns true if a status may be written; called just before each write. Unset: always. To be
+  // set before Start.
   std::shared_ptr<std::function<bool()>> may_write = std::make_shared<std::function<bool()>>();
   std::shared_ptr<kube::Credentials> credentials;
   std::vector<api::Kind> left_out;  // by --without
-  // In the order of their making: what is below uses what is above.
+  // They are made in this order; each may use those above it.
   std::unique_ptr<file::ManifestSource> manifests;
   std::unique_ptr<status::StatusWriter> writer;
   std::unique_ptr<kube::Client> client;  // ends before the writer, which its answers go to
@@ -35,25 +37,26 @@ struct Connections {
   std::unique_ptr<status::IngressAddresses> ingress_addresses;
   std::unique_ptr<api::Sink> observer;
 
-  // True if the API server can't be reached, and nothing was listed yet. Any thread, as the next
-  // four.
+  // True if the API server can't be reached, and nothing was listed yet. This and the next three
+  // may be called on any thread.
   bool ApiServerIsAway() const;
-  // Returns what else keeps the objects from being known for the first time; empty: nothing does.
+  // Returns another reason why the objects were never known; empty: they were.
   std::string NeverKnown() const;
-  // Returns which kinds were known and aren't for certain now, whose objects stay as they were
-  // known; empty: there are none.
+  // Returns the kinds that were known and aren't for certain now. Their objects stay as they were.
+  // Empty: there are none.
   std::string Remark() const;
-  // True if there is something of the kind. What is missing then may only be unknown.
+  // True if there are such kinds. A missing object may then only be unknown.
   bool IsUnsure() const;
 
   // Delivers objects to `sink` until StopSources.
   absl::Status Start(api::Sink& sink);
   void StopSources();
-  // Writes the statuses that are not right yet, but not longer than `deadline`; then no more.
+  // Writes the statuses that are not right yet, but not longer than `deadline`. No status is
+  // written afterwards.
   void StopWrites(std::chrono::milliseconds deadline);
 };
 
-// Errors: a kubeconfig or service account that can't be used.
+// Fails if the kubeconfig or the service account can't be used.
 absl::StatusOr<Connections> MakeConnections(const config::Serve& config);
 
 }  // namespace contour::serve

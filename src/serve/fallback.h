@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// --snapshot-file: what was served last, kept on disk, is served by a process that starts while the
-// API server is away. It counts as the first build; when there is a live one, that takes its place.
+// Serves the snapshot file (--snapshot-file) if the process starts while the API server is away:
+// the file has what was served last. It counts as the first build. When there is a build from
+// objects, that takes its place.
 //
 // Example, given `Fallback::Hooks hooks` and `const xds::SnapshotPtr& snapshot`:
 //   Fallback fallback({.path = "/var/lib/contour/snapshot"}, hooks);
@@ -10,15 +11,15 @@
 //
 // The file is served if after two seconds the API server can't be reached, if after five it answers
 // something else than the objects (a right is missing, a balancer answers in its place), or if
-// after half a minute there still is no complete build, whatever the reason. Till then the live
-// build is waited for: it is the better one.
+// after half a minute there still is no complete build, whatever the reason. Until then it waits
+// for the build from objects, which is the better one.
 //
-// A file that can't be used, or isn't there, is replaced by the one before it
+// If the file can't be used, or isn't there, the one before it is used
 // (xds::PreviousSnapshotFile).
 //
-// Envoys that come back are known to have what the file has, also if it isn't served.
+// Envoys that come back are known to have the resources of the file, also if it isn't served.
 //
-// Without a path: Publish passes on, nothing else happens.
+// Without a path Publish passes the snapshot on, and nothing else happens.
 
 #pragma once
 
@@ -40,19 +41,20 @@ class Fallback {
   struct Options {
     std::string path;  // empty: none
     std::chrono::milliseconds patience_while_away{2'000};
-    // An API server on its way up also refuses, for a second or two.
+    // A starting API server also refuses requests, for a second or two.
     std::chrono::milliseconds patience_while_unknown{5'000};
     std::chrono::milliseconds patience{30'000};
   };
   struct Hooks {
-    std::function<bool()> away;  // the API server can't be reached, and nothing was listed yet
-    // Returns what else keeps the objects from being known; empty: nothing does.
+    std::function<bool()>
+        away;  // true: the API server can't be reached, and nothing was listed yet
+    // Returns another reason why the objects aren't known; empty: they are.
     std::function<std::string()> unknown;
-    std::function<void(xds::SnapshotPtr)> publish;  // to the streams
+    std::function<void(xds::SnapshotPtr)> publish;  // sends it to the Envoys
     // Called with what was served last, as soon as it is read and before anything is published; may
     // be empty.
     std::function<void(xds::SnapshotPtr)> remember = {};
-    std::function<void()> served;  // what was published is that of the file; on a thread of ours
+    std::function<void()> served;  // the file was published; called on the Fallback's thread
   };
 
   Fallback(Options options, Hooks hooks);
@@ -60,16 +62,16 @@ class Fallback {
   Fallback(const Fallback&) = delete;
   Fallback& operator=(const Fallback&) = delete;
 
-  // A file that can't be used is passed over, with a warning.
+  // Reads the file. One that can't be used is ignored, with a warning.
   void Start();
   void Stop();
 
-  // A live build. After it nothing of the file is published any more.
+  // Publishes a build from objects. The file is not published afterwards.
   void Publish(const xds::SnapshotPtr& snapshot);
 
-  // Any thread, as the next two.
+  // True while the file is served. This and the next two may be called on any thread.
   bool serving() const;
-  // "serving from the snapshot file …"; empty: it isn't served.
+  // Returns "serving from the snapshot file …"; empty: it isn't served.
   std::string Remark() const;
   void AddTo(admin::MetricsText& text) const;
 
@@ -79,7 +81,7 @@ class Fallback {
   // Serves the file if it is time for that. Returns when to look again; nullopt: never.
   std::optional<WorkerThread::Time> Look() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<xds::SavedSnapshot> Read();
-  // Returns why the file is to be served now; empty: it isn't yet.
+  // Returns the reason to serve the file now; empty: there is none yet.
   std::string Reason(std::chrono::steady_clock::duration waited) const;
 
   const Options options_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// --without: the kinds that are not read.
+// Reads --without, which names the kinds that are not read.
 
 #pragma once
 
@@ -11,8 +11,8 @@
 
 namespace contour::serve {
 
-// Errors: a name that isn't a kind's, a kind that nothing is served without, objects that come from
-// a folder.
+// Fails if a name is no kind, if nothing can be served without the kind, or if objects come from a
+// folder.
 absl::StatusOr<std::vector<api::Kind>> KindsLeftOut(const config::Serve& config);
 
 }  // namespace contour::serve

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The files of the xDS port's TLS: read, checked, and followed as they change.
+// Reads and checks the files of the xDS port's TLS, and follows their changes.
 //
 // Example, given `xds::Server& server`:
 //   OwnCertificates own(
 //       OwnCertificates::Files{.certificate = "tls.crt", .key = "tls.key", .client_ca = "ca.crt"});
 //   own.Start([&](xds::TLSKeysPtr keys) { server.SetTLS(keys); });
 //
-// Only keys that can be used are given on: each file is PEM, and the key is the certificate's.
-// While the files can't be used, the last good keys stay in use. A process that never saw good ones
-// has none: it is not ready, opens no port and doesn't try to lead; it looks again and again, so
-// that files that come late need no restart. What is wrong is in the log, in the readiness text and
-// in a metric. An Envoy that is refused keeps its last configuration, so that nobody would notice
-// otherwise until the next change.
+// Only keys that can be used are passed on: each file is PEM, and the key belongs to the
+// certificate. While the files can't be used, the last good keys stay in use. A process that never
+// had good ones is not ready, opens no port and doesn't try to lead. It reads the files again and
+// again, so that files that come late need no restart. The fault is in the log, in the readiness
+// text and in a metric. An Envoy whose connection fails keeps its last configuration, so nobody
+// would notice otherwise until the next change.
 //
-// An expired certificate is used and warned about. The CA's file goes by two names (ca_file.h).
+// An expired certificate is used, with a warning. The CA's file has one of two names (ca_file.h).
 
 #pragma once
 
@@ -37,26 +37,27 @@ class OwnCertificates {
     std::string key;
     std::string client_ca;
   };
-  // Keys that can be used: the first ones, and whenever they have changed. On the thread of
-  // Start(), then on one of ours.
+  // Takes keys that can be used: the first ones, and new ones whenever they changed. Called on the
+  // thread of Start(), then on one of its own.
   using Use = std::function<void(xds::TLSKeysPtr)>;
 
-  // nullopt: the port has no TLS, and nothing is done. Looks at the files once an `interval`.
+  // nullopt: the port has no TLS, and nothing is done. The files are read once an `interval`.
   explicit OwnCertificates(std::optional<Files> files,
                            std::chrono::milliseconds interval = std::chrono::seconds(1));
   ~OwnCertificates();  // stops
   OwnCertificates(const OwnCertificates&) = delete;
   OwnCertificates& operator=(const OwnCertificates&) = delete;
 
-  void Start(Use use);  // has looked once when it returns
+  void Start(Use use);  // has read the files once when it returns
   void Stop();
 
   bool wanted() const { return files_.has_value(); }
 
-  // Any thread.
-  std::string NotReady()
-      const;                   // why there are no keys to use; empty: there are, or none is needed
-  std::string Remark() const;  // why the files can't be used although older keys are in use
+  // The next three may be called on any thread. Returns why there are no keys to use; empty: there
+  // are, or none is needed.
+  std::string NotReady() const;
+  // Returns why the files can't be used although older keys are in use; empty: they can.
+  std::string Remark() const;
   void AddTo(admin::MetricsText& text) const;
 
  private:

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether our own xDS port still takes connections. The gRPC library stops accepting for good when
-// accept() fails, as it does when file descriptors run out, and says so to nobody: connections pile
-// up in the kernel. Then only a new process helps, and it moves nothing in the Envoys.
+// Checks that contour's own xDS port still accepts connections. The gRPC library stops accepting
+// for good when accept() fails, as it does when file descriptors run out, and reports it to nobody:
+// connections wait in the kernel. Only a new process helps then, and Envoys keep their
+// configuration meanwhile.
 
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A content that Envoys reject, from the view of the xDS server to that of the objects' authors.
+// Describes a resource that Envoys NACK to the authors of the objects that it comes from.
 
 #pragma once
 
@@ -20,7 +20,7 @@ std::string ResourceText(const xds::ResourceKey& item);
 using FindSources = std::function<std::optional<std::vector<status::SourceObject>>(
     const xds::ResourceKey& item, std::size_t most)>;
 
-// `ended`: Envoys are given the content again.
+// `ended`: the content is sent to Envoys again.
 status::EnvoyRejection RejectionOf(const xds::QuarantineView& view, bool ended,
                                    FindSources find_sources);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a build gives to people: statuses and problems of objects, certificates that expire.
+// Reports what a build says of objects: their statuses and problems, and certificates that expire.
 
 #pragma once
 
@@ -22,19 +22,19 @@
 
 namespace contour::serve {
 
-// Tells what became of the objects: in the log, in the objects, and in files if asked for. What was
-// caused by something missing is told a moment later (see status/held_statuses.h).
+// Reports the statuses of objects: in the log, in the objects, and in files if wanted. A status
+// that was caused by a missing object is reported a moment later (see status/held_statuses.h).
 class StatusReport {
  public:
-  // No `directory`: no files. `writer` nullptr: no API server.
-  // `addresses` nullptr: Ingresses have no status. `unsure`: see status::StatusTeller.
+  // Without a `directory` there are no files. `writer` nullptr: there is no API server. `addresses`
+  // nullptr: Ingresses have no status. `unsure`: see status::StatusTeller.
   StatusReport(const std::string& directory, status::StatusWriter* writer,
                status::IngressAddresses* addresses, std::function<bool()> unsure);
 
   void Start() { teller_.Start(); }
   void Stop() { teller_.Stop(); }
 
-  // On the core thread; returns at once.
+  // Called on the core thread; returns at once.
   void Report(const core::Pipeline::Output& output);
 
  private:
@@ -47,7 +47,7 @@ class StatusReport {
   status::StatusTeller teller_;  // last: it uses the others
 };
 
-// The certificates that Envoys are given: when they expire. An expired one is served all the same,
+// Reports when the certificates that Envoys get expire. An expired one is served all the same,
 // since a browser's warning is better than a closed port, but somebody must know. Any thread.
 class Certificates {
  public:
@@ -60,7 +60,7 @@ class Certificates {
       ABSL_GUARDED_BY(mutex_);  // by resource name
 };
 
-// What is counted of builds. Any thread.
+// Counts builds, for metrics. Any thread.
 class BuildCounts {
  public:
   void Observe(const core::Core::Batch& batch);
@@ -69,7 +69,7 @@ class BuildCounts {
  private:
   admin::IngressRouteCounts ingress_routes_;
   admin::LatencySummary duration_;
-  std::atomic<std::int64_t> last_ = 0;  // when, in seconds since 1970
+  std::atomic<std::int64_t> last_ = 0;  // time of the last build, in seconds since 1970
 };
 
 }  // namespace contour::serve

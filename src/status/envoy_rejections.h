@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells the authors of objects that an Envoy rejects what came of them: a line in the log and, with
-// an API server, an Event of reason EnvoyRejected on each source object. Every replica that serves
-// an Envoy tells what it saw.
+// Reports resources that an Envoy NACKs to the authors of the objects that they come from: with a
+// line in the log and, if there is an API server, an Event of reason EnvoyRejected on each of these
+// objects. Every replica reports the NACKs of its own Envoys.
 //
 // Example:
 //   EnvoyRejections rejections(nullptr);  // no API server: the log only
@@ -17,8 +17,8 @@
 //   rejections.Add(std::move(rejection));
 //   rejections.Stop();
 //
-// Bounded: kWaiting rejections wait, what comes beyond is left to the xDS server's own line in the
-// log; kSources objects of a rejection are named; at most kPerMinute Events are written. A
+// At most kWaiting rejections wait; further ones are only in the log line of the xDS server. At
+// most kSources objects of a rejection are named, and at most kPerMinute Events are written. A
 // rejection that comes again is the same Event with a higher count.
 
 #pragma once
@@ -49,15 +49,15 @@ struct SourceObject {
 };
 
 struct EnvoyRejection {
-  std::string resource;  // as people call it: "virtual host a.example.com of RDS ingress_http"
+  std::string resource;  // "virtual host a.example.com of RDS ingress_http"
   std::string version;   // of the content that was rejected
   std::string node_id;
   std::string error_message;
-  bool ended = false;       // Envoys are given the content again
+  bool ended = false;       // true: the content is sent to Envoys again
   bool all_envoys = false;  // true: it is kept from all Envoys; false: from this one
   bool replaced = false;    // true: the last good content is given instead; false: nothing
-  // Returns the objects that the resource is made from, the first `most` of them, or nothing if
-  // they can't be told. Called on a thread of EnvoyRejections.
+  // Returns the objects that the resource comes from, the first `most` of them; nullopt: they can't
+  // be found now. Called on the thread of EnvoyRejections.
   std::function<std::optional<std::vector<SourceObject>>(std::size_t most)> sources;
 };
 
@@ -78,7 +78,7 @@ class EnvoyRejections {
   EnvoyRejections& operator=(const EnvoyRejections&) = delete;
 
   void Start();
-  void Stop();  // what waits is dropped
+  void Stop();  // rejections that wait are dropped
   // Any thread; returns at once.
   void Add(EnvoyRejection rejection) ABSL_LOCKS_EXCLUDED(mutex_);
 
