@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The debug pages, on loopback unless told otherwise (docs/debugging.md says how to use them):
+// Serves the debug pages, on loopback unless configured otherwise (docs/debugging.md explains
+// them):
 //
 //   /debug/dag         what is served, as Graphviz or JSON; ?host= ?object= ?format=json ?limit=
-//   /debug/explain     the way of one object or host; ?object=[Kind/]namespace/name or ?host=
+//   /debug/explain     the effects of one object or host; ?object=[Kind/]namespace/name or ?host=
 //   /debug/xds         what each Envoy has; ?node= ?type= ?resource= ?all=1 and pages
 //   /debug/log-level   GET, and PUT with debug, info, warning or error as body
 //   /debug/pprof/…     profiles, see profiles.h
 //
-// Read-only but for the log level, which only a client on loopback may set, and by PUT, which no
-// web page of another origin can send. Nothing secret is shown.
+// Nothing can be changed except the log level. Only a client on loopback may set that, and by PUT,
+// which no web page of another origin can send. Nothing secret is shown.
 
 #pragma once
 
@@ -31,7 +32,7 @@ namespace contour::admin {
 
 class DebugServer {
  public:
-  // What the pages show; called from the server's threads. nullopt: the core is too busy to say.
+  // The content of the pages; called on the server's threads. nullopt: the core is too busy.
   struct Views {
     std::function<std::optional<std::vector<graph::VirtualHostPtr>>()> virtual_hosts;
     std::function<std::optional<envoy::Names>()> names = [] {
@@ -47,7 +48,7 @@ class DebugServer {
   DebugServer(std::string address, std::uint16_t port, Views views);
   ~DebugServer() { Stop(); }
 
-  // Binds and begins to answer. Gives the port (useful with 0). The error names address and port.
+  // Binds and begins to answer. Returns the port (useful with 0). The error names address and port.
   absl::StatusOr<std::uint16_t> Start() { return server_.Start(); }
   void Stop();
 
@@ -56,7 +57,8 @@ class DebugServer {
   HttpResponse Explain(const HttpRequest& request) const;
   HttpResponse Xds(const HttpRequest& request) const;
   HttpResponse CPUProfile(const HttpRequest& request);
-  // The objects that `text` may mean and that are known or asked for; nullopt: too busy.
+  // Returns the objects that `text` may mean, if they are known or a host looked for them; nullopt:
+  // the core is too busy.
   std::optional<std::vector<core::ObjectView>> FindObjects(const std::string& text) const;
 
   const Views views_;

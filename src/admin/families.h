@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every metric that the program has, declared once: MetricsText takes no other name (that is an
-// error of the compiler), docs/metrics.md is held against this table by a test, and so are the
-// rules and dashboards of deploy/. A new metric is a row here and a Set() where the number is.
+// Declares every metric of the program once. MetricsText takes no other name (the compiler reports
+// it). Tests compare docs/metrics.md, and the rules and dashboards of deploy/, with this table. A
+// new metric is a row here and a Set() where the number is.
 //
 // Names, labels and help of the first group are those of Contour 0.15, which dashboards depend on.
-// Names of ours begin with contour_, then say the room; durations are in seconds, times in seconds
+// Other names begin with contour_, followed by the room; durations are in seconds, times in seconds
 // since 1970.
 
 #pragma once
@@ -20,7 +20,7 @@ namespace contour::admin {
 
 enum class MetricType : std::uint8_t { kCounter, kGauge, kHistogram, kSummary };
 
-// Where a process has it.
+// Which processes have the metric.
 enum class Presence : std::uint8_t {
   kAlways,
   kCluster,    // objects come from an API server
@@ -59,7 +59,7 @@ inline constexpr auto kIfAny = Presence::kIfAny;
 
 // clang-format off: a table
 inline constexpr Family kFamilies[] = {
-    // Of Contour 0.15.
+    // These are the metrics of Contour 0.15.
     {"contour_ingressroute_total", kGauge, kIfAny, {"namespace"}, "Total number of IngressRoutes"},
     {"contour_ingressroute_root_total", kGauge, kIfAny, {"namespace"}, "Total number of root IngressRoutes"},
     {"contour_ingressroute_valid_total", kGauge, kIfAny, {"namespace", "vhost"}, "Total number of valid IngressRoutes", 10'000},
@@ -188,10 +188,10 @@ class FamilyName {
   std::size_t place_;
 };
 
-// All of them, in the order of the table.
+// Returns all families, in the order of the table.
 inline constexpr const auto& kFamilies = families_internal::kFamilies;
 
-// The table as it stands in docs/metrics.md.
+// Returns the table as docs/metrics.md has it.
 std::string FamiliesMarkdown();
 
 }  // namespace contour::admin

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The HTTP port for the kubelet and for Prometheus: /healthz (alive), /readyz (synced and built),
-// /metrics. Probes are answered whatever scrapers and slow clients do (see http_server.h); what the
-// views for probes ask must not wait for what may be busy.
+// Serves the HTTP port for the kubelet and Prometheus: /healthz (alive), /readyz (synced and built)
+// and /metrics. Probes are answered whatever scrapers and slow clients do (see http_server.h). The
+// functions for probes must not wait for a thread that may be busy.
 
 #pragma once
 
@@ -16,9 +16,9 @@ namespace contour::admin {
 
 class HealthServer {
  public:
-  // What the pages show; called from the server's threads.
+  // The content of the pages; called on the server's threads.
   struct Views {
-    // Why it is to be started anew; empty: alive. May be unset.
+    // Returns why the process should be restarted; empty: it is alive. May be unset.
     std::function<std::string()> not_alive;
     std::function<std::string()> not_ready;  // why not; empty: ready
     std::function<std::string()> remark;     // to say though ready; empty: nothing. May be unset.
@@ -27,7 +27,7 @@ class HealthServer {
 
   HealthServer(std::string address, std::uint16_t port, const Views& views);
 
-  // Binds and begins to answer. Gives the port (useful with 0). The error names address and port.
+  // Binds and begins to answer. Returns the port (useful with 0). The error names address and port.
   absl::StatusOr<std::uint16_t> Start() { return server_.Start(); }
   void Stop() { server_.Stop(); }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The open connections of one HTTP port: how many there may be, which of them ends when another one
-// comes, and how many requests of one kind are answered at a time.
+// Manages the open connections of one HTTP port: how many there may be, which of them ends when
+// another one comes, and how many requests of one kind are answered at a time.
 //
 // Example, given `int socket`:
 //   HttpConnections connections;
@@ -9,10 +9,10 @@
 //   connections.MakeRoom(1);  // by the thread that accepts connections, when there are too many
 //
 // A connection that waits for its client (for a request, or for the client to read the answer) can
-// be ended at any moment by shutting its socket down; the thread that serves it sees that as the
-// client's end. One whose request is being handled is never ended.
+// be ended at any moment by shutting its socket down; to the thread that serves it this looks as if
+// the client had closed it. A connection whose request is being handled is never ended.
 //
-// Any thread.
+// The methods may be called on any thread.
 
 #pragma once
 
@@ -35,7 +35,8 @@ class HttpConnections {
     kWriting    // the answer is being written
   };
 
-  // How many requests of one kind are answered at a time, the writing of their answers included.
+  // Limits how many requests of one kind are answered at a time, the writing of the answers
+  // included.
   class Gate {
    public:
     // `per_address`: of the clients of one address; 0: as many as `at_most`.
@@ -50,15 +51,16 @@ class HttpConnections {
 
   class Connection;
 
-  // Sees to it that `wanted` connections end soon: those that have waited longest for their
-  // clients, once they have waited for kGrace. Until RoomIsMade no connection waits for a second
-  // request.
+  // Ends `wanted` connections soon: those that have waited longest for their clients, once they
+  // have waited for kGrace. Until RoomIsMade no connection waits for a second request.
   void MakeRoom(std::size_t wanted) ABSL_LOCKS_EXCLUDED(mutex_);
   void RoomIsMade() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // From here on no request is waited for, and an answer has `kLastWords` to be read.
+  // From now on no connection waits for a request, and the client has `kLastWords` to read an
+  // answer.
   void BeginStop() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Ends those whose answer isn't read by then. To be called now and then after BeginStop.
+  // Ends the connections whose answer wasn't read in this time. To be called repeatedly after
+  // BeginStop.
   void EndUnread() ABSL_LOCKS_EXCLUDED(mutex_);
 
   bool stopping() const ABSL_LOCKS_EXCLUDED(mutex_);  // BeginStop was called

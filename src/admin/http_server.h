@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small HTTP/1.1 server: the one place that knows the library.
+// A small HTTP/1.1 server. No other file includes the HTTP library.
 //
 // Example:
 //   HttpServer server({.name = "--http-address, --http-port", .address = "127.0.0.1", .port = 0});
@@ -12,9 +12,9 @@
 //
 // No client can keep others waiting (docs/decisions/0037): each connection has a thread of its own,
 // up to Options::connections; when there are more, the one that has waited longest for its client
-// is ended. A request must be complete within Options::request, however its bytes come, and its
-// answer be read within Options::answer. Of a request at most 16 KiB of headers and 64 KiB of body
-// are read.
+// is ended. A request must be complete within Options::request, even if its bytes come one by one,
+// and the client must read the answer within Options::answer. At most 16 KiB of headers and 64 KiB
+// of body are read.
 
 #pragma once
 
@@ -49,7 +49,7 @@ class HttpServer {
   using Handler = std::function<HttpResponse(const HttpRequest&)>;
 
   struct Options {
-    std::string name;  // what in the configuration says where it listens; for errors
+    std::string name;  // of the settings that say where it listens; for errors
     std::string address;
     std::uint16_t port = 0;                     // 0: any free one
     std::size_t connections = 64;               // at a time
@@ -60,8 +60,8 @@ class HttpServer {
     // machine shows: a name that was bent to 127.0.0.1 gets 403.
     bool refuse_names = false;
   };
-  // How many requests for a path are answered at a time; beyond it the answer is 503. A request
-  // counts until its answer is written; one whose client reads slowly makes room for the next.
+  // Limits how many requests for a path are answered at a time; further ones get 503. A request
+  // counts until its answer is written. One whose client reads slowly is ended for the next.
   struct Limit {
     std::size_t at_most;
     std::size_t per_address = 0;  // of one client's address; 0: as many
@@ -72,11 +72,11 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // Before Start. What is handled without a limit must be quick.
+  // To be called before Start. A handler without a limit must be quick.
   void Handle(Method method, const std::string& path, Handler handler,
               std::optional<Limit> limit = std::nullopt);
 
-  // Binds and begins to answer; the port. The error names address and port.
+  // Binds and begins to answer. Returns the port. The error names address and port.
   absl::StatusOr<std::uint16_t> Start();
   void Stop();
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many IngressRoutes there are of each status, by namespace and virtual host: the gauges of
-// Contour 0.15. Kept up as statuses change, so that asking costs what is shown and no more.
+// Counts the IngressRoutes of each status, by namespace and virtual host, for the gauges of Contour
+// 0.15. The counts are updated as statuses change, so that a scrape costs only what it shows.
 //
 // Example, given `const graph::Status& status` and `MetricsText& text`:
 //   IngressRouteCounts counts;
@@ -8,10 +8,10 @@
 //   counts.SetRoot("default", "www", true);      // has a virtualhost
 //   counts.AddTo(text);
 //
-// Beyond kOwnHosts virtual hosts of a namespace the rest is counted together under the virtual
-// host "(others)", so that sums stay right while the number of series stays bounded.
+// Beyond kOwnHosts virtual hosts of a namespace the rest is counted together under the virtual host
+// "(others)", so that sums stay right while the number of series stays bounded.
 //
-// Any thread.
+// The methods may be called on any thread.
 
 #pragma once
 

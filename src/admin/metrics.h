@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Metrics in Prometheus' text format, made when they are asked for out of what the rooms count. A
-// series of something that vanished is thereby gone.
+// Writes metrics in Prometheus' text format. The text is made for each scrape from the numbers of
+// the rooms, so the series of an object that is gone are gone too.
 //
 // Example:
 //   MetricsText text;
@@ -9,8 +9,8 @@
 //   const std::string page = text.String();
 //
 // Names, types, labels and help texts are those of admin/families.h; anything else doesn't compile.
-// The order of the calls doesn't matter. Of a family no more series are kept than it shows
-// (Family::limit), the first ones by their labels; a series is to be set once. One thread.
+// The order of the calls doesn't matter. A family has at most Family::limit series, the first ones
+// by their labels. A series may be set once. To be used on one thread.
 
 #pragma once
 
@@ -60,7 +60,7 @@ class MetricsText {
     SetNumber(name.family(), {std::string(labels)...},
               std::chrono::duration<double>(value).count());
   }
-  // Of a histogram.
+  // Sets a histogram.
   template <typename... Values>
   void Set(std::type_identity_t<FamilyName<sizeof...(Values)>> name, const LatencyValues& value,
            const Values&... labels) {
@@ -68,7 +68,7 @@ class MetricsText {
   }
   void Set(FamilyName<0> name, const LatencySummary& summary);
 
-  // In the order of the declarations; series by their labels.
+  // Returns the families in the order of their declarations, the series by their labels.
   std::string String() const;
 
  private:
@@ -79,7 +79,7 @@ class MetricsText {
   void SetNumber(const Family& family, LabelValues labels, double value);
   void SetHistogram(const Family& family, LabelValues labels, const LatencyValues& value);
 
-  // nullptr: the family has enough others.
+  // Returns nullptr if the family has enough other series.
   Series* Find(const Family& family, LabelValues labels);
 
   std::map<const Family*, AllSeries> families_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every Prometheus client says of its process (process_*): CPU, memory, file descriptors.
+// Adds the metrics that every Prometheus client has of its process (process_*): CPU, memory, file
+// descriptors.
 
 #pragma once
 
@@ -7,7 +8,7 @@
 
 namespace contour::admin {
 
-// From /proc/self; a figure that can't be read is left out. Any thread.
+// Reads /proc/self. Metrics that can't be read are left out. Any thread.
 void AddProcess(MetricsText& text);
 
 }  // namespace contour::admin

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Profiles of the running process in pprof's format (`go tool pprof`, `google-pprof`), see
+// Takes profiles of the running process in pprof's format (`go tool pprof`, `google-pprof`), see
 // docs/profiling.md.
 //
-// CPU: gperftools' profiler, 100 samples a second of CPU time over all threads; nothing runs while
-// none is taken. One at a time.
+// CPU: gperftools' profiler takes 100 samples a second of CPU time over all threads. It runs only
+// while a profile is taken, one at a time.
 //
-// Heap: what was allocated and not freed, by sampling. Needs tcmalloc in the process, which isn't
-// linked (docs/decisions/0026): LD_PRELOAD=libtcmalloc.so.4 with TCMALLOC_SAMPLE_PARAMETER=524288.
+// Heap: memory that was allocated and not freed, by sampling. It needs tcmalloc in the process,
+// which isn't linked (docs/decisions/0026): LD_PRELOAD=libtcmalloc.so.4 with
+// TCMALLOC_SAMPLE_PARAMETER=524288.
 //
 // Any thread.
 
@@ -23,14 +24,14 @@ namespace contour::admin {
 
 class Profiles {
  public:
-  // Takes this long. kUnavailable: another is being taken, or it was cancelled; kUnimplemented:
-  // built without the profiler (sanitizers).
+  // Samples for `time` and returns the profile. kUnavailable: another one is being taken, or it was
+  // cancelled. kUnimplemented: this is a build without the profiler (sanitizers).
   absl::StatusOr<std::string> CPU(std::chrono::seconds time);
 
-  // kFailedPrecondition: the allocator can't.
+  // Returns kFailedPrecondition if the allocator can't sample.
   absl::StatusOr<std::string> Heap();
 
-  // Ends a CPU profile that is being taken, and refuses others: the process stops.
+  // Ends a CPU profile that is being taken, and refuses others, since the process stops.
   void Cancel();
 
  private:
@@ -44,10 +45,10 @@ class Profiles {
 // from the program's own symbol table, so not if that was stripped.
 std::string Symbols(std::string_view addresses);
 
-// The arguments of the process, separated by NUL.
+// Returns the arguments of the process, separated by NUL.
 std::string CommandLine();
 
-// Each thread with its name and the CPU time that it took, as text.
+// Returns each thread with its name and CPU time, as text.
 std::string Threads();
 
 }  // namespace contour::admin

@@ -12,8 +12,8 @@ class App;
 
 namespace contour::cmd {
 
-// Declares the subcommand's flags on `app` and gives what runs it: it returns the exit code, after
-// telling stderr why it isn't 0.
+// Declares the subcommand's flags on `app`. Returns the function that runs it, which returns the
+// exit code; if it isn't 0, it has written the reason to stderr.
 using Command = std::function<int()> (*)(CLI::App& app);
 
 std::function<int()> Serve(CLI::App& app);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Takes an Envoy out of service without a failed request, before its pod ends.
 //
-//   1. wait `drain_delay`: balancers that go by Kubernetes' endpoints learn that the pod ends
-//   2. POST /healthcheck/fail: readiness fails, and Envoy asks its clients to go, by `connection:
+//   1. wait `drain_delay`: balancers that use Kubernetes' endpoints learn that the pod ends
+//   2. POST /healthcheck/fail: readiness fails, and Envoy asks its clients to close, by `connection:
 //      close` (HTTP/1.1) and GOAWAY (HTTP/2) with the next answers
 //   3. wait `check_delay`, in which balancers that probe Envoy's health learn the same, then count
 //      the open HTTP connections every `check_interval`
@@ -12,8 +12,8 @@
 // Both delays are needed even if no connection is open: with one connection per request there often
 // is none, and the next one would come to an Envoy that has ended.
 //
-// TCP connections behind the TCP proxy can't be asked to go and aren't waited for. Drain() blocks;
-// one thread. Waiting and talking to Envoy are interfaces, so that tests need neither.
+// Clients of the TCP proxy can't be asked to close, and are not waited for. Drain() blocks; to be
+// used on one thread. Waiting and requests to Envoy are functions that tests replace.
 
 #pragma once
 
@@ -39,11 +39,11 @@ struct ShutdownOptions {
   std::uint64_t min_open_connections = 0;
 };
 
-// The sum of the gauges envoy_http_downstream_cx_active in Prometheus' text, without those of
-// Envoy's own listeners (stats, health, admin). kInvalidArgument: a line that can't be read.
+// Returns the sum of the gauges envoy_http_downstream_cx_active in Prometheus' text, without
+// Envoy's own listeners (stats, health, admin). kInvalidArgument: a line can't be read.
 absl::StatusOr<std::uint64_t> OpenConnections(std::string_view text);
 
-// What Drain() does to the world.
+// The effects of Drain().
 struct ShutdownActions {
   std::function<absl::Status()> fail_health_check;
   std::function<absl::StatusOr<std::string>()> connection_stats;  // for OpenConnections()
@@ -52,11 +52,11 @@ struct ShutdownActions {
   std::function<absl::Status()> write_ready_file;
 };
 
-// Errors: Envoy can't be told, in four tries (after 0.2, 1 and 5 s), or the file can't be written.
-// Connections that can't be counted for once are counted the next time.
+// Fails if the request to Envoy fails in four tries (after 0.2, 1 and 5 s), or if the file can't be
+// written. Connections that can't be counted once are counted the next time.
 absl::Status Drain(const ShutdownOptions& options, const ShutdownActions& actions);
 
-// Those of a real Envoy.
+// Returns the functions for a real Envoy.
 ShutdownActions RealShutdownActions(const ShutdownOptions& options);
 
 }  // namespace contour::cmd

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The HTTP server beside an Envoy, in its pod, that Envoy's preStop hook waits for:
+// An HTTP server beside an Envoy, in its pod, for which Envoy's preStop hook waits:
 //
 //   GET /healthz    200
 //   GET /shutdown   answered, 200, when the ready file is there (see envoy_shutdown.h); 503 if the
@@ -9,10 +9,10 @@
 //   ShutdownManager manager("0.0.0.0", 8090, "/admin/ok");
 //   CONTOUR_RETURN_IF_ERROR(manager.Start().status());
 //
-// Whoever reaches the port can wait, 64 at a time and 8 of one address, and do nothing else; a
-// client that goes makes room (see admin/http_server.h for slow and idle ones). When the manager is
-// told to stop, those who wait for a file that is there are answered first: in a pod both hooks end
-// at the same time.
+// Any client that reaches the port can wait, 64 at a time and 8 of one address, and do nothing
+// else. A client that closes makes room for the next (see admin/http_server.h for slow and idle
+// ones). When the manager stops, clients that wait for a file that exists are answered first: in a
+// pod both hooks end at the same time.
 
 #pragma once
 
@@ -34,7 +34,7 @@ class ShutdownManager {
   ShutdownManager(const ShutdownManager&) = delete;
   ShutdownManager& operator=(const ShutdownManager&) = delete;
 
-  // Binds and begins to answer. Gives the port (useful with 0).
+  // Binds and begins to answer. Returns the port (useful with 0).
   absl::StatusOr<std::uint16_t> Start();
   void Stop();
 

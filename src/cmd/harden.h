@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every subcommand does first, since private keys are in its memory and it must not limp on
-// without any.
+// Every subcommand begins with this, since it has private keys in its memory and must not go on
+// without memory.
 
 #pragma once
 
 namespace contour::cmd {
 
-// No core dumps, nor reading of the memory by other processes of the same user (not even by a
-// pattern that pipes dumps to a program). When memory runs out: a message on stderr and exit code
-// 1, at once; a restart begins clean.
+// Forbids core dumps, also to a program by a pattern with a pipe, and reading of the memory by
+// other processes of the same user. When memory runs out, the process writes a message to stderr
+// and ends at once with exit code 1, so that it is restarted.
 void Harden();
 
 }  // namespace contour::cmd

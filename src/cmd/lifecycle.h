@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The life of a serving process as events on its main thread: what is to be done next, or that it
-// is to end.
+// Runs the main thread of a serving process: it does the work that is posted, until the process is
+// to end.
 
 #pragma once
 
@@ -12,24 +12,25 @@
 
 namespace contour::cmd {
 
-// SIGTERM, SIGINT and SIGQUIT end Run(); a second one ends the process at once. The other signals
-// whose default is to end a process are ignored, SIGHUP, SIGUSR1 and SIGUSR2 with a line in the log
+// SIGTERM, SIGINT and SIGQUIT end Run(); a second one ends the process at once. Other signals that
+// by default end a process are ignored, SIGHUP, SIGUSR1 and SIGUSR2 with a line in the log
 // (docs/reliability.md lists all). A fault of the process itself (SIGSEGV, SIGABRT, …) ends it.
 class Lifecycle {
  public:
-  // Blocks signals in this thread and in those it will start; so make it before any other thread.
+  // Blocks signals in this thread and in those that it starts. So it must be made before any other
+  // thread.
   Lifecycle();
   ~Lifecycle();
   Lifecycle(const Lifecycle&) = delete;
   Lifecycle& operator=(const Lifecycle&) = delete;
 
-  // Runs `work` on the thread that is in Run(). From any thread.
+  // Runs `work` on the thread that is in Run(). May be called on any thread.
   void Post(std::function<void()> work);
 
-  // Run() returns `exit_code`, the first that was given. From any thread.
+  // Lets Run() return `exit_code`, the first that was given. May be called on any thread.
   void End(int exit_code);
 
-  // Works until End or a signal.
+  // Runs posted work until End or a signal.
   int Run();
 
  private:

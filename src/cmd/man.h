@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The man page, contour(1), from the declarations of the commands and settings.
+// Makes the man page, contour(1), from the declarations of the commands and settings.
 
 #pragma once
 
@@ -11,7 +11,7 @@ class App;
 
 namespace contour::cmd {
 
-// In the language of man(7): `contour --help-man | man -l -`.
+// Returns it in the language of man(7): `contour --help-man | man -l -`.
 std::string ManPage(const CLI::App& app);
 
 }  // namespace contour::cmd

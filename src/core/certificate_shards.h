@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which listener of certificates (envoy::CertificatesListener) names which hosts. Envoy reads the
-// whole list of one again when a host is added to it, so the lists are short: a new host changes
-// one, and at times splits it in two.
+// Decides which listener of certificates (envoy::CertificatesListener) names which hosts. Envoy
+// reads the whole list of a listener again when a host is added to it, so the lists are short: a
+// new host changes one list, and sometimes splits it in two.
 //
 // Example:
 //   CertificateShards shards;
@@ -10,8 +10,8 @@
 //     const bool gone = hosts.empty();
 //   }
 //
-// A binary trie over the hash of the host: a node of at most kHosts hosts is a list, a larger one
-// has two halves. So the lists follow from the hosts alone, not from their history.
+// It is a binary trie over the hash of the host: a node with at most kHosts hosts is a list, a
+// larger node has two halves. So the lists depend on the hosts alone, not on their history.
 
 #pragma once
 
@@ -33,8 +33,8 @@ class CertificateShards {
   void Add(const std::string& host);
   void Remove(const std::string& host);
 
-  // Lists that are new, other than at the last call, or gone (empty), by the name of their
-  // listener; hosts sorted.
+  // Returns the lists that changed since the last call, by the name of their listener; the hosts
+  // are sorted. Empty: the list is gone.
   std::map<std::string, std::vector<std::string>> TakeChanges();
 
   // Returns the listener that names the host, or would.

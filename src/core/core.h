@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The core thread: takes the changes of all sources, runs the pipeline, hands on the results.
+// Runs the core thread: it takes the changes of all sources, runs the pipeline and passes the
+// results on.
 //
 // Example, given `const Core::Options& options` and `std::vector<api::Change> changes`:
 //   Core core(options, [](const Pipeline::Output& output) { /* output.snapshot is served */ });
@@ -9,12 +10,12 @@
 //   sink.Synced();
 //   core.Stop();
 //
-// There is no fixed hold-off: the first change goes at once, and what arrives while it is worked on
-// forms the next batch. `floor` is the least time between the beginnings of two batches, against
-// storms.
+// There is no fixed hold-off: the first change is applied at once, and changes that arrive
+// meanwhile are the next batch. `floor` is the least time between the beginnings of two batches,
+// which limits the work when changes come by the thousand.
 //
-// Nothing is handed on before every source has said Synced; what came until then is one batch, the
-// first build.
+// Nothing is passed on before every source has called Synced. All changes until then are one batch,
+// the first build.
 
 #pragma once
 
@@ -40,7 +41,7 @@ namespace contour::core {
 
 class Core {
  public:
-  // What was just built, for those who count.
+  // The latest build, for those who count.
   struct Batch {
     const std::vector<api::Change>& changes;
     const Pipeline::Output& output;
@@ -59,31 +60,31 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  // Returns the sink of one more source. REQUIRES: before Start, unless it is the first (without
-  // any there is no build); the core could build without it, and the process is ended instead.
-  // Lives as long as the core. Its calls return at once, from any thread.
+  // Returns the sink of one more source. REQUIRES: Start wasn't called, or there is no source yet.
+  // Otherwise the core could build without the source's objects, so the process aborts. The sink
+  // lives as long as the core. Its functions may be called on any thread, and return at once.
   api::Sink& AddSource();
 
   void Start();
-  // Refuses new work, ends what is under way, joins. Changes still queued are dropped: they are in
-  // the sources.
+  // Takes no new work, waits for the batch that is under way and ends the thread. Changes that are
+  // still queued are dropped: the sources have them.
   void Stop();
 
   bool built() const { return built_; }  // the first build is done
 
-  // See Pipeline::Follow. Any thread, returns at once.
+  // Calls Pipeline::Follow before the next batch. Any thread; returns at once.
   void Follow(xds::StandInNeeds needs);
 
-  // Puts a question to the pipeline between two batches: runs `question` on the core thread and
-  // gives its answer; nullopt if that takes longer than `patience`, or the core isn't running. Any
-  // thread but the core's.
+  // Runs `question` on the core thread between two batches and returns its answer; nullopt if that
+  // takes longer than `patience`, or if the core isn't running. It may be called on any thread but
+  // the core's.
   //
   // Example, given `Core& core` and `const std::string& host`:
   //   const auto view = core.Ask(
   //       [host](const Pipeline& pipeline) { return pipeline.DescribeHost(host); }, 2s);
   //
-  // Keep it short, nothing is derived meanwhile. It must own what it uses: it may still run when
-  // the asker has given up. It doesn't begin then.
+  // The question should be short, since nothing is derived meanwhile. It must own all that it uses:
+  // it may still run when the caller has given up. It doesn't begin after that.
   template <typename Question>
   auto Ask(Question question, std::chrono::milliseconds patience)
       -> std::optional<std::invoke_result_t<Question, const Pipeline&>> {

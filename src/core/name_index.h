@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which contents are in use under which names. Several contents may have one plain name; it is used
-// only while it is one content's, else it is contested and each of its contents has its full name.
-// Names depend on what is in use and not on the order in which it came.
+// Knows which contents are in use under which names. Several contents may have one plain name. The
+// plain name is used only while one content has it; otherwise it is contested, and each of its
+// contents has its full name. Names depend on the contents in use, not on the order in which they
+// came.
 //
 // Example:
 //   NameIndex<std::string> names([](const std::string& content) { return content.substr(0, 3); },
@@ -15,11 +16,11 @@
 //   for (const std::string& content : changes.renamed) {
 //   }  // its users must be translated again
 //
-// If two contents meet even under a full name, the name is closed: it stands for none of them.
-// Where the two functions are the same, a contested name is therefore closed.
+// If two contents have even the same full name, the name is closed: it stands for none of them. If
+// the two functions are the same, a contested name is therefore closed.
 //
-// Cost: that of the change. Only a name that becomes contested, or ceases to be, concerns a content
-// that didn't change itself. One thread.
+// The cost is in proportion to the change. Only a name that becomes contested, or ceases to be,
+// affects a content that didn't change itself. To be used on one thread.
 
 #pragma once
 
@@ -43,12 +44,12 @@ class NameIndex {
   // different full names.
   NameIndex(Namer plain, Namer full) : plain_(std::move(plain)), full_(std::move(full)) {}
 
-  // One user more.
+  // Adds one user of the content.
   void Add(const Content& content) {
     const auto user = users_.try_emplace(Key{plain_(content), content}, 0).first;
     if (user->second++ == 0) Touch(user->first, false);
   }
-  // One user less. REQUIRES: it was added.
+  // Removes one user of the content. REQUIRES: it was added.
   void Remove(const Content& content) {
     const auto user = users_.find(Key{plain_(content), content});
     if (--user->second > 0) return;
@@ -56,7 +57,7 @@ class NameIndex {
     users_.erase(user);
   }
 
-  // Says what a name stood for, and stands for.
+  // The content that a name had, and the one that it has now.
   struct Change {
     std::optional<Content> before;  // nullopt: nothing, or it was closed
     std::optional<Content> now;     // nullopt: nothing, or it is closed
@@ -68,7 +69,7 @@ class NameIndex {
     std::vector<Content> renamed;  // were in use before, and are, under another name or closed
     std::vector<std::string> contested, uncontested;  // plain names that became so
   };
-  // Since the last call.
+  // Returns the changes since the last call.
   Changes TakeChanges() {
     Changes changes;
     while (!touched_.empty()) {  // freed as it is read: the first build touches all that there is
@@ -85,11 +86,11 @@ class NameIndex {
     return changes;
   }
 
-  // As of the last TakeChanges.
+  // These are valid as of the last TakeChanges.
   const std::set<std::string, std::less<>>& contested() const { return contested_; }
   const std::set<std::string, std::less<>>& closed() const { return closed_; }
 
-  // The content that the name stands for. nullopt: none, or it is closed.
+  // Returns the content that has the name; nullopt: none has, or the name is closed.
   std::optional<Content> ContentOf(std::string_view name) const {
     if (const auto full = contents_.find(name); full != contents_.end())
       return full->second.size() == 1 ? std::optional(*full->second.begin()) : std::nullopt;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps which Ingresses are ours, and says after a batch of changes for which that is another now.
-// An IngressClass that changes is the one thing that concerns them all; that is rare.
+// Knows which Ingresses are ours, and returns after a batch of changes the Ingresses for which that
+// changed. Only a changed IngressClass affects them all, which is rare.
 //
 // Example, given `const std::vector<api::Change>& changes`, `const graph::Engine& engine` and
 // `const graph::Options& options`:
@@ -9,7 +9,7 @@
 //   for (const auto& [ref, ours] : ingresses.Apply(changes, engine, options)) {
 //   }
 //
-// Belongs to the pipeline; one thread.
+// To be used on the pipeline's thread.
 
 #pragma once
 
@@ -26,7 +26,7 @@ namespace contour::core {
 
 class OwnIngresses {
  public:
-  // Sorted.
+  // Returns the Ingresses that became ours (true) or ceased to be (false), sorted.
   std::vector<std::pair<api::ObjectRef, bool>> Apply(const std::vector<api::Change>& changes,
                                                      const graph::Engine& engine,
                                                      const graph::Options& options);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// From changes of objects to the next snapshot: derive, translate, commit; each step only for what
-// changed.
+// Makes the next snapshot from changes of objects: it derives, translates and commits, each step
+// only for what changed.
 //
 // Example, given `const Pipeline::Options& options` and `const std::vector<api::Change>& changes`:
 //   Pipeline pipeline(options);
 //   const Pipeline::Output output = pipeline.Apply(changes);
 //   const xds::SnapshotPtr next = output.snapshot;
 //
-// A pure function of the objects, except for speed: any history that ends in the same objects gives
-// a snapshot of the same version. One thread, no clock, no I/O.
+// The snapshot is a pure function of the objects: any history that ends in the same objects gives a
+// snapshot of the same version. To be used on one thread; it has no clock and no I/O.
 
 #pragma once
 
@@ -52,8 +52,8 @@ class Pipeline {
   };
   explicit Pipeline(Options options);
 
-  // A name that several contents have. They get other names; or it is closed: nothing that was
-  // meant by it is reached under it.
+  // A name that several contents have. They get other names; or the name is closed, and none of
+  // them is served under it.
   struct NameConflict {
     xds::ResourceType type = xds::ResourceType::kCluster;
     std::string name;
@@ -84,18 +84,18 @@ class Pipeline {
   };
   Output Apply(const std::vector<api::Change>& changes);
 
-  // Sets which assignments and secrets the snapshot holds, from the next Apply on, also when
-  // nothing uses them: Envoys still run what does. One that is used isn't touched; a secret that is
-  // gone, or has become unusable, stays as it was. Names that don't tell which object they stand
-  // for, as they were shortened or carry a hash, are passed over.
+  // Sets the assignments and secrets that the snapshot keeps from the next Apply on even if nothing
+  // uses them, since resources that Envoys still have do. It doesn't change those that are used. A
+  // secret that is gone, or has become unusable, stays as it was. Names that don't tell their
+  // object, because they were shortened or have a hash, are ignored.
   void Follow(const xds::StandInNeeds& needs);
 
   const graph::Engine& engine() const { return engine_; }
   const envoy::Names& names() const { return names_; }
   NameCounts CountNames() const;
 
-  // For people; copies, at most `most_hosts` of an object's hosts. An EndpointSlice or Endpoints
-  // object has the hosts of its Service.
+  // Return copies for people to read, with at most `most_hosts` of an object's hosts. An
+  // EndpointSlice or Endpoints object has the hosts of its Service.
   HostView DescribeHost(const std::string& host) const;
   ObjectView DescribeObject(const api::ObjectRef& ref, std::size_t most_hosts) const;
 
@@ -117,9 +117,10 @@ class Pipeline {
     bool any_host_ = false;      // true if "*" is one of them
   };
 
-  // Takes the host's virtual host from the engine, and what it uses into the indexes.
+  // Takes the host's virtual host from the engine, and adds the contents that it uses to the
+  // indexes.
   void UpdateHost(const std::string& host);
-  // The hosts of which something has another name now.
+  // Adds the hosts whose clusters, secret or virtual host have another name now.
   void AddRenamed(const ClusterIndex::Changes& clusters, const SecretIndex::Changes& secrets,
                   const HostIndex::Changes& host_names, Hosts& hosts) const;
   void UpdateRoutes(const std::string& host, xds::SnapshotEditor& editor);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the core knows of a host or of an object, to be shown to people: what was derived, and the
-// resources that came out of it. Plain values, any thread.
+// A description of a host or an object for people: the result of the derivation, and the resources
+// that come from it. Plain values; any thread.
 
 #pragma once
 
@@ -16,7 +16,7 @@ namespace contour::core {
 struct ResourceView {
   xds::ResourceType type = xds::ResourceType::kCluster;
   std::string name;
-  std::string part;     // of it: a virtual host or a filter chain; empty: the whole
+  std::string part;     // a virtual host or a filter chain of it; empty: the whole resource
   std::string version;  // of the part if one is named; hexadecimal
 };
 

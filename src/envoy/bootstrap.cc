@@ -24,6 +24,7 @@
 #include "envoy/extensions/transport_sockets/tls/v3/common.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "envoy/config_source.h"
 #include "envoy/message.h"
 #include "envoy/names.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is served, as a graph: listeners, virtual hosts, routes, clusters, services, certificates.
-// Pure, any thread; nothing secret in it.
+// Shows what is served as a graph of listeners, virtual hosts, routes, clusters, Services and
+// certificates. Pure; any thread. Nothing secret is shown.
 
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace contour::report {
 
-// For Graphviz (`dot -Tsvg`). The labels are those of Contour 0.15:
+// Returns the graph for Graphviz (`dot -Tsvg`). The labels are those of Contour 0.15:
 //
 //   digraph DAG {
 //   rankdir="LR"
@@ -21,16 +21,16 @@ namespace contour::report {
 //   …
 //   }
 //
-// Depth first: a node stands before its children, an edge after its child. Ids follow from the
-// content, so that two graphs can be compared. Of ours: {exact|…} for paths of this type,
-// {redirect|https} and {response|503} for what Envoy answers itself. Clusters are called by
-// `names`.
+// The order is depth first: a node comes before its children, an edge after its child. Ids depend
+// on the content alone, so that two graphs can be compared. Contour 0.15 doesn't have {exact|…} for
+// paths of this type, and {redirect|https} and {response|503} for answers of Envoy itself. Clusters
+// have the names that `names` gives them.
 //
-// `further`: how many virtual hosts aren't among `hosts`; said in a comment.
+// `further`: the number of virtual hosts that aren't among `hosts`; a comment says it.
 std::string DagGraphviz(const std::vector<graph::VirtualHostPtr>& hosts,
                         const envoy::Names& names = {}, std::size_t further = 0);
 
-// The same for programs, with what the labels leave out.
+// Returns the graph for programs, with details that the labels leave out.
 std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts, const envoy::Names& names = {},
                     std::size_t further = 0);
 

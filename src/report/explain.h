@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way of one object, or one host, as JSON: which virtual hosts it reached, what was read and
-// missed for them, why something was refused, which resources came out, and what the Envoys made of
-// these. Pure, any thread; nothing secret in it.
+// Explains the effects of one object, or the state of one host, as JSON: the virtual hosts that
+// depend on it, the objects that were read or missing for them, the reasons why a field was
+// refused, the resources that come from it, and whether Envoys acked these. Pure; any thread.
+// Nothing secret is shown.
 
 #pragma once
 
@@ -16,15 +17,15 @@
 
 namespace contour::report {
 
-// "Kind/namespace/name", "namespace/name" (of any kind) or, for what has no namespace, "Kind/name".
-// Empty: it is none of these.
+// Reads "Kind/namespace/name", "namespace/name" (of any kind) or, for a kind without namespaces,
+// "Kind/name". Returns nothing if `text` is none of these.
 std::vector<api::ObjectRef> ParseObject(std::string_view text);
 
-// The resources of the hosts, one after the other: what is to be asked of the Envoys.
+// Returns the resources of the hosts, in order: the questions for the Envoys.
 std::vector<xds::ResourceQuestion> ResourcesOf(const core::HostView& host);
 std::vector<xds::ResourceQuestion> ResourcesOf(const std::vector<core::ObjectView>& objects);
 
-// `fates`: the answer to just these.
+// Return the page. `fates` has the answers to just these questions.
 std::string ExplainObjects(const std::vector<core::ObjectView>& objects,
                            const xds::FleetFates& fates);
 std::string ExplainHost(const core::HostView& host, const xds::FleetFates& fates);

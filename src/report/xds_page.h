@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the Envoys have, as JSON: per Envoy and type how many resources were sent, acknowledged,
-// refused and held back, and those that the filter asks for, one by one. Pure, any thread.
+// Shows the resources of the Envoys as JSON: how many of each type were sent to each Envoy, acked,
+// NACKed and held, and those that the filter selects one by one. Pure; any thread.
 
 #pragma once
 
@@ -14,12 +14,12 @@
 
 namespace contour::report {
 
-// Reads the parameters of the page. kInvalidArgument: one of them can't be meant.
+// Reads the parameters of the page. kInvalidArgument: one of them has no meaning.
 absl::StatusOr<xds::ViewFilter> ParseXdsFilter(
     const std::function<std::optional<std::string>(const std::string& name)>& parameter);
 
-// `views` was made with the filter. `quarantined`: what is kept from all Envoys, of which those of
-// the filter's type and resource are shown.
+// Returns the page. `views` was made with the filter. `quarantined` has the contents that are not
+// sent to Envoys; those of the filter's type and resource are shown.
 std::string XdsJson(const xds::SessionViews& views,
                     const std::vector<xds::QuarantineView>& quarantined,
                     const xds::ViewFilter& filter);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the debug pages see of the running process.
+// Connects the debug pages with the running process.
 
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace contour::cmd {
 
-// Both must outlive the server that uses the views.
+// Returns the content of the pages. Both arguments must outlive the server that uses it.
 admin::DebugServer::Views DebugViews(core::Core& core, const xds::Server& server);
 
 }  // namespace contour::cmd

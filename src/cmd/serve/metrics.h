@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The figures of all rooms, as /metrics gives them.
+// Collects the metrics of all rooms.
 
 #pragma once
 
@@ -16,7 +16,7 @@
 
 namespace contour::cmd {
 
-// The text format of Prometheus. Any thread.
+// Returns them in the text format of Prometheus. Any thread.
 std::string Metrics(const serve::Connections& connections, const core::Core& core,
                     const xds::Server& server, const serve::Certificates& certificates,
                     const leader::ReplicaRole& role, const serve::BuildCounts& builds,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration in the words of the rooms that it is for.
+// Translates the configuration into the options of the rooms, and checks it.
 
 #pragma once
 
@@ -16,28 +16,29 @@ namespace contour::cmd {
 
 core::Core::Options CoreOptions(const config::Serve& config);
 
-// nullopt: no election. Errors: an election without a cluster; times that don't fit together.
+// Returns the options of the election; nullopt: there is none. Fails if there is no cluster for it,
+// or if its times don't fit together.
 absl::StatusOr<std::optional<leader::ReplicaRole::Electing>> ElectingOf(
     const config::Serve& config, const serve::Connections& connections);
 
-// The files of the xDS port's TLS, or nullopt with --insecure. Errors: some of the three flags are
-// missing. The files are not looked at.
+// Returns the files of the xDS port's TLS, or nullopt with --insecure. Fails if some of the three
+// flags are missing. The files are not read.
 absl::StatusOr<std::optional<serve::OwnCertificates::Files>> TLSOf(const config::Serve& config);
 
-// What is wrong with the configuration in ways that only the machine shows.
+// Checks that the folders and files of the configuration don't contradict each other.
 absl::Status CheckFolders(const config::Serve& config);
 
-// Checks that the xDS port can be opened. kUnavailable: it can't.
+// Checks that the xDS port can be opened. kUnavailable: it can't be.
 absl::Status CheckXdsAddress(const config::Serve& config);
 
 // Checks the addresses of Envoy's listeners: Envoy would refuse one that is no IP address, or that
 // two listeners have.
 absl::Status CheckListeners(const config::Serve& config);
 
-// What Envoy would refuse.
+// Checks the access logs: Envoy would refuse a listener with a bad format.
 absl::Status CheckAccessLogs(const config::Serve& config);
 
-// Says in the log what a careful person would not have configured.
+// Logs settings that are allowed but risky.
 void WarnOfConfig(const config::Serve& config);
 
 }  // namespace contour::cmd
