@@ -94,7 +94,8 @@ std::string NotReady(const serve::OwnCertificates& keys, const leader::ReplicaRo
 }
 
 // Returns the objects that the core made a resource from; nullopt: it is too busy to say.
-std::optional<std::vector<status::SourceObject>> SourcesOf(core::Core& core, const xds::ResourceKey& item,
+std::optional<std::vector<status::SourceObject>> SourcesOf(core::Core& core,
+                                                           const xds::ResourceKey& item,
                                                            std::size_t most) {
   const auto views = core.Ask(
       [item, most](const core::Pipeline& pipeline) {
@@ -127,10 +128,10 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   std::atomic<core::Core*> follower = nullptr;  // the core, while there is one
   status::EnvoyRejections rejections(connections.client.get());
   const auto report_rejection = [&](const xds::QuarantineView& view, bool ended) {
-    rejections.Add(
-        serve::RejectionOf(view, ended, [&follower](const xds::ResourceKey& item, std::size_t most) {
-          return SourcesOf(*follower, item, most);
-        }));
+    rejections.Add(serve::RejectionOf(view, ended,
+                                      [&follower](const xds::ResourceKey& item, std::size_t most) {
+                                        return SourcesOf(*follower, item, most);
+                                      }));
   };
   xds::Server server(
       {.address = config.xds_address,

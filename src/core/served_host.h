@@ -8,9 +8,9 @@
 #include <string>
 
 #include "core/name_index.h"
-#include "graph/model/endpoints.h"
 #include "graph/model/certificate.h"
 #include "graph/model/cluster.h"
+#include "graph/model/endpoints.h"
 #include "graph/model/host.h"
 
 namespace contour::core {

@@ -26,8 +26,8 @@ namespace contour::envoy {
 struct ClusterResource {
   Resource resource;
   // True: an Envoy has warmed the cluster when it acks the assignment that was sent after it, also
-  // an empty one. False: when it acks the cluster itself, which has a health check or is resolved by
-  // DNS. (Measured with Envoy 1.40.)
+  // an empty one. False: when it acks the cluster itself, which has a health check or is resolved
+  // by DNS. (Measured with Envoy 1.40.)
   bool warm_by_assignment = true;
   // The longest time that the first health check, or DNS, may take after Envoy has the cluster and
   // its endpoints. It is needed on streams per type, where Envoy acks a cluster before it is warm.

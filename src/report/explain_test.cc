@@ -163,7 +163,8 @@ TEST(XdsPage, ShowsTheStateOfATypeAndWhatIsQuarantined) {
   routes.type = ResourceType::kRoutes;
   routes.unacknowledged = 1;
   routes.lag = std::chrono::milliseconds(1500);
-  routes.rejected.push_back({{ResourceType::kRoutes, "ingress_http", "a.example"}, "2", "no", true});
+  routes.rejected.push_back(
+      {{ResourceType::kRoutes, "ingress_http", "a.example"}, "2", "no", true});
   routes.held.push_back({"ingress_http", "b.example", {"web"}, std::chrono::milliseconds(20)});
   const Json state =
       Json::parse(XdsJson({.envoys = envoys}, {}, {})).at("envoys")[0].at("types").at("RDS");
