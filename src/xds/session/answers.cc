@@ -178,8 +178,7 @@ void Stream::AssumeClustersAcked(const std::string& error_message) {
 // Returns what is to be searched. What the node couldn't take is set aside.
 NackTracker::Suspicion Stream::SuspectsOf(ResourceType type, const InFlight& response, Time now) {
   NackTracker& nacks = state_[type].nacks;
-  NackTracker::Suspicion suspicion =
-      nacks.SuspectsOf(response, [&](const std::string& name) { return Wanted(type, name); });
+  NackTracker::Suspicion suspicion = nacks.SuspectsOf(response, WantedOf(type));
   if (!SpeaksOfNode(nacks.error_message())) return suspicion;
   NackTracker::NodeFaults faults = nacks.SetAsideNodeFaults(response, suspicion.suspects);
   for (const auto& [name, wait, begins] : faults.faults) {
@@ -232,8 +231,7 @@ void Stream::TouchAwaited(ResourceType type, const InFlight& response) {
 
 void Stream::NextSearchStep(ResourceType type) {
   NackTracker& nacks = state_[type].nacks;
-  const NackBisection::Step step =
-      nacks.NextStep([&](const std::string& name) { return Wanted(type, name); });
+  const NackBisection::Step step = nacks.NextStep(WantedOf(type));
   MarkCulprits(type, nacks.TakeCulprits(), true);
   nacks.ForgetHeadsIfOver();
   switch (step) {
@@ -269,8 +267,8 @@ bool Stream::SendControl(ResourceType type) {
 
 void Stream::MarkCulprits(ResourceType type, std::vector<NackBisection::Culprit> culprits,
                           bool certain) {
-  const std::vector<std::string> marked = state_[type].nacks.MarkCulprits(
-      std::move(culprits), certain, [&](const std::string& name) { return Wanted(type, name); });
+  const std::vector<std::string> marked =
+      state_[type].nacks.MarkCulprits(std::move(culprits), certain, WantedOf(type));
   for (const std::string& name : marked) envoy_.Touch(state_, type, name);
   envoy_.ReportCulprits(state_, type, NackTracker::Trust::kConfirmed);
 }

@@ -12,6 +12,9 @@
 // them; from that this class works out which names have to be looked at. It knows nothing of
 // requests and responses: see stream.h.
 //
+// Files: envoy_state.cc streams, snapshots and time; envoy_resources.cc the rules about resources;
+// envoy_nacks.cc what is reported about rejected contents.
+//
 // Thread: one at a time per session.
 
 #pragma once
@@ -175,7 +178,7 @@ class EnvoyState {
   // True if this Envoy is not going to have the cluster, since it, or another, NACKed its content.
   bool LacksCluster(const std::string& cluster) const;
 
-  // ---- NACKs (envoy_nacks.cc) ----
+  // ---- NACKs ----
 
   // Reports the culprits, since the Envoy acked something: what it rejected is at fault, not the
   // Envoy.

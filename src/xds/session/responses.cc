@@ -197,7 +197,7 @@ void Stream::Decide(ResourceType type, PendingNames::Name& pending, Time now) {
     DecideUnsubscribed(type, pending.name);
     return;
   }
-  state.nacks.ForgetOutdated(name, [&](const std::string& of) { return Wanted(type, of); });
+  state.nacks.ForgetOutdated(name, WantedOf(type));
   ResourcePtr wanted = Wanted(type, name);
   if (wanted != nullptr) {
     wanted = state.nacks.WithoutRejected(wanted);

@@ -28,8 +28,8 @@ class SessionQuestion {
  public:
   virtual ~SessionQuestion() = default;
   virtual bool Concerns(const Session::Identity& session) const = 0;
-  // Called for one session after the other, in the order of node ids and addresses, and for a few
-  // milliseconds each. False: the following ones aren't needed.
+  // Looks at one session after the other, in the order of node ids and addresses, for a few
+  // milliseconds each. Returns false if the following ones aren't needed.
   virtual bool Look(const Session& session, Time now) = 0;
 };
 
@@ -39,16 +39,16 @@ class SessionInquiry {
 
   explicit SessionInquiry(std::size_t workers) : outstanding_(workers) {}
 
-  // The answers of the workers that are done by then. Later ones are dropped.
+  // Returns the answers of the workers that are done by then. Later ones are dropped.
   Answers Await(std::chrono::steady_clock::time_point deadline) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // By a worker: nobody waits any more.
+  // True if nobody waits any more. Asked by the workers.
   bool abandoned() const ABSL_LOCKS_EXCLUDED(mutex_);
-
- private:
-  friend class InquiryTask;
+  // Takes the answer of one worker; nullptr: it has none. Called once per worker, by its
+  // InquiryTask.
   void Answer(std::unique_ptr<SessionQuestion> answer) ABSL_LOCKS_EXCLUDED(mutex_);
 
+ private:
   mutable Mutex mutex_;
   Condition changed_;
   Answers answers_ ABSL_GUARDED_BY(mutex_);
@@ -65,12 +65,12 @@ class InquiryTask {
   InquiryTask(const InquiryTask&) = delete;
   InquiryTask& operator=(const InquiryTask&) = delete;
 
-  // The first call: which sessions there are. Sorts them.
+  // Takes the sessions that there are, and sorts them. Called first.
   void Begin(std::vector<const Session*> sessions);
   bool begun() const { return begun_; }
 
-  // Looks at sessions for a few milliseconds; `exists` says of a session that it hasn't ended since
-  // Begin. True: done, or nobody waits any more.
+  // Looks at sessions for a few milliseconds. `exists` returns true for a session that hasn't ended
+  // since Begin. Returns true if it is done, or nobody waits any more.
   bool Continue(const std::function<bool(const Session*)>& exists, Time now);
 
  private:
@@ -88,7 +88,7 @@ class ViewQuestion final : public SessionQuestion {
   bool Concerns(const Session::Identity& session) const override;
   bool Look(const Session& session, Time now) override;
 
-  // The pages of all workers as one.
+  // Returns the pages of all workers as one.
   static SessionViews Merge(const SessionInquiry::Answers& answers, const ViewFilter& filter,
                             std::size_t workers);
 

@@ -79,6 +79,10 @@ class Stream {
 
   bool delta() const { return state_.delta(); }
   ResourcePtr Wanted(ResourceType type, const std::string& name) const;
+  // Returns the function Wanted() of one type.
+  auto WantedOf(ResourceType type) const {
+    return [this, type](const std::string& name) { return Wanted(type, name); };
+  }
   void KeepOnlyNames(ResourceType type);
 
   // stream.cc

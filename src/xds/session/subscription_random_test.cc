@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random histories of snapshots against a model of an Envoy: it subscribes, warms clusters,
 // withholds and mixes up acknowledgements, rejects bad content, loses its connection. Checked on
-// the way: a route or chain is announced only with warm clusters, a cluster is withdrawn only when
+// the way: a route or chain is sent only with warm clusters, a cluster is withdrawn only when
 // nothing in effect uses it, an assignment only when no cluster does. Checked at the end: the Envoy
 // has exactly what the snapshot says, and nothing was released by time.
 
@@ -62,8 +62,9 @@ class Random {
 // Content "!" is rejected by the Envoy.
 class World {
  public:
-  // One scope is always there: what becomes of the last is another matter (a change of shape). With
-  // `renames` clusters change their assignment, as those of a Service whose port gets another name.
+  // One scope is always there: what becomes of the last is another matter (a change of the delivery
+  // mode). With `renames` clusters change their assignment, as those of a Service whose port gets
+  // another name.
   World(Random& random, bool bad, bool renames) : random_(random), bad_(bad), renames_(renames) {
     scopes_.try_emplace("g0", Users{"first", {}});
   }
@@ -73,7 +74,7 @@ class World {
     for (unsigned i = 0; i < edits; ++i) EditOne();
   }
 
-  // Everything anew and good: also what the Envoy didn't accept before is different now.
+  // Makes everything anew and good: also what the Envoy didn't ack before is different now.
   void Refresh() {
     bad_ = false;
     fresh_ = true;
@@ -387,7 +388,7 @@ class Simulation {
   struct Subscription {
     bool sent = false;  // on this stream
     std::set<std::string> names;
-    std::string version;  // accepted last; survives streams
+    std::string version;  // acked last; survives streams
     std::string nonce;    // of this stream
     bool owes = false;    // a request is due, withheld
     std::deque<Request> withheld;
@@ -532,7 +533,7 @@ class Simulation {
     Send(link, type, std::move(request));
   }
 
-  // Names changed: tell, in ADS.
+  // Names changed: the Envoy says so, in ADS.
   void UpdateNames(ResourceType type) {
     if (!setting_.aggregated) {
       FitLinks();
@@ -832,7 +833,7 @@ class Simulation {
   void Withdraw(const Link& link, ResourceType type, const std::string& name) {
     switch (type) {
       case kCDS:
-        // One that was rejected may be announced, as another with its assignment has endpoints.
+        // One that was rejected may be sent, as another with its assignment has endpoints.
         if (InEffect().contains(name) && !forgiven_.contains(name) && !rejected_.contains(name)) {
           ADD_FAILURE() << "cluster " << name << " was withdrawn, but it is in use";
         }

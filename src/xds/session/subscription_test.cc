@@ -704,7 +704,7 @@ TEST(Warm, FilterChainsWaitToo) {
   EXPECT_THAT(x.node.Ack(x.stream, kEDS), ElementsAre("LDS tcp@1[first@1 second@1]"));
 }
 
-// Envoy refuses a listener without filter chains.
+// Envoy rejects a listener without filter chains.
 TEST(Warm, AListenerIsNeverSentWithoutItsChains) {
   Running x;
   x.world.Cluster("b").Set(kEDS, "b").Host("chain", {"b"}, "1", kLDS, "tcp");
@@ -1348,7 +1348,7 @@ TEST(StateOfTheWorld, WholeTypesAreWholeOthersSendWhatChanged) {
   EXPECT_THAT(node.Wait(5s), ElementsAre("CDS b@1"));
 }
 
-// An Envoy whose listener was refused reconnects without a route name, which is a wildcard, and
+// An Envoy whose listener was rejected reconnects without a route name, which is a wildcard, and
 // asks for the name once the listener is there.
 TEST(StateOfTheWorld, ANameAskedForAfterTheWildcardIsSentAgain) {
   World world;

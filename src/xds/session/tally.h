@@ -60,8 +60,15 @@ class Times {
     return times_.empty() ? std::nullopt : std::optional(times_.begin()->first);
   }
 
+  // Used by TimeMark.
+  void Add(Time time) { ++times_[time]; }
+  // REQUIRES: the time was added.
+  void Remove(Time time) {
+    const auto at = times_.find(time);
+    if (--at->second == 0) times_.erase(at);
+  }
+
  private:
-  friend class TimeMark;
   std::map<Time, std::size_t> times_;  // how many values have it
 };
 
@@ -69,9 +76,7 @@ class Times {
 class TimeMark {
  public:
   TimeMark() = default;
-  TimeMark(Times& times, Times::Time time) : times_(&times), time_(time) {
-    ++times_->times_[time_];
-  }
+  TimeMark(Times& times, Times::Time time) : times_(&times), time_(time) { times_->Add(time_); }
   ~TimeMark() { Remove(); }
   TimeMark(TimeMark&& other) noexcept
       : times_(std::exchange(other.times_, nullptr)), time_(other.time_) {}
@@ -87,9 +92,7 @@ class TimeMark {
 
  private:
   void Remove() {
-    if (times_ == nullptr) return;
-    const auto at = times_->times_.find(time_);
-    if (--at->second == 0) times_->times_.erase(at);
+    if (times_ != nullptr) times_->Remove(time_);
   }
 
   Times* times_ = nullptr;

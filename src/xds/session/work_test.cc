@@ -32,7 +32,7 @@ constexpr auto kSRDS = ResourceType::kScopedRoutes;
 
 // How routes are delivered: all in one resource, or a resource for each host; with sharded HTTPS
 // also a secret for each.
-enum class Shape : std::uint8_t { kClassic, kSharded, kShardedHTTPS };
+enum class DeliveryMode : std::uint8_t { kClassic, kSharded, kShardedHTTPS };
 // How the Envoy connects.
 struct Mode {
   bool aggregated = true;
@@ -45,9 +45,9 @@ std::string AssignmentName(int i) { return fmt::format("a{}", i); }
 
 class Hosts {
  public:
-  explicit Hosts(Shape shape) : shape_(shape), editor_(nullptr) {
+  explicit Hosts(DeliveryMode delivery_mode) : delivery_mode_(delivery_mode), editor_(nullptr) {
     editor_.Set(kLDS, {.name = "listener", .bytes = "listener"});
-    if (shape == Shape::kClassic) editor_.SetHead(kRDS, "routes", "head");
+    if (delivery_mode == DeliveryMode::kClassic) editor_.SetHead(kRDS, "routes", "head");
     Put(-1, 0);
   }
 
@@ -60,13 +60,14 @@ class Hosts {
     editor_.Set(kCDS, cluster);
     editor_.Set(kEDS, {.name = AssignmentName(i), .bytes = AssignmentName(i)});
     const std::string bytes = fmt::format("{}@{}", HostName(i), generation);
-    if (shape_ == Shape::kClassic) {
+    if (delivery_mode_ == DeliveryMode::kClassic) {
       editor_.SetPart(kRDS, "routes",
                       {.name = HostName(i), .bytes = bytes, .clusters = {cluster.name}});
     } else {
       editor_.Set(kSRDS, {.name = HostName(i), .bytes = bytes, .clusters = {cluster.name}});
     }
-    if (shape_ == Shape::kShardedHTTPS) editor_.Set(kSDS, {.name = HostName(i), .bytes = "secret"});
+    if (delivery_mode_ == DeliveryMode::kShardedHTTPS)
+      editor_.Set(kSDS, {.name = HostName(i), .bytes = "secret"});
     generations_[i] = generation;
   }
   void Drop(int i) {
@@ -82,7 +83,7 @@ class Hosts {
   SnapshotPtr Commit() { return editor_.Commit(); }
 
  private:
-  const Shape shape_;
+  const DeliveryMode delivery_mode_;
   SnapshotEditor editor_;
   std::map<int, int> generations_;
 };
@@ -91,13 +92,15 @@ class Hosts {
 // with a stream for each cluster, and for the secret of each host.
 class Envoy {
  public:
-  Envoy(Mode mode, Shape shape, const SnapshotPtr& snapshot)
-      : mode_(mode), shape_(shape), session_({"node", "peer", mode.aggregated}, {}, snapshot) {
+  Envoy(Mode mode, DeliveryMode delivery_mode, const SnapshotPtr& snapshot)
+      : mode_(mode),
+        delivery_mode_(delivery_mode),
+        session_({"node", "peer", mode.aggregated}, {}, snapshot) {
     Request(kCDS, {});
     Run();
     Request(kLDS, {});
     Run();
-    if (shape == Shape::kClassic) {
+    if (delivery_mode == DeliveryMode::kClassic) {
       routes_ = {"routes"};
       xds::Request routes;
       (delta() ? routes.subscribe : routes.names) = {"routes"};
@@ -171,7 +174,7 @@ class Envoy {
     for (const std::string& name : gone) has.erase(name);
     Acknowledge(stream, response);
     if (response.type == kCDS) Follow(response, gone);
-    if (response.type == kSRDS && shape_ == Shape::kShardedHTTPS && !came.empty()) {
+    if (response.type == kSRDS && delivery_mode_ == DeliveryMode::kShardedHTTPS && !came.empty()) {
       xds::Request secrets;
       if (delta()) {
         secrets.subscribe = came;
@@ -246,7 +249,7 @@ class Envoy {
   }
 
   const Mode mode_;
-  const Shape shape_;
+  const DeliveryMode delivery_mode_;
   Time now_{};
   Session session_;
   std::map<std::pair<ResourceType, std::string>, Stream*> streams_;
@@ -265,9 +268,9 @@ struct Steps {
 };
 
 // Counts the steps for `count` hosts, so many at a time.
-Steps Measure(Mode mode, Shape shape, int count, int at_once) {
-  Hosts hosts(shape);
-  Envoy envoy(mode, shape, hosts.Commit());
+Steps Measure(Mode mode, DeliveryMode delivery_mode, int count, int at_once) {
+  Hosts hosts(delivery_mode);
+  Envoy envoy(mode, delivery_mode, hosts.Commit());
   Steps steps;
   const auto phase = [&](std::uint64_t& measured, auto&& change) {
     const std::uint64_t before = envoy.examined();
@@ -289,19 +292,19 @@ Steps Measure(Mode mode, Shape shape, int count, int at_once) {
 
 // All Envoys that come are sent the same: what one of them costs doesn't follow the hosts.
 TEST(FirstContent, CostsNoStepForEachResource) {
-  const auto steps = [](Protocol protocol, Shape shape, int count) {
-    Hosts hosts(shape);
+  const auto steps = [](Protocol protocol, DeliveryMode delivery_mode, int count) {
+    Hosts hosts(delivery_mode);
     for (int i = 0; i < count; ++i) hosts.Put(i, 0);
-    const Envoy envoy({true, protocol}, shape, hosts.Commit());
+    const Envoy envoy({true, protocol}, delivery_mode, hosts.Commit());
     EXPECT_EQ(envoy.holds(kCDS), static_cast<std::size_t>(count + 1));
     EXPECT_EQ(envoy.holds(kEDS), static_cast<std::size_t>(count + 1));
-    EXPECT_EQ(envoy.holds(shape == Shape::kClassic ? kRDS : kSRDS),
-              static_cast<std::size_t>(shape == Shape::kClassic ? 1 : count + 1));
+    EXPECT_EQ(envoy.holds(delivery_mode == DeliveryMode::kClassic ? kRDS : kSRDS),
+              static_cast<std::size_t>(delivery_mode == DeliveryMode::kClassic ? 1 : count + 1));
     return envoy.examined();
   };
   for (const Protocol protocol : {Protocol::kDelta, Protocol::kStateOfTheWorld}) {
-    for (const Shape shape : {Shape::kClassic, Shape::kSharded}) {
-      EXPECT_LE(steps(protocol, shape, 2000), steps(protocol, shape, 200) + 10);
+    for (const DeliveryMode delivery_mode : {DeliveryMode::kClassic, DeliveryMode::kSharded}) {
+      EXPECT_LE(steps(protocol, delivery_mode, 2000), steps(protocol, delivery_mode, 200) + 10);
     }
   }
 }
@@ -309,7 +312,7 @@ TEST(FirstContent, CostsNoStepForEachResource) {
 // Nor does what it costs when it comes back with all of it.
 TEST(FirstContent, CostsNoStepForEachResourceOfAnEnvoyThatComesBack) {
   const auto steps = [](int count) {
-    Hosts hosts(Shape::kSharded);
+    Hosts hosts(DeliveryMode::kSharded);
     for (int i = 0; i < count; ++i) hosts.Put(i, 0);
     const SnapshotPtr snapshot = hosts.Commit();
     Session session({"node", "peer", true}, {}, snapshot);
@@ -332,7 +335,7 @@ TEST(FirstContent, CostsNoStepForEachResourceOfAnEnvoyThatComesBack) {
   EXPECT_LE(steps(2000), steps(200) + 10);
 }
 
-class WorkTest : public testing::TestWithParam<std::tuple<bool, Protocol, Shape>> {};
+class WorkTest : public testing::TestWithParam<std::tuple<bool, Protocol, DeliveryMode>> {};
 
 // Eight times the hosts are at most so many times the steps; quadratic work would be 64 times.
 constexpr double kMost = 8 * 1.3;
@@ -347,30 +350,31 @@ void ExpectLinear(const Steps& few, const Steps& many) {
 }
 
 TEST_P(WorkTest, FollowsTheHostsThatChangeAtOnce) {
-  const auto& [aggregated, protocol, shape] = GetParam();
+  const auto& [aggregated, protocol, delivery_mode] = GetParam();
   const Mode mode{aggregated, protocol};
-  ExpectLinear(Measure(mode, shape, 280, 280), Measure(mode, shape, 2240, 2240));
+  ExpectLinear(Measure(mode, delivery_mode, 280, 280), Measure(mode, delivery_mode, 2240, 2240));
 }
 
 // One after the other, the Envoy keeps pace.
 TEST_P(WorkTest, FollowsTheHostsThatChangeOneByOne) {
-  const auto& [aggregated, protocol, shape] = GetParam();
+  const auto& [aggregated, protocol, delivery_mode] = GetParam();
   const Mode mode{aggregated, protocol};
-  ExpectLinear(Measure(mode, shape, 30, 1), Measure(mode, shape, 240, 1));
+  ExpectLinear(Measure(mode, delivery_mode, 30, 1), Measure(mode, delivery_mode, 240, 1));
 }
 
 std::string NameOf(const testing::TestParamInfo<WorkTest::ParamType>& parameter) {
-  const auto& [aggregated, protocol, shape] = parameter.param;
+  const auto& [aggregated, protocol, delivery_mode] = parameter.param;
   std::string name = aggregated ? "Aggregated" : "PerType";
   name += protocol == Protocol::kDelta ? "Delta" : "StateOfTheWorld";
-  if (shape == Shape::kClassic) return name + "Classic";
-  return name + (shape == Shape::kSharded ? "Sharded" : "ShardedHTTPS");
+  if (delivery_mode == DeliveryMode::kClassic) return name + "Classic";
+  return name + (delivery_mode == DeliveryMode::kSharded ? "Sharded" : "ShardedHTTPS");
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Modes, WorkTest,
     testing::Combine(testing::Bool(), testing::Values(Protocol::kDelta, Protocol::kStateOfTheWorld),
-                     testing::Values(Shape::kClassic, Shape::kSharded, Shape::kShardedHTTPS)),
+                     testing::Values(DeliveryMode::kClassic, DeliveryMode::kSharded,
+                                     DeliveryMode::kShardedHTTPS)),
     NameOf);
 
 }  // namespace
