@@ -23,12 +23,13 @@
 namespace contour::xds {
 namespace {
 
-constexpr std::chrono::milliseconds kEndInterval{50};  // of streams that end one after the other
+// The time between streams that end one after the other.
+constexpr std::chrono::milliseconds kEndInterval{50};
 
-// How many requests of a stream are opening ones (see Options::opening_reads).
+// So many requests of a stream are opening ones (see Options::opening_reads).
 constexpr std::size_t kOpeningRequests = 4;
 
-// How long what was made for one Envoy is kept for the next one.
+// What was made for one Envoy is kept so long for the next one.
 constexpr std::chrono::seconds kRecent{5};
 
 // Number of names that are looked at between two looks at the clock.
@@ -57,7 +58,7 @@ class Dispatcher::Connection {
   Mutex mutex;
   Sink* sink ABSL_GUARDED_BY(mutex);
 
-  // The worker's.
+  // Used by the worker only.
   Session* session = nullptr;
   Stream* stream = nullptr;
   std::optional<std::uint64_t> early;  // its request before the first snapshot
@@ -66,9 +67,9 @@ class Dispatcher::Connection {
   std::size_t requests = 0;  // that were handled
 };
 
-// What is remembered of Envoys that are away, by node id: they come back on another connection, so
-// to any worker. The latest state counts; bounded in number and time. What any of them had acked is
-// remembered longer, the last kTables different states of each type.
+// Remembers the Envoys that are away, by node id: they come back on another connection, so to any
+// worker. The latest state of an Envoy counts. Number and time are bounded. What any of them had
+// acked is remembered longer, the last kTables different states of each type.
 class Dispatcher::Memories {
  public:
   explicit Memories(const SnapshotPtr& past) {
@@ -140,7 +141,7 @@ class Dispatcher::Memories {
   std::set<std::pair<Time, std::string>> by_time_ ABSL_GUARDED_BY(mutex_);  // when they end
 };
 
-// One thread and the sessions that are its own.
+// A thread with the sessions that belong to it.
 class Dispatcher::Worker {
  public:
   Worker(const Options& options, std::shared_ptr<SharedTables> shared, Encoder& encoder,
@@ -177,7 +178,7 @@ class Dispatcher::Worker {
   void Closed(const ConnectionPtr& connection) {
     Post({Event::Kind::kClosed, connection, {}}, false);
   }
-  // Answers the quarantine how the Envoys stand to a content.
+  // Asks the Envoys about a content, and answers the quarantine.
   void Inquire(std::uint64_t ticket, const ResourceKey& key, const Hash128& version) {
     Post({Event::Kind::kInquiry, nullptr, {}, Inquiry{ticket, key, version}}, false);
   }

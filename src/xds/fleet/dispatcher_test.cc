@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The threads of the server without gRPC: what the thread sanitizer can judge.
+// The threads of the server without gRPC, which the thread sanitizer can check.
 
 #include "xds/fleet/dispatcher.h"
 

@@ -410,7 +410,7 @@ class RandomFleet : public Fleet {
   }
 
   void CheckQuiet() {
-    Wait(6s);  // a host whose cluster is refused waits for the time-out
+    Wait(6s);  // a host whose cluster is rejected waits for the time-out
     for (std::size_t i = 0; i < envoys_.size(); ++i) {
       Envoy& envoy = *envoys_[i];
       EXPECT_THAT(envoy.lost, IsEmpty()) << envoy.name();

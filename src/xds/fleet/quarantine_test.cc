@@ -45,7 +45,7 @@ class QuarantineTest : public testing::Test {
   }
   void Publish() { quarantine_.Publish(editor_.Commit()); }
 
-  // What Envoys of the node are offered; by default of a node that refused nothing.
+  // Returns what Envoys of the node are offered; by default of a node that rejected nothing.
   std::string Delivered(const std::string& host, const std::string& node = "another") const {
     const PartPtr part = delivered_->For(node)->Find(kRDS, "r")->parts.Find(host);
     return part == nullptr ? "-" : part->bytes;
@@ -60,7 +60,7 @@ class QuarantineTest : public testing::Test {
     culprit.node_id = node;
     return culprit;
   }
-  // Envoys of two nodes refuse the content of the host, and nobody runs it.
+  // Envoys of two nodes reject the content of the host, and nobody runs it.
   void ReportByTwo(const std::string& host, const PartPtr& good = nullptr) {
     quarantine_.Report(1, Make(host, good, "envoy-1"));
     quarantine_.Report(2, Make(host, nullptr, "envoy-2"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A fleet of model Envoys that refuse by content, in all four modes: what is at fault is found and
+// A fleet of model Envoys that reject by content, in all four modes: what is at fault is found and
 // replaced, its neighbours go through, and an Envoy that can't be believed harms nobody else.
 
 #include <gmock/gmock.h>
@@ -152,7 +152,7 @@ TEST_P(Rejections, TheLastGoodOfAnother) {
   Host("a", "1");
   Host("b", "1");
   PublishAndRun();
-  // It is slow; a new one is faster to refuse.
+  // It is slow; a new one rejects faster.
   Host("a", "bad");
   Publish();
   Envoy& fresh = Add("fresh");
@@ -359,7 +359,7 @@ INSTANTIATE_TEST_SUITE_P(Modes, Rejections,
                          [](const auto& mode) { return std::string(mode.param.name); });
 
 // In state of the world each response holds all scopes, also one whose next content waits for a
-// cluster: of that the one before must not be the one that was refused.
+// cluster. The content before it must not be the one that was rejected.
 TEST(RefusedScope, DoesNotGoOnWhileTheNextContentWaits) {
   constexpr auto kSRDS = ResourceType::kScopedRoutes;
   SnapshotEditor editor(nullptr);
@@ -376,7 +376,7 @@ TEST(RefusedScope, DoesNotGoOnWhileTheNextContentWaits) {
     message.error = std::move(error);
     ASSERT_TRUE(stream.OnRequest(message, now).ok());
   };
-  // Of what is sent, the scopes; the clusters stay unanswered: the new one is cold.
+  // The Envoy answers the scopes only. The clusters stay unanswered, so the new one is not warm.
   const auto scopes = [&] {
     std::optional<Response> found;
     while (std::optional<Response> response = stream.Next(now)) {

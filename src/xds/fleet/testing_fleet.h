@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A fleet of model Envoys for tests: each refuses by content or by a fault of its node, in all four
+// A fleet of model Envoys for tests: each rejects by content or by a fault of its node, in all four
 // modes, on sessions of one quarantine. Contour can restart, Envoys can come back in any order.
 //
 //   Fleet fleet(mode);
 //   Envoy& one = fleet.Add("one");          // connects
-//   fleet.Host("a.test", "1");              // content "bad" is refused by RefusesBad
+//   fleet.Host("a.test", "1");              // content "bad" is rejected by RefusesBad
 //   fleet.PublishAndRun();
 //   EXPECT_EQ(one.Host("a.test"), "1");
 //   fleet.Restart();                        // contour is another process
@@ -161,7 +161,7 @@ class Envoy {
     };
     for (const auto& [key, resource] : before) {
       if (const auto at = has.find(key); at != has.end() && at->second == resource) continue;
-      // Beside something that it refuses its own search may leave it out for a moment.
+      // Its own search for something that it rejects may leave this out for a moment.
       if (RefusesAny(key.first, *published())) continue;
       if (resource->known && resource->version != MakeBlank(resource->name)->version)
         note(key.first, key.second, std::nullopt, *ContentVersion(*resource, std::nullopt));
@@ -180,7 +180,7 @@ class Envoy {
   // As Envoy: of clusters and listeners the good ones are applied, of route configurations nothing.
   void Receive(Stream& stream, const Response& response) {
     const auto before = has;
-    // A search for what it refused may leave out a neighbour for a moment.
+    // A search for what it rejected may leave out a neighbour for a moment.
     const bool searching = View().types[Index(response.type)].searching;
     Apply(stream, response);
     if (!searching) NoteLost(before);

@@ -6,7 +6,7 @@
 //   figures.End(session);             // what it counted stays
 //   figures.AddTo(metrics, now);      // any thread
 //
-// Costs: of a change nothing but the change; of reading, what there are of sessions.
+// Cost: a change costs only itself; reading costs as much as there are sessions.
 
 #pragma once
 
@@ -36,7 +36,7 @@ class WorkerFigures {
     std::optional<Time> unanswered_since;  // when the oldest unanswered response was made
   };
 
-  // `session` only tells sessions apart.
+  // `session` only distinguishes sessions.
   void Set(const void* session, OfSession figures) ABSL_LOCKS_EXCLUDED(mutex_);
   void End(const void* session) ABSL_LOCKS_EXCLUDED(mutex_);
   void StreamOpened() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -65,7 +65,7 @@ grpc::Status ToGrpc(const absl::Status& status) {
   return {static_cast<grpc::StatusCode>(status.code()), std::string(Message(status))};
 }
 
-// The slices of the payload, kept alive by it.
+// Returns the slices of the payload, which are kept alive by it.
 grpc::ByteBuffer ToByteBuffer(Payload payload) {
   std::vector<grpc::Slice> slices;
   slices.reserve(payload.slices.size());
@@ -88,7 +88,7 @@ std::string ToString(const grpc::ByteBuffer& buffer) {
   return bytes;
 }
 
-// One stream. Reads and writes are started by the dispatcher; its end comes from whoever is first.
+// A stream. Reads and writes are started by the dispatcher; either side may end it first.
 // gRPC aborts on a second Start before the first is done and on anything after Finish, hence the
 // flag.
 class Reactor final : public grpc::ServerGenericBidiReactor, public Sink {
@@ -152,7 +152,7 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public Sink {
   grpc::ByteBuffer response_;  // gRPC's between StartWrite and OnWriteDone
 };
 
-// Refuses methods that we don't have (Fetch*).
+// Ends calls of methods that we don't have (Fetch*).
 class Unimplemented final : public grpc::ServerGenericBidiReactor {
  public:
   explicit Unimplemented(const std::string& method) {
@@ -176,7 +176,7 @@ class Service final : public grpc::CallbackGenericService {
   Dispatcher& dispatcher_;
 };
 
-// The keys that handshakes use: set by the server's owner, read by gRPC's threads.
+// Holds the keys that handshakes use. The server's owner sets them, gRPC's threads read them.
 class KeyHolder {
  public:
   void Set(TLSKeysPtr keys) ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -293,7 +293,7 @@ std::size_t Workers(std::size_t wanted) {
                     : std::clamp<std::size_t>(std::thread::hardware_concurrency() / 2, 1, 8);
 }
 
-// Of the names in a response that was rejected.
+// So many names of a NACKed response are logged.
 constexpr std::size_t kLoggedNames = 10;
 
 // How long what a process before this one served last is kept for the port to open.
@@ -475,17 +475,18 @@ class Server::Implementation {
     options.warm_timeout = options_.warm_timeout;
     options.workers = Workers(options_.workers);
     options.adapt = options_.adapt;
-    options.on_rejection = [told = options_.on_rejection](const Rejection& rejection) {
+    options.on_rejection = [report = options_.on_rejection](const Rejection& rejection) {
       LogRejection(rejection);
-      if (told) told(rejection);
+      if (report) report(rejection);
     };
-    options.quarantine.on_quarantine = [told = options_.on_quarantine](const QuarantineView& view) {
+    options.quarantine.on_quarantine = [report =
+                                            options_.on_quarantine](const QuarantineView& view) {
       LogQuarantine("content that Envoy refuses is quarantined", view);
-      if (told) told(view);
+      if (report) report(view);
     };
-    options.quarantine.on_release = [told = options_.on_release](const QuarantineView& view) {
+    options.quarantine.on_release = [report = options_.on_release](const QuarantineView& view) {
       LogQuarantine("content that Envoy refused is gone, or taken by another Envoy", view);
-      if (told) told(view);
+      if (report) report(view);
     };
     options.on_node_fault = LogNodeFault;
     options.follow = options_.follow;

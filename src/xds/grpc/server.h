@@ -54,7 +54,7 @@ class Server {
     int port = 8001;                    // 0: any free one
     bool tls = false;                   // false: plaintext
 
-    // The server's own pings, also without streams, so that a dead Envoy is noticed. An Envoy that
+    // The server sends pings, also without streams, so that a dead Envoy is noticed. An Envoy that
     // builds a large listener answers nothing meanwhile, and must not be taken for dead: the
     // time-out is far longer than the longest build that was measured (docs/decisions/0038).
     std::chrono::milliseconds keepalive_time{60'000};
@@ -65,7 +65,7 @@ class Server {
     std::chrono::milliseconds handshake_timeout{10'000};
     // A connection without a stream is closed after this time. Envoys keep their streams.
     std::chrono::milliseconds idle_timeout{300'000};
-    // A connection that is older ends, give or take a tenth, and Envoy opens another: so that the
+    // A connection that is older ends, give or take a tenth, and Envoy opens another. By this the
     // Envoys spread over replicas that came later. 0: never.
     std::chrono::milliseconds connection_age{0};
 
@@ -90,8 +90,9 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Listens; the port it got. kUnavailable: the address can't be bound ("listen 127.0.0.1:8001:
-  // …"); kFailedPrecondition: it listens already, or TLS is wanted and has no keys yet.
+  // Listens, and returns the port. kUnavailable: the address can't be bound ("listen
+  // 127.0.0.1:8001: …"); kFailedPrecondition: it listens already, or TLS is wanted and has no keys
+  // yet.
   absl::StatusOr<int> Start();
 
   void SetTLS(TLSKeysPtr keys);  // not null; for handshakes that begin from now on

@@ -11,9 +11,9 @@
 // A value has the members `std::string name` (the key) and `Hash128 version` (equal versions mean
 // equal content).
 //
-// Shape: a trie over 64 bits of the hash of the name, 8 children a node; a subtree of at most 16
-// values is one leaf, sorted by hash and name. So the shape and the order of iteration follow from
-// the names alone, never from history.
+// Structure: a trie over 64 bits of the hash of the name, 8 children a node; a subtree of at most
+// 16 values is one leaf, sorted by hash and name. So the structure and the order of iteration
+// follow from the names alone, never from history.
 //
 // Thread: as a value. Different maps that share nodes may be used from different threads; one map
 // may not be changed while another thread reads it. Changes with an edit token alter nodes of the
@@ -39,7 +39,7 @@ namespace contour::xds {
 using EditToken = std::uint64_t;
 inline constexpr EditToken kNoEdit = 0;
 
-// A token that nobody else has.
+// Returns a token that nobody else has.
 inline EditToken NewEditToken() {
   static std::atomic<EditToken> last{kNoEdit};
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -52,7 +52,7 @@ class PersistentMap {
   struct Node;
 
   PersistentMap() = default;
-  // The map of these nodes (see root()), whose versions have this sum.
+  // Makes the map of these nodes (see root()), whose versions have this sum.
   PersistentMap(std::shared_ptr<const Node> root, const Hash128& version)
       : root_(std::const_pointer_cast<Node>(std::move(root))), version_(version) {}
 
@@ -62,10 +62,10 @@ class PersistentMap {
   std::size_t size() const { return root_ == nullptr ? 0 : root_->count; }
   bool empty() const { return root_ == nullptr; }
 
-  // Sum of the versions of the values: equal for equal content, whatever way led there.
+  // Returns the sum of the versions of the values: equal for equal content, whatever way led there.
   const Hash128& version() const { return version_; }
 
-  // nullptr if there is none.
+  // Returns nullptr if there is none.
   Pointer Find(std::string_view name) const {
     const Pointer* found = FindSlot(name);
     return found == nullptr ? nullptr : *found;
@@ -79,7 +79,7 @@ class PersistentMap {
     root_ = SetIn(std::move(root_), std::move(slot), 0, token);
   }
 
-  // Returns whether there was one.
+  // Returns false if there was none.
   bool Remove(std::string_view name, EditToken token = kNoEdit) {
     const Pointer* found = FindSlot(name);
     if (found == nullptr) return false;
@@ -88,13 +88,13 @@ class PersistentMap {
     return true;
   }
 
-  // f(const Pointer&), in the order of the names' hashes.
+  // Calls f(const Pointer&) for each value, in the order of the names' hashes.
   template <typename Function>
   void ForEach(Function&& f) const {
     if (root_ != nullptr) Walk(*root_, f);
   }
 
-  // In the order of the names.
+  // Returns the values in the order of the names.
   std::vector<Pointer> Sorted() const {
     std::vector<Pointer> values;
     values.reserve(size());
@@ -104,8 +104,9 @@ class PersistentMap {
     return values;
   }
 
-  // f(const Pointer& before, const Pointer& after) for every name whose version differs; nullptr
-  // where absent. Costs what differs, not what there is, as far as the maps share their nodes.
+  // Calls f(const Pointer& before, const Pointer& after) for every name whose version differs;
+  // nullptr where absent. Costs what differs, not what there is, as far as the maps share their
+  // nodes.
   template <typename Function>
   static void Diff(const PersistentMap& before, const PersistentMap& after, Function&& f) {
     DiffNodes(before.root_.get(), after.root_.get(), f);
@@ -148,7 +149,7 @@ class PersistentMap {
     return at == node->slots.end() ? nullptr : &at->value;
   }
 
-  // The node itself if it belongs to this edit, else a copy that does.
+  // Returns the node itself if it belongs to this edit, else a copy that does.
   static NodePointer Own(NodePointer node, EditToken token) {
     if (token != kNoEdit && node->token == token) return node;
     auto copy = std::make_shared<Node>();
@@ -220,7 +221,7 @@ class PersistentMap {
     }
     NodePointer& child = (*node->children)[ChildOf(hash, depth)];
     child = RemoveIn(std::move(child), hash, name, depth + 1, token);
-    if (node->count <= kLeafSize) {  // the shape that it would have if it had never been bigger
+    if (node->count <= kLeafSize) {  // as it would be if it had never been bigger
       std::vector<Slot> slots;
       slots.reserve(node->count);
       Gather(*node, slots);

@@ -114,8 +114,8 @@ TEST(PersistentMap, SortedIsByName) {
   EXPECT_THAT(names, testing::ElementsAre("", "a", "ab", "b", "c"));
 }
 
-// Random edits, with and without tokens, against std::map; shape and difference against a map built
-// from nothing.
+// Compares random edits, with and without tokens, with std::map; structure and difference with a
+// map built from nothing.
 class PersistentMapRandom : public testing::TestWithParam<unsigned> {};
 
 TEST_P(PersistentMapRandom, BehavesAsAMap) {

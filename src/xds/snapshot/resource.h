@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The resources that are delivered to Envoy: the types of xDS v3 and resources as immutable,
+// The resources that are sent to Envoy: the types of xDS v3 and resources as immutable,
 // already serialised values. No gRPC, no protobuf messages, nothing of Kubernetes.
 //
 //   Resource cluster{.name = "default/kuard/80/da39a3ee5e", .bytes = serialized};
@@ -82,7 +82,7 @@ static_assert(Info(ResourceType::kScopedRoutes).type == ResourceType::kScopedRou
                   kTypes[0].type == ResourceType::kCluster,
               "rows are in the order of the enumeration");
 
-// nullptr if `url` is no type of ours.
+// Returns nullptr if `url` is no type of ours.
 const TypeInfo* FindType(std::string_view url);
 
 // Names what Envoy can reject by itself: a resource, or of a composite resource one part (a virtual

@@ -268,7 +268,7 @@ absl::StatusOr<SavedSnapshot> Decode(std::uint64_t size, const Read& read) {
   return loader.Finish();
 }
 
-// A descriptor that is closed at the end.
+// Closes its descriptor at the end.
 class File {
  public:
   explicit File(int descriptor) : descriptor_(descriptor) {}
@@ -320,7 +320,7 @@ absl::Status WriteTo(const std::string& temporary, const std::string& path,
   if (file.Close() != 0) return Failed(temporary, "written");
   if (old == OldFile::kKeep) CONTOUR_RETURN_IF_ERROR(KeepOld(path));
   if (rename(temporary.c_str(), path.c_str()) != 0) return Failed(path, "replaced");
-  // So that the new name outlives a crash, too.
+  // By this the new name outlives a crash, too.
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
   const File folder(
       open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A snapshot on disk, so that a process which starts while the API server is away can serve what
-// was served last.
+// Keeps a snapshot on disk, so that a process which starts while the API server is away can serve
+// what was served last.
 //
 //   CONTOUR_RETURN_IF_ERROR(WriteSnapshotFile(path, *snapshot, now));
 //   CONTOUR_ASSIGN_OR_RETURN(const SavedSnapshot saved, ReadSnapshotFile(path));
@@ -48,7 +48,7 @@ struct SavedSnapshot {
 // Returns the path of the generation before.
 std::string PreviousSnapshotFile(const std::string& path);
 
-// The fate of the file that is there.
+// Says what becomes of the file that is there.
 enum class OldFile : std::uint8_t {
   kKeep,  // it is the previous generation from then on
   kDrop,  // since it can't be used
@@ -62,11 +62,11 @@ absl::Status WriteSnapshotFile(const std::string& path, const Snapshot& snapshot
 // be read.
 absl::StatusOr<SavedSnapshot> ReadSnapshotFile(const std::string& path);
 
-// The same without the file.
+// These do the same without the file.
 std::string EncodeSnapshot(const Snapshot& snapshot, std::int64_t now);
 absl::StatusOr<SavedSnapshot> DecodeSnapshot(std::string_view bytes);
 
-// The size of a snapshot, in what people count.
+// The size of a snapshot, counted in things that people know.
 struct SnapshotSize {
   std::size_t virtual_hosts = 0;
   std::size_t clusters = 0;
@@ -85,8 +85,8 @@ bool IsSuspiciouslySmaller(const SnapshotSize& after, const SnapshotSize& before
 // works again, and tried again after the interval: serving doesn't depend on it.
 //
 // A snapshot that is suspiciously smaller than the file isn't written until it has been so for
-// `hold`, or somebody removes the file: what takes most of the hosts away at once may be a fault of
-// whoever told of them, and the file is what a process falls back on then.
+// `hold`, or somebody removes the file: most of the hosts may have gone at once by a fault of the
+// API server, and the file is what a process falls back on then.
 class SnapshotKeeper {
  public:
   struct Options {
@@ -118,7 +118,7 @@ class SnapshotKeeper {
 
  private:
   using Clock = std::chrono::steady_clock;
-  // The content of the file, as far as it is compared.
+  // What of the content of the file is compared.
   struct OnDisk {
     Hash128 version;
     SnapshotSize size;
@@ -131,7 +131,7 @@ class SnapshotKeeper {
   const std::string path_;
   const std::chrono::milliseconds interval_;
   const std::chrono::milliseconds hold_;
-  // The thread's.
+  // Used by the thread only.
   std::optional<OnDisk> on_disk_;
   bool write_anyway_;
   OldFile old_;

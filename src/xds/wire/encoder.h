@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between the core and the wire: requests out of their bytes, responses into theirs.
+// Reads requests from bytes, and writes responses as bytes.
 //
 //   CONTOUR_ASSIGN_OR_RETURN(Request request, ParseRequest(bytes, Protocol::kDelta));
 //   Payload payload = encoder.Encode(response, StreamMode::kAggregatedDelta);
 //
 // A response is put together from resources that are serialised already. Big ones aren't copied:
 // the slices refer to them, so a thousand Envoys that are sent the same route configuration share
-// one. Of a big response of small resources the same is true as a whole, as long as one of the
-// Envoys that are sent it hasn't read it.
+// one. A big response of small resources is shared as a whole, as long as one of the Envoys that
+// are sent it hasn't read it.
 //
 // Thread: any, an Encoder too.
 
@@ -55,7 +55,7 @@ absl::StatusOr<Request> ParseRequest(std::string_view bytes, Protocol protocol);
 // request of a stream, which may be big. kInvalidArgument if `bytes` is no request.
 absl::StatusOr<std::string> ReadNodeId(std::string_view bytes, Protocol protocol);
 
-// One serialised message, in order. `owner` keeps `bytes` alive.
+// A piece of a serialised message. `owner` keeps `bytes` alive.
 struct Slice {
   std::shared_ptr<const void> owner;
   std::string_view bytes;
@@ -84,7 +84,8 @@ class Encoder {
   explicit Encoder(Adapt adapt, Clock now = std::chrono::steady_clock::now)
       : adapt_(std::move(adapt)), now_(std::move(now)) {}
 
-  // From so many bytes on the resources of a response are encoded once for all who are sent them.
+  // The resources of a response of so many bytes are encoded once for all Envoys that are sent
+  // them.
   static constexpr std::size_t kSharedResponse = std::size_t{64} << 10;
 
   Payload Encode(const Response& response, StreamMode mode) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -108,9 +109,9 @@ class Encoder {
   const Adapt adapt_;
   const Clock now_;
   Mutex mutex_;
-  // Composite resources as long as someone is being sent them.
+  // Holds composite resources as long as someone is being sent them.
   SharedCache<std::pair<ResourceType, Hash128>, std::string> assembled_;
-  // The resources and removals of big responses, by a hash of them, likewise.
+  // Holds the resources and removals of big responses likewise, by a hash of them.
   SharedCache<Hash128, std::vector<Slice>> responses_;
   std::list<Adapted> adapted_ ABSL_GUARDED_BY(mutex_);  // the last used first
   std::map<Key, std::list<Adapted>::iterator> adapted_by_key_ ABSL_GUARDED_BY(mutex_);
