@@ -38,7 +38,7 @@ constexpr const char* kIndex =
     "\n"
     "OBJECT is Kind/namespace/name or namespace/name.\n";
 
-// Pages that take memory or ask other threads, at a time.
+// The limit of pages at a time that take memory or ask other threads.
 constexpr HttpServer::Limit kPages{.at_most = 2};
 constexpr std::size_t kConnections = 16;
 constexpr std::chrono::minutes kAnswer{5};  // a large page through a slow port-forward
@@ -48,7 +48,7 @@ HttpResponse Busy() { return {"the core is busy; try again\n", 503}; }
 
 HttpResponse BusyWorkers() { return {"the xDS workers are busy; try again\n", 503}; }
 
-// Every worker is.
+// True if every worker is busy.
 template <typename Answer>
 bool AreBusy(const Answer& answer) {
   return answer.workers > 0 && answer.busy_workers == answer.workers;
@@ -59,7 +59,7 @@ HttpResponse Error(const absl::Status& status) {
           status.code() == absl::StatusCode::kUnavailable ? 503 : 501};
 }
 
-// How many virtual hosts /debug/dag is to show.
+// Returns how many virtual hosts /debug/dag is to show.
 absl::StatusOr<std::size_t> LimitOf(const HttpRequest& request) {
   const std::optional<std::string> text = request.parameter("limit");
   if (!text) return kMostHosts;

@@ -66,7 +66,7 @@ class DebugServerTest : public ::testing::Test {
     return host;
   }
 
-  // "200 text/plain body".
+  // Returns "200 text/plain body".
   std::string Get(const std::string& path, const httplib::Headers& headers = {}) {
     const auto result = client_->Get(path.c_str(), headers);
     if (!result) return "no answer";
@@ -131,13 +131,13 @@ TEST_F(DebugServerTest, LogLevel) {
   EXPECT_THAT(Put("/debug/log-level", "loud"), HasSubstr("400 "));
   EXPECT_EQ(log::GetLevel(), log::Level::kError);
   log::SetLevel(before);
-  // What a web page could send without asking first.
+  // A web page could send this without asking first.
   const auto post = client_->Post("/debug/log-level", "debug", "text/plain");
   ASSERT_TRUE(post);
   EXPECT_EQ(post->status, 404);
 }
 
-// A page of a browser on this machine whose name was bent to 127.0.0.1 reads nothing.
+// A web page in a browser on this machine whose name was rebound to 127.0.0.1 can read nothing.
 TEST_F(DebugServerTest, AnswersOnlyByAddress) {
   EXPECT_THAT(Get("/debug/xds", {{"Host", "evil.example:6060"}}), HasSubstr("403 "));
   EXPECT_THAT(Get("/debug/xds", {{"Host", "localhost:6060"}}), HasSubstr("200 "));

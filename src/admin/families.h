@@ -26,7 +26,7 @@ enum class Presence : std::uint8_t {
   kCluster,    // objects come from an API server
   kManifests,  // objects come from a folder
   kElection,   // with leader election
-  kIfAny,      // one series for each thing that there is; none without
+  kIfAny,      // one series for each object, so there may be none
 };
 
 struct Family {
@@ -160,8 +160,8 @@ inline constexpr Family kFamilies[] = {
 };
 // clang-format on
 
-// The place in the table; its end: not in it. (No pointer: under sanitizers g++ 12 takes the
-// comparison of an address with null for no constant.)
+// Returns the place in the table; its end: there is no such metric. (It isn't a pointer, since
+// under sanitizers g++ 12 doesn't take the comparison of an address with null for a constant.)
 consteval std::size_t Find(std::string_view name) {
   std::size_t place = 0;
   while (place < std::size(kFamilies) && kFamilies[place].name != name) ++place;

@@ -30,7 +30,7 @@ TEST(Families, AreWellFormed) {
   }
 }
 
-// With CONTOUR_UPDATE=1 in the environment it puts the table into the page.
+// With CONTOUR_UPDATE=1 in the environment it writes the table into the page.
 TEST(Families, EqualTheReferencePage) {
   std::ifstream file(CONTOUR_METRICS_PAGE);
   std::string page{std::istreambuf_iterator<char>(file), {}};

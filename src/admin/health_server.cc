@@ -10,7 +10,7 @@ namespace {
 // Far more than kubelet and Prometheus open; each has a thread, so that a probe never waits for a
 // scrape.
 constexpr std::size_t kConnections = 64;
-// Scrapes at a time: two of Prometheus' replicas, and some more.
+// The limit of scrapes at a time: for two replicas of Prometheus, and some more.
 constexpr std::size_t kScrapes = 4;
 
 }  // namespace

@@ -33,7 +33,7 @@ TEST(HealthServer, AnswersAliveReadyAndMetrics) {
   EXPECT_EQ(client.Get("/other")->status, 404);
 }
 
-// Whatever makes a scrape slow: probes don't wait for it, and scrapers don't pile up.
+// If a scrape is slow, probes don't wait for it, and scrapers don't accumulate.
 TEST(HealthServer, ProbesDoNotWaitForScrapes) {
   std::atomic<bool> release = false;
   std::atomic<int> scraping = 0;

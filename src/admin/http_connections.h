@@ -39,7 +39,7 @@ class HttpConnections {
   // included.
   class Gate {
    public:
-    // `per_address`: of the clients of one address; 0: as many as `at_most`.
+    // `per_address` is the limit for the clients of one address; 0: the same as `at_most`.
     explicit Gate(std::size_t at_most, std::size_t per_address = 0)
         : at_most_(at_most), per_address_(per_address == 0 ? at_most : per_address) {}
 
@@ -74,11 +74,11 @@ class HttpConnections {
   // How long a request waits at a gate for another one to be done.
   static constexpr std::chrono::milliseconds kWaitAtGate{500};
 
-  // The connection that has waited longest for its client, of those that have passed `gate` and
-  // whose client has `address` (nullptr: any).
+  // Returns the connection that has waited longest for its client, of those that have passed `gate`
+  // and whose client has `address` (nullptr: any).
   Connection* Slowest(const Gate* gate, const std::string* address) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The connection that has waited longest for another request after an answer.
+  // Returns the connection that has waited longest for another request after an answer.
   Connection* LongestIdle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool TakesGate(Connection& connection, const Gate& gate) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -97,10 +97,10 @@ class HttpConnections::Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Begins the phase. False: the connection is to end instead.
+  // Begins the phase. Returns false if the connection is to end instead.
   bool Enter(Phase phase);
 
-  // Takes a place at the gate, which it keeps until LeaveGate. False: there is none.
+  // Takes a place at the gate, which it keeps until LeaveGate. Returns false if there is none.
   bool PassGate(const Gate& gate) { return all_.TakesGate(*this, gate); }
   void LeaveGate();
 

@@ -50,7 +50,7 @@ bool IsLoopback(const std::string& address) {
   return address.starts_with("127.") || address == "::1" || address.starts_with("::ffff:127.");
 }
 
-// The host of a Host header: without port and brackets.
+// Returns the host of a Host header, without port and brackets.
 std::string HostOf(const std::string& header) {
   if (header.starts_with('[')) return header.substr(1, header.find(']') - 1);
   return header.substr(0, header.rfind(':'));
@@ -61,7 +61,7 @@ struct Endpoint {
   int port = 0;
 };
 
-// `name`: getpeername or getsockname.
+// Returns an address of the socket. `name` is getpeername or getsockname.
 Endpoint EndpointOf(int socket, int (*name)(int, sockaddr*, socklen_t*)) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
@@ -74,7 +74,8 @@ Endpoint EndpointOf(int socket, int (*name)(int, sockaddr*, socklen_t*)) {
   return {host.data(), std::atoi(port.data())};
 }
 
-// Waits for one of `events`; 0: not before the deadline. A deadline that has passed is a look.
+// Waits for one of `events`; returns 0 if none comes before the deadline. If that has passed, it
+// only checks once.
 int Await(int socket, short events, Clock::time_point deadline) {
   while (true) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
@@ -84,16 +85,17 @@ int Await(int socket, short events, Clock::time_point deadline) {
   }
 }
 
-// The library's view of a connection. Its own bounds each read and write alone, so that a byte now
-// and then keeps a connection for ever; here the request as a whole has a deadline and a size, and
-// so has the answer.
+// The stream that the library reads and writes. The library's own stream limits each read and write
+// alone, so that single bytes could keep a connection for ever. Here the whole request has a
+// deadline and a size, and so has the answer.
 class ClientStream final : public httplib::Stream {
  public:
   ClientStream(int socket, HttpConnections::Connection& connection,
                const HttpServer::Options& options)
       : socket_(socket), connection_(connection), options_(options) {}
 
-  // Waits for the first byte of the next request. False: there is none in time, or the port stops.
+  // Waits for the first byte of the next request. Returns false if there is none in time, or the
+  // port stops.
   bool AwaitRequest() {
     if (!connection_.Enter(Phase::kReading)) return false;
     if (begin_ == end_ && Await(socket_, POLLIN, Clock::now() + options_.idle) <= 0) return false;
@@ -103,7 +105,7 @@ class ClientStream final : public httplib::Stream {
     return true;
   }
 
-  // True if the request was too slow or too large. What follows is no request of its own then.
+  // True if the request was too slow or too large. The bytes after it are then no new request.
   bool failed() const { return failed_; }
 
   // True if the client has closed the connection.
@@ -159,8 +161,8 @@ class ClientStream final : public httplib::Stream {
     address = own.address;
     port = own.port;
   }
-  // The library asks only in order to refuse descriptors that select() can't take; poll() takes
-  // them all.
+  // The library asks for this only to refuse descriptors that select() can't take; poll() takes
+  // all.
   socket_t socket() const override { return 0; }
 
  private:
@@ -176,7 +178,7 @@ class ClientStream final : public httplib::Stream {
   std::size_t end_ = 0;
 };
 
-// Names what a thread serves.
+// The connection that a thread serves, and its stream.
 struct Serving {
   HttpConnections::Connection& connection;
   ClientStream& stream;
@@ -226,7 +228,7 @@ class ConnectionThreads final : public httplib::TaskQueue {
  private:
   using Thread = std::list<std::thread>::iterator;
 
-  // False: there are as many as there may be, or the system gives no more.
+  // Starts a thread. Returns false at the limit, or if the system gives no more.
   bool Spawn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (threads_.size() >= most_) return false;
     const Thread own = threads_.emplace(threads_.end());
@@ -259,7 +261,7 @@ class ConnectionThreads final : public httplib::TaskQueue {
     finished_.push_back(own);
     changed_.NotifyAll();
   }
-  // Waits for a connection. False: the thread isn't needed any more.
+  // Waits for a connection. Returns false if the thread isn't needed any more.
   bool Wait() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const Clock::time_point until = Clock::now() + kIdleThread;
     ++idle_;

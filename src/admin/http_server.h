@@ -56,15 +56,15 @@ class HttpServer {
     std::chrono::milliseconds idle{5'000};      // until the first byte of a request
     std::chrono::milliseconds request{10'000};  // from there until its last byte
     std::chrono::milliseconds answer{30'000};   // until the client has read the answer
-    // Answers only to requests for localhost or an IP address, whatever web page a browser on this
-    // machine shows: a name that was bent to 127.0.0.1 gets 403.
+    // Answers only requests for localhost or an IP address. So a web page in a browser on this
+    // machine whose name was rebound to 127.0.0.1 gets 403.
     bool refuse_names = false;
   };
   // Limits how many requests for a path are answered at a time; further ones get 503. A request
   // counts until its answer is written. One whose client reads slowly is ended for the next.
   struct Limit {
     std::size_t at_most;
-    std::size_t per_address = 0;  // of one client's address; 0: as many
+    std::size_t per_address = 0;  // for one client's address; 0: the same
   };
 
   explicit HttpServer(Options options);

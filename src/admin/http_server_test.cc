@@ -30,7 +30,7 @@ using Clock = std::chrono::steady_clock;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// A client of bytes.
+// A client that sends single bytes.
 class Client {
  public:
   explicit Client(int port, const std::string& sent = "", int receive_buffer = 0)
@@ -105,7 +105,7 @@ class HttpServerTest : public testing::Test {
   }
   void TearDown() override { release_ = true; }
 
-  // How long a probe on a connection of its own takes.
+  // Returns how long a probe on a connection of its own takes.
   static std::chrono::milliseconds Probe(int port) {
     const Clock::time_point began = Clock::now();
     Client client(port, kGetHealth);
@@ -322,7 +322,7 @@ TEST_F(HttpServerTest, RequestsOfOneConnectionFollowEachOther) {
   EXPECT_NE(answers.find("OK\n", first + 1), std::string::npos);
 }
 
-// More connections at once than there may be, over and over.
+// Opens more connections at once than are permitted, again and again.
 TEST_F(HttpServerTest, Storm) {
   const int port = Start({.connections = 8});
   std::atomic<bool> done = false;

@@ -34,7 +34,7 @@ class IngressRouteCounts {
 
   void SetStatus(const std::string& ns, const std::string& name,
                  const std::optional<graph::Status>& status);
-  // nullopt: the object is gone.
+  // Sets whether the object is a root; nullopt: it is gone.
   void SetRoot(const std::string& ns, const std::string& name, std::optional<bool> root);
 
   void AddTo(MetricsText& text) const;
@@ -57,18 +57,18 @@ class IngressRouteCounts {
     ByHost valid;
     ByHost invalid;
   };
-  // Holds what is shown of a namespace.
+  // The series of a namespace.
   struct Figures;
   using Key = std::pair<std::string, std::string>;  // namespace, name
 
   static void Step(std::size_t& number, bool in) { in ? ++number : --number; }
   static void Step(ByHost& numbers, const std::string& host, bool in);
 
-  // The first namespace after `ns`; nullopt: there is none. The lock is held for its figures alone,
-  // since the core waits for it.
+  // Returns the first namespace after `ns`; nullopt: there is none. The lock is held only while its
+  // figures are copied, since the core waits for it.
   std::optional<Figures> After(const std::string& ns) const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Takes what the object amounts to into the counts, or out of them.
+  // Adds the object to the counts, or removes it.
   void Count(const std::string& ns, const Object& object, bool in)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

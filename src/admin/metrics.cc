@@ -32,7 +32,7 @@ prometheus::MetricType TypeOf(MetricType type) {
 
 class LatencySummary::Impl {
  public:
-  // The allowed errors are those that Contour 0.15's clients are used to.
+  // The errors of the quantiles are those of Contour 0.15.
   Impl() : summary({{0.5, 0.05}, {0.9, 0.01}, {0.99, 0.001}}, std::chrono::minutes(10), 5) {}
   prometheus::Summary summary;
 };
@@ -43,8 +43,8 @@ void LatencySummary::Observe(std::chrono::nanoseconds time) {
   impl_->summary.Observe(std::chrono::duration<double>(time).count());
 }
 
-// Of a counter or a gauge the number alone: there are series for each certificate and each
-// namespace.
+// A series. A counter or a gauge has only the number, since there are series for each certificate
+// and each namespace.
 struct MetricsText::Series {
   double number = 0;
   std::unique_ptr<prometheus::ClientMetric> measured;  // of a histogram or a summary

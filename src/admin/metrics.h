@@ -27,7 +27,8 @@
 
 namespace contour::admin {
 
-// A summary with the quantiles 0.5, 0.9 and 0.99 of the last ten minutes. Any thread.
+// A summary with the quantiles 0.5, 0.9 and 0.99 of the last ten minutes. Its methods may be called
+// on any thread.
 class LatencySummary {
  public:
   LatencySummary();

@@ -19,8 +19,8 @@
 namespace contour::admin {
 namespace {
 
-// The fields of /proc/self/stat from the third on: the second, a name in parentheses, may contain
-// anything.
+// Returns the fields of /proc/self/stat from the third on: the second, a name in parentheses, may
+// have any character.
 std::vector<double> StatFields() {
   const std::string text = ReadFile("/proc/self/stat").value_or("");
   const std::size_t end = text.rfind(')');

@@ -130,8 +130,8 @@ std::string Threads() {
     threads.push_back(each->path());
   std::sort(threads.begin(), threads.end());
   for (const std::filesystem::path& thread : threads) {
-    // proc(5): the second field, in parentheses, may contain anything. What is read begins with
-    // the fourth; user and system time are the 14th and 15th.
+    // In proc(5) the second field, in parentheses, may have any character. The text here begins
+    // with the fourth; user and system time are the 14th and 15th.
     const std::string stat = ReadFile(thread / "stat").value_or("");
     const std::size_t begin = stat.find('(');
     const std::size_t end = stat.rfind(')');

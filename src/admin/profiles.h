@@ -41,8 +41,8 @@ class Profiles {
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-// Answers a request of pprof: addresses as "0x1234+0x5678" into lines "0x1234\tname". Names come
-// from the program's own symbol table, so not if that was stripped.
+// Answers a request of pprof: turns addresses as "0x1234+0x5678" into lines "0x1234\tname". Names
+// come from the program's own symbol table, so there are none if that was stripped.
 std::string Symbols(std::string_view addresses);
 
 // Returns the arguments of the process, separated by NUL.

@@ -12,10 +12,10 @@
 //   worker.Wake();
 //   worker.Stop();
 //
-// The owner keeps what waits to be done, since each owner merges it in its own way (a queue, the
-// latest of each object, a deadline); the thread calls `step`, which takes it and says when it
-// wants to be called again if nobody wakes it. A wake during a step is not lost: the step is then
-// called once more.
+// The owner keeps the work that waits, since each owner merges it in its own way (a queue, the
+// latest of each object, a deadline). The thread calls `step`, which takes the work and returns
+// when it is to be called again if nobody wakes it. A wake during a step is not lost: the step is
+// then called once more.
 //
 // Threads that wait for file descriptors (poll) are not of this kind.
 
@@ -36,8 +36,8 @@ class WorkerThread {
  public:
   using Clock = std::chrono::steady_clock;
   using Time = Clock::time_point;
-  // Does what there is to do. Returns when it is to be called again; nullopt: at the next Wake. One
-  // that takes long returns early when stopping() is true.
+  // Does the work that waits. Returns when it is to be called again; nullopt: at the next Wake. A
+  // step that takes long returns early when stopping() is true.
   using Step = std::function<std::optional<Time>()>;
 
   WorkerThread() = default;
@@ -50,8 +50,8 @@ class WorkerThread {
   void Start(Step step, Time first = Time()) ABSL_LOCKS_EXCLUDED(mutex_);
   // Makes the thread call `step` soon. Any thread; returns at once.
   void Wake() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Waits until a step that is under way has ended; none begins after it. Any thread but this one,
-  // as often as you like.
+  // Waits until a step that is under way has ended; none begins afterwards. May be called on any
+  // thread but this one, and more than once.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // True from the first call of Stop on.

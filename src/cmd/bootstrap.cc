@@ -46,7 +46,8 @@ bool Write(const std::string& path, const std::string& content) {
   return !file.fail();
 }
 
-// A running Envoy may watch the file: it takes it over when it is moved there, and never sees half.
+// Writes a file in one step, since a running Envoy may watch it: Envoy reads it when it is moved
+// there, and never sees half of it.
 bool WriteResource(const envoy::ResourceFile& file) {
   const std::string temporary = file.path + ".new";
   std::error_code error;
@@ -56,7 +57,7 @@ bool WriteResource(const envoy::ResourceFile& file) {
   return !error;
 }
 
-// Envoy is given the file of the CA that is there, under whichever of its two names.
+// Returns the file of the CA that exists, under either of its two names.
 void ChooseCAFile(std::string& path) {
   const certgen::CAFile found = certgen::FindCAFile(path);
   if (found.path != path) {
@@ -69,8 +70,9 @@ void ChooseCAFile(std::string& path) {
   path = found.path;
 }
 
-// Says which of Envoy's files can't be used. Envoy itself would say it at its first connection.
-// Files that aren't there are passed over, since the bootstrap may be written elsewhere.
+// Returns which of Envoy's files can't be used. Envoy itself would report it at its first
+// connection. Files that don't exist are ignored, since the bootstrap may be written on another
+// machine.
 void WarnOfBadFiles(const envoy::BootstrapOptions& options) {
   const auto tell = [](const std::string& file, const absl::Status& status) {
     if (!status.ok()) fmt::print(stderr, "{}: can't be used: {}\n", file, Message(status));
@@ -97,8 +99,8 @@ int Run(const Flags& flags) {
   }
   options.mode = *mode;
   if (options.node_id.empty()) options.node_id = NodeId();
-  // Nothing is touched before all is known to be right: a half-written bootstrap file would start a
-  // wrong Envoy.
+  // Everything is checked before a file is written: a half-written bootstrap would start a wrong
+  // Envoy.
   const absl::StatusOr<std::string> json = envoy::BootstrapJSON(options);
   if (!json.ok()) {
     fmt::print(stderr, "{}\n", Message(json.status()));
@@ -111,7 +113,7 @@ int Run(const Flags& flags) {
     return 1;
   }
   WarnOfBadFiles(options);
-  // Envoy needs them as it starts, so they come first.
+  // Envoy needs these files when it starts, so they are written first.
   for (const envoy::ResourceFile& file : *resources) {
     if (!WriteResource(file)) return CantWrite(file.path);
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// certgen: the certificates with which contour and its Envoys know each other, into files,
-// manifests or the cluster. What is there is never overwritten unasked, and nothing is written
-// before all is known to be right.
+// certgen: makes the certificates by which contour and its Envoys authenticate each other, as
+// files, manifests or Secrets of the cluster. Nothing is overwritten unless a flag asks for it, and
+// nothing is written before all is checked.
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -96,19 +96,19 @@ void Declare(Options& o, config::Settings& s) {
                                 "has it can be contour and every Envoy"});
 }
 
-// Where the certificates go.
+// The destination of the certificates.
 class Target {
  public:
   virtual ~Target() = default;
   virtual std::string Announcement() const = 0;
-  // What is there of them.
+  // Returns the parts that exist.
   virtual absl::StatusOr<Bundle> Read() = 0;
-  // kAlreadyExists, naming it, if anything of a set is there.
+  // Returns kAlreadyExists, with the name, if any part of a set exists.
   virtual absl::Status CheckAbsent() = 0;
-  // The parts that `bundle` has, one line for each on standard output.
+  // Writes the parts that `bundle` has, and prints one line for each on standard output.
   virtual absl::Status Write(const Bundle& bundle, bool overwrite) = 0;
-  // Removes the key of a CA that is there no more, if it is there: it could sign certificates that
-  // whoever still trusts that CA takes, and belongs to no certificate that is here.
+  // Removes the key of a CA that was replaced, if it exists: it belongs to no certificate any more,
+  // but could sign certificates for all that still trust that CA.
   virtual absl::Status RemoveCAKey() = 0;
 };
 
@@ -134,7 +134,7 @@ absl::Status FileError(const std::string& path, int error) {
   return Unavailable("can't create file {}: {}", path, std::strerror(error));
 }
 
-// Whole or not at all, also after a crash; readers of an old file see the old or the new one.
+// Writes a file completely or not at all, even in a crash; readers see the old or the new content.
 absl::Status WriteFile(const fs::path& path, const std::string& content, bool secret,
                        bool overwrite) {
   const TemporaryFile temporary(fmt::format("{}.{}", path.string(), getpid()));
@@ -282,7 +282,7 @@ class KubeTarget : public Target {
     std::vector<Secret> secrets;
     for (const std::string& name : certgen::SecretNames()) {
       const absl::StatusOr<std::optional<Json>> found = Get(name);
-      // Without the right to read the CA's key there is none for us.
+      // Without the right to read the CA's key, it counts as absent.
       if (name == certgen::kCAKeySecret && absl::IsPermissionDenied(found.status())) continue;
       CONTOUR_RETURN_IF_ERROR(found.status());
       const std::optional<Json>& object = *found;
@@ -303,7 +303,7 @@ class KubeTarget : public Target {
   absl::Status CheckAbsent() override {
     for (const std::string& name : certgen::SecretNames()) {
       const absl::StatusOr<std::optional<Json>> found = Get(name);
-      // Without the right to read the CA's key nobody can tell; writing would be refused too.
+      // Without the right to read the CA's key this isn't known; writing would be refused too.
       if (name == certgen::kCAKeySecret && absl::IsPermissionDenied(found.status())) continue;
       CONTOUR_RETURN_IF_ERROR(found.status());
       if (found->has_value()) return Exists(name);
@@ -332,7 +332,7 @@ class KubeTarget : public Target {
       bool replaced = false;
       if (absl::IsAlreadyExists(response.status)) {
         if (!overwrite) return Exists(secret.name);
-        // What was read is replaced, and nothing that came since.
+        // Only the version that was read is replaced.
         response = Send("PUT", Path() + "/" + secret.name, secret, versions_[secret.name]);
         replaced = true;
       }
@@ -356,7 +356,7 @@ class KubeTarget : public Target {
                         fmt::format("secret/{} in namespace {}: {}", name, ns_, Message(status)));
   }
 
-  // nullopt: there is none.
+  // Returns the Secret; nullopt: there is none.
   absl::StatusOr<std::optional<Json>> Get(const std::string& name) {
     const kube::Response response = client_->Call({.path = Path() + "/" + name});
     if (absl::IsNotFound(response.status)) return std::nullopt;
@@ -398,7 +398,8 @@ absl::StatusOr<std::unique_ptr<Target>> MakeKubeTarget(const Options& options) {
       std::make_unique<kube::Client>(std::move(credentials), kube::ClientOptions()), options.ns);
 }
 
-// A name that Kubernetes takes for a namespace; it goes into paths, manifests and certificates.
+// True for a name that Kubernetes accepts for a namespace. It becomes part of paths, manifests and
+// certificates.
 bool IsNamespace(const std::string& name) {
   const auto is_letter = [](unsigned char c) {
     return std::islower(c) != 0 || std::isdigit(c) != 0;
@@ -412,7 +413,7 @@ bool IsNamespace(const std::string& name) {
 
 bool IsEmpty(const Bundle& bundle) { return certgen::ToPemFiles(bundle).empty(); }
 
-// Prints what is left to say to a person.
+// Renews the pairs that near their end, and prints remarks for the user.
 absl::Status Rotate(Target& target, const Options& options, const certgen::Lifetimes& lifetimes) {
   CONTOUR_ASSIGN_OR_RETURN(const Bundle existing, target.Read());
   if (IsEmpty(existing)) {

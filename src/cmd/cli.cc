@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli: streams what an xDS server sends of one type, for people who look for the reason of a route.
+// cli: prints the resources of one type that an xDS server sends, for debugging.
 
 #include <fmt/core.h>
 #include <google/protobuf/text_format.h>

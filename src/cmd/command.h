@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A subcommand of the program. Each is a file with one function of this form and a line in the
+// The subcommands of the program. Each is a file with one function of this form, and a line in the
 // table of main.cc.
 
 #pragma once

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// config: what `serve` with the same flags, environment and file would run with.
+// config: prints the configuration of `serve` with the same flags, environment and file.
 
 #include <fmt/core.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// envoy: what runs beside an Envoy in its pod, so that the pod's end breaks no request.
+// envoy: the programs that run beside an Envoy in its pod, so that the pod's end breaks no request.
 
 #include <fmt/core.h>
 

@@ -57,7 +57,7 @@ std::unique_ptr<httplib::Client> AdminClient(const ShutdownOptions& options) {
   return client;
 }
 
-// Written whole: it is there or not.
+// Writes the file in one step, so that it never exists in part.
 absl::Status WriteReadyFile(const std::string& path) {
   const std::string temporary = path + ".new";
   std::ofstream file(temporary, std::ios::trunc);

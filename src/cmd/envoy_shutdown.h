@@ -30,7 +30,7 @@ namespace contour::cmd {
 
 struct ShutdownOptions {
   std::string admin_address = "/admin/admin.sock";  // path of a Unix socket, or loopback address
-  std::uint16_t admin_port = 9001;                  // with an address
+  std::uint16_t admin_port = 9001;                  // used with an address
   std::string ready_file = "/admin/ok";
   std::chrono::nanoseconds drain_delay = std::chrono::seconds(5);
   std::chrono::nanoseconds check_delay = std::chrono::seconds(5);

@@ -12,7 +12,7 @@
 namespace contour::cmd {
 namespace {
 
-// kubelet's hook is one request, from the node. Others may wait as well, but can't keep it out.
+// kubelet's hook is one request, from the node. Others may wait as well, but can't exclude it.
 constexpr admin::HttpServer::Limit kWaiting{.at_most = 64, .per_address = 8};
 constexpr std::size_t kConnections = 96;
 
@@ -60,7 +60,7 @@ class ShutdownManager::Impl {
     return std::filesystem::exists(ready_file_, error);
   }
 
-  // False: the manager stops, or nobody waits any more.
+  // Waits for the file. Returns false if the manager stops, or the client has gone.
   bool WaitForFile(const admin::HttpRequest& request) {
     log::Info("shutdown", "Envoy's end waits for the ready file", {{"path", ready_file_}});
     const MutexLock lock(mutex_);

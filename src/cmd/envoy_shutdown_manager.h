@@ -27,7 +27,7 @@ namespace contour::cmd {
 
 class ShutdownManager {
  public:
-  // Looks for the file once an `interval`.
+  // Looks for the file once in each `interval`.
   ShutdownManager(std::string address, std::uint16_t port, std::string ready_file,
                   std::chrono::milliseconds interval = std::chrono::seconds(1));
   ~ShutdownManager();  // stops

@@ -43,7 +43,7 @@ TEST(OpenConnectionsTest, SumsIngressListeners) {
   }
 }
 
-// An Envoy by script, and a clock that only sleep moves.
+// A scripted Envoy, and a clock that only sleep moves.
 struct World {
   std::deque<absl::Status> fail_answers;             // then OK
   std::deque<absl::StatusOr<std::uint64_t>> counts;  // then the last one for ever
@@ -160,7 +160,7 @@ class ShutdownManagerTest : public testing::Test {
   void TearDown() override { std::filesystem::remove(path_); }
   void WriteFile() { std::ofstream(path_) << "OK\n"; }
 
-  // The status of GET /shutdown, once it comes.
+  // Returns the status of GET /shutdown when it comes.
   static std::future<int> Shutdown(int port) {
     return std::async(std::launch::async, [port] {
       httplib::Client client("127.0.0.1", port);

@@ -16,7 +16,7 @@ constexpr std::string_view kOutOfMemory =
     "contour: error: out of memory; stopping, so that a restart begins clean. "
     "Raise the memory limit, or watch fewer namespaces (--watch-namespaces).\n";
 
-// Without allocating anything.
+// Ends the process without allocating anything.
 [[noreturn]] void OutOfMemory() {
   [[maybe_unused]] const ssize_t written =
       ::write(STDERR_FILENO, kOutOfMemory.data(), kOutOfMemory.size());

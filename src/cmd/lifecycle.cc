@@ -24,10 +24,10 @@ namespace {
 
 // docs/reliability.md has this as a table.
 constexpr std::array kStop = {SIGTERM, SIGINT, SIGQUIT};
-// Their default is to end the process. They are read, so that the log says who sent one.
+// Their default is to end the process. They are read, so that the log can name the sender.
 constexpr std::array kLogged = {SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM};
-// Likewise, but they may come in numbers, or a library has a handler of its own for a while (the
-// profiler for SIGPROF).
+// These would end the process too, but aren't read: there may be many of them, or a library has a
+// handler of its own for a while (the profiler for SIGPROF).
 constexpr std::array kIgnored = {SIGPIPE, SIGPROF, SIGIO, SIGXFSZ, SIGSTKFLT, SIGPWR};
 
 std::string_view SignalName(int signal) {
@@ -37,7 +37,7 @@ std::string_view SignalName(int signal) {
 
 }  // namespace
 
-// Reads the signals from a descriptor, since a handler may do next to nothing.
+// Reads the signals from a descriptor, since a handler may call hardly any function.
 class Lifecycle::SignalThread {
  public:
   explicit SignalThread(Lifecycle& lifecycle) : lifecycle_(lifecycle) {

@@ -18,8 +18,8 @@ namespace {
 
 constexpr int kRanOn = 42;
 
-// In a process of its own: sends itself the signal twice, and says by the exit code that it goes on
-// all the same.
+// Runs in a process of its own: it sends itself the signal twice, and its exit code shows that it
+// goes on all the same.
 void IsSent(int signal) {
   Lifecycle lifecycle;
   for (int i = 0; i < 2; ++i) kill(getpid(), signal);
@@ -32,7 +32,7 @@ void IsSent(int signal) {
   std::exit(exit_code);
 }
 
-// In a process of its own: SIGTERM after the signal.
+// Runs in a process of its own: it sends itself the signal, then SIGTERM.
 void IsSentAndStopped(int signal) {
   Lifecycle lifecycle;
   kill(getpid(), signal);
@@ -41,10 +41,10 @@ void IsSentAndStopped(int signal) {
   std::exit(lifecycle.Run());
 }
 
-// Sent from outside these mean that the process is at fault, or that its time is over.
+// Signals that mean a fault of the process, or that its time is over, even if sent from outside.
 const std::vector<int> kFatal = {SIGILL, SIGTRAP, SIGABRT, SIGBUS,
                                  SIGFPE, SIGSEGV, SIGSYS,  SIGXCPU};
-// These stop a process and let it go on.
+// Signals that pause a process and continue it.
 const std::vector<int> kJobControl = {SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP, SIGCONT};
 const std::vector<int> kStop = {SIGTERM, SIGINT, SIGQUIT};
 
@@ -52,8 +52,8 @@ bool IsIn(const std::vector<int>& signals, int signal) {
   return std::find(signals.begin(), signals.end(), signal) != signals.end();
 }
 
-// Lists the signals that a process can be sent, but for SIGKILL and the two that the C library
-// keeps.
+// Lists the signals that can be sent to a process, without SIGKILL and the two that the C library
+// uses.
 std::vector<int> Signals() {
   std::vector<int> signals;
   for (int signal = 1; signal <= SIGRTMAX; ++signal) {

@@ -39,9 +39,9 @@ constexpr Row kCommands[] = {
     {"version", "print the version", Version},
 };
 
-// What CLI11 is given. `@file` stands for the lines of the file, each an argument; empty lines and
-// those that begin with # are passed over. `--x=` has an empty value, which CLI11 would look for in
-// the next argument.
+// Returns the arguments for CLI11. `@file` stands for the lines of the file, each an argument;
+// empty lines and those that begin with # are skipped. `--x=` has an empty value, for which CLI11
+// would take the next argument.
 absl::StatusOr<std::vector<std::string>> Arguments(const CLI::App& app, int argc, char** argv) {
   CONTOUR_RETURN_IF_ERROR(config::CheckArguments(app, {argv + 1, argv + argc}));
   std::vector<std::string> arguments;
@@ -69,13 +69,13 @@ absl::StatusOr<std::vector<std::string>> Arguments(const CLI::App& app, int argc
   return arguments;
 }
 
-// The command that was chosen last: contour, `cli`, `cli rds`.
+// Returns the command that was chosen last: contour, `cli`, `cli rds`.
 const CLI::App& Innermost(const CLI::App& app) {
   const std::vector<CLI::App*> chosen = app.get_subcommands();
   return chosen.empty() ? app : Innermost(*chosen.back());
 }
 
-// Texts that scripts know from Contour 0.15.
+// Texts of Contour 0.15, on which scripts may depend.
 std::string ErrorText(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& command = Innermost(app);
   const bool has_commands =

@@ -14,7 +14,7 @@
 namespace contour::cmd {
 namespace {
 
-// Text in which roff sees no commands.
+// Escapes text so that roff sees no commands in it.
 std::string Roff(std::string_view text) {
   std::string roff;
   if (text.starts_with('.') || text.starts_with('\'')) roff += "\\&";

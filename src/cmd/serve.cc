@@ -4,8 +4,8 @@
 //
 //   start: health port (alive, not ready) → TLS files → core → source → first build → (lock →) xDS
 //          port → ready
-//   stop: not ready → source → core → statuses written → lock released → streams told, port closed
-//         → health port
+//   stop: not ready → source → core → statuses written → lock released → streams and port closed →
+//         health port
 
 #include "config/serve.h"
 
@@ -55,7 +55,8 @@ constexpr std::chrono::seconds kStopDeadline{5};
 constexpr std::chrono::seconds kDrainDeadline{2};    // of statuses that are not written yet
 constexpr std::chrono::seconds kReleaseDeadline{2};  // of the lock
 constexpr std::chrono::seconds kPatience{2};         // for an answer of the core
-// Over this time the streams end when others serve, so that Envoys don't come to them all at once.
+// When other replicas serve, the streams end over this time, so that Envoys don't all connect to
+// them at once.
 constexpr std::chrono::seconds kSpread{1};
 
 // Resources are translated for the aggregated stream; to an Envoy with a stream per type they must
@@ -74,7 +75,7 @@ std::string AdaptToStream(xds::ResourceType type, std::string_view bytes, xds::S
   }
 }
 
-// Joins the remarks that say something into one line.
+// Joins the remarks that aren't empty into one line.
 std::string Joined(std::initializer_list<std::string> remarks) {
   std::string all;
   for (const std::string& remark : remarks) {
@@ -83,9 +84,9 @@ std::string Joined(std::initializer_list<std::string> remarks) {
   return all;
 }
 
-// Returns why the process isn't ready; empty: it is. One that has never known all objects isn't
-// while the API server answers something else, though the port serves what the snapshot file has:
-// others may know more, and a rollout must not go on without a right.
+// Returns why the process isn't ready; empty: it is. A process that has never known all objects
+// isn't ready while the API server gives other answers, although the port serves the snapshot file:
+// other replicas may know more, and a rollout must not go on without a right.
 std::string NotReady(const serve::OwnCertificates& keys, const leader::ReplicaRole& role,
                      const serve::Connections& connections, bool built) {
   if (std::string why = keys.NotReady(); !why.empty()) return why;
@@ -93,7 +94,7 @@ std::string NotReady(const serve::OwnCertificates& keys, const leader::ReplicaRo
   return unknown.empty() ? role.NotReady() : "objects are not synced yet: " + unknown;
 }
 
-// Returns the objects that the core made a resource from; nullopt: it is too busy to say.
+// Returns the objects from which the core made a resource; nullopt: the core is too busy.
 std::optional<std::vector<status::SourceObject>> SourcesOf(core::Core& core,
                                                            const xds::ResourceKey& item,
                                                            std::size_t most) {
@@ -159,7 +160,7 @@ absl::StatusOr<int> Run(const std::shared_ptr<const config::LoadedServe>& loaded
   CONTOUR_ASSIGN_OR_RETURN(const std::optional<leader::ReplicaRole::Electing> electing,
                            ElectingOf(config, connections));
   serve::PortProbe port_probe;
-  // No Envoy is to see anything before the first build is complete: only then the port opens.
+  // The port opens only after the first complete build, so that no Envoy sees an earlier state.
   leader::ReplicaRole role(
       {.open =
            [&] {

@@ -9,7 +9,7 @@
 namespace contour::core {
 namespace {
 
-// Deeper than any number of hosts needs, should hashes ever agree.
+// A limit of the depth, which is reached only if hashes are equal.
 constexpr unsigned kDepth = 40;
 
 constexpr std::string_view kPrefix = "certificates/";
@@ -80,7 +80,7 @@ std::vector<std::string> CertificateShards::HostsOf(std::string_view listener) c
 
 std::map<std::string, std::vector<std::string>> CertificateShards::TakeChanges() {
   std::map<std::string, std::vector<std::string>> changes;
-  // What a hash was in, or is in now: one of the two contains the other.
+  // The node that the hash was in, or the one that it is in now: one of the two contains the other.
   std::map<std::uint64_t, unsigned> nodes;
   for (const std::uint64_t hash : std::exchange(dirty_, {})) {
     Node node = ListAt(hash);

@@ -44,8 +44,8 @@ class CertificateShards {
 
  private:
   using Hosts = std::set<std::pair<std::uint64_t, std::string>>;
-  // The hosts whose hash begins with the first `depth` bits of `start`; the others of `start` are
-  // 0.
+  // A node has the hosts whose hash begins with the first `depth` bits of `start`. The other bits
+  // of `start` are 0.
   struct Node {
     std::uint64_t start = 0;
     unsigned depth = 0;
@@ -61,7 +61,7 @@ class CertificateShards {
 
   Hosts hosts_;
   std::set<std::uint64_t> dirty_;            // hashes
-  std::map<std::uint64_t, unsigned> lists_;  // as told: start → depth
+  std::map<std::uint64_t, unsigned> lists_;  // at the last TakeChanges: start → depth
 };
 
 }  // namespace contour::core

@@ -11,7 +11,7 @@ namespace {
 
 using Lists = std::map<std::string, std::vector<std::string>>;
 
-// Applies the changes as a listener would be set or removed.
+// Applies the changes in the way in which listeners are set or removed.
 std::size_t Take(CertificateShards& shards, Lists& lists) {
   const Lists changes = shards.TakeChanges();
   for (const auto& [name, hosts] : changes) {

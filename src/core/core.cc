@@ -103,8 +103,7 @@ void Core::Synced() {
 }
 
 bool Core::HasWork() const {
-  // Before there is a source nothing is known, which isn't the same as knowing that there is
-  // nothing.
+  // Without a source nothing is known, which differs from knowing that there are no objects.
   if (sinks_.empty() || unsynced_ > 0) return false;
   return !queue_.empty() || follow_ || !built_;
 }
@@ -115,7 +114,7 @@ std::optional<WorkerThread::Time> Core::Work() {
     const MutexLock lock(mutex_);
     AnswerQuestions();
     if (stopping_ || !HasWork()) return std::nullopt;
-    // After a quiet time this is over already, and the change goes at once.
+    // After a quiet time this has passed already, and the change is taken at once.
     if (Clock::now() < last_ + options_.floor) return last_ + options_.floor;
     if (!queue_.empty()) wait_.Observe(Clock::now() - queued_since_);
     if (follow_) pipeline_.Follow(*std::exchange(follow_, std::nullopt));

@@ -116,20 +116,21 @@ class Core {
  private:
   class SourceSink;
 
-  // Answers questions and works on the next batch if it is time for it. Returns when it will be.
+  // Answers questions, and builds the next batch if it is time for it. Returns the time for the
+  // next.
   std::optional<WorkerThread::Time> Work() ABSL_LOCKS_EXCLUDED(mutex_);
   // True if there is something to build from and something to do.
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Build(const std::vector<api::Change>& batch) ABSL_LOCKS_EXCLUDED(mutex_);
   void Enqueue(std::vector<api::Change> changes);
   void PostQuestion(std::function<void(const Pipeline&)> question);
-  // Unlocks `mutex_` while it does.
+  // Runs the questions, with `mutex_` unlocked meanwhile.
   void AnswerQuestions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Synced();
 
   Options options_;
   Handler handler_;
-  Pipeline pipeline_;  // of the core thread
+  Pipeline pipeline_;  // used on the core thread only
   std::vector<std::unique_ptr<SourceSink>> sinks_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> built_ = false;
 
@@ -145,7 +146,7 @@ class Core {
   Latency wait_;
   Latency derive_;
 
-  WorkerThread::Time last_;  // of the core thread: when the latest batch began
+  WorkerThread::Time last_;  // when the latest batch began; used on the core thread only
   WorkerThread worker_;
 };
 

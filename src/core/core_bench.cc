@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a changed object to a committed snapshot: derivation, translation and commit in one, by the
-// number of hosts that don't change. It must not grow with that number.
+// Measures the time from a changed object to a committed snapshot: derivation, translation and
+// commit together, by the number of hosts that don't change. It must not grow with that number.
 
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>
@@ -69,7 +69,7 @@ std::vector<api::Change> ManyHosts(std::int64_t hosts) {
   return changes;
 }
 
-// One pipeline for each shape and number of hosts, kept between benchmarks.
+// One pipeline for each delivery mode and number of hosts, kept between benchmarks.
 Pipeline& PipelineOf(std::int64_t hosts, envoy::Delivery delivery) {
   static std::map<std::pair<std::int64_t, envoy::Delivery>, std::unique_ptr<Pipeline>> pipelines;
   std::unique_ptr<Pipeline>& pipeline = pipelines[{hosts, delivery}];
@@ -120,8 +120,8 @@ void EditWithoutMeaning(benchmark::State& state) {
 }
 BENCHMARK(EditWithoutMeaning)->Apply(Sizes);
 
-// Everything from nothing, and the bytes that the pipeline then holds for each host, objects
-// included.
+// Measures a build from nothing, and the bytes that the pipeline then has for each host, including
+// its objects.
 void FirstBuild(benchmark::State& state) {
   double bytes = 0;
   for (auto _ : state) {

@@ -36,7 +36,7 @@ api::Change Root(const std::string& name) {
   return {route->Ref(), route};
 }
 
-// Outputs as they come.
+// Collects the outputs.
 class Recorder {
  public:
   Core::Handler Handler() {
@@ -81,7 +81,8 @@ TEST(Core, BuildsOnceAfterAllSourcesAreSynced) {
   EXPECT_EQ(recorder.batches(), 1U);
 }
 
-// What nobody has told yet isn't "nothing": an empty build would take every route from every Envoy.
+// Objects that weren't delivered yet don't count as absent: an empty build would remove every route
+// from every Envoy.
 TEST(Core, BuildsNothingBeforeThereIsASource) {
   Recorder recorder;
   Core core({}, recorder.Handler());
@@ -95,7 +96,7 @@ TEST(Core, BuildsNothingBeforeThereIsASource) {
   EXPECT_EQ(recorder.batches(), 1U);
 }
 
-// An expired certificate is served, and whoever has a clock can tell.
+// An expired certificate is served, and the output has its expiry.
 TEST(Pipeline, ReportsTheServedCertificatesAndTheirExpiry) {
   const testing::Pair pair = testing::MakePair("old.example", -1);
   auto secret = std::make_shared<api::Secret>();
@@ -180,7 +181,8 @@ class PlainHosts {
   xds::SnapshotPtr snapshot_;
 };
 
-// What a wildcard host doesn't take falls to the default host, which isn't a part of the wildcard.
+// Names that a wildcard host doesn't take go to the default host, which isn't a part of the
+// wildcard.
 TEST(Wildcards, AChangedDefaultHostTouchesNoWildcardHost) {
   using ::testing::ElementsAre;
   PlainHosts classic(envoy::Delivery::kClassic);
@@ -316,7 +318,8 @@ TEST(ShardedHTTPS, ANewHostLeavesTheListenerAlone) {
   EXPECT_THAT(hosts.Names(xds::ResourceType::kSecret), IsEmpty());
 }
 
-// Settings of its own are a matter of the host; what a wildcard's chain would take is not.
+// Settings of its own follow from the host alone; whether a wildcard's chain would take it does
+// not.
 TEST(ShardedHTTPS, SomeHostsKeepAChainOfTheirOwn) {
   using ::testing::ElementsAre;
   TLSHosts hosts;
@@ -343,7 +346,7 @@ TEST(ShardedHTTPS, SomeHostsKeepAChainOfTheirOwn) {
                           "wild.example"));
 }
 
-// It could have been built without the source's objects already: Envoys would see an empty state.
+// There could already be a build without the source's objects, and Envoys would see an empty state.
 TEST(CoreDeathTest, NoSourceComesAfterTheStart) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   Core core({}, [](const Pipeline::Output&) {});
@@ -395,7 +398,7 @@ TEST(Core, AnswersQuestionsBetweenBatches) {
   EXPECT_EQ(core.Ask(roots("a.example"), 10s), std::nullopt);
 }
 
-// Pages that are read while the core is busy leave it no work.
+// Pages that are read while the core is busy cause no work later.
 TEST(Core, AQuestionWhoseAskerHasGoneIsNotAnswered) {
   std::promise<void> entered;
   std::promise<void> go;
@@ -439,7 +442,7 @@ TEST(Core, MeasuresItsBatches) {
   EXPECT_EQ(core.statistics().wait.Count(), 1U);
 }
 
-// What a host is made of, and what came out of it.
+// A view has the sources of a host and its resources.
 TEST(Pipeline, DescribesHostsAndObjects) {
   const testing::Pair pair = testing::MakePair("a.example");
   auto secret = std::make_shared<api::Secret>();

@@ -40,8 +40,7 @@ template <typename Content, typename Less = std::less<Content>>
 class NameIndex {
  public:
   using Namer = std::function<std::string(const Content&)>;
-  // A content's full name must say its plain name too: contents of different plain names have
-  // different full names.
+  // Contents with different plain names must have different full names.
   NameIndex(Namer plain, Namer full) : plain_(std::move(plain)), full_(std::move(full)) {}
 
   // Adds one user of the content.
@@ -141,7 +140,7 @@ class NameIndex {
     return full != contents_.end() && full->second.size() > 1;
   }
 
-  // Takes what happened to the contents of one plain name into the names.
+  // Updates the names after changes of the contents of one plain name.
   void Settle(const std::string& plain, const Touched& touched, Changes& changes) {
     std::vector<Content> gone;
     std::vector<Content> came;
@@ -163,8 +162,8 @@ class NameIndex {
       }
       return;
     }
-    // At most one content of a plain name stays through such a change, so this is a cost of the
-    // change, too.
+    // At most one content of a plain name stays through such a change, so the cost is that of the
+    // change.
     std::vector<Content> stay;
     for (auto user = first; user != last; ++user) {
       const auto known = touched.find(user->first.content);
@@ -188,7 +187,7 @@ class NameIndex {
     }
   }
 
-  // The content begins or ceases to have its full name.
+  // These note that the content begins or ceases to have its full name.
   void Enter(const Content& content, Changes& changes) {
     const std::string name = full_(content);
     NoteName(name, ContentOf(name), changes);

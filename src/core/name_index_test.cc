@@ -60,7 +60,7 @@ TEST(NameIndex, WhenTwoContentsMeetBothHaveTheirFullNames) {
   EXPECT_EQ(index.ContentOf("a"), std::nullopt);
   EXPECT_EQ(index.ContentOf("full apple"), "apple");
 
-  // A third one concerns neither.
+  // A third one concerns neither of them.
   index.Add("avocado");
   changes = index.TakeChanges();
   EXPECT_THAT(NamesOf(changes), ElementsAre("full avocado → avocado"));
@@ -142,7 +142,7 @@ TEST(NameIndex, FindsNamesByTheirBeginning) {
   EXPECT_THAT(names, ElementsAre("a/b/c", "a/b/d"));
 }
 
-// Says in each state what each name must stand for.
+// Returns for each name the content for which it must stand.
 std::map<std::string, std::string> Model(const std::multiset<std::string>& users) {
   std::map<std::string, std::set<std::string>> plain;
   std::map<std::string, std::set<std::string>> names;
@@ -186,7 +186,7 @@ TEST(NameIndex, AnyHistoryEndsInTheNamesOfWhatIsInUse) {
         if (change.now) names[name] = *change.now;
       }
       EXPECT_EQ(names, Model(users));
-      // Who has another name now is told.
+      // The contents with another name now are reported.
       const std::map<std::string, std::string> then = Model(before);
       const std::map<std::string, std::string> now = Model(users);
       for (const std::string& content : contents) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One name, one content: objects that are made so that different clusters, endpoints, certificates
-// or hosts would get one name. Each case is built in every order of arrival and compared with the
-// virtual hosts that it is made from (tests/support/name_faults.h).
+// Tests that one name stands for one content, with objects by which different clusters, endpoints,
+// certificates or hosts would get one name. Each case is built in every order of arrival and
+// compared with the virtual hosts that it is made from (tests/support/name_faults.h).
 
 #include "envoy/names.h"
 
@@ -169,7 +169,7 @@ class Served {
 };
 
 // Builds the objects in one batch, in every order one by one, and with each of them going and
-// coming again; all must end in the same bytes. Gives the one of the batch.
+// coming again; all must end in the same bytes. Returns the snapshot of the batch.
 std::unique_ptr<Served> InEveryOrder(Objects objects, const Pipeline::Options& options = {}) {
   auto served = std::make_unique<Served>(options);
   std::vector<api::Change> changes;
@@ -264,7 +264,7 @@ TEST(OneNameOneContent, ASearchedServiceNameOfAnotherNamespaceDoesntTakeTheTraff
   EXPECT_EQ(served->snapshot()->Find(ResourceType::kCluster, cluster)->assignment,
             std::string(kVictimNamespace) + "/" + kVictimService);
 
-  // Once the other has gone, it is called as before.
+  // Once the other has gone, it has its old name again.
   served->Apply({Gone(all.back())});
   EXPECT_EQ(served->ClustersOf("victim.example"), before.ClustersOf("victim.example"));
   served->Apply({Gone(all[3])});
@@ -289,7 +289,7 @@ TEST(OneNameOneContent, NamesThatLookLikeShortenedOnesStayApart) {
   EXPECT_THAT(served->ClustersOf("a.example"), ElementsAre(StartsWith(like_ns + "/")));
 }
 
-// Finds two texts of 24 bits' hash, as an attacker would.
+// Finds two texts with an equal hash of 24 bits, as an attacker would.
 std::pair<std::string, std::string> FindMeeting(
     const std::function<std::string(const std::string&)>& name_of) {
   std::map<std::string, std::string> known;
@@ -319,7 +319,7 @@ TEST(OneNameOneContent, SecretsWhoseShortNamesMeetStayApart) {
     EXPECT_THAT(served->Names(ResourceType::kSecret),
                 ElementsAre(StartsWith("default/" + beginning + one + "/sha256-"),
                             StartsWith("default/" + beginning + two + "/sha256-")));
-    // A renewed certificate is in the same place.
+    // A renewed certificate keeps its name.
     const std::vector<std::string> names = served->Names(ResourceType::kSecret);
     const testing::Pair renewed = testing::MakePair("renewed.example");
     auto secret = TLSSecret("default", beginning + one);
@@ -331,7 +331,7 @@ TEST(OneNameOneContent, SecretsWhoseShortNamesMeetStayApart) {
   }
 }
 
-// Where HTTPS is sharded, hosts name secrets too: a host must not be called like a secret.
+// Where HTTPS is sharded, hosts name secrets too: a host must not have the name of a secret.
 TEST(OneNameOneContent, AHostThatIsCalledLikeAShortenedSecretDoesntMeetIt) {
   const std::string ns(40, 'n');
   const std::string name(40, 's');
@@ -348,7 +348,7 @@ TEST(OneNameOneContent, AHostThatIsCalledLikeAShortenedSecretDoesntMeetIt) {
               ElementsAre(host, StartsWith(ns + "/" + name + "/sha256-")));
 }
 
-// Parts with the separator come from manifest folders alone.
+// Only manifest folders can have names with the separator.
 TEST(OneNameOneContent, EndpointsWhoseNamesWouldJoinAlikeStayApart) {
   const auto served = InEveryOrder(
       {Service("a", "b/c"), Slice("a", "b/c", "10.0.0.1"), Root("a", "one.example", {To("b/c")}),
@@ -357,7 +357,7 @@ TEST(OneNameOneContent, EndpointsWhoseNamesWouldJoinAlikeStayApart) {
               ElementsAre(StartsWith("a/b/c/sha256-"), StartsWith("a/b/c/sha256-")));
   EXPECT_THAT(served->Names(ResourceType::kCluster),
               ElementsAre(StartsWith("a/b/c/80/sha256-"), StartsWith("a/b/c/80/sha256-")));
-  // Their changes reach them.
+  // Changes of the objects reach them.
   served->Apply({Added(Slice("a/b", "c", "10.0.0.3"))});
   int found = 0;
   for (const std::string& name : served->Names(ResourceType::kEndpoints))
@@ -365,7 +365,7 @@ TEST(OneNameOneContent, EndpointsWhoseNamesWouldJoinAlikeStayApart) {
   EXPECT_EQ(found, 1);
 }
 
-// What differs is the hash alone, of which tests can leave so little that it meets.
+// Full names differ by their hashes alone, which tests can shorten until they are equal.
 class MeetingHashes : public ::testing::Test {
  protected:
   static Pipeline::Options NoDigits() {

@@ -48,7 +48,7 @@ class OwnIngressesTest : public ::testing::Test {
   OwnIngresses ingresses_;
 };
 
-// None of these has a host: whose an Ingress is doesn't depend on that.
+// None of these has a host, since it doesn't matter for whose an Ingress is.
 TEST_F(OwnIngressesTest, ComeChangeAndGo) {
   EXPECT_THAT(Apply({Ingress("b", {}), Ingress("a", "contour"), Ingress("c", "nginx")}),
               ElementsAre("a ours", "b ours"));

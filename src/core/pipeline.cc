@@ -55,7 +55,8 @@ void NoteClosed(ResourceType type, const Changes& changes, Pipeline::Output& out
   }
 }
 
-// The port whose endpoints the cluster takes; nullopt: it takes none, or there is no cluster.
+// Returns the port whose endpoints the cluster takes; nullopt: it takes none, or there is no
+// cluster.
 std::optional<graph::AssignmentKey> AssignmentKeyOf(
     const std::optional<graph::ClusterPtr>& cluster) {
   if (!cluster || !(*cluster)->external_name.empty()) return std::nullopt;
@@ -124,7 +125,7 @@ Pipeline::Output Pipeline::Apply(const std::vector<api::Change>& changes) {
       SetHead(envoy::RouteConfigurationHead(envoy::kIngressHTTPS), ResourceType::kRoutes, editor);
     editor.Set(ResourceType::kListener, ToResource(envoy::StatsListener(options_.listeners)));
   }
-  // All that hosts use is known before anything gets a name.
+  // All contents that hosts use must be known before any gets a name.
   for (const std::string& host : update.hosts) UpdateHost(host);
   ClusterIndex::Changes clusters = clusters_.TakeChanges();
   const SecretIndex::Changes secrets = secrets_.TakeChanges();
@@ -203,7 +204,7 @@ void Pipeline::UpdateHost(const std::string& host) {
 void Pipeline::AddRenamed(const ClusterIndex::Changes& clusters,
                           const SecretIndex::Changes& secrets, const HostIndex::Changes& host_names,
                           Hosts& hosts) const {
-  // Whoever uses a cluster or a secret has read its object.
+  // A host that uses a cluster or a secret has read its object.
   const auto add_readers = [&](const api::ObjectRef& ref) {
     for (const std::string& host : engine_.DescribeObject(ref).hosts) {
       if (hosts_.contains(host)) hosts.insert(host);
@@ -250,7 +251,7 @@ void Pipeline::SetRoutes(const std::string& host, bool https, std::optional<envo
                          xds::SnapshotEditor& editor) {
   const std::string name = envoy::VirtualHostName(host, names_.hash_digits);
   if (envoy::HashesHost(host)) {
-    // Under a name that two hosts have neither is served; it is left alone by one that has gone.
+    // If two hosts have one name, neither is served. A host that has gone leaves the name alone.
     const std::optional<std::string> owner = hashed_hosts_.ContentOf(name);
     if (owner && *owner != host) return;
     if (!owner) routes.reset();
@@ -273,7 +274,7 @@ void Pipeline::SetRoutes(const std::string& host, bool https, std::optional<envo
   }
 }
 
-// Filter chains and certificates of `hosts`, and of those that theirs hang on.
+// Updates filter chains and certificates of `hosts`, and of hosts whose chains depend on theirs.
 void Pipeline::UpdateTLS(const Hosts& hosts, xds::SnapshotEditor& editor) {
   bool all = false;
   if (envoy::ShardsHTTPS(options_.listeners.delivery)) {
@@ -326,7 +327,7 @@ void Pipeline::UpdateTLSOf(ServedHost& state, const std::string& host,
   }
 }
 
-// Counts the filter chains that name a secret; nullptr: the host's names none.
+// Counts the filter chains that name a secret; nullptr: the host's chain names none.
 void Pipeline::UpdateChainSecret(ServedHost& state, graph::ServingSecretPtr secret) {
   if (secret != nullptr && ++chain_secrets_[secret] == 1) dirty_secrets_.insert(secret);
   const graph::ServingSecretPtr before = std::exchange(state.chain_secret, std::move(secret));
@@ -337,7 +338,7 @@ void Pipeline::UpdateChainSecret(ServedHost& state, graph::ServingSecretPtr secr
   chain_secrets_.erase(count);
 }
 
-// Whether a wildcard host's filter chain takes the server name `host`, were there none for it.
+// True if a wildcard host's filter chain would take the server name `host` without a chain for it.
 bool Pipeline::IsBelowWildcard(const std::string& host) const {
   if (wildcard_chains_.empty()) return false;
   for (std::size_t dot = host.find('.'); dot != std::string::npos; dot = host.find('.', dot + 1)) {
@@ -453,8 +454,8 @@ graph::ServingSecretPtr Pipeline::FindFollowed(const std::string& secret) {
   return found != nullptr && found->serving.ok() ? *found->serving : nullptr;
 }
 
-// Where HTTPS is sharded and a host has a secret of its own name, only filter chains ask for
-// others. Under a name that two secrets have (nullopt) there is neither.
+// Where HTTPS is sharded and a host has a secret with its own name, only filter chains ask for
+// other secrets. If two secrets have one name (nullopt), neither is served.
 void Pipeline::UpdateSecret(const std::string& name,
                             const std::optional<graph::ServingSecretPtr>& secret,
                             xds::SnapshotEditor& editor) {
@@ -478,7 +479,7 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
     if (touched.contains({key.ns, key.service})) dirty.insert(name);
   }
   for (const graph::ServiceKey& service : touched) {
-    // The name of the port without name, and those of the others.
+    // These are the name of the port without name, and the names of the others.
     const std::string name = envoy::ServiceNamePrefix(service.ns, service.name);
     if (assignments_.ContentOf(name)) dirty.insert(name);
     assignments_.InsertNames(name + "/", dirty);
@@ -492,7 +493,7 @@ void Pipeline::UpdateAssignments(const std::set<graph::ServiceKey>& touched,
       editor.Remove(ResourceType::kEndpoints, name);
       continue;
     }
-    // One that two ports have is nobody's, and empty.
+    // A name that two ports have belongs to neither, and its assignment is empty.
     const graph::Assignment assignment =
         key ? endpoints_.Build({key->ns, key->service}, key->port_name) : graph::Assignment{};
     xds::Resource resource =

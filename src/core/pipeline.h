@@ -58,7 +58,7 @@ class Pipeline {
     xds::ResourceType type = xds::ResourceType::kCluster;
     std::string name;
     bool closed = false;
-    bool begins = true;  // false: it is over
+    bool begins = true;  // false: the conflict has ended
 
     auto operator<=>(const NameConflict&) const = default;
   };
@@ -73,13 +73,13 @@ class Pipeline {
     std::vector<std::pair<api::ObjectRef, std::optional<graph::Status>>>
         statuses;  // see Engine::Update
     std::vector<graph::Problem> problems;
-    // Ingresses that became ours (true), or went or ceased to be (false); see
+    // Ingresses that became ours (true), or were deleted or ceased to be ours (false); see
     // graph/kinds/ingress/ingress_class.h.
     std::vector<std::pair<api::ObjectRef, bool>> ingresses;
     // Serving certificates that came into use or changed, by resource name; nullptr: not in use
     // now.
     std::vector<std::pair<std::string, graph::ServingSecretPtr>> secrets;
-    std::vector<NameConflict> conflicts;  // that begin or end
+    std::vector<NameConflict> conflicts;  // those that begin or end
     NameCounts names;
   };
   Output Apply(const std::vector<api::Change>& changes);
@@ -149,14 +149,14 @@ class Pipeline {
   ServedHosts hosts_;
   RoutedHosts http_hosts_;
   RoutedHosts https_hosts_;
-  std::size_t filter_chains_ = 0;  // of hosts
-  std::size_t shared_hosts_ = 0;   // in the shared chain
+  std::size_t filter_chains_ = 0;  // the number of chains of hosts
+  std::size_t shared_hosts_ = 0;   // the number of hosts in the shared chain
   // Where HTTPS is sharded:
   std::set<std::string, std::less<>> wildcard_chains_;  // wildcard hosts with a filter chain
   bool wildcard_chains_changed_ = false;
-  envoy::HostLookup https_lookup_;  // of the filter chains as they are
+  envoy::HostLookup https_lookup_;  // the one that the current filter chains have
   CertificateShards certificate_shards_;
-  // Filter chains of hosts that name the secret.
+  // The number of filter chains of hosts that name the secret.
   std::map<graph::ServingSecretPtr, std::size_t, graph::ByContent> chain_secrets_;
   // Secrets that the first filter chain has begun to name, or the last one ceased to.
   std::set<graph::ServingSecretPtr, graph::ByContent> dirty_secrets_;
@@ -170,7 +170,7 @@ class Pipeline {
   xds::StandInNeeds refollowed_;  // names that came or went since the last Apply
   envoy::Names names_;
 
-  // Translated once: they cost more than all else of a change.
+  // Kept, since their translation costs more than the rest of a change.
   std::optional<std::pair<envoy::HostLookup, envoy::Resource>> http_listener_;
   std::optional<envoy::Resource> https_listener_;  // its head
   std::optional<std::pair<envoy::HostLookup, envoy::Resource>> shared_chain_;

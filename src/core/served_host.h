@@ -21,7 +21,7 @@ struct ServedHost {
   graph::ServingSecretPtr chain_secret;  // named by its filter chain; nullptr: none
   bool http_routes = false;
   bool https_routes = false;
-  bool filter_chain = false;  // of its own
+  bool filter_chain = false;  // it has one of its own
   bool shared_chain = false;
 };
 using ServedHosts = std::map<std::string, ServedHost, std::less<>>;
@@ -31,11 +31,11 @@ using SecretIndex = NameIndex<graph::ServingSecretPtr, graph::ByContent>;
 using AssignmentIndex = NameIndex<graph::AssignmentKey>;
 using HostIndex = NameIndex<std::string>;
 
-// Returns the clusters that the host's routes and TCP proxy lead to; none of a host that isn't
+// Returns the clusters to which the host's routes and TCP proxy lead; none for a host that isn't
 // served (nullptr).
 graph::ClusterSet ClustersOf(const graph::VirtualHostPtr& host);
 
-// Returns the certificate that the host is served with; nullptr: none.
+// Returns the certificate with which the host is served; nullptr: none.
 graph::ServingSecretPtr SecretOf(const graph::VirtualHostPtr& host);
 
 }  // namespace contour::core

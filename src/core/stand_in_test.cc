@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Content that stands in for a quarantined one doesn't go stale: pipeline and quarantine together,
-// with the NACKs of an Envoy that doesn't exist.
+// Tests that content that stands in for a quarantined one is kept up to date: pipeline and
+// quarantine together, with the NACKs of a simulated Envoy.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -114,7 +114,7 @@ class StandIns : public ::testing::Test {
     while (std::exchange(needs_changed_, false)) Apply({});
   }
 
-  // Returns what the Envoy that refused is offered; empty: nothing.
+  // Returns the content that the Envoy that sent the NACK gets; empty: none.
   std::string Offered(ResourceType type, const std::string& name) const {
     const ResourcePtr found = delivered_->For("envoy-1")->Find(type, name);
     return found == nullptr ? "" : found->bytes;

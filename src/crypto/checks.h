@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks of PEM text, which name what a TLS handshake would fail on before there is one.
+// Checks PEM text for faults at which a TLS handshake would fail later.
 //
 // Example:
 //   const PairProblem problem =
 //       CheckPair("-----BEGIN CERTIFICATE-----…", "-----BEGIN PRIVATE KEY-----…");
 //   if (!problem.key.ok()) return problem.key;  // "does not belong to the certificate"
 //
-// Functions of their arguments; any thread. No message has content of a key in it.
+// Results depend on the arguments only; any thread. No message has content of a key.
 
 #pragma once
 
@@ -18,11 +18,11 @@
 
 namespace contour::crypto {
 
-// Checks that a PEM text has CERTIFICATE blocks, at least one, and that all are well formed.
-// kNotFound: there is none; kInvalidArgument: what is wrong.
+// Checks that a PEM text has at least one CERTIFICATE block, and that all are well formed.
+// kNotFound: there is none. kInvalidArgument has the fault.
 absl::Status CheckCertificates(std::string_view pem);
 
-// Holds what is wrong with `certificate` or, if that is good, with `key`.
+// The fault of `certificate` or, if that is good, of `key`.
 struct PairProblem {
   absl::Status certificate;
   absl::Status key;
@@ -34,8 +34,7 @@ PairProblem CheckPair(std::string_view certificate, std::string_view key);
 // True if `key` is the private key of the certificate.
 bool IsKeyOf(const X509& certificate, const EVP_PKEY& key);
 
-// True if a client that asks for the DNS name `name` takes the first certificate of a PEM text for
-// its server's.
+// True if a client that expects the DNS name `name` accepts the first certificate of a PEM text.
 bool HasDNSName(std::string_view pem, const std::string& name);
 
 }  // namespace contour::crypto

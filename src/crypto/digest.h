@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Digests as text, for names that are made of content.
+// Makes digests as text, for names that follow from content.
 //
 // Example:
 //   const std::string name = "a-" + HexSHA256("content").substr(0, 10);
@@ -11,7 +11,7 @@
 
 namespace contour::crypto {
 
-// Return lower-case hexadecimal digits, 64 and 40 of them. Any thread.
+// These return 64 and 40 lower-case hexadecimal digits. They may be called on any thread.
 std::string HexSHA256(std::string_view data);
 std::string HexSHA1(std::string_view data);
 

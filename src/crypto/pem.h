@@ -6,8 +6,9 @@
 //   const auto certificate = ReadCertificate(text);
 //   if (!certificate.ok()) return certificate.status();  // "no certificate in PEM: no start line"
 //
-// Functions of their arguments; any thread. They leave OpenSSL's queue of errors empty. No error
-// message has content of a key in it. None asks for a password: an encrypted key is an error.
+// Results depend on the arguments only; any thread. The functions leave OpenSSL's queue of errors
+// empty. No error message has content of a key. None asks for a password: an encrypted key is an
+// error.
 
 #pragma once
 

@@ -26,7 +26,7 @@ namespace contour::kube {
 struct EventObject {
   std::string api_version;
   std::string kind;
-  std::string ns;  // also the Event's
+  std::string ns;  // also the namespace of the Event
   std::string name;
   std::string uid;
   std::string resource_version;
@@ -35,20 +35,20 @@ struct EventObject {
 struct Event {
   enum class Type : std::uint8_t { kNormal, kWarning };
 
-  std::string name;  // of the Event, unique in its namespace
+  std::string name;  // the name of the Event, unique in its namespace
   EventObject object;
   Type type = Type::kNormal;
   std::string reason;
   std::string message;   // the API server refuses more than 1024 bytes
   std::string time;      // RFC 3339
-  std::string host;      // where the process runs; empty: it isn't told
-  std::string instance;  // which process reports it
+  std::string host;      // the node of the process; empty: it isn't reported
+  std::string instance;  // the process that reports it
 };
 
 // Returns the request that creates the Event, with a count of 1.
 Request CreateEvent(const Event& event);
 
-// Returns the request that says that the Event has happened again, for the `count`th time.
+// Returns the request that notes that the Event has happened again, for the `count`th time.
 Request CountEvent(std::string_view ns, std::string_view name, std::uint64_t count,
                    std::string_view time);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a replica takes part in a leader election, without the lock and the API server: Election is
-// one (election.h), and tests have their own.
+// The interface by which a replica takes part in a leader election. Election (election.h)
+// implements it; tests have an implementation without a lock and an API server.
 
 #pragma once
 

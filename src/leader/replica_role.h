@@ -18,8 +18,8 @@
 //   cut off        always                                        no
 //   standby        only if every replica serves                  no
 //
-// `open` and `close` run one after the other, as `post` runs what it is given. Standbys don't try
-// for the lock before they are built and have good keys: who leads must be able to serve.
+// `open` and `close` run one after the other, in the way in which `post` runs work. Standbys don't
+// try to get the lock before they are built and have good keys: a leader must be able to serve.
 
 #pragma once
 
@@ -39,9 +39,8 @@ class ReplicaRole {
   struct Callbacks {
     std::function<bool()> open;  // opens the port; true if that succeeded
     std::function<void()> close;
-    std::function<void(bool)> set_writing;  // true: statuses are ours to write
-    // Runs `work` later, one piece after the other. What is posted is run while the ReplicaRole
-    // lives, or never.
+    std::function<void(bool)> set_writing;  // true: this replica writes statuses
+    // Runs `work` later, one piece after the other. It runs while the ReplicaRole lives, or never.
     std::function<void(std::function<void()> work)> post;
   };
   struct Electing {

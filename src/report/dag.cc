@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Text inside a record's label: its own characters would be structure.
+// Escapes text for a record's label, in which some characters are structure.
 std::string Label(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
@@ -26,7 +26,7 @@ std::string Label(std::string_view text) {
       escaped += ' ';
       continue;
     }
-    // A backslash is one to the string and to the record.
+    // A backslash is special in the string and in the record.
     if (c == '\\') escaped += "\\\\\\";
     if (std::string_view("{}|<>\" ").find(c) != std::string_view::npos) escaped += '\\';
     escaped += c;
@@ -34,7 +34,7 @@ std::string Label(std::string_view text) {
   return escaped;
 }
 
-// Text inside a quoted id.
+// Escapes text for a quoted id.
 std::string Id(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
@@ -83,7 +83,7 @@ class Graphviz {
   }
 
  private:
-  // Gives the id. A node that several others point to is written once.
+  // Returns the id. A node to which several others point is written once.
   std::string Node(const std::string& id, const std::string& label) {
     if (drawn_.insert(id).second)
       text_ += fmt::format("\"{}\" [shape=record, label=\"{}\"]\n", Id(id), label);
@@ -216,7 +216,7 @@ std::string DagJson(const std::vector<graph::VirtualHostPtr>& hosts, const envoy
     }
     list.push_back(std::move(one));
   }
-  // Names may be any bytes: what isn't UTF-8 is replaced, not thrown about.
+  // Names may have any bytes; those that aren't UTF-8 are replaced.
   Json page = {{"virtualHosts", std::move(list)}};
   if (further > 0) page["furtherVirtualHosts"] = further;
   return page.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

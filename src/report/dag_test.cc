@@ -95,7 +95,7 @@ TEST(DagGraphviz, ShowsCertificatesProxiesAndOwnAnswers) {
   EXPECT_THAT(text, HasSubstr("label=\"{tcpservice|default/db:80}\"]"));
   EXPECT_THAT(text, Not(HasSubstr("PRIVATE")));
   EXPECT_THAT(text, Not(HasSubstr("CERTIFICATE")));
-  // A node that two routes lead to is there once.
+  // A node to which two routes lead is there once.
   const std::string web = "\"httpservice default/web:80\" [";
   EXPECT_EQ(text.find(web), text.rfind(web));
 }

@@ -62,7 +62,8 @@ std::string_view FateText(xds::Fate fate) {
   return "";
 }
 
-// Says what became of one resource: on how many Envoys what, and who hasn't acknowledged it.
+// Returns the states of one resource with their numbers of Envoys, and the Envoys that haven't
+// acked it.
 Json FatesJson(const xds::ResourceFates& fates) {
   std::map<std::string_view, std::size_t> counts;
   for (std::size_t fate = 0; fate < xds::kFates; ++fate) {
@@ -81,7 +82,7 @@ Json FatesJson(const xds::ResourceFates& fates) {
   return made;
 }
 
-// The fates in the order of the questions.
+// Returns the answers in the order of the questions.
 class NextFates {
  public:
   explicit NextFates(const xds::FleetFates& fates) : fates_(fates) {}

@@ -36,7 +36,7 @@ TEST(ParseObject, Table) {
   }
 }
 
-// One Envoy per fate of the cluster `web`.
+// One Envoy for each state of the cluster `web`.
 xds::FleetFates Fates() {
   using Fate = xds::Fate;
   xds::FleetFates fates{.envoys = 6, .resources = {{}}, .workers = 1};

@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// No page has more, whatever is asked for.
+// The largest numbers that can be asked for.
 constexpr std::size_t kMostEnvoys = 1000;
 constexpr std::size_t kMostEntries = 10'000;
 
@@ -31,7 +31,7 @@ Json EntryJson(const xds::LedgerEntry& entry) {
   return made;
 }
 
-// What the counts don't say: what is under way, refused, waiting.
+// Adds the state that the counts don't have: responses under way, NACKs, holds.
 void AddState(const xds::TypeView& view, Json& made) {
   if (view.unacknowledged > 0) made["unacknowledgedResponses"] = view.unacknowledged;
   if (view.lag) made["lagMs"] = view.lag->count();
@@ -82,7 +82,7 @@ Json EnvoyJson(const xds::SessionView& envoy, const xds::ViewFilter& filter) {
   return made;
 }
 
-// A number from 1 to `most`.
+// Parses a number from 1 to `most`.
 absl::StatusOr<std::size_t> Number(const std::string& name, const std::string& text,
                                    std::size_t most) {
   std::size_t number = 0;
@@ -108,7 +108,7 @@ absl::StatusOr<xds::ViewFilter> ParseXdsFilter(
     if (!filter.type)
       return InvalidArgument("type: expected CDS, EDS, LDS, RDS, SDS or SRDS, got \"{}\"", *name);
   }
-  // A node id may contain anything, an address no blank.
+  // A node id may have any character, but an address has no blank.
   if (const auto after = parameter("after")) {
     const std::size_t blank = after->rfind(' ');
     filter.after_envoy = {after->substr(0, blank),

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kContext = "config";
 
-// The settings that can be applied while the process runs: those whose declarations say so.
+// Returns the settings that can be applied while the process runs, according to their declarations.
 void Apply(const config::Serve& config) {
   log::SetLevel(config.debug ? log::Level::kDebug : log::Level::kInfo);
 }

@@ -16,10 +16,10 @@
 namespace contour::serve {
 namespace {
 
-// A watch that is opened again is no news.
+// A watch that is opened again isn't logged.
 constexpr std::chrono::seconds kShortOutage{5};
 
-// Shows what the server has to those who write statuses, on the way to the core.
+// Passes the objects on to the core, and also to the writers of statuses.
 class Observer : public api::Sink {
  public:
   Observer(status::StatusWriter& writer, status::IngressAddresses& addresses, api::Sink& next)
@@ -113,7 +113,7 @@ absl::StatusOr<Connections> MakeConnections(const config::Serve& config) {
       kube::LoadServerConfig({.in_cluster = config.in_cluster, .kubeconfig = config.kubeconfig}));
   CONTOUR_ASSIGN_OR_RETURN(std::shared_ptr<kube::Credentials> credentials,
                            kube::Credentials::Create(std::move(server)));
-  // As many as an API server takes easily; when it doesn't, it says 429, which the client heeds.
+  // An API server takes this rate easily; if not, it answers 429, which the client respects.
   connections.credentials = credentials;
   connections.client = std::make_unique<kube::Client>(
       credentials, kube::ClientOptions{.per_second = 800, .burst = 800});

@@ -32,7 +32,7 @@ struct Connections {
   // They are made in this order; each may use those above it.
   std::unique_ptr<file::ManifestSource> manifests;
   std::unique_ptr<status::StatusWriter> writer;
-  std::unique_ptr<kube::Client> client;  // ends before the writer, which its answers go to
+  std::unique_ptr<kube::Client> client;  // ends before the writer, which gets its answers
   std::unique_ptr<kube::ClusterSource> cluster;
   std::unique_ptr<status::IngressAddresses> ingress_addresses;
   std::unique_ptr<api::Sink> observer;

@@ -14,7 +14,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// Remembers what a source delivers.
+// Keeps the objects that a source delivers.
 class Objects : public api::Sink {
  public:
   void Apply(std::vector<api::Change> changes) override {

@@ -55,7 +55,7 @@ void Fallback::Start() {
       log::Warning(kContext, "the snapshot file holds private keys and others may read it",
                    {{"path", saved->path}, {"cure", "chmod 600"}});
     }
-    // It is to be written again with the right mode, or in its place.
+    // The file must be written again, with the right mode or in its place.
     const bool previous = saved->path != options_.path;
     keeper.write_anyway = saved->readable_by_others || previous;
     if (previous) keeper.old = xds::OldFile::kDrop;

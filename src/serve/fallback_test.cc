@@ -148,7 +148,7 @@ TEST_F(FallbackTest, AFileThatCannotBeUsedGivesWayToThePrevious) {
     Start();
     ASSERT_TRUE(WaitServed());
     EXPECT_EQ(Published(), 2U);
-    // The live build is equal; the file is put in its place all the same, and the previous stays.
+    // The live build is equal. The file is written all the same, and the previous one stays.
     fallback_->Publish(Hosts(2));
     fallback_->Stop();
     EXPECT_EQ(xds::ReadSnapshotFile(path_)->snapshot->Version(), Hosts(2)->Version());

@@ -10,7 +10,7 @@
 namespace contour::serve {
 namespace {
 
-// Services and EndpointSlices are needed for whatever is served.
+// Nothing can be served without Services and EndpointSlices.
 constexpr api::Kind kOptional[] = {api::Kind::kSecret, api::Kind::kIngress,
                                    api::Kind::kIngressClass, api::Kind::kIngressRoute,
                                    api::Kind::kTLSCertificateDelegation};

@@ -18,7 +18,7 @@ namespace contour::serve {
 namespace {
 
 constexpr std::string_view kContext = "serve";
-// By this name Envoys know contour (see envoy/bootstrap.h).
+// The name that Envoys expect in contour's certificate (see envoy/bootstrap.h).
 constexpr const char* kServerName = "contour";
 
 absl::Status Named(const std::string& file, const absl::Status& status) {
@@ -91,8 +91,8 @@ void OwnCertificates::Look() {
     Take(*content);
     return;
   }
-  // Files that are replaced one by one don't match for a moment. So only what two looks see counts;
-  // without older keys the first look does.
+  // Files that are replaced one by one don't match for a moment. So a fault counts only when it is
+  // found twice; without older keys it counts at once.
   std::string problem(Message(status));
   const bool again = problem == seen_;
   seen_ = problem;

@@ -82,13 +82,13 @@ class OwnCertificates {
   // The next five are used on the thread that looks only.
   std::optional<Content> checked_;  // what was checked last, so that it isn't checked again
   absl::Status verdict_;            // of that check
-  std::string seen_;                // the problem of the last look
-  std::string told_;                // the problem that is in the log
-  std::string doubt_;               // the CA's file that was passed over, as it is in the log
+  std::string seen_;                // the problem of the last read
+  std::string told_;                // the problem that was logged
+  std::string doubt_;               // the CA's file that was ignored, as it was logged
 
   mutable Mutex mutex_;
   xds::TLSKeysPtr in_use_ ABSL_GUARDED_BY(mutex_);
-  std::string ca_path_ ABSL_GUARDED_BY(mutex_);  // of the CA that is in use
+  std::string ca_path_ ABSL_GUARDED_BY(mutex_);  // the file of the CA that is in use
   std::string problem_ ABSL_GUARDED_BY(mutex_);  // why the files can't be used as they are now
   WorkerThread worker_;
 };

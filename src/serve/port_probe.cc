@@ -47,8 +47,8 @@ std::string_view Field(std::string_view line, int skipped) {
   }
 }
 
-// How many connections wait on a listening port, by the tables of proc(5); nullopt: it isn't
-// listening, or the tables can't be read.
+// Returns how many connections wait on a listening port, from the tables of proc(5); nullopt: it
+// isn't listening, or the tables can't be read.
 std::optional<std::uint32_t> Waiting(int port) {
   std::optional<std::uint32_t> waiting;
   for (const char* table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
@@ -58,8 +58,8 @@ std::optional<std::uint32_t> Waiting(int port) {
     bool found = false;
     while (std::getline(file, line)) {
       if (Field(line, 3) != kListening) {
-        // Linux has listening sockets first. The others may be very many, and the probe is in a
-        // hurry.
+        // Linux lists listening sockets first. There may be very many others, and the probe must be
+        // quick.
         if (found) break;
         continue;
       }
@@ -77,7 +77,7 @@ std::optional<std::uint32_t> Waiting(int port) {
   return waiting;
 }
 
-// Empty: at some moment nobody waited.
+// Returns why the port doesn't accept; empty: at some moment no connection waited.
 std::string Look(int port) {
   std::optional<std::uint32_t> waiting;
   for (int look = 0; look < kLooks; ++look) {

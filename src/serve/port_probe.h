@@ -17,24 +17,27 @@
 namespace contour::serve {
 
 // Checks that a server could listen there now. Where only the leader listens, a standby would
-// otherwise be ready and learn that it can't serve when it leads. kUnavailable: why not.
+// otherwise be ready, and notice only when it leads that it can't serve. kUnavailable has the
+// reason.
 absl::Status CheckCanListen(const std::string& address, std::uint16_t port);
 
 class PortProbe {
  public:
-  // `patience`: how long in a row connections must have waited, since a burst looks alike for a
-  // moment. `fresh`: how long a look is good for, so that many probes cost no more than one.
+  // `patience` is how long connections must have waited without a break, since a burst looks the
+  // same for a moment. `fresh` is how long a result is used again, so that many probes cost no more
+  // than one.
   explicit PortProbe(std::chrono::milliseconds patience = std::chrono::seconds(20),
                      std::chrono::milliseconds fresh = std::chrono::seconds(1))
       : patience_(patience), fresh_(fresh) {}
 
-  // From now on the port is to be open, or not. Any thread.
+  // These say that the port is to be open from now on, or not. They may be called on any thread.
   void Opened(int port);
   void Closed();
 
-  // Returns why the process is to be started anew; empty: all is well, or not yet long enough not.
-  // Looks at the queue of connections that wait to be accepted, for at most a fifth of a second; if
-  // somebody else is looking, or did so a moment ago, returns what was found last. Any thread.
+  // Returns why the process must be restarted; empty: it needn't be, or the fault hasn't lasted
+  // long enough. It reads the queue of connections that wait to be accepted, for at most a fifth of
+  // a second. If another call does so now, or did so a moment ago, it returns the last result. It
+  // may be called on any thread.
   std::string NotAlive();
 
  private:

@@ -18,7 +18,7 @@ using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""h;
 using testing::HasSubstr;
 
-// A port that listens until it is closed, and accepts when it is told to.
+// A port that listens until it is closed, and accepts when the test asks for it.
 class Listener {
  public:
   Listener() : descriptor_(::socket(AF_INET, SOCK_STREAM, 0)) {
@@ -38,7 +38,7 @@ class Listener {
     if (descriptor_ >= 0) ::close(descriptor_);
     descriptor_ = -1;
   }
-  // Somebody who is gone before he is let in.
+  // Makes a client that has gone before it is accepted.
   void Knock() const {
     const int client = ::socket(AF_INET, SOCK_STREAM, 0);
     EXPECT_EQ(::connect(client, reinterpret_cast<const sockaddr*>(&address_), sizeof(address_)), 0);

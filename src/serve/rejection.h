@@ -14,7 +14,7 @@
 
 namespace contour::serve {
 
-// Returns the resource as people call it: "filter chain a.example.com of LDS ingress_https".
+// Returns a text for the resource: "filter chain a.example.com of LDS ingress_https".
 std::string ResourceText(const xds::ResourceKey& item);
 
 using FindSources = std::function<std::optional<std::vector<status::SourceObject>>(

@@ -16,7 +16,7 @@
 namespace contour::serve {
 namespace {
 
-// Kinds that arrive one after the other are here within this time, unless they are missing.
+// Kinds that arrive one after the other are all there within this time, unless they are missing.
 constexpr std::chrono::milliseconds kHold{250};
 
 }  // namespace
@@ -99,7 +99,7 @@ void Certificates::Report(const core::Pipeline::Output& output) {
 }
 
 void Certificates::AddTo(admin::MetricsText& text) const {
-  // The core waits for the lock: with it pointers are copied, nothing else.
+  // The core waits for this lock, so only pointers are copied under it.
   std::vector<graph::ServingSecretPtr> secrets;
   {
     const MutexLock lock(mutex_);

@@ -55,7 +55,7 @@ struct EnvoyRejection {
   std::string error_message;
   bool ended = false;       // true: the content is sent to Envoys again
   bool all_envoys = false;  // true: it is kept from all Envoys; false: from this one
-  bool replaced = false;    // true: the last good content is given instead; false: nothing
+  bool replaced = false;    // true: the last good content is sent instead; false: nothing
   // Returns the objects that the resource comes from, the first `most` of them; nullopt: they can't
   // be found now. Called on the thread of EnvoyRejections.
   std::function<std::optional<std::vector<SourceObject>>(std::size_t most)> sources;
@@ -67,7 +67,7 @@ class EnvoyRejections {
   static constexpr std::size_t kSources = 4;
   static constexpr std::size_t kPerMinute = 30;
 
-  // Sends a request; its failure is logged by whoever sends it.
+  // Sends a request, and logs its failure.
   using Send = std::function<void(kube::Request request, const api::ObjectRef& ref)>;
 
   // `client` nullptr: no API server.

@@ -8,10 +8,11 @@
 namespace contour::cmd {
 namespace {
 
-// A first build of 10,000 hosts takes about as long; nothing else does.
+// A first build of 10,000 hosts takes about as long, and nothing else does.
 constexpr std::chrono::seconds kPatience{3};
 constexpr std::chrono::seconds kWorkerPatience{3};  // likewise, with many Envoys that come at once
-// Of an object with more, such as a Service or Secret that everybody uses, the first are described.
+// If an object has more hosts, such as a Service or Secret that all use, only the first are
+// described.
 constexpr std::size_t kMostHosts = 50;
 
 }  // namespace

@@ -140,7 +140,7 @@ absl::StatusOr<std::optional<leader::ReplicaRole::Electing>> ElectingOf(
 
 namespace {
 
-// Warns of variables that a pod's template has to set, and says what follows from their lack.
+// Warns of variables that a pod's template should set, and what happens without them.
 void WarnOfMissingEnvironment(const config::Serve& config) {
   const config::LeaderElection& election = config.leader_election;
   if (election.enabled && election.served_by == config::ServedBy::kLeader &&

@@ -31,8 +31,8 @@ absl::Status CheckFolders(const config::Serve& config);
 // Checks that the xDS port can be opened. kUnavailable: it can't be.
 absl::Status CheckXdsAddress(const config::Serve& config);
 
-// Checks the addresses of Envoy's listeners: Envoy would refuse one that is no IP address, or that
-// two listeners have.
+// Checks the addresses of Envoy's listeners: Envoy would NACK a listener whose address is no IP
+// address, or is that of another listener.
 absl::Status CheckListeners(const config::Serve& config);
 
 // Checks the access logs: Envoy would refuse a listener with a bad format.
