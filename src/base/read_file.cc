@@ -40,7 +40,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, const ReadFileOpti
     if (error == ENOENT || error == ENOTDIR) return NotFound("{}: {}", path, ErrorText(error));
     return Unavailable("{}: {}", path, ErrorText(error));
   };
-  // To open a pipe would otherwise wait until somebody writes to it.
+  // Opening a pipe would otherwise wait until somebody writes to it.
   const int no_waiting = options.only_regular ? O_NONBLOCK | O_NOCTTY : 0;
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | no_waiting));
   if (file.get() < 0) return failure();
@@ -55,8 +55,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, const ReadFileOpti
   if (S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) > options.max_bytes) {
     return too_large();
   }
-  // Files of /proc and pipes say that they have no bytes. One byte more than a file has, so that
-  // the last read finds its end.
+  // Files of /proc and pipes have a size of 0. One byte more than the size is read, so that the
+  // last read finds the end.
   constexpr std::size_t kUnknownSize = 4096;
   std::string text;
   for (std::size_t size = std::max<std::size_t>(status.st_size + 1, kUnknownSize), used = 0;;

@@ -52,7 +52,7 @@ bool Extend(X509* certificate, X509* issuer, int nid, const std::string& value) 
   return extension != nullptr && X509_add_ext(certificate, extension.get(), -1) == 1;
 }
 
-// 127 random bits: none is given out twice, and none can be guessed.
+// Sets a serial number of 127 random bits: none is used twice, and none can be guessed.
 bool SetSerial(X509* certificate) {
   const NumberPtr number(BN_new());
   return number != nullptr &&
@@ -60,7 +60,7 @@ bool SetSerial(X509* certificate) {
          BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr;
 }
 
-// Without extensions, issuer and signature.
+// Returns a certificate without extensions, issuer and signature.
 absl::StatusOr<CertificatePtr> Draft(const std::string& common_name, EVP_PKEY* key,
                                      const Terms& terms) {
   CertificatePtr certificate(X509_new());
@@ -116,7 +116,7 @@ absl::StatusOr<KeyPair> Sign(const KeyPair& authority, const Leaf& leaf, Terms t
                            Draft(leaf.common_name, key.get(), terms));
   std::vector<std::string> names;
   for (const std::string& name : leaf.dns_names) names.push_back("DNS:" + name);
-  // What an RSA key could do beside: decrypt the secret of a handshake without forward secrecy.
+  // An RSA key may also decrypt the secret of a handshake without forward secrecy.
   const char* const usage = terms.key_type == KeyType::kRSA
                                 ? "critical,digitalSignature,keyEncipherment"
                                 : "critical,digitalSignature";

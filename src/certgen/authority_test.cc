@@ -26,7 +26,7 @@ Terms TermsFor(KeyType type, std::time_t days = 365) {
   return {type, kNow - kDay, kNow + days * kDay};
 }
 
-// Returns what OpenSSL prints of a certificate.
+// Returns OpenSSL's text of a certificate.
 std::string Print(const std::string& pem) {
   const auto certificate = crypto::ReadCertificate(pem);
   const crypto::BioPtr out(BIO_new(BIO_s_mem()));
@@ -121,7 +121,7 @@ TEST(Authority, RefusesTextThatIsNoPemWithoutShowingIt) {
   EXPECT_THAT(std::string(Message(leaf.status())), Not(HasSubstr("secret")));
 }
 
-// A pair that `Sign` made, by an authority of its own.
+// Returns a pair that `Sign` made, with an authority of its own.
 KeyPair NewPair() {
   const auto authority = MakeAuthority(TermsFor(KeyType::kECDSA));
   return *Sign(*authority, LeafFor(Role::kContour, "a"), TermsFor(KeyType::kECDSA));

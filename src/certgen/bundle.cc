@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::time_t kDay = 24 * 3600;
 
-// A day back, since clocks differ.
+// Returns terms that begin a day earlier, since clocks differ.
 Terms TermsOf(KeyType key_type, std::time_t now, std::time_t seconds) {
   return {key_type, now - kDay, now + seconds};
 }
@@ -35,7 +35,7 @@ constexpr const char* kCASecret = "cacert";
 constexpr char kTLS[] = "kubernetes.io/tls";
 constexpr char kOpaque[] = "Opaque";
 
-// Checks that nothing but the CA's key is missing and that all belongs to one CA.
+// Checks that only the CA's key may be missing, and that all parts belong to one CA.
 absl::Status CheckSet(const Bundle& bundle) {
   if (!bundle.ca_certificate) {
     return FailedPrecondition("{}: missing beside the others", kCASecret);
@@ -48,7 +48,7 @@ absl::Status CheckSet(const Bundle& bundle) {
       return FailedPrecondition("{}: {}", named.secret, Message(status));
     }
   }
-  // The fault is reported now, and not on the day when the key is needed.
+  // This fault is reported now, and not when the key is needed.
   if (bundle.ca_key && !crypto::CheckPair(*bundle.ca_certificate, *bundle.ca_key).key.ok()) {
     return FailedPrecondition(
         "{}: is not the key of {}, so nothing can be renewed with it; make all anew (--overwrite)",

@@ -21,7 +21,7 @@ using testing::RandomWorld;
 
 constexpr std::size_t kAll = 1000;
 
-// Returns what a walk over all hosts finds: the roots of those that have the resource.
+// Returns the roots of the hosts that have the resource, by a walk over all hosts.
 std::vector<api::ObjectRef> RootsByWalk(const Pipeline& pipeline, const xds::ResourceKey& item) {
   std::vector<api::ObjectRef> roots;
   for (const graph::VirtualHostPtr& host : pipeline.engine().VirtualHosts()) {

@@ -13,7 +13,7 @@ namespace {
 std::string HexDigest(const EVP_MD* algorithm, std::string_view data) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
-  // It fails only without memory; the digits are then those of no bytes.
+  // It fails only without memory; then there are no digits.
   if (algorithm == nullptr ||
       EVP_Digest(data.data(), data.size(), digest.data(), &size, algorithm, nullptr) != 1) {
     size = 0;
@@ -30,7 +30,7 @@ std::string HexDigest(const EVP_MD* algorithm, std::string_view data) {
 
 }  // namespace
 
-// The algorithms are looked up once, which takes longer than to digest a short text.
+// The algorithms are looked up once, since a look-up takes longer than digesting a short text.
 std::string HexSHA256(std::string_view data) {
   static const EVP_MD* const kAlgorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   return HexDigest(kAlgorithm, data);

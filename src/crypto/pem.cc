@@ -92,7 +92,7 @@ absl::Status ForEachPemBlock(
   if (pem.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
     return InvalidArgument("failed to parse PEM block");
   }
-  // OpenSSL skips it, BoringSSL doesn't find the block behind it.
+  // OpenSSL skips it, but BoringSSL doesn't find the block after it.
   if (pem.starts_with("\xef\xbb\xbf")) {
     return InvalidArgument("starts with a byte order mark; save it as UTF-8 without one");
   }

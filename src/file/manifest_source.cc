@@ -38,11 +38,10 @@ using std::chrono::nanoseconds;
 
 constexpr std::string_view kContext = "file";
 
-// Content changed within this time of being read may change again without the clock of the file
-// system moving on.
+// Within this time content may change twice with the same time stamp of the file system.
 constexpr std::chrono::milliseconds kClockGranularity{50};
 
-// How long a scan of a watched folder goes on before news are looked at.
+// The time after which a scan of a watched folder is interrupted to look at news.
 constexpr std::chrono::milliseconds kScanSlice{5};
 
 constexpr std::string_view kBrokenLink = "a link on its way leads nowhere";
@@ -55,14 +54,14 @@ nanoseconds ToDuration(const timespec& time) {
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
 }
 
-// How long ago `time` of a file was, by the clock that stamps files.
+// Returns how long ago `time` of a file was, by the clock that stamps files.
 nanoseconds Age(const timespec& time) {
   timespec now = {};
   clock_gettime(CLOCK_REALTIME, &now);
   return ToDuration(now) - ToDuration(time);
 }
 
-// Equal stamps: equal content, if it was old enough when it was read.
+// Files with equal stamps have equal content, if it was old enough when it was read.
 struct Stamp {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
@@ -99,7 +98,7 @@ std::string WithoutPath(const absl::Status& status, const std::string& path) {
   return std::string(message);
 }
 
-// Returns why it can't be told whether `path` below `root` is there; nullopt: it can.
+// Returns why it isn't known whether `path` below `root` exists; nullopt: it is known.
 std::optional<std::string> WhyUnknown(const std::string& root, const std::string& path) {
   for (std::size_t end = path.find('/', root.size() + 1);; end = path.find('/', end + 1)) {
     const std::string place = path.substr(0, end);
@@ -119,7 +118,7 @@ bool IsFolder(const std::string& path) {
   return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-// Keeps when to look at files, by path and by time.
+// Keeps the times at which files are to be read, by path and by time.
 class DueTimes {
  public:
   void Set(const std::string& path, Clock::time_point time) {
@@ -133,7 +132,7 @@ class DueTimes {
     by_time_.erase({known->second, path});
     by_path_.erase(known);
   }
-  // Returns the files whose time has come, and forgets them.
+  // Returns the files whose time has come, and removes them.
   std::vector<std::string> Take(Clock::time_point now) {
     std::vector<std::string> paths;
     while (!by_time_.empty() && by_time_.begin()->first <= now) {
@@ -238,7 +237,7 @@ class ManifestSource::Worker {
     }
   }
 
-  // Until something is to be done; false: to stop.
+  // Waits until there is something to do. Returns false if the thread is to stop.
   bool Wait() {
     const Clock::time_point until = due_.Next(to_look_at_.empty() ? next_scan_ : Clock::now());
     const auto rest = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
@@ -268,10 +267,10 @@ class ManifestSource::Worker {
         state->second.is_open = false;
       Look(path, Reason::kNews);
     }
-    // A folder that was empty has something now.
+    // A folder that was empty has a file now.
     const bool filled = !replaced_.empty() && !news.written.empty();
     if (news.scan || filled || (now >= next_scan_ && to_look_at_.empty())) {
-      // What a scan finds that was asked for, or with nothing else to go by, belongs together.
+      // If the scan was requested, or there is no watch, the files that it finds belong together.
       Scan(Reason::kScan, news.scan || filled || !unwatched_.empty());
     } else if (!to_look_at_.empty()) {
       GoOn();
@@ -289,7 +288,8 @@ class ManifestSource::Worker {
     if (to_look_at_.empty()) Count(&ManifestStats::scans);
   }
 
-  // At once, or else file by file while news go first: of thousands some may have to be read.
+  // Scans at once, or else file by file while news go first, since some of thousands of files may
+  // have to be read.
   void Scan(Reason reason, bool at_once) {
     FolderWatch::Files found = watch_.Scan();
     FindReplacedFolders(found);
@@ -337,8 +337,8 @@ class ManifestSource::Worker {
     return below != files_.end() && below->first.starts_with(folder + "/");
   }
 
-  // Finds folders of known files that are others now, without any file, and notes those that have
-  // some.
+  // Finds folders of known files that were replaced by other folders without files, and notes those
+  // that have files.
   void FindReplacedFolders(const FolderWatch::Files& found) {
     const std::set<std::string>& paths = found.paths;
     replaced_.clear();
@@ -362,7 +362,7 @@ class ManifestSource::Worker {
     }
   }
 
-  // Returns what is waited for at the start; empty: nothing is, or the start is over.
+  // Returns a text about the files for which the start waits; empty: none, or the start is over.
   std::string NeverReadNow() const {
     if (started_) return {};
     std::string text;
@@ -373,7 +373,7 @@ class ManifestSource::Worker {
     return text;
   }
 
-  // Brings what we know of one file up to date.
+  // Updates the state of one file.
   void Look(const std::string& path, Reason reason) {
     struct stat status = {};
     if (stat(path.c_str(), &status) != 0) {
@@ -441,7 +441,8 @@ class ManifestSource::Worker {
     Failed(path, why);
   }
 
-  // What kept a file from being read (no descriptor free, a share away) may end without any event.
+  // The reason why a file can't be read (no free descriptor, an unreachable share) may end without
+  // any event, so it is read again later.
   void LookAgainLater(const std::string& path) {
     due_.Set(path, Clock::now() + options_.unwatched_scan_interval);
     if (const auto state = files_.find(path); state != files_.end()) state->second.content.reset();
@@ -453,7 +454,7 @@ class ManifestSource::Worker {
 
   static std::string_view NameOf(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
-  // The file isn't there, or can't be told to be.
+  // Handles a file that doesn't exist, or may not exist.
   void Gone(const std::string& path) {
     const auto found = files_.find(path);
     if (found == files_.end()) return;
@@ -486,7 +487,7 @@ class ManifestSource::Worker {
     ForgetFailure(path);
   }
 
-  // Is it below a folder that can't be read?
+  // True if the file is below a folder that can't be read.
   bool IsUnknown(const std::string& path) const {
     if (!IsFolder(watch_.root())) return true;
     if (unread_folders_.empty()) return false;
@@ -513,7 +514,7 @@ class ManifestSource::Worker {
     Tell({ManifestProblem::Kind::kUnread, path, message});
   }
 
-  // Returns false if there was none.
+  // Removes a failure. Returns false if there was none.
   bool ForgetFailure(const std::string& path) {
     const auto failure = failures_.find(path);
     if (failure == failures_.end()) return false;
@@ -566,7 +567,7 @@ class ManifestSource::Worker {
     }
   }
 
-  // Hands on what has changed: problems, numbers, objects.
+  // Passes on changed problems, numbers and objects.
   void Publish() {
     std::vector<api::Change> changes = set_.TakeChanges();
     TellShadowed();
@@ -604,7 +605,7 @@ class ManifestSource::Worker {
   std::thread thread_;
   std::atomic<bool> stopping_ = false;
 
-  // Of the thread.
+  // The following are used on the thread only.
   FolderWatch watch_;
   ManifestSet set_;
   std::map<std::string, FileState> files_;

@@ -36,7 +36,7 @@ namespace fs = std::filesystem;
 
 constexpr absl::Duration kDeadline = absl::Seconds(20);
 
-// Keeps what is in force, as a core would, and every batch.
+// Keeps the objects that are in force, as a core would, and every batch.
 class FakeSink : public api::Sink {
  public:
   void Apply(std::vector<api::Change> changes) override {
@@ -65,7 +65,7 @@ class FakeSink : public api::Sink {
     changed_.NotifyAll();
   }
 
-  // Waits until `done` of the state under the lock; false: not in time.
+  // Waits until `done` is true of the state, with the lock held. False: it wasn't in time.
   bool Wait(const std::function<bool()>& done) {
     const MutexLock lock(mutex_);
     const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(kDeadline);
@@ -74,13 +74,13 @@ class FakeSink : public api::Sink {
     }
     return true;
   }
-  // For Wait.
+  // These are for Wait.
   bool Has(const std::string& name) const { return objects_.contains(name); }
   bool IsSynced() {
     const MutexLock lock(mutex_);
     return synced_;
   }
-  // As for another source.
+  // Clears the state, for another source.
   void Reset() {
     const MutexLock lock(mutex_);
     synced_ = false;
@@ -90,12 +90,12 @@ class FakeSink : public api::Sink {
   bool AwaitSynced() {
     return Wait([this] { return synced_; });
   }
-  // "Sname=value …" of what is in force.
+  // Returns "Sname=value …" for the objects in force.
   std::string State() {
     const MutexLock lock(mutex_);
     return StateLocked();
   }
-  // What is in force in the end; waits for it, and returns what is there if it doesn't come.
+  // Waits until these objects are in force, and returns those that are.
   std::string Await(const std::string& state) {
     Wait([&] { return synced_ && StateLocked() == state; });
     return State();
@@ -140,7 +140,7 @@ class ManifestSourceTest : public testing::Test {
     dir_ = base_ / "dir";
     fs::create_directory(dir_);
     log::SetLevel(log::Level::kError);
-    // What isn't noticed shall show.
+    // Scanning is off, so that a change that inotify misses shows.
     options_.scan_interval = std::chrono::hours(1);
     options_.write_grace = std::chrono::hours(1);
   }
@@ -156,13 +156,13 @@ class ManifestSourceTest : public testing::Test {
     file.close();
     ASSERT_TRUE(file.good()) << path;
   }
-  // As programs do that care: beside, then over.
+  // Writes a new file beside the old one and renames it, as careful programs do.
   static void Replace(const fs::path& path, const std::string& text) {
     const fs::path temporary = path.parent_path() / (".new-" + path.filename().string());
     Write(temporary, text);
     fs::rename(temporary, path);
   }
-  // Waits until there were so many.
+  // Waits until there were this many.
   void AwaitScans(std::uint64_t scans) {
     const absl::Time deadline = absl::Now() + kDeadline;
     while (source_->Stats().scans < scans && absl::Now() < deadline) {
@@ -176,7 +176,7 @@ class ManifestSourceTest : public testing::Test {
     ASSERT_TRUE(status.ok()) << Message(status);
     ASSERT_TRUE(sink_.AwaitSynced());
   }
-  // "path: message" with paths relative to the base.
+  // Returns "path: message" with paths relative to the base.
   std::vector<std::string> Problems() {
     std::vector<std::string> problems;
     for (const ManifestProblem& problem : source_->Problems()) {
@@ -205,8 +205,8 @@ class ManifestSourceTest : public testing::Test {
     while (!is_there() && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
     return Problems();
   }
-  // Until the source has read a file that was written just now, so that what was done before has
-  // been seen.
+  // Waits until the source has read a file that is written now, so that it has seen earlier
+  // changes.
   void Settle() {
     Write(dir_ / "zz-settle.yaml", Service("settle", std::to_string(++settle_)));
     const std::string wanted = "Ssettle=" + std::to_string(settle_);
@@ -455,7 +455,7 @@ TEST_F(ManifestSourceTest, ReplacingInTwoStepsIsNoOutage) {
   EXPECT_THAT(sink_.TakeBatches(), ElementsAre("+Ssettle", "+Sa", "+Ssettle", "+Sa"));
 }
 
-// What the kubelet makes of a ConfigMap: files are links to ..data/x, ..data is a link that is
+// A ConfigMap as the kubelet mounts it: files are links to ..data/x, and ..data is a link that is
 // replaced by renaming.
 TEST_F(ManifestSourceTest, MountedConfigMap) {
   const auto payload = [&](const std::string& stamp, const std::string& value) {
@@ -548,7 +548,7 @@ TEST_F(ManifestSourceTest, TheFolderIsDeletedAndMadeAgain) {
   Write(dir_ / "a.yaml", Service("a", "3"));
   EXPECT_EQ(sink_.Await("Sa=3"), "Sa=3") << "the new folder is watched";
 
-  // With its parents, and by renaming.
+  // The folder goes with its parents, and by renaming.
   const fs::path elsewhere = base_.string() + ".elsewhere";
   fs::rename(base_, elsewhere);
   EXPECT_THAT(AwaitProblems(1), SizeIs(1));
@@ -614,7 +614,7 @@ TEST_F(ManifestSourceTest, RightsAreTakenAndGiven) {
   EXPECT_THAT(AwaitProblems(0), IsEmpty());
 }
 
-// ---- What can't be read is unknown, not gone
+// ---- Files that can't be read are unknown, not gone ----
 
 // A regular file that gives an error when read, also to root.
 constexpr char kUnreadable[] = "/proc/self/mem";
@@ -647,7 +647,7 @@ TEST_F(ManifestSourceTest, AFileThatGoesInsteadOfBeingReadIsNotWaitedFor) {
   EXPECT_EQ(sink_.Await("Sa"), "Sa");
 }
 
-// Its content is known to be wrong, and hurts only itself.
+// The content is known to be wrong, and affects only this file.
 TEST_F(ManifestSourceTest, ABadFileAtTheStartIsNotWaitedFor) {
   Write(dir_ / "a.yaml", Service("a"));
   Write(dir_ / "b.yaml", kBad);
@@ -705,10 +705,10 @@ TEST_F(ManifestSourceTest, AMountedConfigMapWithoutItsDataAtTheStartIsWaitedFor)
   EXPECT_EQ(sink_.Await("Sa"), "Sa");
 }
 
-// As when its mount vanishes: what is below the mount point then is another, empty folder.
+// This is as if its mount vanishes: below the mount point there is then another, empty folder.
 TEST_F(ManifestSourceTest, AFolderThatIsReplacedByAnEmptyOneKeepsItsLastContent) {
   const std::string replaced = "it was replaced by an empty folder; is a mount missing?";
-  // A machine that is busy between the two calls below must not make it a removal.
+  // A busy machine between the two calls below must not make this a removal.
   options_.removal_grace = std::chrono::seconds(1);
   for (const bool sub : {false, true}) {
     SCOPED_TRACE(sub);
@@ -924,7 +924,7 @@ TEST(FolderWatch, TooDeepIsUnreadNotGone) {
 TEST(FolderWatch, WithoutLimitsOnLinksItEnds) {
   std::string pattern = (fs::temp_directory_path() / "manifests.XXXXXX").string();
   const fs::path base = mkdtemp(pattern.data());
-  // Every folder has links to all: the paths without a repetition are 7! and more.
+  // Every folder has links to all, so there are more than 7! paths without a repetition.
   for (int i = 0; i < 7; ++i) fs::create_directory(base / std::to_string(i));
   for (int i = 0; i < 7; ++i) {
     for (int j = 0; j < 7; ++j) {

@@ -66,7 +66,7 @@ class Client::Impl {
   }
 
  private:
-  // One request on its way, with its repetitions.
+  // One request under way, with its repetitions.
   class Exchange final : public HttpHandler {
    public:
     Exchange(Impl& client, RequestId id, Request request, Done done, TimePoint deadline)
@@ -155,7 +155,7 @@ class Client::Impl {
     std::string body_;
   };
 
-  // Starts what the bucket allows.
+  // Starts the requests that the bucket permits.
   void Pump() {
     const TimePoint now = loop_.Now();
     const std::chrono::duration<double> since = now - refilled_;
@@ -181,7 +181,7 @@ class Client::Impl {
   Loop& loop_;
   std::atomic<std::uint64_t> last_id_ = 0;
 
-  // The loop's thread only.
+  // The following are used on the loop's thread only.
   std::unique_ptr<Session> session_;
   std::map<RequestId, std::unique_ptr<Exchange>> exchanges_;
   std::deque<RequestId> queue_;  // of those that wait for the bucket

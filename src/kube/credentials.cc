@@ -29,7 +29,7 @@ struct Content {
   std::optional<FileSignature> signature;  // of what `text` was read from
   std::string text;
 
-  // True if the file isn't what was read last.
+  // True if the file has changed since it was read.
   bool Stale() const { return !source.file.empty() && SignatureOf(source.file) != signature; }
   const std::string& where() const { return source.file; }
 };
@@ -196,7 +196,7 @@ class Credentials::Impl {
     if (changed) Renew();
   }
 
-  // Logs how reading something again went; true if it went well.
+  // Logs the outcome of reading something again. Returns true if it succeeded.
   bool Noted(std::string_view what, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const std::string problem(Message(status));
@@ -210,7 +210,7 @@ class Credentials::Impl {
     return status.ok();
   }
 
-  // Makes current_ of what is known.
+  // Makes current_ from the last good contents.
   void Renew() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     TlsOptions tls;
     tls.ca_pem = ca_.text;
@@ -246,7 +246,7 @@ class Credentials::Impl {
     spec.env = config_.exec->env;
     spec.env.emplace_back("KUBERNETES_EXEC_INFO", ExecInfo(config_, ca_.text));
     spec.timeout = options_.plugin_timeout;
-    // An earlier thread, if any, has done its last act under the lock: joining it doesn't wait.
+    // An earlier thread, if any, released the lock as its last step, so joining it doesn't wait.
     worker_ = std::jthread([this, spec = std::move(spec)](const std::stop_token& stop) {
       absl::StatusOr<ExecCredential> answer = AskPlugin(spec, stop);
       if (!stop.stop_requested()) TakeAnswer(std::move(answer));

@@ -35,8 +35,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Of HTTP/2; what API servers allow too.
 constexpr seconds kMostRetryAfter{24 * 60 * 60};
+// The usual limit of HTTP/2, which API servers have too.
 constexpr std::size_t kStreamsPerConnection = 100;
 constexpr seconds kOpenerPatience{2};
 
@@ -52,7 +52,7 @@ std::optional<int> ParseInt(std::string_view text) {
   return value;
 }
 
-// The text is held by the request for as long as the handle lives.
+// Returns a blob of the text, which the request keeps as long as the handle lives.
 curl_blob Blob(const std::string& text) {
   return {const_cast<char*>(text.data()), text.size(), CURL_BLOB_NOCOPY};
 }
@@ -204,7 +204,7 @@ class CurlIo::Impl {
 
   void Run(const std::function<void()>& task) {
     if (std::this_thread::get_id() == thread_id_.load()) return task();
-    // Told when the posted task has gone, run or dropped.
+    // Notified when the posted task has run or was dropped.
     struct Ticket {
       Notification& gone;
       ~Ticket() { gone.Notify(); }
@@ -238,7 +238,7 @@ class CurlIo::Impl {
     }
     const auto found = running_.find(id);
     if (found == running_.end() || found->second->handler == nullptr) return;
-    // We may be inside one of its callbacks: it is taken away after curl_multi_perform.
+    // This may be called in one of its callbacks, so it is removed after curl_multi_perform.
     found->second->handler = nullptr;
     cancelled_.push_back(id);
   }
@@ -251,7 +251,8 @@ class CurlIo::Impl {
   void Main() {
     thread_id_ = std::this_thread::get_id();
     pthread_setname_np(pthread_self(), options_.name.substr(0, 15).c_str());
-    // A write to a connection that the peer has closed is an error, not the end of the process.
+    // A write to a connection that the server has closed must be an error, not the end of the
+    // process.
     sigset_t broken_pipe;
     sigemptyset(&broken_pipe);
     sigaddset(&broken_pipe, SIGPIPE);
@@ -276,7 +277,7 @@ class CurlIo::Impl {
     curl_multi_cleanup(multi_);
   }
 
-  // False: time to stop.
+  // Runs the posted tasks. Returns false if the thread is to stop.
   bool RunPosted() {
     std::vector<std::function<void()>> tasks;
     {
@@ -351,9 +352,9 @@ class CurlIo::Impl {
     }
   }
 
-  // How long the other requests wait for the one that opens the next connection; nullopt: not at
-  // all. While all connections are full libcurl 7.88 would make one for each request instead of
-  // waiting for the first.
+  // Returns how long the other requests wait for the one that opens the next connection; nullopt:
+  // they don't wait. While all connections are full, libcurl 7.88 would make one for each request
+  // instead of waiting for the first.
   std::optional<milliseconds> OpenerWait() {
     if (!opener_) return std::nullopt;
     const auto opener = running_.find(*opener_);
@@ -380,8 +381,8 @@ class CurlIo::Impl {
     set(CURLOPT_QUICK_EXIT, 1L);  // never wait for a name look-up that was given up
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-    // Wait for a connection under way rather than make a second one. Over plain HTTP/1.1 the wait
-    // would last until the first request has ended: for ever, with watches.
+    // Waits for a connection that is being made rather than make a second one. Over plain HTTP/1.1
+    // the wait would last until the first request has ended, which a watch doesn't.
     if (request.url.starts_with("https:")) set(CURLOPT_PIPEWAIT, 1L);
     set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
     if (request.timeout) {
@@ -412,7 +413,7 @@ class CurlIo::Impl {
       set(CURLOPT_PREREQFUNCTION, OnReady);
       set(CURLOPT_PREREQDATA, static_cast<void*>(&transfer));
     }
-    // The proxy has been chosen (proxy.h): libcurl has other rules for what the environment says.
+    // The proxy has been chosen (proxy.h), since libcurl has other rules for the environment.
     set(CURLOPT_PROXY, request.proxy.c_str());
     set(CURLOPT_NOPROXY, "");
     std::string url = request.url;
@@ -428,7 +429,7 @@ class CurlIo::Impl {
     if (!tls.ca_pem.empty()) {
       const curl_blob blob = Blob(tls.ca_pem);
       curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
-      // The packaged library would trust the system's folder besides.
+      // The packaged library would trust the system's folder too.
       curl_easy_setopt(easy, CURLOPT_CAPATH, static_cast<char*>(nullptr));
     }
     if (!tls.cert_pem.empty()) {
@@ -444,7 +445,7 @@ class CurlIo::Impl {
       curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     }
     if (!tls.server_name.empty()) {
-      // libcurl checks the certificate against the URL's host: so that gets the name, the
+      // libcurl checks the certificate against the URL's host. So the URL gets the name, the
       // connection goes to the address, and the server sees the address as before.
       const Url address = SplitUrl(*url);
       transfer.headers.Add("Host: " + address.authority);
@@ -495,7 +496,7 @@ class CurlIo::Impl {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   CURLM* wakeup_target_ ABSL_GUARDED_BY(mutex_) = nullptr;  // multi_ while the thread runs
 
-  // Below: the loop's thread only.
+  // The following are used on the loop's thread only.
   CURLM* multi_ = nullptr;
   std::uint64_t last_id_ = 0;
   std::map<std::pair<TimePoint, TimerId>, std::function<void()>> timers_;

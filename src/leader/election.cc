@@ -42,7 +42,7 @@ std::string Collection(const Options& options) {
 
 kube::CurlIo::Options IoOptions(const Options& options) {
   kube::CurlIo::Options io{.name = "kube-lock"};
-  // A connection that has died is to be noticed within the renew deadline.
+  // A dead connection must be noticed within the renew deadline.
   io.connect_timeout = options.renew_deadline / 3;
   io.user_timeout = std::max<milliseconds>(options.renew_deadline / 2, seconds(2));
   io.keepalive_idle = seconds(3);
@@ -70,7 +70,7 @@ kube::Event EventOf(const Options& options, const Reading& lock, std::string_vie
   return event;
 }
 
-// The lock's object behind the client.
+// Reads and writes the lock's object by the client.
 class ApiLock final : public Lock {
  public:
   ApiLock(const Options& options, kube::Client& client, std::function<void()> on_no_answer)
@@ -117,7 +117,8 @@ class Election::Impl final : public Elector::Listener, public kube::ObjectWatch:
         on_view_(std::move(on_view)),
         io_(IoOptions(options)),
         client_(std::make_unique<kube::Client>(credentials, kube::ClientOptions(), io_, io_)),
-        // A server that doesn't answer may be half gone: the next try takes a new connection.
+        // If the server doesn't answer, its connection may be dead, so the next try takes a new
+        // one.
         lock_(options_, *client_, [this] { io_.ResetConnections(); }),
         elector_(std::make_unique<Elector>(
             options_, Elector::Clocks{BootNow, [] { return std::chrono::system_clock::now(); }},
@@ -145,7 +146,7 @@ class Election::Impl final : public Elector::Listener, public kube::ObjectWatch:
       address_.reset();
       watch_.reset();
       session_.reset();
-      // Its timers are the loop's; answers that come later find nobody.
+      // Its timers belong to the loop. Answers that come later are dropped.
       client_.reset();
       elector_.reset();
     });
@@ -213,7 +214,7 @@ class Election::Impl final : public Elector::Listener, public kube::ObjectWatch:
   }
 
  private:
-  // Elector::Listener.
+  // Implements Elector::Listener.
   void OnState(const Elector::State& state) override {
     if (state.role != Role::kLeader) address_->Withdraw();
     const bool reached = state.sight == Sight::kClear;
@@ -226,7 +227,7 @@ class Election::Impl final : public Elector::Listener, public kube::ObjectWatch:
     events_.push_back(EventOf(options_, lock, what, std::chrono::system_clock::now()));
   }
 
-  // kube::ObjectWatch::Listener.
+  // Implements kube::ObjectWatch::Listener.
   void OnOpen() override { Watching(true); }
   void OnObject(std::string_view object, bool deleted) override {
     if (deleted) return elector_->OnDeleted();
@@ -265,7 +266,7 @@ class Election::Impl final : public Elector::Listener, public kube::ObjectWatch:
     on_view_(view_);
   }
 
-  // Shows that the thread lives and that no answer is awaited for ever.
+  // Notes that the thread is alive, and that no answer is awaited for too long.
   void Tick() {
     const auto busy = elector_->busy_since();
     if (!busy || BootNow() - *busy < options_.renew_deadline) ticked_ = BootNow().count();
@@ -281,7 +282,7 @@ class Election::Impl final : public Elector::Listener, public kube::ObjectWatch:
   ApiLock lock_;
   std::unique_ptr<Elector> elector_;
   std::atomic<BootTime::rep> ticked_;
-  // The loop's thread only.
+  // The following are used on the loop's thread only.
   View view_;
   std::unique_ptr<kube::Session> session_;
   std::unique_ptr<kube::ObjectWatch> watch_;

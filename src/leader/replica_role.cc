@@ -36,7 +36,7 @@ void ReplicaRole::KeysAreGood() {
   PostSettle();
 }
 
-// Whichever of the two conditions comes last calls it with both true.
+// Called when either condition becomes true; the second call finds both true.
 void ReplicaRole::ContendIfAble() {
   if (candidate_ != nullptr && built_ && keys_are_good_) candidate_->Contend();
 }

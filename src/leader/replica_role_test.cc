@@ -14,7 +14,7 @@ namespace {
 using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 
-// A candidate whose lock is what the test says.
+// A candidate whose lock the test controls.
 class FakeCandidate : public Candidate {
  public:
   explicit FakeCandidate(std::function<void(const View&)> on_view) : on_view_(std::move(on_view)) {}

@@ -17,7 +17,7 @@ namespace contour::status {
 namespace {
 
 constexpr std::string_view kContext = "refusals";
-// Events that are remembered, to be counted on.
+// The limit of Events that are remembered, so that their counts can be raised.
 constexpr std::size_t kRemembered = 1024;
 // The API server's limit is 1024 bytes.
 constexpr std::size_t kMessage = 1000;
@@ -119,7 +119,7 @@ void EnvoyRejections::Write(const SourceObject& object, const EnvoyRejection& re
   if (!MayWrite()) return;
   std::string host = HostName();
   if (host.empty()) host = "contour";
-  // The Events of another replica, and of an earlier process, have other names.
+  // Events of another replica, or of an earlier process, have other names.
   static const std::string started = Now();
   const Hash128 hash =
       HashPair(host + started + object.uid, rejection.resource + rejection.version +

@@ -40,7 +40,7 @@ class EnvoyRejectionsTest : public ::testing::Test {
     };
     return rejection;
   }
-  // Returns the requests when all of `count` rejections have been told.
+  // Returns the requests when all of `count` rejections have been reported.
   std::vector<kube::Request> Sent(EnvoyRejections& rejections, int count) {
     {
       const MutexLock lock(mutex_);

@@ -110,7 +110,7 @@ std::optional<WorkerThread::Time> StatusTeller::TellNow() {
   }
   const auto due = held_.NextDue();
   const auto now = WorkerThread::Clock::now();
-  // It is overdue if `unsure_` said so, which is asked again after a while.
+  // If `unsure_` returned true, it is overdue, and `unsure_` is called again after a while.
   return due && *due <= now ? now + hold_ : due;
 }
 
