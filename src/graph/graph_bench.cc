@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Measures what a change costs, by the number of hosts: it must not depend on it. And what hosts,
-// long chains and big objects cost as such. Counters: `allocations` per change, `derivations` per
+// Measures the cost of a change by the number of hosts, on which it must not depend, and the cost
+// of hosts, long chains and big objects. Counters: `allocations` per change, `derivations` per
 // change, `bytes_per_host`.
 
 #include <benchmark/benchmark.h>
@@ -25,7 +25,7 @@ namespace {
 std::atomic<std::uint64_t> allocations{0};
 }  // namespace
 
-// Not inlined, or the compiler compares malloc with delete and warns.
+// It isn't inlined, since the compiler would then compare malloc with delete and warn.
 [[gnu::noinline]] void* operator new(std::size_t size) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* memory = std::malloc(size)) return memory;
@@ -64,7 +64,7 @@ api::IngressRouteRoute Route(std::string match, std::string service) {
   return route;
 }
 
-// A root with two routes: to a Service of its own, and to one of those that 1,000 hosts share.
+// Returns a root with two routes: to a Service of its own, and to one that 1,000 hosts share.
 std::shared_ptr<api::IngressRoute> Root(std::size_t i, std::string timeout = "") {
   auto root = Make<api::IngressRoute>("root-" + Number(i));
   root->spec.virtualhost =
@@ -164,8 +164,8 @@ BENCHMARK(BM_HostAddedAndRemoved)
     ->Arg(100000)
     ->Unit(benchmark::kMicrosecond);
 
-// Everything from nothing; the bytes that the engine then holds for each host, without the objects
-// and with them.
+// Measures a build from nothing, and the bytes that the engine then has for each host, without and
+// with the objects.
 void BM_FirstBuild(benchmark::State& state) {
   const auto hosts = static_cast<std::size_t>(state.range(0));
   double bytes = 0;
@@ -190,7 +190,7 @@ void BM_FirstBuild(benchmark::State& state) {
 }
 BENCHMARK(BM_FirstBuild)->Arg(1000)->Arg(10000)->Arg(100000)->Unit(benchmark::kMillisecond);
 
-// Builds from nothing, without the making of the objects.
+// Measures a build from nothing, without making the objects.
 void Build(benchmark::State& state, const std::vector<api::Change>& changes) {
   for (auto _ : state) {
     Engine engine{Options(), Kinds()};

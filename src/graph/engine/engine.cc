@@ -46,7 +46,7 @@ Engine::Update Engine::Apply(const std::vector<api::Change>& changes) {
     if (!effect.object) continue;
     AddReaders(DependencyView::Object(change.ref), dirty);
     for (const std::string& host : effect.hosts) {
-      // One that is claimed for the first time has read nothing yet.
+      // A host that is claimed for the first time has read nothing yet.
       dirty.insert(hosts_.try_emplace(host).first->first);
     }
     for (const IndexKey& key : effect.index_keys)
@@ -83,8 +83,8 @@ void Engine::DeriveHost(HostNode& node, Update& update) {
   const VirtualHostPtr& now = result.virtual_host;
   const bool same = before == nullptr || now == nullptr ? before == now : *before == *now;
   if (!same) update.hosts.push_back(name);
-  // An equal virtual host stays the same object, so that its holders see by the pointer that
-  // nothing changed.
+  // An equal virtual host stays the same object, so that its users see by the pointer that nothing
+  // changed.
   if (same) result.virtual_host = before;
 
   std::set_difference(result.problems.begin(), result.problems.end(), host.result.problems.begin(),
@@ -93,7 +93,7 @@ void Engine::DeriveHost(HostNode& node, Update& update) {
   SetDependencies(node,
                   store_.IsClaimed(name) ? reader.TakeDependencies() : std::vector<Dependency>());
   if (result.statuses == host.result.statuses) {
-    // Those who point to them may go on.
+    // Pointers to them stay valid.
     result.statuses = std::move(host.result.statuses);
     host.result = std::move(result);
   } else {

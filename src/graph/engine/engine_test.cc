@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tests what the fixtures can't show: which changes cause work, how far big things go, and the
-// order in which statuses count. (What the objects mean is shown by tests/fixtures.)
+// Tests properties that fixtures can't show: which changes cause work, the limits of size, and the
+// order in which statuses count. (tests/fixtures show the meaning of objects.)
 
 #include "graph/engine/engine.h"
 
@@ -28,7 +28,7 @@ using ::testing::SizeIs;
 
 class EngineTest : public ::testing::Test {
  protected:
-  // The object from JSON; `spec` may be more than a spec: `"spec":{…},"status":{…}`.
+  // Returns the object from JSON; `spec` may have more than a spec: `"spec":{…},"status":{…}`.
   static api::Change Parsed(const std::string& api_version, const std::string& kind,
                             const std::string& ns, const std::string& name, const std::string& body,
                             const std::string& annotations = "") {
@@ -64,7 +64,7 @@ class EngineTest : public ::testing::Test {
 
   Engine::Update Apply(const std::vector<api::Change>& changes) { return engine_.Apply(changes); }
 
-  // How many derivations a change causes.
+  // Returns how many derivations a change causes.
   std::uint64_t Work(const api::Change& change) {
     const std::uint64_t before = engine_.derivations();
     Apply({change});
@@ -256,7 +256,7 @@ TEST_F(EngineTest, AnIngressThatWasMadeAnewIsYounger) {
   Apply({Service("default", "one"), Service("default", "two"), ingress("one", "one", 1),
          ingress("two", "two", 2)});
   EXPECT_EQ(served(), "one");
-  // Its deletion went by unseen; the content is the same.
+  // Its deletion wasn't seen, and the content is the same.
   Apply({ingress("one", "one", 3)});
   EXPECT_EQ(served(), "two");
 }
@@ -376,7 +376,7 @@ TEST_F(EngineTest, WhatDependsOnAKindThatIsNotReadIsUnknownNotInvalid) {
       "read");
   EXPECT_EQ(status_of({api::Kind::kTLSCertificateDelegation}, foreign, {secret}),
             "unknown: TLS Secret [certs/tls]: TLSCertificateDelegations are not read");
-  // Otherwise as ever.
+  // Everything else is as before.
   EXPECT_EQ(status_of({}, own, {}), "invalid: TLS Secret [tls] not found or is malformed missing");
   EXPECT_EQ(status_of({api::Kind::kTLSCertificateDelegation}, own, {}),
             "invalid: TLS Secret [tls] not found or is malformed missing");
@@ -476,8 +476,7 @@ TEST_F(EngineTest, MultiplyingChainsEnd) {
       << "routes before it stay";
 }
 
-// A kind that says of each object that it derives something for two parents; the message is the
-// host's.
+// A kind that gives each object that it derives a status for two parents; the message has the host.
 void DeriveParents(const std::vector<Claim>& claims, Derivation& derivation) {
   for (const Claim& claim : claims) {
     const auto order = std::make_shared<const RootOrder>(RootOrder{

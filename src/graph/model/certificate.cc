@@ -33,7 +33,7 @@ using crypto::NumberPtr;
 using crypto::ParseCertificate;
 using crypto::PKCS8Ptr;
 
-// BoringSSL wants seconds, and no fractions of them.
+// True if BoringSSL takes the time: with seconds, and without fractions of them.
 bool IsTime(const ASN1_TIME* time) {
   if (ASN1_TIME_check(time) != 1) return false;
   const std::string_view text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(time)),
@@ -58,7 +58,7 @@ absl::Status CheckForm(const X509& certificate) {
   return absl::OkStatus();
 }
 
-// Reads CERTIFICATE blocks; gives the first.
+// Reads CERTIFICATE blocks, and returns the first.
 absl::StatusOr<CertificatePtr> ReadCertificates(std::string_view pem) {
   CertificatePtr first;
   std::size_t number = 0;
@@ -78,7 +78,7 @@ absl::StatusOr<CertificatePtr> ReadCertificates(std::string_view pem) {
   return first;
 }
 
-// The first element of a sequence, as far as it is an integer of one byte: the version.
+// Returns the first element of a sequence if it is an integer of one byte: the version.
 std::optional<int> VersionOf(std::string_view der) {
   if (der.size() < 2 || der[0] != '\x30') return std::nullopt;
   const auto length = static_cast<unsigned char>(der[1]);
@@ -87,7 +87,7 @@ std::optional<int> VersionOf(std::string_view der) {
   return static_cast<unsigned char>(der[2]);
 }
 
-// The key of a block that says what is in it; Envoy believes that.
+// Returns the key of a block whose label says what is in it, which Envoy believes.
 KeyPtr ParseKey(std::string_view type, std::string_view der) {
   const auto* data = reinterpret_cast<const unsigned char*>(der.data());
   const auto length = static_cast<long>(der.size());  // NOLINT(google-runtime-int): OpenSSL's type
@@ -123,7 +123,7 @@ absl::StatusOr<KeyPtr> ReadKey(std::string_view pem) {
   return key;
 }
 
-// True if the curve is spelt out by its parameters instead of its name.
+// True if the curve is given by its parameters instead of its name.
 bool HasExplicitCurve(EVP_PKEY& key) {
   std::array<char, 16> encoding{};
   std::size_t length = 0;
@@ -138,7 +138,8 @@ NumberPtr Number(const EVP_PKEY& key, const char* name) {
   return NumberPtr(number);
 }
 
-// Do the numbers of an RSA key fit each other; whether the primes are prime would take long.
+// True if the numbers of an RSA key fit each other. It doesn't check that the primes are prime,
+// which would take long.
 bool IsConsistent(const EVP_PKEY& key) {
   const NumberPtr n = Number(key, OSSL_PKEY_PARAM_RSA_N);
   const NumberPtr e = Number(key, OSSL_PKEY_PARAM_RSA_E);
@@ -168,7 +169,7 @@ bool IsConsistent(const EVP_PKEY& key) {
          is_one(inverse.get(), q.get(), p.get());
 }
 
-// True if the point belongs to the number.
+// True if the public point belongs to the private number.
 bool IsPairOfCurve(EVP_PKEY& key) {
   const KeyContextPtr context(EVP_PKEY_CTX_new(&key, nullptr));
   return context != nullptr && EVP_PKEY_private_check(context.get()) == 1 &&
@@ -216,8 +217,8 @@ bool MaySign(const X509& leaf) {
   return usage != nullptr && ASN1_BIT_STRING_get_bit(usage.get(), 0) == 1;
 }
 
-// Has it a name by which Envoy tells its sessions from those of others: a common name, or else one
-// of three kinds of alternative names. A common name that is there must not be empty.
+// True if the certificate has a name by which Envoy distinguishes its sessions: a common name, or
+// else one of three kinds of alternative names. A common name must not be empty.
 absl::Status CheckNames(const X509& leaf) {
   const X509_NAME* subject = X509_get_subject_name(&leaf);
   if (const int index = X509_NAME_get_index_by_NID(subject, NID_commonName, -1); index >= 0) {
@@ -235,7 +236,7 @@ absl::Status CheckNames(const X509& leaf) {
       "certificate names nobody: neither a common name nor a DNS name, URI or IP address");
 }
 
-// Does it promise an OCSP response, which we have none of (RFC 7633).
+// True if the certificate requires an OCSP response, which contour doesn't have (RFC 7633).
 bool MustStaple(const X509& leaf) {
   constexpr std::string_view kStatusRequest("\x30\x03\x02\x01\x05", 5);
   const int index = X509_get_ext_by_NID(&leaf, NID_tlsfeature, -1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// libFuzzer target: any bytes as the PEM of a serving pair (cut at the first zero byte) and of
-// trusted certificates. What is accepted as a pair has both kinds of blocks.
+// libFuzzer target: parses any bytes as the PEM of a serving pair (cut at the first zero byte) and
+// of trusted certificates. An accepted pair must have both kinds of blocks.
 
 #include <cstddef>
 #include <cstdint>

@@ -103,7 +103,7 @@ std::string TextOf(BIO* bio) {
   return text;
 }
 
-// The certificate of the pair after a change, signed again.
+// Returns the certificate of the pair after a change, signed again.
 std::string Changed(const Pair& pair, const std::function<void(X509*)>& change) {
   BIO* bio = BIO_new_mem_buf(pair.certificate.data(), static_cast<int>(pair.certificate.size()));
   X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
@@ -223,7 +223,7 @@ TEST(CheckServingPair, TakesThePEMThatEnvoyTakes) {
   EXPECT_THAT(ErrorOf(leaf.certificate, with_header(leaf.key)), HasSubstr("has headers"));
   EXPECT_THAT(ErrorOf("\xef\xbb\xbf" + leaf.certificate, leaf.key), HasSubstr("byte order mark"));
   EXPECT_THAT(ErrorOf(leaf.certificate, "\xef\xbb\xbf" + leaf.key), HasSubstr("byte order mark"));
-  // Of the labels only that of ECDSA is believed whatever follows.
+  // Only the label of ECDSA is believed, whatever follows.
   const auto labelled = [](std::string pem, const std::string& label) {
     for (std::size_t at = 0; (at = pem.find("PRIVATE KEY", at)) != std::string::npos;
          at += label.size()) {
@@ -242,7 +242,7 @@ struct NumberCase {
   std::function<void(BIGNUM*)> change;
 };
 
-// OpenSSL reads such keys; Envoy's BoringSSL refuses them.
+// OpenSSL reads such keys, but Envoy's BoringSSL doesn't take them.
 TEST(CheckServingPair, WantsTheNumbersOfAnRSAKeyToBelongTogether) {
   const Pair pair = testing::MakeRSAPair("a.example", 2048);
   BIO* bio = BIO_new_mem_buf(pair.key.data(), static_cast<int>(pair.key.size()));

@@ -36,7 +36,7 @@ void HostBuilder::SetTCPProxy(ListenerKey listener, TCPProxy proxy, bool passthr
   served.tcp_proxy = std::move(proxy);
   if (passthrough) {
     served.secret = nullptr;
-    // Have no meaning here; one value for all.
+    // These have no meaning here, so all have one value.
     served.minimum_version = TLSVersion::k1_2;
     served.maximum_version = TLSVersion::k1_3;
   }

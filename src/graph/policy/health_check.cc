@@ -11,7 +11,7 @@
 namespace contour::graph {
 namespace {
 
-// Envoy's durations and thresholds are 32 bits wide or nearly; a century is enough for anybody.
+// Envoy's durations and thresholds have about 32 bits; a century is long enough.
 constexpr std::int64_t kMaxSeconds = 3'155'760'000;
 constexpr std::int64_t kMaxCount = 0xffffffff;
 

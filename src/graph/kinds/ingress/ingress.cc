@@ -34,8 +34,8 @@ namespace {
 std::string HostName(std::string_view host) { return host.empty() ? "*" : LowerCase(host); }
 
 // The bigger the program, the longer each byte of each request's path can take and the more memory
-// Envoy needs for it, so there is a limit. Envoy's own, above which it refuses the whole route
-// configuration, is put out of the way by the bootstrap (re2.max_program_size.error_level).
+// Envoy needs for it, so there is a limit. Envoy's own, above which it NACKs the whole route
+// configuration, is raised by the bootstrap (re2.max_program_size.error_level).
 constexpr int kMaxRegexProgramSize = 2000;
 
 class IngressDerivation {
@@ -92,7 +92,7 @@ class IngressDerivation {
 
   void DeriveRules() {
     // The later of two equal paths of one Ingress wins, so they are collected before they go to the
-    // builder. The default backend is for what no rule takes, so it goes first.
+    // builder. The default backend is for requests that no rule takes, so it goes first.
     std::vector<Route> routes;
     if (host_ == "*" && ingress_.spec.default_backend) {
       AddRoute({.path = "/", .backend = *ingress_.spec.default_backend}, "spec.defaultBackend",
@@ -148,7 +148,7 @@ class IngressDerivation {
     return *policies_;
   }
 
-  // nullopt: Envoy could not take it; the problem is noted.
+  // Returns nullopt if Envoy could not take it; the problem is noted.
   std::optional<PathMatch> Match(const api::IngressPath& path, const std::string& field) {
     using Type = PathMatch::Type;
     std::string text = path.path.empty() ? "/" : path.path;

@@ -154,7 +154,7 @@ class RootWalk {
   void DeriveTLS(const api::IngressRouteTLS& tls) {
     const SecretName name = SplitSecretName(tls.secret_name, root_.meta.ns);
     const auto* secret = derivation_.reader.FindChecked<CheckedSecret>(name.ns, name.name);
-    // Only those who may use the Secret are told what is wrong with it.
+    // The status says what is wrong with the Secret only if the namespace may use it.
     const bool permitted = DelegationPermits(derivation_.reader, name.ns, name.name, root_.meta.ns);
     if (secret == nullptr && derivation_.options.IsUnread(api::Kind::kSecret)) {
       return Unknown(root_, fmt::format("TLS Secret [{}]: Secrets are not read", tls.secret_name));
@@ -287,7 +287,7 @@ class RootWalk {
                 policies.prefix_rewrite);
   }
 
-  // False if an error stops the object.
+  // Reads a route. Returns false if an error stops the object.
   bool AddRoute(const api::IngressRoute& object, const Route& route) {
     const std::string match = Quote(route.match);
     RouteAction action;
@@ -348,7 +348,7 @@ class RootWalk {
         {.count = policy.count, .per_try_timeout = policy.per_try_timeout, .field = "retryPolicy"});
   }
 
-  // nullopt: it is refused, and the object invalid.
+  // Returns nullopt if it is refused, and the object invalid.
   std::optional<std::uint32_t> Weight(const api::IngressRoute& object,
                                       const api::IngressRouteService& service,
                                       const std::string& where) {
