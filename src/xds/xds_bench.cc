@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a change costs, by the number of resources that don't change. The times of one change must
-// not grow with it.
+// Measures what a change costs, by the number of resources that don't change. The times of one
+// change must not grow with it.
 
 #include <benchmark/benchmark.h>
 

@@ -26,10 +26,10 @@ namespace {
 // The time between streams that end one after the other.
 constexpr std::chrono::milliseconds kEndInterval{50};
 
-// So many requests of a stream are opening ones (see Options::opening_reads).
+// The first requests of a stream, so many, are opening ones (see Options::opening_reads).
 constexpr std::size_t kOpeningRequests = 4;
 
-// What was made for one Envoy is kept so long for the next one.
+// A value that was made for one Envoy is kept so long for the next one.
 constexpr std::chrono::seconds kRecent{5};
 
 // Number of names that are looked at between two looks at the clock.
@@ -466,8 +466,8 @@ class Dispatcher::Worker {
     if (!IsAggregated(connection->mode) || connection->requests >= kOpeningRequests) {
       connection->WithSink([](Sink& sink) { sink.Read(); });
     } else {
-      // Who has begun goes first: an Envoy whose clusters aren't acked for long is taken for
-      // warming.
+      // A stream that has begun goes first: an Envoy whose clusters aren't acked for long is taken
+      // for warming.
       if (connection->requests > 0) {
         waiting_reads_.push_front(connection);
       } else {

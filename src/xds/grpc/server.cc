@@ -293,7 +293,7 @@ std::size_t Workers(std::size_t wanted) {
                     : std::clamp<std::size_t>(std::thread::hardware_concurrency() / 2, 1, 8);
 }
 
-// So many names of a NACKed response are logged.
+// The log names so many resources of a NACKed response.
 constexpr std::size_t kLoggedNames = 10;
 
 // How long what a process before this one served last is kept for the port to open.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What follows from the ACKs and NACKs of an Envoy.
+// Handles the ACKs and NACKs of an Envoy.
 
 #include <algorithm>
 #include <utility>
@@ -193,7 +193,7 @@ NackTracker::Suspicion Stream::SuspectsOf(ResourceType type, const InFlight& res
 void Stream::RejectSuspects(ResourceType type, const InFlight& response,
                             const NackTracker::Suspects& suspects) {
   TypeState& state = state_[type];
-  // Also what came in a response before, of whose fate nothing was said.
+  // This holds also for what came in a response before that the Envoy said nothing about.
   const auto reject = [&](const std::string& name) {
     envoy_.Touch(state_, type, name);
     state.sent.MarkNacked(name, response.table.Find(name));
@@ -210,7 +210,7 @@ void Stream::RejectSuspects(ResourceType type, const InFlight& response,
   }
 }
 
-// What is no suspect, but came because a cluster has to warm, is still awaited.
+// Sends again what is no suspect, but came because a cluster has to warm, and is still awaited.
 void Stream::TouchAwaited(ResourceType type, const InFlight& response) {
   const SentState& sent = state_[type].sent;
   for (const Change& change : response.changes) {
@@ -245,7 +245,7 @@ void Stream::NextSearchStep(ResourceType type) {
     case NackBisection::Step::kOver:
       break;
   }
-  // What was parted from culprits may be in effect or not: what Envoy runs is sent again.
+  // The neighbours of culprits may be in effect or not: what Envoy runs is sent again.
   for (const auto& [name, parts] : nacks.rejected()) {
     if (state_[type].sent.pending().contains(name)) envoy_.Touch(state_, type, name, true);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the resources that one Envoy has refer to, other than the snapshot's do: clusters, and the
-// assignments from which clusters take their endpoints. These are not withdrawn.
+// Knows what the resources that one Envoy has refer to, other than the snapshot's do: clusters, and
+// the assignments from which clusters take their endpoints. These are not withdrawn.
 //
 //   ClusterReferences references(examined);
 //   const auto ended = references.NoteSent(ResourceType::kRoutes, name, stream, sent, snapshot);

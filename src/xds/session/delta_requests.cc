@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the requests of delta streams mean.
+// Handles the requests of delta streams.
 
 #include <charconv>
 #include <utility>
@@ -66,7 +66,7 @@ void Stream::FirstDelta(ResourceType type, const Request& request, Time now) {
   state.names.Start();
   std::vector<std::string> names = request.subscribe;
   bool wildcard = names.empty() && IsWildcard(type, kWildcard);
-  // So Envoy begins a stream that is about "*" alone, also where that is a name.
+  // Envoy begins a stream that is about "*" alone with an empty list, also where "*" is a name.
   if (names.empty() && !wildcard) names.emplace_back(kWildcard);
   if (IsWildcard(type, kWildcard)) wildcard = std::erase(names, kWildcard) > 0 || wildcard;
   envoy_.AddNames(state_, type, names);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an EnvoyState reports about contents that its Envoy rejected, or runs.
+// Reports about contents that an Envoy rejected, or runs (see envoy_state.h).
 
 #include <algorithm>
 

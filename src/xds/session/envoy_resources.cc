@@ -87,7 +87,7 @@ bool EnvoyState::MayWithdraw(ResourceType type, const std::string& name, Time no
       return SeeListenersInSync();
     case ResourceType::kScopedRoutes:
       // A host goes at once, all of them only after the listeners that look hosts up in this way.
-      // Those that a control plane of that delivery mode left are not ours: connections that are
+      // Scopes that another control plane of that delivery mode left stay: connections that are
       // being drained use them, and Envoy drops them with the last.
       return !snapshot_->table(type).empty() || (had_scopes_ && SeeListenersInSync());
   }

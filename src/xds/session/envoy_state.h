@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of one Envoy across its streams, and the rules that connect its resources: what the
+// Knows one Envoy across its streams, and the rules that connect its resources: what the
 // Envoy is to have, what may be withdrawn, which clusters are warm, and who is to look at what
 // again when something has changed.
 //

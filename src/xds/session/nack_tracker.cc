@@ -10,8 +10,8 @@
 namespace contour::xds {
 namespace {
 
-// So many NACKs of one type without an ACK between them are no search any more: of 5,000 suspects
-// one takes 13, and after every eighth culprit there is a control.
+// After so many NACKs of one type without an ACK between them the search is given up. To find one
+// of 5,000 suspects takes 13, and after every eighth culprit there is a control.
 constexpr std::size_t kNacksInRow = 200;
 
 // How long after a NACK that speaks of the node the resource is sent again. Each further one
@@ -142,7 +142,7 @@ NackTracker::Suspicion NackTracker::SuspectsOf(const InFlight& response, Wanted 
   for (const std::string& name : NamesIn(response)) {
     const ResourcePtr content = response.table.Find(name);
     if (content == nullptr || !content->known) continue;
-    // What stands in for a rejected assignment isn't suspected.
+    // An empty assignment that stands in for a rejected one isn't suspected.
     if (type_ == ResourceType::kEndpoints && content->version == MakeBlank(name)->version) continue;
     if (!names_.Includes(name)) {  // what came of it we don't know
       suspicion.explained = true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What became of the NACKs for one type on one stream: the contents that aren't sent again, and the
-// search for those that are at fault.
+// Knows what follows from the NACKs for one type on one stream: the contents that aren't sent
+// again, and the search for those that are at fault.
 //
 //   NackTracker nacks(type, protocol, sent, names, figures);
 //   nacks.Begin(error_message, now);                        // a NACK came

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an Envoy has from before: from its connection before this one (PreviousState), and, within a
-// session of streams per type, from a stream that ended (LingeringStreams).
+// Remembers what an Envoy has from before: from its connection before this one (PreviousState),
+// and, within a session of streams per type, from a stream that ended (LingeringStreams).
 //
 //   PreviousState previous(memory);                            // of the session before, or null
 //   if (const Table* had = previous.Recall(type, version)) …   // the Envoy names this version

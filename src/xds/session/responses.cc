@@ -251,7 +251,7 @@ void Stream::DecideWithdrawn(ResourceType type, const NamePtr& name, bool force)
   if (delta() ? (sent || force) : (sent && Info(type).whole)) {
     state.draft->changes.push_back({name, nullptr});
   } else if (sent) {
-    // Of these types state of the world can't say that something is withdrawn.
+    // State of the world can't say of these types that something is withdrawn.
     state.sent.Forget(*name);
     envoy_.NoteClusterReferences(state_, type, *name);
   }

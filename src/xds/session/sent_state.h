@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one stream sent of one type, what of it the Envoy acked, and the responses that are in
+// Knows what one stream sent of one type, what of it the Envoy acked, and the responses that are in
 // flight: those that the Envoy hasn't answered yet.
 //
 //   SentState sent(examined);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who an Envoy is, and what its session is given.
+// Values with which a session begins: who the Envoy is, and the options.
 
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the requests of state-of-the-world streams mean.
+// Handles the requests of state-of-the-world streams.
 
 #include <algorithm>
 #include <utility>

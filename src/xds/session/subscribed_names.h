@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one stream subscribes to of one type: names, or everything, which xDS calls the wildcard.
+// Knows what one stream subscribes to of one type: names, or everything, which xDS calls the
+// wildcard.
 //
 //   SubscribedNames names(ResourceType::kCluster, protocol, aggregated, figures);
 //   names.Add("kuard", sequence);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of the Envoys, as copies for metrics, debug pages and logs.
+// Values that say what is known of the Envoys, for metrics, debug pages and logs.
 //
 // Thread: plain values, any thread.
 

@@ -123,7 +123,7 @@ struct Resource {
                       // composite: the head
   std::vector<std::string> clusters;  // as in Part, for the resource as a whole
 
-  // Of clusters only.
+  // The following members are set for clusters only.
   WarmBy warm_by = WarmBy::kAcknowledgement;
   std::string assignment;  // name of its ClusterLoadAssignment, with or without health check;
                            // empty: not EDS
@@ -132,7 +132,7 @@ struct Resource {
   // waits.
   std::chrono::milliseconds warm_time{0};
 
-  // Of assignments only: nothing could be reached by it. What newly needs its cluster waits a
+  // Set for assignments only: it has no endpoint. What newly needs its cluster waits a
   // moment for endpoints (see Session::Options::empty_wait). A blank one is so by itself.
   bool without_endpoints = false;
 

@@ -118,7 +118,7 @@ class SnapshotKeeper {
 
  private:
   using Clock = std::chrono::steady_clock;
-  // What of the content of the file is compared.
+  // The part of the file's content that is compared.
   struct OnDisk {
     Hash128 version;
     SnapshotSize size;
