@@ -5,6 +5,18 @@
 #include <utility>
 
 namespace contour::xds {
+namespace {
+
+// Adds the assignments that were replaced, except the one that the snapshot's cluster names.
+void AddReplaced(const ReferenceCounts::References& replaced, const ResourcePtr& target,
+                 ReferenceCounts::References& references) {
+  references.unknown = references.unknown || replaced.unknown;
+  for (const std::string& name : replaced.names) {
+    if (target == nullptr || name != target->assignment) references.names.push_back(name);
+  }
+}
+
+}  // namespace
 
 // Adds the clusters that the content names and the snapshot's content doesn't.
 void ClusterReferences::Collect(ResourceType type, const Resource& content,
@@ -66,12 +78,7 @@ ClusterReferences::Ended ClusterReferences::NoteCluster(const std::string& clust
     collect(sent.Acked(cluster));
     for (const InFlight& response : sent.in_flight()) collect(response.Find(cluster));
   }
-  if (current != nullptr && replaced != nullptr) {
-    references.unknown = references.unknown || replaced->unknown;
-    for (const std::string& name : replaced->names) {
-      if (target == nullptr || name != target->assignment) references.names.push_back(name);
-    }
-  }
+  if (current != nullptr && replaced != nullptr) AddReplaced(*replaced, target, references);
   return assignments_.Set({ResourceType::kCluster, cluster, stream}, std::move(references));
 }
 
