@@ -145,7 +145,7 @@ std::string StatusText(const core::Pipeline::Output& output) {
   for (const auto& [ref, status] : output.statuses) {
     YAML::Node shown = all["statuses"][ref.String()];
     if (status) {
-      shown["currentStatus"] = std::string(status->Summary().reason);
+      shown["currentStatus"] = std::string(status->Summary().reason.view());
       shown["description"] = status->Summary().message;
       shown["vhost"] = status->entries.front()->vhost;
     } else {

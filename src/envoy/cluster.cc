@@ -106,7 +106,7 @@ ClusterResource TranslateCluster(const graph::Cluster& cluster, std::string name
   message.set_name(result.resource.name);
   message.set_alt_stat_name(AltStatName(cluster, hash_digits));
   SetDuration(std::chrono::seconds(2), message.mutable_connect_timeout());
-  message.set_lb_policy(Policy(cluster.load_balancing.strategy));
+  message.set_lb_policy(Policy(cluster.load_balancing.strategy()));
   message.mutable_common_lb_config()->mutable_healthy_panic_threshold();  // present and 0: off
 
   if (cluster.external_name.empty()) {

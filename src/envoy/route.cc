@@ -128,7 +128,8 @@ void SetAction(const graph::RouteAction& source, ClusterNamer& namer, route::Rou
   SetClusters(source.clusters, namer, action, used);
   SetPolicies(source.policies, action);
   if (std::any_of(source.clusters.begin(), source.clusters.end(), [](const auto& weighted) {
-        return weighted.cluster->load_balancing.strategy == graph::LoadBalancing::Strategy::kCookie;
+        return weighted.cluster->load_balancing.strategy() ==
+               graph::LoadBalancing::Strategy::kCookie;
       })) {
     auto* cookie = action->add_hash_policy()->mutable_cookie();
     cookie->set_name("X-Contour-Session-Affinity");

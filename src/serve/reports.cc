@@ -63,7 +63,7 @@ void StatusReport::Tell(const status::ObjectStatus& told) {
               {{"kind", api::KindName(ref.kind)},
                {"namespace", ref.ns},
                {"name", ref.name},
-               {"status", status->Summary().reason},
+               {"status", status->Summary().reason.view()},
                {"description", status->Summary().message}});
   }
   if (writer_ != nullptr) {

@@ -73,10 +73,10 @@ class EngineTest : public ::testing::Test {
 
   std::string StatusOf(const std::string& ns, const std::string& name) {
     const Status* status = engine_.FindStatus({api::Kind::kIngressRoute, ns, name});
-    return status == nullptr
-               ? "none"
-               : fmt::format("{}: {} [{}]{}", status->Summary().reason, status->Summary().message,
-                             status->entries[0]->vhost, status->IsMissing() ? " missing" : "");
+    return status == nullptr ? "none"
+                             : fmt::format("{}: {} [{}]{}", status->Summary().reason.view(),
+                                           status->Summary().message, status->entries[0]->vhost,
+                                           status->IsMissing() ? " missing" : "");
   }
 
   Engine engine_{Options(), Kinds()};
@@ -355,7 +355,7 @@ TEST_F(EngineTest, WhatDependsOnAKindThatIsNotReadIsUnknownNotInvalid) {
     const Status* status = engine.FindStatus({api::Kind::kIngressRoute, "default", "root"});
     return status == nullptr
                ? "none"
-               : fmt::format("{}: {}{}", status->Summary().reason, status->Summary().message,
+               : fmt::format("{}: {}{}", status->Summary().reason.view(), status->Summary().message,
                              status->IsMissing() ? " missing" : "");
   };
   const std::string routes = R"("routes":[{"match":"/","services":[{"name":"kuard","port":80}]}]})";

@@ -64,8 +64,16 @@ struct CircuitBreakers {
 // How requests are spread over the endpoints.
 struct LoadBalancing {
   enum class Strategy : std::uint8_t { kRoundRobin, kLeastRequest, kRandom, kCookie };
+
   std::string written;  // in the object; the cluster's name is made of it
-  Strategy strategy = Strategy::kRoundRobin;
+
+  // WeightedLeastRequest, Random and Cookie are known; anything else means round robin. It isn't
+  // kept beside the text, as there are as many clusters as routes.
+  Strategy strategy() const {
+    if (written == "WeightedLeastRequest") return Strategy::kLeastRequest;
+    if (written == "Random") return Strategy::kRandom;
+    return written == "Cookie" ? Strategy::kCookie : Strategy::kRoundRobin;
+  }
 
   auto operator<=>(const LoadBalancing&) const = default;
 };

@@ -16,12 +16,25 @@
 
 namespace contour::graph {
 
+// A text of static storage, in half the room of a string_view: there is a status for each root.
+class StaticText {
+ public:
+  // NOLINTNEXTLINE(google-explicit-constructor): a literal is one
+  StaticText(const char* text) : text_(text) {}
+
+  std::string_view view() const { return text_; }
+  bool operator==(const StaticText& other) const { return view() == other.view(); }
+
+ private:
+  const char* text_;
+};
+
 // One statement about an object, as Kubernetes' conditions are.
 struct Condition {
   enum class Truth : std::uint8_t { kTrue, kFalse, kUnknown };
 
-  std::string_view type;  // of static storage, as the reason
-  std::string_view reason;
+  StaticText type = "";
+  StaticText reason = "";
   std::string message;
   Truth truth = Truth::kUnknown;
 
@@ -32,11 +45,11 @@ struct Condition {
 struct StatusEntry {
   // The place of the parent among those that the object names, from 0; nullopt: the object as such.
   std::optional<std::uint16_t> parent;
-  absl::InlinedVector<Condition, 1> conditions;  // not empty; the first one sums up
-  std::string vhost;                             // label of the metrics; may be empty
   // True if the cause is an object that isn't there, which may only be late: while kinds arrive one
   // after the other, such a status is better not shown at once.
   bool missing = false;
+  absl::InlinedVector<Condition, 1> conditions;  // not empty; the first one sums up
+  std::string vhost;                             // label of the metrics; may be empty
 
   bool operator==(const StatusEntry&) const = default;
 };

@@ -13,7 +13,7 @@ struct LoadBalancingSpec {
   std::string_view strategy;  // as written
 };
 
-// Knows WeightedLeastRequest, Random and Cookie; anything else means round robin.
+// LoadBalancing::strategy says what the texts mean.
 LoadBalancing ParseLoadBalancing(const LoadBalancingSpec& spec);
 
 }  // namespace contour::graph

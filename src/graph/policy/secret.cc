@@ -25,8 +25,7 @@ absl::StatusOr<ServingSecretPtr> CheckServing(const api::Secret& secret) {
 
 absl::StatusOr<std::string> CheckTrusted(const api::Secret& secret) {
   if (secret.ca_crt.empty()) return InvalidArgument("ca.crt is empty");
-  if (const absl::Status status = CheckTrustedCertificates(secret.ca_crt); !status.ok())
-    return status;
+  CONTOUR_RETURN_IF_ERROR(CheckTrustedCertificates(secret.ca_crt));
   return secret.ca_crt;
 }
 

@@ -22,20 +22,19 @@ nlohmann::json Fields(std::string_view current, const std::string& description) 
 
 }  // namespace
 
-StatusEntryPtr MakeEntry(std::string_view current, std::string description, std::string vhost,
+StatusEntryPtr MakeEntry(StaticText current, std::string description, std::string vhost,
                          bool missing) {
   StatusEntry entry;
   entry.conditions.push_back({.type = "Valid",
                               .reason = current,
                               .message = std::move(description),
-                              .truth = TruthOf(current)});
+                              .truth = TruthOf(current.view())});
   entry.vhost = std::move(vhost);
   entry.missing = missing;
   return std::make_shared<const StatusEntry>(std::move(entry));
 }
 
-Status MakeStatus(std::string_view current, std::string description, std::string vhost,
-                  bool missing) {
+Status MakeStatus(StaticText current, std::string description, std::string vhost, bool missing) {
   return {{MakeEntry(current, std::move(description), std::move(vhost), missing)}};
 }
 
@@ -47,7 +46,7 @@ const Status& Orphaned() {
 }
 
 nlohmann::json StatusFields(const Status& status) {
-  return Fields(status.Summary().reason, status.Summary().message);
+  return Fields(status.Summary().reason.view(), status.Summary().message);
 }
 
 nlohmann::json KnownStatusFields(const api::Object& object) {

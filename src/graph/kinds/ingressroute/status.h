@@ -6,7 +6,6 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <string_view>
 
 #include "api/object.h"
 #include "graph/model/status.h"
@@ -15,11 +14,11 @@ namespace contour::graph::ingressroute {
 
 // Makes an entry. `current` is of static storage: valid, invalid, orphaned, or unknown if the
 // status depends on a kind that isn't read.
-StatusEntryPtr MakeEntry(std::string_view current, std::string description, std::string vhost,
+StatusEntryPtr MakeEntry(StaticText current, std::string description, std::string vhost,
                          bool missing = false);
 
 // Makes a status of one entry.
-Status MakeStatus(std::string_view current, std::string description, std::string vhost,
+Status MakeStatus(StaticText current, std::string description, std::string vhost,
                   bool missing = false);
 
 // See KindRow for these.
