@@ -52,7 +52,7 @@ class Run:
         self.started = time.monotonic()
 
     def announce(self, title, names):
-        say(f"{title}: {len(names)} stages, about {sum(map(self.times.expected, names)) / 60:.0f} minutes "
+        say(f"{title}: {len(names)} stage{'s' if len(names) != 1 else ''}, about {sum(map(self.times.expected, names)) / 60:.0f} minutes "
             f"({'as long as the last time' if all(name in self.times.seconds for name in names) else 'with empty caches'}), "
             f"logs in {self.tree.logs.relative_to(ROOT)}/")
         for name in names:
