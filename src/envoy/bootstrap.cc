@@ -169,6 +169,7 @@ void SetContourCluster(const BootstrapOptions& options, EnvoyCluster* cluster) {
   keepalive->mutable_keepalive_probes()->set_value(3);
   keepalive->mutable_keepalive_time()->set_value(30);
   keepalive->mutable_keepalive_interval()->set_value(5);
+  cluster->mutable_upstream_bind_config();  // present and empty: without the options for all
 }
 
 bool IsSocketPath(const std::string& address) { return address.front() == '/'; }
@@ -191,6 +192,7 @@ void SetStatsCluster(const BootstrapOptions& options, EnvoyCluster* cluster) {
                                                         : EnvoyCluster::LOGICAL_DNS);
   SetDuration(milliseconds(250), cluster->mutable_connect_timeout());
   SetAdminAddress(options, AddEndpoint(kServiceStatsCluster, cluster));
+  cluster->mutable_upstream_bind_config();  // present and empty: a Unix socket takes no TCP options
 }
 
 // Sets values that only the runtime has.
@@ -204,6 +206,10 @@ void SetRuntime(::envoy::config::bootstrap::v3::LayeredRuntime* runtime) {
   values["re2.max_program_size.warn_level"].set_number_value(1048576);
   // A connection that sends many requests at once must share the thread with the others.
   values["http.max_requests_per_io_cycle"].set_number_value(5);
+  // The headers of a response have limits of count and size, beyond which Envoy answers 502 or 503.
+  // Browsers take 256 KiB. Clusters could have these values too, but each of them would grow.
+  values["envoy.reloadable_features.max_response_headers_count"].set_number_value(10000);
+  values["envoy.reloadable_features.max_response_headers_size_kb"].set_number_value(256);
   // This layer permits changing values on the admin interface.
   auto* admin = runtime->add_layers();
   admin->set_name("admin");
@@ -307,6 +313,10 @@ absl::StatusOr<std::string> BootstrapJSON(const BootstrapOptions& options) {
   if (with_tls) SetTLS(options, contour);
   SetStatsCluster(options, message.mutable_static_resources()->add_clusters());
 
+  // The same keepalive for the connections of all clusters. Said here, it costs nothing in each of
+  // them.
+  AddKeepalive(
+      message.mutable_cluster_manager()->mutable_upstream_bind_config()->mutable_socket_options());
   // Statistics are pushed nowhere. To gather them every 5 s would take 2 % of a core at 10,000
   // hosts; so they are gathered when the admin interface is asked.
   message.set_stats_flush_on_admin(true);

@@ -89,6 +89,7 @@ std::string Text(const Want& want) {
           circuit_breakers {{ thresholds {{ priority: HIGH {limits} }} thresholds {{ {limits} }} }}
           upstream_connection_options {{ tcp_keepalive {{ keepalive_probes {{ value: 3 }}
             keepalive_time {{ value: 30 }} keepalive_interval {{ value: 5 }} }} }}
+          upstream_bind_config {{}}
           {tls}
         }}
         clusters {{
@@ -96,8 +97,10 @@ std::string Text(const Want& want) {
           connect_timeout {{ nanos: 250000000 }}
           load_assignment {{ cluster_name: "service-stats" endpoints {{ lb_endpoints {{ endpoint {{
             address {{ socket_address {{ address: "{admin_address}" port_value: {admin_port} }} }} }} }} }} }}
+          upstream_bind_config {{}}
         }}
       }}
+      cluster_manager {{ upstream_bind_config {{ {keepalive} }} }}
       admin {{
         address {{ socket_address {{ address: "{admin_address}" port_value: {admin_port} }} }}
         ignore_global_conn_limit: true
@@ -109,6 +112,8 @@ std::string Text(const Want& want) {
       node {{ {node} }}
       layered_runtime {{
         layers {{ name: "contour" static_layer {{
+          fields {{ key: "envoy.reloadable_features.max_response_headers_count" value {{ number_value: 10000 }} }}
+          fields {{ key: "envoy.reloadable_features.max_response_headers_size_kb" value {{ number_value: 256 }} }}
           fields {{ key: "http.max_requests_per_io_cycle" value {{ number_value: 5 }} }}
           fields {{ key: "re2.max_program_size.error_level" value {{ number_value: 1048576 }} }}
           fields {{ key: "re2.max_program_size.warn_level" value {{ number_value: 1048576 }} }}
@@ -120,7 +125,8 @@ std::string Text(const Want& want) {
       fmt::arg("type", want.type), fmt::arg("xds_address", want.xds_address),
       fmt::arg("xds_port", want.xds_port), fmt::arg("limits", kLimits), fmt::arg("tls", want.tls),
       fmt::arg("admin_address", want.admin_address), fmt::arg("admin_port", want.admin_port),
-      fmt::arg("node", want.node), fmt::arg("overload", want.overload));
+      fmt::arg("keepalive", kKeepalive), fmt::arg("node", want.node),
+      fmt::arg("overload", want.overload));
 }
 
 // Returns "" if the JSON is the wanted message, else the differences.

@@ -80,6 +80,8 @@ void SetCircuitBreakers(const graph::CircuitBreakers& limits, EnvoyCluster* mess
 void SetTLS(const graph::Cluster& cluster, EnvoyCluster* message) {
   tls::UpstreamTlsContext context;
   auto* common = context.mutable_common_tls_context();
+  // Envoy's default for upstreams is 1.2, and an upstream with 1.3 alone couldn't be reached.
+  common->mutable_tls_params()->set_tls_maximum_protocol_version(tls::TlsParameters::TLSv1_3);
   if (cluster.protocol == graph::Protocol::kH2) common->add_alpn_protocols("h2");
   if (cluster.validation) {
     // Both parts are set, even if one were empty: Envoy then NACKs the cluster, and nothing reaches

@@ -31,7 +31,7 @@ std::string TLS(const std::string& common) {
   transport_socket {{
     name: "envoy.transport_sockets.tls"
     typed_config {{ [type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext] {{
-      common_tls_context {{ {} }} }} }}
+      common_tls_context {{ tls_params {{ tls_maximum_protocol_version: TLSv1_3 }} {} }} }} }}
   }})",
                      common);
 }

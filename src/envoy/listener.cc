@@ -54,6 +54,16 @@ constexpr std::string_view kOldCipherSuites[] = {
     "ECDHE-RSA-AES256-SHA",
 };
 
+// A connection that is to be closed stays for this long without progress: a client may pause while
+// it reads the rest of an answer. docs/envoy-defaults.md says why not longer.
+constexpr std::chrono::seconds kDelayedCloseTimeout{30};
+// A connection of a TCP proxy tries as many endpoints. Nothing has been sent to one that fails.
+constexpr std::uint32_t kTCPConnectAttempts = 3;
+// The count of headers of a request. Their size has a limit of its own, Envoy's 60 KiB.
+constexpr std::uint32_t kMaxRequestHeaders = 1000;
+// The host of HTTP/1.0 requests without `Host`, so that the host "*" can take them.
+constexpr std::string_view kNoHost = "host.invalid";
+
 // Limits for clients. docs/hardening.md says which attack each of them stops.
 constexpr std::chrono::seconds kHandshakeTimeout{15};
 constexpr std::chrono::seconds kRequestHeadersTimeout{60};
@@ -126,7 +136,12 @@ hcm::HttpConnectionManager IngressManager(std::string_view name, const std::stri
   Add("envoy.filters.http.grpc_web", http::grpc_web::v3::GrpcWeb(), manager.add_http_filters());
   AddRouter(&manager);
 
-  manager.mutable_http_protocol_options()->set_accept_http_10(true);
+  auto* http1 = manager.mutable_http_protocol_options();
+  http1->set_accept_http_10(true);
+  // On HTTPS there is no host "*".
+  if (name == kIngressHTTP) http1->set_default_host_for_http_10(std::string(kNoHost));
+  // Who offers TLS within HTTP gets the answer that he would get without the offer.
+  http1->add_ignore_http_11_upgrade()->set_prefix("TLS/");
   auto* http2 = manager.mutable_http2_protocol_options();
   http2->mutable_max_concurrent_streams()->set_value(options.max_concurrent_streams);
   http2->mutable_initial_stream_window_size()->set_value(kHTTP2Window);
@@ -135,8 +150,11 @@ hcm::HttpConnectionManager IngressManager(std::string_view name, const std::stri
   AddAccessLog(access_log, options.access_log, manager.mutable_access_log());
   manager.mutable_use_remote_address()->set_value(true);
   manager.mutable_normalize_path()->set_value(true);
-  SetDuration(std::chrono::seconds(60),
-              manager.mutable_common_http_protocol_options()->mutable_idle_timeout());
+  manager.set_strip_trailing_host_dot(true);
+  SetDuration(kDelayedCloseTimeout, manager.mutable_delayed_close_timeout());
+  auto* common = manager.mutable_common_http_protocol_options();
+  SetDuration(std::chrono::seconds(60), common->mutable_idle_timeout());
+  common->mutable_max_headers_count()->set_value(kMaxRequestHeaders);
   manager.set_preserve_external_request_id(true);
   return manager;
 }
@@ -176,6 +194,7 @@ void AddTCPProxy(const graph::TCPProxy& source, const ListenerOptions& options, 
   }
   AddAccessLog(options.https_access_log, options.access_log, proxy.mutable_access_log());
   SetDuration(std::chrono::seconds(9001), proxy.mutable_idle_timeout());
+  proxy.mutable_max_connect_attempts()->set_value(kTCPConnectAttempts);
   Add("envoy.filters.network.tcp_proxy", proxy, chain->add_filters());
 }
 
@@ -300,6 +319,7 @@ Resource HTTPListener(const ListenerOptions& options, const HostLookup& lookup) 
   listener::Listener message;
   message.set_name(result.name);
   SetListenAddress(options.http_address, options.http_port, &message);
+  AddKeepalive(message.mutable_socket_options());
   if (options.use_proxy_protocol) AddProxyProtocol(&message);
   AddIngressManager(false, options, lookup, message.add_filter_chains());
   result.bytes = Serialize(message);
@@ -312,6 +332,7 @@ Resource HTTPSListenerHead(const ListenerOptions& options) {
   listener::Listener message;
   message.set_name(result.name);
   SetListenAddress(options.https_address, options.https_port, &message);
+  AddKeepalive(message.mutable_socket_options());
   if (options.use_proxy_protocol) AddProxyProtocol(&message);
   Add("envoy.filters.listener.tls_inspector",
       ::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector(),
@@ -412,7 +433,9 @@ Resource StatsListener(const ListenerOptions& options) {
   backend->add_domains("*");
   auto* stats = backend->add_routes();
   stats->mutable_match()->set_prefix("/stats");
-  stats->mutable_route()->set_cluster(std::string(kServiceStatsCluster));
+  auto* action = stats->mutable_route();
+  action->set_cluster(std::string(kServiceStatsCluster));
+  action->mutable_timeout();  // present and 0: none, since the statistics of many hosts take long
 
   http::health_check::v3::HealthCheck health;
   health.mutable_pass_through_mode()->set_value(false);
@@ -422,6 +445,7 @@ Resource StatsListener(const ListenerOptions& options) {
   Add("envoy.filters.http.health_check", health, manager.add_http_filters());
   AddRouter(&manager);
   manager.mutable_normalize_path()->set_value(true);
+  SetDuration(kDelayedCloseTimeout, manager.mutable_delayed_close_timeout());
   Add("envoy.filters.network.http_connection_manager", manager,
       message.add_filter_chains()->add_filters());
   result.bytes = Serialize(message);

@@ -73,21 +73,31 @@ std::string Manager(const std::string& name, const std::string& access_log = "/d
         name: "envoy.filters.http.router"
         typed_config {{ [type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] {{}} }}
       }}
-      http_protocol_options {{ accept_http_10: true }}
+      http_protocol_options {{
+        accept_http_10: true
+        {3}
+        ignore_http_11_upgrade {{ prefix: "TLS/" }}
+      }}
       http2_protocol_options {{
         max_concurrent_streams {{ value: 100 }}
         initial_stream_window_size {{ value: 1048576 }}
         initial_connection_window_size {{ value: 1048576 }}
       }}
       request_headers_timeout {{ seconds: 60 }}
-      common_http_protocol_options {{ idle_timeout {{ seconds: 60 }} }}
+      common_http_protocol_options {{
+        idle_timeout {{ seconds: 60 }}
+        max_headers_count {{ value: 1000 }}
+      }}
+      delayed_close_timeout {{ seconds: 30 }}
+      strip_trailing_host_dot: true
       use_remote_address {{ value: true }}
       normalize_path {{ value: true }}
       preserve_external_request_id: true
       {1}
     }} }}
   }})",
-                     name, FileLog(access_log), config_source);
+                     name, FileLog(access_log), config_source,
+                     name == "ingress_http" ? "default_host_for_http_10: 'host.invalid'" : "");
 }
 
 std::string TLS(const std::string& minimum, const std::string& alpn,
@@ -137,6 +147,7 @@ std::string TCPProxy(const std::string& clusters) {
       stat_prefix: "ingress_https"
       {}
       idle_timeout {{ seconds: 9001 }}
+      max_connect_attempts {{ value: 3 }}
       {}
     }} }}
   }})",
@@ -163,10 +174,11 @@ TEST(HTTPListenerTest, Default) {
   const Resource got = HTTPListener({});
   EXPECT_EQ(got.name, "ingress_http");
   EXPECT_THAT(got.clusters, IsEmpty());
-  EXPECT_EQ(Difference<Listener>(got.bytes,
-                                 fmt::format("name: 'ingress_http' {} filter_chains {{ {} }}",
-                                             Address("0.0.0.0", 8080), Manager("ingress_http"))),
-            "");
+  EXPECT_EQ(
+      Difference<Listener>(
+          got.bytes, fmt::format("name: 'ingress_http' {} {} filter_chains {{ {} }}",
+                                 Address("0.0.0.0", 8080), kKeepalive, Manager("ingress_http"))),
+      "");
 }
 
 TEST(HTTPListenerTest, Options) {
@@ -176,22 +188,22 @@ TEST(HTTPListenerTest, Options) {
   options.http_access_log = "/tmp/http.log";
   options.use_proxy_protocol = true;
   options.config_source = ConfigSource::kGrpc;
-  EXPECT_EQ(
-      Difference<Listener>(HTTPListener(options).bytes,
-                           fmt::format("name: 'ingress_http' {} {} filter_chains {{ {} }}",
-                                       Address("::", 9000, "ipv4_compat: true"), kProxyProtocol,
-                                       Manager("ingress_http", "/tmp/http.log",
-                                               R"(resource_api_version: V3 api_config_source {
+  EXPECT_EQ(Difference<Listener>(
+                HTTPListener(options).bytes,
+                fmt::format("name: 'ingress_http' {} {} {} filter_chains {{ {} }}",
+                            Address("::", 9000, "ipv4_compat: true"), kKeepalive, kProxyProtocol,
+                            Manager("ingress_http", "/tmp/http.log",
+                                    R"(resource_api_version: V3 api_config_source {
                                          api_type: GRPC transport_api_version: V3
                                          grpc_services { envoy_grpc { cluster_name: "contour" retry_policy { retry_back_off {
                                            base_interval { nanos: 200000000 } max_interval { seconds: 2 } } } } } })"))),
-      "");
+            "");
 }
 
 TEST(HTTPSListenerTest, Head) {
   EXPECT_EQ(HTTPSListenerHead({}).name, "ingress_https");
   EXPECT_EQ(Difference<Listener>(HTTPSListenerHead({}).bytes,
-                                 fmt::format("name: 'ingress_https' {} {}",
+                                 fmt::format("name: 'ingress_https' {} {} {}", kKeepalive,
                                              Address("0.0.0.0", 8443), kTLSInspector)),
             "");
   ListenerOptions options;
@@ -200,8 +212,8 @@ TEST(HTTPSListenerTest, Head) {
   options.use_proxy_protocol = true;
   EXPECT_EQ(
       Difference<Listener>(HTTPSListenerHead(options).bytes,
-                           fmt::format("name: 'ingress_https' {} {} {}", Address("fd00::1", 9443),
-                                       kProxyProtocol, kTLSInspector)),
+                           fmt::format("name: 'ingress_https' {} {} {} {}", kKeepalive,
+                                       Address("fd00::1", 9443), kProxyProtocol, kTLSInspector)),
       "");
 }
 
@@ -218,7 +230,7 @@ TEST(StatsListenerTest, Default) {
           stat_prefix: "stats"
           route_config {{ virtual_hosts {{
             name: "backend" domains: "*"
-            routes {{ match {{ prefix: "/stats" }} route {{ cluster: "service-stats" }} }}
+            routes {{ match {{ prefix: "/stats" }} route {{ cluster: "service-stats" timeout {{}} }} }}
           }} }}
           http_filters {{
             name: "envoy.filters.http.health_check"
@@ -232,6 +244,7 @@ TEST(StatsListenerTest, Default) {
             typed_config {{ [type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] {{}} }}
           }}
           normalize_path {{ value: true }}
+          delayed_close_timeout {{ seconds: 30 }}
         }} }}
       }} }})",
                                                         Address("0.0.0.0", 8002))),
@@ -521,7 +534,7 @@ TEST(FilterChainTest, AssemblesWithTheHead) {
   AppendPart(kFilterChainsField, Chain(Host()).bytes, &bytes);
   EXPECT_EQ(
       Difference<Listener>(
-          bytes, fmt::format("name: 'ingress_https' {} {} filter_chains {{ {} }}",
+          bytes, fmt::format("name: 'ingress_https' {} {} {} filter_chains {{ {} }}", kKeepalive,
                              Address("0.0.0.0", 8443), kTLSInspector,
                              ChainText(TLS("TLSv1_2", kHTTPAlpn) + Manager("ingress_https")))),
       "");

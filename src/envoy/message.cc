@@ -5,6 +5,7 @@
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/repeated_ptr_field.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -14,6 +15,7 @@
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/config/core/v3/protocol.pb.h"
+#include "envoy/config/core/v3/socket_option.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
 namespace contour::envoy {
@@ -172,6 +174,27 @@ void SetHTTP2(const PingKeepalive& keepalive, ::envoy::config::cluster::v3::Clus
   SetDuration(keepalive.interval, pings->mutable_interval());
   SetDuration(keepalive.timeout, pings->mutable_timeout());
   SetProtocolOptions(options, cluster);
+}
+
+void AddKeepalive(
+    google::protobuf::RepeatedPtrField<::envoy::config::core::v3::SocketOption>* options) {
+  const auto add = [options](int level, int name, int value) {
+    auto* option = options->Add();
+    option->set_level(level);
+    option->set_name(name);
+    option->set_int_value(value);
+  };
+  // Envoy takes the numbers of Linux, on which it runs.
+  constexpr int kSolSocket = 1;
+  constexpr int kSoKeepalive = 9;
+  constexpr int kIPProtoTCP = 6;
+  constexpr int kTCPKeepIdle = 4;
+  constexpr int kTCPKeepInterval = 5;
+  constexpr int kTCPKeepCount = 6;
+  add(kSolSocket, kSoKeepalive, 1);
+  add(kIPProtoTCP, kTCPKeepIdle, 120);
+  add(kIPProtoTCP, kTCPKeepInterval, 30);
+  add(kIPProtoTCP, kTCPKeepCount, 6);
 }
 
 bool IsIP(std::string_view host) { return IsIPv4(host) || IsIPv6(host); }

@@ -11,9 +11,12 @@
 namespace google::protobuf {
 class Duration;
 class MessageLite;
+template <typename Element>
+class RepeatedPtrField;
 }  // namespace google::protobuf
 namespace envoy::config::core::v3 {
 class Address;
+class SocketOption;
 }  // namespace envoy::config::core::v3
 namespace envoy::config::cluster::v3 {
 class Cluster;
@@ -60,6 +63,13 @@ struct PingKeepalive {
   std::chrono::seconds timeout;
 };
 void SetHTTP2(const PingKeepalive& keepalive, ::envoy::config::cluster::v3::Cluster* cluster);
+
+// Makes the kernel end a TCP connection whose peer has vanished without closing it: after 2 minutes
+// without a byte it sends a probe every 30 s, and gives up when 6 of them have no answer. That
+// makes 5 minutes. The first probe comes before the balancers of the clouds forget a silent
+// connection (240 s at the earliest).
+void AddKeepalive(
+    google::protobuf::RepeatedPtrField<::envoy::config::core::v3::SocketOption>* options);
 
 // True if `host` is a literal IPv4 or IPv6 address (RFC 4291 text, without brackets or a zone).
 bool IsIP(std::string_view host);

@@ -110,13 +110,20 @@ void SetRetry(const graph::Retry& retry, route::RouteAction* action) {
     SetDuration(*retry.per_try_timeout, policy->mutable_per_try_timeout());
 }
 
+// True if there is no limit. A negative time, which Envoy doesn't take, means that as well.
+bool IsInfinite(const graph::Timeout& timeout) {
+  return timeout.infinite || timeout.duration <= std::chrono::nanoseconds(0);
+}
+
 void SetPolicies(const graph::RoutePolicies& policies, route::RouteAction* action) {
+  const bool infinite = policies.timeout && IsInfinite(*policies.timeout);
   if (policies.timeout) {
-    // 0 means no timeout. A negative time, which Envoy doesn't take, means none as well.
-    SetDuration(
-        policies.timeout->infinite ? std::chrono::nanoseconds(0) : policies.timeout->duration,
-        action->mutable_timeout());
+    SetDuration(infinite ? std::chrono::nanoseconds(0) : policies.timeout->duration,
+                action->mutable_timeout());  // present and 0: none
   }
+  // A stream that may last for ever, or be silent, isn't ended for being silent. TCP keepalive
+  // finds a peer that has vanished.
+  if (infinite || policies.websocket) action->mutable_idle_timeout();  // present and 0: none
   if (policies.retry) SetRetry(*policies.retry, action);
   if (!policies.prefix_rewrite.empty()) action->set_prefix_rewrite(Text(policies.prefix_rewrite));
   if (policies.websocket) action->add_upgrade_configs()->set_upgrade_type("websocket");

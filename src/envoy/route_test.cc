@@ -125,13 +125,14 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         ActionCase{"single", Action({Weighted("kuard")}), kOne},
         ActionCase{"weight_of_one_is_ignored", Action({Weighted("kuard", 90)}), kOne},
-        ActionCase{"websocket", WebSocket({Weighted("kuard")}),
-                   std::string(kOne) + "upgrade_configs { upgrade_type: 'websocket' }"},
+        ActionCase{
+            "websocket", WebSocket({Weighted("kuard")}),
+            std::string(kOne) + "upgrade_configs { upgrade_type: 'websocket' } idle_timeout {}"},
         ActionCase{"even_split", Action({Weighted("b"), Weighted("a")}),
                    Split({{"a/80/da39a3ee5e", 1}, {"b/80/da39a3ee5e", 1}})},
         ActionCase{"even_split_websocket", WebSocket({Weighted("b"), Weighted("a")}),
                    Split({{"a/80/da39a3ee5e", 1}, {"b/80/da39a3ee5e", 1}}) +
-                       "upgrade_configs { upgrade_type: 'websocket' }"},
+                       "upgrade_configs { upgrade_type: 'websocket' } idle_timeout {}"},
         ActionCase{"weights", Action({Weighted("a", 80), Weighted("b", 20)}),
                    Split({{"a/80/da39a3ee5e", 80}, {"b/80/da39a3ee5e", 20}})},
         ActionCase{
@@ -155,9 +156,9 @@ INSTANTIATE_TEST_SUITE_P(
         ActionCase{"timeout", WithTimeout({false, seconds(90)}),
                    std::string(kOne) + "timeout { seconds: 90 }"},
         ActionCase{"timeout_infinite", WithTimeout({true, seconds(5)}),
-                   std::string(kOne) + "timeout {}"},
+                   std::string(kOne) + "timeout {} idle_timeout {}"},
         ActionCase{"timeout_negative", WithTimeout({false, seconds(-5)}),
-                   std::string(kOne) + "timeout {}"},
+                   std::string(kOne) + "timeout {} idle_timeout {}"},
         ActionCase{"timeout_huge", WithTimeout({false, nanoseconds::max()}),
                    std::string(kOne) + "timeout { seconds: 3153600000 }"},
         ActionCase{"prefix_rewrite",

@@ -49,6 +49,14 @@ inline void AppendPart(int field, std::string_view part, std::string* bytes) {
   *bytes += element;
 }
 
+// The options that AddKeepalive() adds, in the text format: SO_KEEPALIVE, TCP_KEEPIDLE,
+// TCP_KEEPINTVL and TCP_KEEPCNT.
+inline constexpr const char* kKeepalive = R"(
+  socket_options { level: 1 name: 9 int_value: 1 }
+  socket_options { level: 6 name: 4 int_value: 120 }
+  socket_options { level: 6 name: 5 int_value: 30 }
+  socket_options { level: 6 name: 6 int_value: 6 })";
+
 // Returns the cluster `default/<service>/80/da39a3ee5e`.
 inline graph::Cluster TestCluster(std::string service = "kuard") {
   graph::Cluster cluster;

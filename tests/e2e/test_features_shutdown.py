@@ -241,10 +241,11 @@ def test_http2_clients_are_sent_away_with_goaway(nodes):
         time.sleep(0.2)
         ending = threading.Thread(target=node.end, args=("--check-interval", "100ms"))
         ending.start()
-        connection.read_until(lambda c: False)
-        ending.join()
+        # The second GOAWAY, after which Envoy waits for the client to close (`delayed_close_timeout`).
+        connection.read_until(lambda c: c.count()[http2.GOAWAY] == 2)
         assert connection.goaway == 0, "no error"
         answered = [frame for frame in connection.frames if frame.kind == http2.HEADERS and frame.stream == 1]
         assert answered and answered[0].payload[0] == 0x88, ":status 200, entry 8 of the static table"
         assert connection.resets() == {}
+    ending.join()
     assert not node.envoy.running
