@@ -307,8 +307,8 @@ class Reactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byt
   std::atomic<bool> done_ = false;
 };
 
-// What one Envoy asks and answers, by delta on one aggregated stream, or per type in state of the
-// world, as the Envoys of Contour 1.33 do.
+// Asks and answers as one Envoy does, by delta on one aggregated stream, or per type in state of
+// the world, as the Envoys of Contour 1.33 do.
 class Stream {
  public:
   // `first`: nullptr for the Envoy that finds out what there is. `again`: it has everything.

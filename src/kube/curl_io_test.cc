@@ -350,7 +350,7 @@ TEST_F(CurlIoTest, Proxy) {
   TestServer proxy([](const ServerRequest& request, ServerStream& stream) {
     stream.Answer(200, "through the proxy: " + request.target);
   });
-  // What was chosen counts, whatever the environment says.
+  // The proxy that was chosen counts, whatever the environment says.
   setenv("NO_PROXY", "*", 1);
   EXPECT_EQ(Get({.url = "http://127.0.0.1:1/x", .proxy = proxy.url()}).body,
             "through the proxy: http://127.0.0.1:1/x");

@@ -12,7 +12,7 @@ SHOW_EVERY = 15  # seconds between two lines of progress
 CTEST = re.compile(r"^\d+% tests passed, (\d+) tests failed out of (\d+)")
 PYTEST = re.compile(r"^=+ (.*(?:passed|failed|error).* in [0-9.:]+.*?) ?=+$")
 CAUSES = re.compile(r"error:|FAILED|Failure|\*\*\*Failed|^E  ")
-# What a stage says besides its counts: figures that tests print, and that there was nothing to do.
+# Matches what a stage says besides its counts: figures that tests print, and that there was nothing to do.
 REMARKS = re.compile(r"^(figure |no |rooms: |fmt: |tidy: |fuzzing |\d+ fuzz targets)")
 
 
