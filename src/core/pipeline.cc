@@ -356,7 +356,7 @@ Provenance Pipeline::provenance() const {
                      .hashed_hosts = hashed_hosts_,
                      .certificate_shards = certificate_shards_,
                      .names = names_,
-                     .snapshot = *snapshot_});
+                     .snapshot = snapshot_.get()});
 }
 
 HostView Pipeline::DescribeHost(const std::string& host) const {

@@ -99,7 +99,7 @@ class Pipeline {
   HostView DescribeHost(const std::string& host) const;
   ObjectView DescribeObject(const api::ObjectRef& ref, std::size_t most_hosts) const;
 
-  // Returns a view that is valid until the next Apply. REQUIRES: Apply was called.
+  // Returns a view that is valid until the next Apply. Before the first one it knows nothing.
   Provenance provenance() const;
 
  private:

@@ -38,7 +38,7 @@ std::vector<xds::ResourceKey> Provenance::ResourcesOf(const std::string& host) c
     clusters.insert(state_.names.Cluster(*cluster));
   for (const std::string& cluster : clusters) {
     add(ResourceType::kCluster, cluster);
-    const xds::ResourcePtr resource = state_.snapshot.Find(ResourceType::kCluster, cluster);
+    const xds::ResourcePtr resource = state_.snapshot->Find(ResourceType::kCluster, cluster);
     if (resource != nullptr && !resource->assignment.empty())
       assignments.insert(resource->assignment);
   }

@@ -38,7 +38,7 @@ class Provenance {
     const HostIndex& hashed_hosts;
     const CertificateShards& certificate_shards;
     const envoy::Names& names;
-    const xds::Snapshot& snapshot;
+    const xds::Snapshot* snapshot;  // nullptr: none was built yet
   };
   explicit Provenance(const State& state) : state_(state) {}
 

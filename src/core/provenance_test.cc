@@ -97,9 +97,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"MeetingSharded", kMeeting, envoy::Delivery::kShardedHTTPS, 1}),
     [](const auto& each) { return std::string(each.param.name); });
 
-TEST(Provenance, KnowsNothingOfWhatIsNotThere) {
-  Pipeline pipeline({});
-  pipeline.Apply({});
+void ExpectNothingKnown(const Pipeline& pipeline) {
   using xds::ResourceType;
   for (const xds::ResourceKey& item :
        {xds::ResourceKey{ResourceType::kCluster, "a/b/80/da39a3ee5e", std::nullopt},
@@ -113,6 +111,15 @@ TEST(Provenance, KnowsNothingOfWhatIsNotThere) {
   }
   EXPECT_TRUE(pipeline.provenance().ResourcesOf("a.example").empty());
 }
+
+TEST(Provenance, KnowsNothingOfWhatIsNotThere) {
+  Pipeline pipeline({});
+  pipeline.Apply({});
+  ExpectNothingKnown(pipeline);
+}
+
+// An Envoy may reject something of the snapshot file before anything was built.
+TEST(Provenance, KnowsNothingBeforeTheFirstBuild) { ExpectNothingKnown(Pipeline({})); }
 
 }  // namespace
 }  // namespace contour::core
