@@ -52,7 +52,7 @@ absl::StatusOr<std::vector<CertificatePtr>> ReadCertificates(std::string_view pe
   const BioPtr bio = ReaderOf(pem);
   std::vector<CertificatePtr> certificates;
   while (CertificatePtr next = NextCertificate(*bio)) certificates.push_back(std::move(next));
-  if (certificates.empty()) {
+  if (certificates.empty() && IsAtEnd()) {
     return absl::NotFoundError(OpenSSLError("no certificate in PEM").message());
   }
   if (!IsAtEnd()) {

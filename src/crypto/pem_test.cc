@@ -38,6 +38,9 @@ TEST(Pem, ReadsAllCertificates) {
   const std::string mangled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
   EXPECT_THAT(std::string(Message(ReadCertificates(one + mangled).status())),
               HasSubstr("certificate 2 is malformed"));
+  const absl::Status first = ReadCertificates(mangled).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(first));
+  EXPECT_THAT(std::string(Message(first)), HasSubstr("certificate 1 is malformed"));
 }
 
 TEST(Pem, AnErrorHasNothingOfTheText) {
