@@ -39,7 +39,8 @@ class CertificateShards {
 
   // Returns the listener that names the host, or would.
   std::string ListenerOf(const std::string& host) const;
-  // Returns the hosts that a listener of this name names, sorted; empty: there is no such list.
+  // Returns the hosts that a listener of this name names, sorted. Empty: there is no such list,
+  // nor one that contains it.
   std::vector<std::string> HostsOf(std::string_view listener) const;
 
  private:

@@ -29,7 +29,8 @@ struct Connections {
   std::shared_ptr<std::function<bool()>> may_write = std::make_shared<std::function<bool()>>();
   std::shared_ptr<kube::Credentials> credentials;
   std::vector<api::Kind> left_out;  // by --without
-  // They are made in this order; each may use those above it.
+  // They end in the opposite order. StopSources and StopWrites come before that, so that none calls
+  // one that has ended.
   std::unique_ptr<file::ManifestSource> manifests;
   std::unique_ptr<status::StatusWriter> writer;
   std::unique_ptr<kube::Client> client;  // ends before the writer, which gets its answers

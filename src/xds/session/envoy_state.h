@@ -134,6 +134,7 @@ class EnvoyState {
   // True if nothing is published under this name, and nothing left out.
   bool IsLacking(ResourceType type, const std::string& name, const ResourcePtr& wanted) const;
   // True if something that the Envoy has and the snapshot lacks may be withdrawn (or emptied) now.
+  // Otherwise the name is looked at again when that may have changed, so it must be asked last.
   bool MayWithdraw(ResourceType type, const std::string& name, Time now);
 
   // ---- Responses ----

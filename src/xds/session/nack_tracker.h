@@ -155,7 +155,7 @@ class NackTracker {
   NackBisection::Step NextStep(Wanted wanted);
   std::vector<NackBisection::Culprit> TakeCulprits() { return bisection_.TakeCulprits(); }
   std::vector<NackBisection::Culprit> GiveUp() { return bisection_.GiveUp(); }
-  // The search is over, or has nothing to compare with any more.
+  // Forgets the heads of the suspects if the search is over.
   void ForgetHeadsIfOver();
   // True if the test is to be sent; SetTest() or SkipTest() follows.
   bool AwaitsTest() const { return bisection_.testing() && test_ == 0; }

@@ -33,10 +33,9 @@
 //   its endpoints from another one is acked. An assignment that a cluster of the snapshot names
 //   becomes empty instead of being removed.
 // - Route configurations and secrets are withdrawn after the listeners that may use them.
-// - A rejected content isn't sent again until it changes. Everything else of the NACKed response
-// is,
-//   and by that the content at fault is found (see nack_bisection.h). Until then, and after it, the
-//   content that the Envoy acked last stays in its place.
+// - A rejected content isn't sent again until it changes. Everything else of the NACKed response is
+//   sent, and by that the content at fault is found (see nack_bisection.h). Until then, and after
+//   it, the content that the Envoy acked last stays in its place.
 // - A culprit is reported (Options::on_culprit) once the Envoy acked the rest without it. The
 //   reports of an Envoy that rejects what it acked before don't count.
 // - A NACK that speaks of the Envoy's node (node_fault.h) starts no search and isn't reported as a
