@@ -131,10 +131,10 @@ absl::StatusOr<Entry> Find(const std::vector<Document>& documents, const char* l
 absl::Status ReadCluster(Entry cluster, ServerConfig* config) {
   config->server = cluster.Text("server");
   if (!config->server.empty() && config->server.find("://") == std::string::npos) {
-    // As kubectl has it: TLS if anything speaks of it.
-    const bool tls = cluster.Has("certificate-authority") ||
-                     cluster.Has("insecure-skip-tls-verify") ||
-                     cluster.Has("certificate-authority-data") || cluster.Has("tls-server-name");
+    // As kubectl has it: TLS if there is an authority, or none is wanted.
+    const bool tls = !cluster.Text("certificate-authority").empty() ||
+                     !cluster.Text("certificate-authority-data").empty() ||
+                     cluster.Bool("insecure-skip-tls-verify");
     config->server.insert(0, tls ? "https://" : "http://");
   }
   while (config->server.ends_with('/')) config->server.pop_back();
@@ -155,7 +155,7 @@ absl::Status ReadCluster(Entry cluster, ServerConfig* config) {
   if (!config->proxy_url.empty()) {
     if (!IsProxyScheme(SplitUrl(config->proxy_url).scheme)) {
       cluster.Fail("proxy-url", fmt::format("expected http://, https:// or socks5://, got {}",
-                                            Quote(config->proxy_url)));
+                                            WithoutSecret(config->proxy_url)));
     }
   }
   return cluster.status();

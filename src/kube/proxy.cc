@@ -63,7 +63,7 @@ bool IsInRange(std::string_view range, const Address& address) {
 }
 
 struct Target {
-  std::string host;  // lower case, without a dot at the end; an IPv6 address without brackets
+  std::string host;  // lower case, without a dot at the end; an IPv6 address in brackets
   std::string port;
   std::optional<Address> address;
 };
@@ -85,6 +85,7 @@ bool IsException(std::string entry, const Target& target) {
   if (!port.empty() && port != target.port) return false;
   if (const std::optional<Address> address = ParseAddress(entry))
     return target.address && *address == *target.address;
+  if (target.address) return false;
   if (entry.starts_with("*.")) entry.erase(0, 1);
   if (entry.empty()) return false;
   const bool below = entry.starts_with('.');
@@ -138,7 +139,7 @@ absl::StatusOr<std::string> EnvironmentProxy(const std::string& server,
     return InvalidArgument(
         "the environment's {}: expected a proxy like http://10.0.0.1:3128, got {}; without one for "
         "{}, name it in NO_PROXY",
-        proxy.name, Quote(proxy.value), url.host);
+        proxy.name, WithoutSecret(proxy.value), url.host);
   }
   return address;
 }

@@ -69,6 +69,9 @@ TEST(EnvironmentProxyTest, AnAddressThatCannotBeUsedIsAnError) {
               testing::AllOf(testing::HasSubstr("HTTPS_PROXY"), testing::HasSubstr("ftp://p"),
                              testing::HasSubstr("NO_PROXY")));
   EXPECT_EQ(Proxy("https://localhost", {{"HTTPS_PROXY", "ftp://p"}}), "");
+  EXPECT_THAT(
+      Proxy(kServer, {{"HTTPS_PROXY", "ftp://user:password@p"}}),
+      testing::AllOf(testing::HasSubstr("@p"), testing::Not(testing::HasSubstr("password"))));
 }
 
 struct Exception {
@@ -95,6 +98,8 @@ TEST(EnvironmentProxyTest, NoProxyFollowsTheRulesOfGo) {
       {kServer, "10.0.0.1:6443", true},
       {kServer, "10.0.0.1:443", false},
       {kServer, "10.", false},
+      {kServer, "0.0.1", false},
+      {kServer, "*.0.0.1", false},
       {"https://[fd00::1]:6443", "fd00::1", true},
       {"https://[fd00::1]:6443", "[fd00::1]", true},
       {"https://[fd00::1]:6443", "[fd00::1]:6443", true},

@@ -36,6 +36,12 @@ Url SplitUrl(std::string_view url) {
   return parts;
 }
 
+std::string WithoutSecret(std::string_view url) {
+  const std::size_t at = url.rfind('@');
+  return Quote(at == std::string_view::npos ? std::string(url)
+                                            : "***" + std::string(url.substr(at)));
+}
+
 std::string UrlEncode(std::string_view text) {
   std::string encoded;
   for (const char c : text) {

@@ -22,6 +22,9 @@ struct Url {
 
 Url SplitUrl(std::string_view url);
 
+// Returns the URL in quotes for messages, without the user and password that may be in it.
+std::string WithoutSecret(std::string_view url);
+
 // Percent-encodes all but letters, digits and - . _ ~ (RFC 3986 §2.3), for a piece of a path or
 // query.
 std::string UrlEncode(std::string_view text);
