@@ -94,18 +94,19 @@ class GoPrograms:
             runner.say(f"no Go 1.{MINIMUM_MINOR} or newer: run ./dev setup")
             raise runner.Failed
         build = f"'{go}' build -trimpath -ldflags '-s -w' -o"
+        new = f"new-{os.getpid()}"  # another checkout may build the same at the same time
         lines = []
         if not self.cluster.exists():
-            lines += [f"cd '{self.sources / 'cluster'}'", f"{build} '{self.cluster}.new' .",
-                      f"mv '{self.cluster}.new' '{self.cluster}'"]
+            lines += [f"cd '{self.sources / 'cluster'}'", f"{build} '{self.cluster}.{new}' .",
+                      f"mv '{self.cluster}.{new}' '{self.cluster}'"]
         if not (self.render / "helm").exists():
-            lines += [f"cd '{self.sources / 'render'}'", f"rm -rf '{self.render}' '{self.render}.new'"]
-            lines += [f"{build} '{self.render}.new/' {tool}" for tool in RENDERERS]
-            lines += [f"mv '{self.render}.new' '{self.render}'"]
+            lines += [f"cd '{self.sources / 'render'}'", f"rm -rf '{self.render}.{new}'"]
+            lines += [f"{build} '{self.render}.{new}/' {tool}" for tool in RENDERERS]
+            lines += [f"rm -rf '{self.render}'", f"mv '{self.render}.{new}' '{self.render}'"]
         return "\n".join(lines)
 
     def _remove_old(self, prefix):
-        found = sorted(self.cluster.parent.glob(prefix + "*"), key=lambda path: path.stat().st_mtime, reverse=True)
+        found = sorted((path for path in self.cluster.parent.glob(prefix + "*") if ".new" not in path.name), key=lambda path: path.stat().st_mtime, reverse=True)
         for path in found[KEPT:]:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

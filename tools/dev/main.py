@@ -19,6 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CACHE = pathlib.Path(os.environ["CONTOUR_CACHE"])
 # Minutes on two cores. Above the aims a run says so, above the limit it fails: someone has to make it faster.
 AIMS = {"test": (25, 8), "check": (30, 10), "all": (240, 240)}  # with empty caches, with warm ones
+NOTHING_SELECTED = 5  # exit code of pytest
 LIMITS = {"test": 40, "check": 45, "all": 240}
 
 
@@ -182,8 +183,10 @@ def test_by_name(tree, name):
     if in_ctest:
         subprocess.run(["ctest", "--test-dir", folder, "-j", tree.jobs, "--output-on-failure", "-R", name], check=True)
     e2e = [tree.python, "-m", "pytest", "-p", "no:cacheprovider", "tests/e2e", "-k", name]
-    in_pytest = subprocess.run([*e2e, "--collect-only", "-q"], stdout=subprocess.DEVNULL, check=False).returncode == 0
-    if in_pytest:
+    collected = subprocess.run([*e2e, "--collect-only", "-q"], capture_output=True, text=True, check=False)
+    if collected.returncode not in (0, NOTHING_SELECTED):
+        raise SystemExit(f"{collected.stdout}\ndev: the end-to-end tests can't be read")
+    if collected.returncode == 0:
         tree.go_programs.wait()
         replace_by(*e2e, "-ra", CONTOUR_BINARY=folder / "bin/contour", CONTOUR_E2E_LOGS=tree.logs / "e2e_dev",
                    CONTOUR_CLUSTER_BINARY=tree.go_programs.cluster)
@@ -219,7 +222,8 @@ def cmd_tidy(tree, arguments):
 
 def cmd_demo(tree, arguments):
     # The program alone, without GoogleTest, unless the tests are configured already.
-    build(tree, "dev", "contour", testing=(ROOT / "build/dev/CMakeCache.txt").exists())
+    cache = ROOT / "build/dev/CMakeCache.txt"
+    build(tree, "dev", "contour", testing=cache.exists() and "BUILD_TESTING:BOOL=ON" in cache.read_text(encoding="utf-8"))
     replace_by(tree.python, ROOT / "tools/demo.py", *arguments, CONTOUR_BINARY=ROOT / "build/dev/bin/contour")
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs commands with their output in a log file, shows that they are alive, and counts the tests that they ran."""
+import ctypes
 import os
 import pathlib
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 
+PR_SET_PDEATHSIG = 1
 SHOW_EVERY = 15  # seconds between two lines of progress
 CTEST = re.compile(r"^\d+% tests passed, (\d+) tests failed out of (\d+)")
 PYTEST = re.compile(r"^=+ (.*(?:passed|failed|error).* in [0-9.:]+.*?) ?=+$")
@@ -78,7 +80,7 @@ class Child:
         self.process = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
             env={**os.environ, **{name: str(value) for name, value in (environment or {}).items()}},
-            start_new_session=True, preexec_fn=(lambda: os.nice(nice)) if nice else None)
+            start_new_session=True, preexec_fn=lambda: _prepare(nice))
 
     def __enter__(self):
         return self
@@ -97,6 +99,12 @@ class Child:
                 return
             except subprocess.TimeoutExpired:
                 pass
+
+
+def _prepare(nice):
+    """In the child: it ends when we do, however that happens."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    os.nice(nice)
 
 
 def tail(path, size):
@@ -123,5 +131,7 @@ def remarks(text):
 
 
 def raise_on_signals():
-    """Makes SIGTERM leave the blocks as Ctrl-C does, so that what was started ends."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    """Makes SIGTERM and SIGHUP leave the blocks as Ctrl-C does, so that what was started ends."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda received, frame: sys.exit(128 + received))

@@ -80,7 +80,7 @@ def checks(tree, log):
     log.run("/usr/bin/python3", tree.root / "tools/check_rooms.py")
     log.write("rooms: every folder keeps to its row")
     check_format(tree, log)
-    tree.pytest(log, "-q", "tools")
+    tree.pytest(log, "tools")
 
 
 def asan(tree, log):
@@ -96,8 +96,7 @@ def tsan(tree, log):
 
 
 def e2e_asan(tree, log, *files, limit=E2E_LIMIT):
-    if not (tree.root / "build/asan/bin/contour").exists():
-        tree.build(log, "asan", "contour")
+    tree.build(log, "asan", "contour")
     tree.e2e(log, *files, "-m", "not long", preset="asan", limit=limit, UBSAN_OPTIONS="print_stacktrace=1")
 
 
