@@ -132,7 +132,7 @@ absl::StatusOr<std::string> EnvironmentProxy(const std::string& server,
   const Variable proxy = Find(url.scheme == "http" ? "HTTP_PROXY" : "HTTPS_PROXY", environment);
   if (proxy.value.empty()) return "";
   if (NeedsNoProxy(TargetOf(url), Find("NO_PROXY", environment).value)) return "";
-  const std::string address =
+  std::string address =
       proxy.value.find("://") == std::string::npos ? "http://" + proxy.value : proxy.value;
   const Url parts = SplitUrl(address);
   if (!IsProxyScheme(parts.scheme) || parts.host.empty()) {
