@@ -93,17 +93,18 @@ FLOODS = {  # the frame, and Envoy's counter; of the first two its HTTP/2 librar
 @pytest.mark.parametrize("kind", FLOODS)
 def test_floods_of_frames(site, kind):
     """CVE-2019-9512, 9515, 9518, 9513 and 9517: Envoy ends the connection. Nothing is read meanwhile, so that answers pile
-    up."""
+    up. Envoy closes it at once if it notices the flood itself. If its HTTP/2 library does, it reads no further."""
     one, counter = FLOODS[kind]
-    ended = "http.ingress_http.downstream_cx_destroy_local_active_rq"
+    ends = [f"http.ingress_http.downstream_cx_{name}" for name in ("destroy_local_active_rq", "protocol_error")]
     before = site.envoy.stats()
     with nobody_else_notices(site), http2.Connection(site.address, site.http_port) as connection:
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.send(http2.request(1, HOST, "/delay/3000", end=False, method="POST"))
-        for _ in range(400):  # of 500 frames each
-            if not connection.send(one * 500):
-                break
-        wait_until(lambda: site.envoy.stat(ended) == before[ended] + 1, "Envoy ends it", 5)
+        with contextlib.suppress(TimeoutError):
+            for _ in range(400):  # of 500 frames each
+                if not connection.send(one * 500):
+                    break
+        wait_until(lambda: any(site.envoy.stat(name) == before[name] + 1 for name in ends), "Envoy ends it", 5)
     if counter:
         assert site.envoy.stat(f"http2.{counter}") == before.get(f"http2.{counter}", 0) + 1
 
