@@ -4,21 +4,15 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "graph/policy/testing.h"
+
 namespace contour::graph {
 namespace {
-
-api::Meta With(std::vector<std::pair<std::string, std::string>> annotations) {
-  api::Meta meta;
-  meta.annotations = std::move(annotations);
-  std::sort(meta.annotations.begin(), meta.annotations.end());
-  return meta;
-}
 
 TEST(ClassAnnotation, OrderOfPrefixes) {
   EXPECT_EQ(ClassAnnotation(With({})), std::nullopt);

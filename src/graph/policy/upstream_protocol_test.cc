@@ -4,20 +4,14 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "graph/policy/testing.h"
+
 namespace contour::graph {
 namespace {
-
-api::Meta With(std::vector<std::pair<std::string, std::string>> annotations) {
-  api::Meta meta;
-  meta.annotations = std::move(annotations);
-  std::sort(meta.annotations.begin(), meta.annotations.end());
-  return meta;
-}
 
 TEST(UpstreamProtocol, NameBeatsNumberAndTheLastListWins) {
   const api::Meta meta = With({{"contour.heptio.com/upstream-protocol.h2", "80, http"},

@@ -5,9 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "graph/policy/retry.h"
+#include "graph/policy/testing.h"
 
 namespace contour::graph::ingress {
 namespace {
@@ -15,13 +14,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using std::chrono_literals::operator""s;
-
-api::Meta With(std::vector<std::pair<std::string, std::string>> annotations) {
-  api::Meta meta;
-  meta.annotations = std::move(annotations);
-  std::sort(meta.annotations.begin(), meta.annotations.end());
-  return meta;
-}
 
 TEST(AllowHTTP, OnlyFalseForbids) {
   EXPECT_TRUE(AllowHTTP(With({})));
