@@ -205,7 +205,7 @@ def cmd_fmt(tree, arguments):
     files = stages.sources(tree)
     check = ["--dry-run", "-Werror"] if arguments == ["--check"] else ["-i"]
     code = subprocess.run(["clang-format-19", *check, *files], cwd=ROOT, check=False).returncode
-    say(f"fmt: {len(files)} files" + (", some are not formatted; to cure it: ./dev fmt" if code else ""))
+    say("fmt: not formatted (see above); to cure it: ./dev fmt" if code else f"fmt: {len(files)} files are formatted")
     raise SystemExit(code)
 
 

@@ -36,9 +36,12 @@ class Tree:
         self.logs = self.root / "build/log"
         self.python = self.cache / "venv/bin/python3"
 
-    def build(self, log, preset, *targets, testing=True):
+    def configure(self, log, preset, testing=True):
         log.run("cmake", "--preset", preset, "-S", self.root, f"-DCONTOUR_PYTHON={self.python}",
                 f"-DBUILD_TESTING={'ON' if testing else 'OFF'}")
+
+    def build(self, log, preset, *targets, testing=True):
+        self.configure(log, preset, testing)
         log.run("ninja", "-C", self.root / "build" / preset, "-j", self.jobs, *targets)
 
     def ctest(self, log, preset, *arguments, **environment):
@@ -66,20 +69,10 @@ def sources(tree):
     return [name for name in listed if (tree.root / name).exists()]
 
 
-def check_format(tree, log):
-    files = sources(tree)
-    try:
-        log.run("clang-format-19", "--dry-run", "-Werror", *files)
-    except runner.Failed:
-        log.write("fmt: not formatted (see above); to cure it: ./dev fmt")
-        raise
-    log.write(f"fmt: {len(files)} files are formatted")
-
-
 def checks(tree, log):
     log.run("/usr/bin/python3", tree.root / "tools/check_rooms.py")
     log.write("rooms: every folder keeps to its row")
-    check_format(tree, log)
+    log.run("/usr/bin/python3", tree.root / "tools/dev/main.py", "fmt", "--check")
     tree.pytest(log, "tools")
 
 
@@ -90,7 +83,7 @@ def asan(tree, log):
 
 def tsan(tree, log):
     # The program is only compiled: clang checks the use of its locks.
-    log.run("cmake", "--preset", "tsan", "-S", tree.root, f"-DCONTOUR_PYTHON={tree.python}")
+    tree.configure(log, "tsan")
     log.run("cmake", "--build", "--preset", "tsan-rooms", "-j", tree.jobs)
     tree.ctest(log, "tsan")
 
@@ -119,7 +112,7 @@ def tidy(tree, log, *arguments):
 
 def fuzz(tree, log):
     """Runs each fuzz target for $FUZZ_SECONDS. What it finds interesting stays in the cache for the next run."""
-    log.run("cmake", "--preset", "fuzz", "-S", tree.root, f"-DCONTOUR_PYTHON={tree.python}")
+    tree.configure(log, "fuzz")
     folder = tree.root / "build/fuzz"
     listed = subprocess.run(["ninja", "-C", folder, "-t", "targets", "all"], capture_output=True, text=True, check=True)
     targets = [line.split(":")[0] for line in listed.stdout.splitlines() if line.split(":")[0].endswith("_fuzz") and
